@@ -1,0 +1,101 @@
+/**
+ * ResNet-20's forward pass, batch norm in training mode, against PyTorch on the same cores: one pass of ours, then one of
+ * PyTorch's in each layout, in turn, in one run. Our time includes copying the images in and the change of layout;
+ * PyTorch's images lie in its layout beforehand. The two sides' outputs are compared first.
+ *
+ *     apt-get install python3-torch
+ *     npx tsx bench/peers/forward.ts [--batch-size 256] [--threads 1,2] [--rounds 15]
+ *
+ * PYTHON names the interpreter, by default Debian's.
+ */
+import { spawn } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { parseArgs } from 'node:util';
+
+import { Model, resnet20, synthetic } from '../../lib/index.js';
+import { native } from '../../lib/native.js';
+
+const LAYOUTS = ['channels-last', 'contiguous'] as const;
+
+const { values: options } = parseArgs({
+  options: {
+    'batch-size': { type: 'string', default: '256' },
+    threads: { type: 'string', default: '1,2' },
+    rounds: { type: 'string', default: '15' },
+  },
+});
+const batchSize = Number(options['batch-size']);
+const rounds = Number(options.rounds);
+
+/** PyTorch's side: a process that answers one JSON line for each. */
+class Peer {
+  readonly #process = spawn(process.env['PYTHON'] ?? '/usr/bin/python3', [join(import.meta.dirname, 'forward.py')], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+  });
+  readonly #answers = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
+
+  async ask(request: object): Promise<Record<string, unknown>> {
+    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
+    const { value, done } = await this.#answers.next();
+    if (done) throw new Error('The PyTorch process ended; its message is above');
+    return JSON.parse(value) as Record<string, unknown>;
+  }
+
+  end(): void {
+    this.#process.stdin.end();
+  }
+}
+
+function median(values: readonly number[]): number {
+  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
+}
+
+function bytes(array: Float32Array): Uint8Array {
+  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+}
+
+const folder = await mkdtemp(join(tmpdir(), 'deepzero-forward-'));
+const peer = new Peer();
+try {
+  const { train } = synthetic({ train: batchSize, test: 1 });
+  const batch = train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
+  using reference = new Model(resnet20(), { seed: 1, threads: 1 });
+  const files = { weights: join(folder, 'weights'), images: join(folder, 'images'), outputs: join(folder, 'outputs') };
+  await writeFile(files.weights, bytes(reference.parameters));
+  await writeFile(files.images, bytes(batch.images));
+  const { version } = await peer.ask({ weights: files.weights, images: files.images, count: batchSize });
+
+  await peer.ask({ threads: 1, layout: 'contiguous' });
+  await peer.ask({ outputs: files.outputs });
+  const theirs = new Float32Array(new Uint8Array(await readFile(files.outputs)).buffer);
+  const { outputs: ours } = await reference.evaluate(batch, { training: true });
+  const difference = Math.max(...ours.map((value, i) => Math.abs(value - theirs[i]!)));
+  console.log(`ResNet-20, batch ${batchSize}, deepzero (${native.isa}) against PyTorch ${String(version)}`);
+  console.log(`largest difference of an output: ${difference.toExponential(1)}`);
+  if (!(difference < 1e-3)) throw new Error('The two sides do not compute the same');
+
+  for (const threads of options.threads.split(',').map(Number)) {
+    using model = new Model(resnet20(), { seed: 1, threads });
+    const seconds: Record<string, number[]> = {};
+    for (let round = 0; round <= rounds; round++) {
+      const start = performance.now();
+      await model.evaluate(batch, { training: true });
+      const timed: [string, number][] = [['deepzero', (performance.now() - start) / 1000]];
+      for (const layout of LAYOUTS) timed.push([layout, (await peer.ask({ threads, layout }))['seconds'] as number]);
+      // The first round warms both sides up.
+      if (round > 0) for (const [side, time] of timed) (seconds[side] ??= []).push(time);
+    }
+    console.log(`${threads} thread${threads > 1 ? 's' : ''}, median of ${rounds} rounds:`);
+    for (const [side, times] of Object.entries(seconds)) {
+      const ratio = median(times.map((time, i) => time / seconds['deepzero']![i]!));
+      const name = side === 'deepzero' ? side : `PyTorch, ${side}`;
+      console.log(`  ${name.padEnd(24)} ${(1000 * median(times)).toFixed(1).padStart(7)} ms   ${ratio.toFixed(2)}×`);
+    }
+  }
+} finally {
+  peer.end();
+  await rm(folder, { recursive: true });
+}

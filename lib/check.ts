@@ -1,0 +1,113 @@
+/**
+ * Must-be predicates: every public function validates its options with these, and every message reads
+ * `Expected <what> to be <constraint>, received <value>`.
+ *
+ * @module
+ */
+
+/** An error in what the caller passed; `code` is stable, the message names the option and the mend. */
+export class InvalidArgumentError extends TypeError {
+  readonly code = 'DEEPZERO_INVALID_ARGUMENT';
+  override readonly name = 'InvalidArgumentError';
+}
+
+/** An error in a file's content or name; the message starts with the file's path. */
+export class FileError extends Error {
+  readonly code = 'DEEPZERO_FILE';
+  override readonly name = 'FileError';
+  readonly file: string;
+
+  constructor(file: string, problem: string, options?: ErrorOptions) {
+    super(`${file}: ${problem}`, options);
+    this.file = file;
+  }
+}
+
+function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) return value.length <= 8 ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return String(value);
+}
+
+/** Builds the one message every check throws. */
+export function expected(what: string, constraint: string, received: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(`Expected ${what} to be ${constraint}, received ${show(received)}`);
+}
+
+/** A finite number that satisfies `test`, described by `constraint`. */
+function number(value: unknown, what: string, constraint: string, test: (value: number) => boolean): number {
+  if (typeof value !== 'number' || !Number.isFinite(value) || !test(value)) throw expected(what, constraint, value);
+  return value;
+}
+
+export function positive(value: unknown, what: string): number {
+  return number(value, what, 'a finite number > 0', (v) => v > 0);
+}
+
+export function nonNegative(value: unknown, what: string): number {
+  return number(value, what, 'a finite number >= 0', (v) => v >= 0);
+}
+
+/** A number in [low, high). */
+export function fraction(value: unknown, what: string, low = 0, high = 1): number {
+  return number(value, what, `a number >= ${low} and < ${high}`, (v) => v >= low && v < high);
+}
+
+/** An integer in [low, high]. */
+export function integer(value: unknown, what: string, low = 0, high: number = Number.MAX_SAFE_INTEGER): number {
+  const range = high === Number.MAX_SAFE_INTEGER ? `>= ${low}` : `from ${low} to ${high}`;
+  return number(value, what, `an integer ${range}`, (v) => Number.isSafeInteger(v) && v >= low && v <= high);
+}
+
+export function boolean(value: unknown, what: string): boolean {
+  if (typeof value !== 'boolean') throw expected(what, 'true or false', value);
+  return value;
+}
+
+export function string(value: unknown, what: string): string {
+  if (typeof value !== 'string' || value === '') throw expected(what, 'a non-empty string', value);
+  return value;
+}
+
+/** One of a closed list of strings. */
+export function oneOf<const T extends string>(value: unknown, what: string, choices: readonly T[]): T {
+  if (!choices.includes(value as T)) throw expected(what, `one of ${choices.join(', ')}`, value);
+  return value as T;
+}
+
+/** An object whose keys are all known: a misspelled option is refused with the nearest known one. */
+export function options<T extends object>(value: unknown, what: string, known: readonly (keyof T & string)[]): T {
+  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw expected(what, 'an object', value);
+  for (const key of Object.keys(value)) {
+    if (!(known as readonly string[]).includes(key)) {
+      throw new InvalidArgumentError(`Unknown option ${JSON.stringify(key)} in ${what}${didYouMean(key, known)}`);
+    }
+  }
+  return value as T;
+}
+
+/** `; did you mean "x"?`, or the list of what is known when nothing is near. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  const near = known
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
+    .sort((a, b) => a.distance - b.distance)[0];
+  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : `; known are ${known.join(', ')}`;
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}

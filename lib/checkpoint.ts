@@ -1,0 +1,144 @@
+/**
+ * A training run in one file: a weights file, which `Model.load` reads, with the optimizer's state and the mask as further
+ * tensors, and in its metadata the options the run was made with and its position. Random numbers are functions of seed and
+ * position, so there is no generator to save. Written atomically: a crash leaves the previous checkpoint.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+
+import { FileError } from './check.js';
+import type { Model } from './model.js';
+import type { OptimizerState } from './optimizers.js';
+import type { Tensor } from './safetensors.js';
+import { writeSafetensors } from './safetensors.js';
+import type { WeightsFile } from './weights.js';
+import { fromTensors, parseMetadata, readWeights, toMetadata, toTensors } from './weights.js';
+
+/** A run's options, and the state of the run beside its model's arrays. */
+export interface RunState {
+  /** Every option that the results depend on, as JSON. */
+  readonly options: object;
+  readonly optimizer: OptimizerState;
+  /** The coordinates queried at a step, if the estimator has such. */
+  maskAt(step: number): Uint32Array | undefined;
+}
+
+/** The `run` of the metadata. */
+interface RunMetadata {
+  readonly format: number;
+  readonly options: object;
+  /** Steps finished. */
+  readonly step: number;
+  /** The optimizer's updates. */
+  readonly updates: number;
+}
+
+const FORMAT = 1;
+const MASK = 'mask.coordinates';
+
+/** Writes a checkpoint after `step` steps. All is copied before the promise is returned: the run may go on meanwhile. */
+export async function writeCheckpoint(file: string, model: Model, state: RunState, step: number): Promise<void> {
+  const mask = state.maskAt(step);
+  const tensors = new Map([...toTensors(model.compiled, model), ...optimizerTensors(model, state.optimizer)]);
+  if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
+  const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step };
+  const run = JSON.stringify(metadata);
+  await writeSafetensors(file, tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
+}
+
+/**
+ * Reads a checkpoint into a model and the optimizer's state, all or nothing, and returns the steps it had finished.
+ *
+ * @throws FileError if the file is no checkpoint or a damaged one, or an option differs from `state.options`, naming it.
+ */
+export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<number> {
+  const weights = await readWeights(file);
+  const { options, step, updates } = runOf(weights);
+  const difference = firstDifference(options, JSON.parse(JSON.stringify(state.options)));
+  if (difference) {
+    const { path, saved, given } = difference;
+    throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
+  }
+  checkMask(weights, state.maskAt(step), step);
+  const slots = [...optimizerTensors(model, state.optimizer)].map(([name, { data }]) => {
+    const saved = weights.tensors.get(name)?.data;
+    if (!(saved instanceof Float32Array) || saved.length !== data.length) {
+      throw new FileError(file, `expected a tensor ${name} of ${data.length} numbers`);
+    }
+    return { data, saved };
+  });
+  fromTensors(weights, model.compiled, model);
+  for (const { data, saved } of slots) data.set(saved);
+  state.optimizer.step = updates;
+  return step;
+}
+
+function runOf(weights: WeightsFile): RunMetadata {
+  const { file, tensors, metadata } = weights;
+  const text = metadata['run'];
+  if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
+  const run = parseMetadata(weights, 'run') as RunMetadata;
+  if (run.format !== FORMAT) {
+    throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${run.format}, another version's`);
+  }
+  if (metadata['sha256'] !== digest(text, tensors)) {
+    throw new FileError(file, 'is damaged: its content does not match its checksum');
+  }
+  return run;
+}
+
+/** The mask follows from the options, so a difference means that it was drawn by other code. */
+function checkMask({ file, tensors }: WeightsFile, mask: Uint32Array | undefined, step: number): void {
+  const saved = tensors.get(MASK)?.data;
+  const same = saved?.length === mask?.length && (mask ?? []).every((flat: number, i: number) => flat === saved?.[i]);
+  if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
+}
+
+/** The optimizer's slots as views, a tensor for every parameter tensor. */
+function optimizerTensors(
+  { compiled }: Model,
+  { slots }: OptimizerState,
+): Map<string, Tensor & { data: Float32Array }> {
+  const entries = Object.entries(slots).flatMap(([slot, values]) =>
+    compiled.parameters.map(({ name, shape, offset, size }) => {
+      const data = values.subarray(offset, offset + size);
+      return [`optimizer.${slot}.${name}`, { dtype: 'F32' as const, shape, data }] as const;
+    }),
+  );
+  return new Map(entries);
+}
+
+/** Over the run and every tensor, in the order of their names. */
+function digest(run: string, tensors: ReadonlyMap<string, Tensor>): string {
+  const hash = createHash('sha256').update(run);
+  for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}
+
+/** The first place where two JSON values differ. */
+function firstDifference(
+  saved: unknown,
+  given: unknown,
+  path = '',
+): { path: string; saved: string; given: string } | undefined {
+  if (isObject(saved) && isObject(given)) {
+    for (const key of new Set([...Object.keys(saved), ...Object.keys(given)])) {
+      const found = firstDifference(saved[key], given[key], path === '' ? key : `${path}.${key}`);
+      if (found) return found;
+    }
+    return undefined;
+  }
+  return saved === given ? undefined : { path, saved: show(saved), given: show(given) };
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+function show(value: unknown): string {
+  if (value === undefined) return 'nothing';
+  return isObject(value) ? 'an object' : JSON.stringify(value);
+}

@@ -1,0 +1,79 @@
+/**
+ * What a command is made of: a name, an option table and a function from validated values to its JSON result.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from '../check.js';
+import { checkBelonging, describe, flag, parse, withDefaults } from './options.js';
+import type { Given, OptionTable, Values } from './options.js';
+import { Output } from './output.js';
+
+export interface Command {
+  /** The words that choose it: `train`, or `data info`. */
+  readonly name: string;
+  readonly summary: string;
+  help(): string;
+  run(args: readonly string[], signal: AbortSignal): Promise<void>;
+}
+
+export interface Context<T extends OptionTable> extends Given<T> {
+  readonly output: Output;
+  /** Aborts on Ctrl-C and its like. */
+  readonly signal: AbortSignal;
+}
+
+interface Definition<T extends OptionTable> {
+  readonly name: string;
+  readonly summary: string;
+  /** Names of the operands, all of them required. */
+  readonly operands?: readonly string[];
+  /** Paragraphs at the end of `--help`. */
+  readonly notes?: string;
+  readonly options: T;
+  /** Returns the object that `--json` prints. */
+  run(values: Values<T>, context: Context<T>): Promise<object>;
+}
+
+const COMMON = {
+  json: flag('print one JSON object as the last line of standard output, and all else on standard error'),
+  help: flag('print this help'),
+};
+
+export function command<T extends OptionTable>(definition: Definition<T>): Command {
+  const { name, summary, operands: expectedOperands = [], notes } = definition;
+  const table: OptionTable = { ...definition.options, ...COMMON };
+  const usage = ['deepzero', name, ...expectedOperands, '[options]'].join(' ');
+  const help = (): string =>
+    [`Usage: ${usage}`, summary, `Options:\n${describe(table)}`, ...(notes === undefined ? [] : [notes])].join('\n\n');
+  return {
+    name,
+    summary,
+    help,
+    async run(args, signal) {
+      const given = parse(table, args);
+      if (given.options['help'] === true) {
+        process.stdout.write(`${help()}\n`);
+        return;
+      }
+      checkOperands(given.operands, expectedOperands, usage);
+      const values = withDefaults(table, given.options);
+      checkBelonging(table, given.options, values);
+      const output = new Output(values['json'] === true);
+      try {
+        // The table is the definition's and two flags, so its values are what the definition expects.
+        const result = await definition.run(values as Values<T>, { ...(given as Given<T>), output, signal });
+        output.result(result);
+      } finally {
+        output.clearStatus();
+      }
+    },
+  };
+}
+
+function checkOperands(operands: readonly string[], expected: readonly string[], usage: string): void {
+  if (operands.length === expected.length) return;
+  const surplus = operands[expected.length];
+  const problem =
+    surplus === undefined ? `${expected.at(-1) ?? ''} is missing` : `unexpected ${JSON.stringify(surplus)}`;
+  throw new InvalidArgumentError(`Expected ${usage}: ${problem}`);
+}

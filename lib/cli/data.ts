@@ -1,0 +1,61 @@
+import { writeCifar10 } from '../data/cifar10.js';
+import type { ImageDataset } from '../data/dataset.js';
+import { synthetic } from '../data/synthetic.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import { loadData, whole } from './inputs.js';
+import { number, text } from './options.js';
+import { grouped, table } from './output.js';
+import { InvalidArgumentError } from '../check.js';
+
+export const dataSynthetic: Command = command({
+  name: 'data synthetic',
+  summary: 'Writes the generated ten-class data set as CIFAR-10 binary files.',
+  options: {
+    out: text('DIR', { help: 'folder to write to; required' }),
+    train: number(whole(5), { help: 'training images, spread over five files', default: 5000 }),
+    test: number(whole(1), { help: 'test images', default: 1000 }),
+    seed: number(whole(0), { help: 'another seed draws other images', default: 0 }),
+  },
+  async run({ out, train, test, seed }, { output }) {
+    if (out === undefined) throw new InvalidArgumentError('Expected --out DIR, the folder to write to');
+    const files = await writeCifar10(out, synthetic({ seed, train, test }));
+    for (const file of files) output.line(file);
+    return { out, files, train, test, seed };
+  },
+});
+
+export const dataInfo: Command = command({
+  name: 'data info',
+  operands: ['DIR|synthetic'],
+  summary: 'Checks and summarises a folder of CIFAR-10 binary files.',
+  options: {},
+  async run(_, { output, operands: [data = ''] }) {
+    const { train, test } = await loadData({ data });
+    const trainClasses = countClasses(train);
+    const testClasses = countClasses(test);
+    const rows = train.classNames.map((name, label) => [
+      name,
+      grouped(trainClasses[label] ?? 0),
+      grouped(testClasses[label] ?? 0),
+    ]);
+    output.line(`${data}: images of ${train.shape.join('×')} in ${train.classes} classes\n`);
+    output.line(table([['class', 'train', 'test'], ...rows, ['all', grouped(train.count), grouped(test.count)]]));
+    output.line(`\nnormalised by mean ${train.mean.join(', ')} and std ${train.std.join(', ')}`);
+    return {
+      data,
+      shape: train.shape,
+      classes: train.classNames,
+      train: { count: train.count, classes: trainClasses },
+      test: { count: test.count, classes: testClasses },
+      mean: train.mean,
+      std: train.std,
+    };
+  },
+});
+
+function countClasses({ labels, classes }: ImageDataset): number[] {
+  const counts = new Array<number>(classes).fill(0);
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  return counts;
+}

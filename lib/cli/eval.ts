@@ -1,0 +1,43 @@
+import { InvalidArgumentError } from '../check.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import {
+  dataOption,
+  loadData,
+  normalisationOptions,
+  openModel,
+  optionalNetworkOptions,
+  threadsOption,
+  whole,
+} from './inputs.js';
+import { number, text } from './options.js';
+import { grouped, percent } from './output.js';
+
+export const evaluate: Command = command({
+  name: 'eval',
+  summary: 'Measures loss and accuracy of a weights file on the test images.',
+  options: {
+    weights: text('FILE', { help: "safetensors, of this package or with PyTorch's tensor names; required" }),
+    ...optionalNetworkOptions,
+    data: dataOption,
+    ...normalisationOptions,
+    batchSize: number(whole(1), { help: 'images at a time', default: 256 }),
+    threads: threadsOption,
+  },
+  async run(values, { output, signal }) {
+    const { weights, batchSize } = values;
+    if (weights === undefined) throw new InvalidArgumentError('Expected --weights FILE');
+    const { test } = await loadData(values);
+    using model = await openModel({ ...values, weights }, test.classes);
+    const { accuracy, loss, count } = await model.test(test, {
+      batchSize,
+      signal,
+      onProgress: (done, total) => {
+        output.status(`${grouped(done)} of ${grouped(total)} images`);
+      },
+    });
+    output.line(`${model.network.name} on ${grouped(count)} images of ${test.name}`);
+    output.line(`accuracy ${percent(accuracy ?? NaN)}  loss ${loss.toFixed(4)}`);
+    return { accuracy, loss, count };
+  },
+});

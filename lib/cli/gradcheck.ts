@@ -1,0 +1,106 @@
+import { expected, FileError, InvalidArgumentError } from '../check.js';
+import type { Coordinate } from '../coordinates.js';
+import { gradcheck as checkGradient } from '../gradcheck.js';
+import type { Model } from '../model.js';
+import { Random } from '../random.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import {
+  checkBatchSize,
+  dataOption,
+  isRecord,
+  loadData,
+  normalisationOptions,
+  openModel,
+  optionalNetworkOptions,
+  readJson,
+  seedOption,
+  threadsOption,
+  whole,
+} from './inputs.js';
+import { number, text } from './options.js';
+import { table } from './output.js';
+import { muOption } from './ratios.js';
+
+const NOTES = `Takes the first test images without augmentation, batch norm in training mode and the cross-entropy. --coordinates is a
+JSON list of {"name": tensor, "index": flat index in PyTorch's order}; without it, coordinates are spread over all tensors.`;
+
+export const gradcheck: Command = command({
+  name: 'gradcheck',
+  summary: 'Compares CGE of the engine with a naive float64 reference, coordinate by coordinate.',
+  notes: NOTES,
+  options: {
+    ...optionalNetworkOptions,
+    weights: text('FILE', { help: 'safetensors; initial weights by --seed unless given' }),
+    data: dataOption,
+    ...normalisationOptions,
+    batchSize: number(whole(1), { help: 'test images', default: 16 }),
+    mu: muOption,
+    coordinates: text('FILE', { help: 'which coordinates' }),
+    count: number(whole(1), { help: 'how many coordinates, instead of --coordinates; 32 unless given' }),
+    seed: seedOption,
+    threads: threadsOption,
+  },
+  async run(values, { output, signal }) {
+    const { batchSize, mu, seed, count, coordinates: file } = values;
+    if (file !== undefined && count !== undefined) {
+      throw new InvalidArgumentError('Expected --coordinates or --count, received both');
+    }
+    const { test } = await loadData(values);
+    checkBatchSize(batchSize, test);
+    using model = await openModel(values, test.classes);
+    const coordinates = file === undefined ? spread(model, count ?? 32, seed) : await readCoordinates(file, model);
+    output.line(
+      `${model.network.name}, ${batchSize} images of ${test.name}, mu ${mu}, ${coordinates.length} coordinates`,
+    );
+    const result = await checkGradient(model, test.batch(Uint32Array.from({ length: batchSize }, (_, i) => i)), {
+      mu,
+      coordinates,
+      signal,
+      onProgress: (done, total) => {
+        output.status(`float64 reference  ${done} of ${total} evaluations`);
+      },
+    });
+    const { loss, entries, relativeError, cosine } = result;
+    const rows = entries.map(({ name, index, cge, reference }) => [
+      `${name}[${index}]`,
+      cge.toExponential(6),
+      reference.toExponential(6),
+      (cge - reference).toExponential(1),
+    ]);
+    output.line(table([['coordinate', 'cge', 'reference', 'difference'], ...rows]));
+    output.line(
+      `loss ${loss.toFixed(6)}  relative error ${relativeError.toExponential(2)}  cosine ${cosine.toFixed(8)}`,
+    );
+    return { loss, entries, relativeError, cosine };
+  },
+});
+
+/** `count` coordinates, about as many in every tensor, small tensors first so that large ones make up for them. */
+function spread({ compiled, parameterCount }: Model, count: number, seed: number): Uint32Array {
+  if (count > parameterCount) throw expected('--count', `at most ${parameterCount}, the parameters`, count);
+  const random = new Random(seed, 'samples');
+  const tensors = compiled.parameters.toSorted((a, b) => a.size - b.size);
+  let left = count;
+  const chosen = tensors.flatMap(({ offset, size }, i) => {
+    const share = Math.min(size, Math.round(left / (tensors.length - i)));
+    left -= share;
+    return Array.from(random.sample(size, share), (index) => offset + index);
+  });
+  return Uint32Array.from(chosen).sort();
+}
+
+async function readCoordinates(file: string, model: Model): Promise<Uint32Array> {
+  const content = await readJson(file);
+  if (!Array.isArray(content) || content.length === 0) {
+    throw new FileError(file, 'expected a JSON list of {"name", "index"}, at least one');
+  }
+  return Uint32Array.from(content, (entry: unknown, i) => {
+    if (!isRecord(entry)) throw new FileError(file, `expected entry ${i} to be {"name", "index"}`);
+    try {
+      return model.parameterIndex(entry as unknown as Coordinate);
+    } catch (cause) {
+      throw new FileError(file, `entry ${i}: ${(cause as Error).message}`, { cause });
+    }
+  });
+}

@@ -1,0 +1,59 @@
+import { availableCores, defaultThreads } from '../machine.js';
+import { native } from '../native.js';
+import { compile } from '../network/compile.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import { version } from '../version.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import { buildNetwork, optionalNetworkOptions } from './inputs.js';
+import { grouped, table } from './output.js';
+
+interface LayerRow {
+  name: string;
+  kind: string;
+  output: readonly number[];
+  parameters: number;
+}
+
+export const info: Command = command({
+  name: 'info',
+  summary: 'Says what runs here: version, instruction set, threads; with --network, its layers.',
+  options: optionalNetworkOptions,
+  run(values, { output }) {
+    const machine = {
+      version,
+      isa: native.isa,
+      supportedIsas: native.supportedIsas,
+      threads: defaultThreads(),
+      cores: availableCores(),
+      node: process.version,
+      platform: `${process.platform}-${process.arch}`,
+    };
+    output.line(`deepzero ${version}, Node ${machine.node}, ${machine.platform}`);
+    output.line(`instruction set  ${machine.isa} (of ${machine.supportedIsas.join(', ')}; DEEPZERO_ISA chooses)`);
+    output.line(`threads          ${machine.threads}`);
+    output.line(`cores            ${machine.cores} (by CPU affinity and the container's quota)`);
+    const { network: name, depth, width } = values;
+    if (name === undefined) return Promise.resolve(machine);
+
+    const network = buildNetwork({ network: name, depth, width }, 10);
+    const compiled = compile(network);
+    const layers = layerRows(compiled);
+    output.line(`\n${network.name}, input ${network.input.join('×')}, ${grouped(compiled.parameterCount)} parameters`);
+    const rows = layers.map((row) => [row.name, row.kind, row.output.join('×'), grouped(row.parameters)]);
+    output.line(table([['layer', 'kind', 'output', 'parameters'], ...rows], 2));
+    return Promise.resolve({ ...machine, network: network.name, parameters: compiled.parameterCount, layers });
+  },
+});
+
+/** One row an operation, in order; those without parameters have no name. */
+function layerRows({ operations, parameters, shapes }: CompiledNetwork): LayerRow[] {
+  const named = new Set(parameters.map(({ layer }) => layer)).values();
+  return operations.map(({ kind }, i) => {
+    const hasParameters = kind === 'conv2d' || kind === 'batchNorm' || kind === 'linear';
+    const name = (hasParameters ? named.next().value : undefined) ?? '';
+    const tensors = parameters.filter(({ layer }) => layer === name);
+    const count = tensors.reduce((sum, { size }) => sum + size, 0);
+    return { name, kind, output: shapes[i + 1] ?? [], parameters: count };
+  });
+}

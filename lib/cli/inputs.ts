@@ -1,0 +1,133 @@
+/**
+ * The inputs that several commands share, as options and as what they stand for: networks, data, JSON files.
+ *
+ * @module
+ */
+import * as check from '../check.js';
+import { FileError } from '../check.js';
+import { cifar10 } from '../data/cifar10.js';
+import type { ImageDatasets } from '../data/cifar10.js';
+import type { Dataset, ImageDataset } from '../data/dataset.js';
+import { synthetic } from '../data/synthetic.js';
+import { readFileBytes } from '../files.js';
+import { defaultThreads } from '../machine.js';
+import { cnn } from '../network/cnn.js';
+import { Model } from '../model.js';
+import type { Network } from '../network/description.js';
+import { resnet, resnet20 } from '../network/resnet.js';
+import { choice, number, text, triple } from './options.js';
+import type { Option, OptionsOf } from './options.js';
+
+const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
+type NetworkName = (typeof NETWORKS)[number];
+
+/** An option that is an integer from `low` on. */
+export function whole(low: number): (value: unknown, what: string) => number {
+  return (value, what) => check.integer(value, what, low);
+}
+
+const SHAPED = { option: 'network', values: ['resnet', 'cnn'] };
+
+const shapeOptions = {
+  depth: number(whole(1), {
+    help: 'layers with weights, 6n + 2, of resnet (20 unless given); convolutions, 1 to 5, of cnn (5 unless given)',
+    only: SHAPED,
+  }),
+  width: number(whole(1), {
+    help: 'channels of the first stage of resnet (16 unless given), of every convolution of cnn (18 unless given)',
+    only: SHAPED,
+  }),
+};
+
+const networkHelp = 'ResNet-20; another residual network; the small CNN of the paper';
+
+export interface NetworkChoice {
+  network: NetworkName;
+  depth: number | undefined;
+  width: number | undefined;
+}
+
+export const networkOptions: OptionsOf<NetworkChoice> = {
+  network: choice(NETWORKS, { help: networkHelp, default: 'resnet20' }),
+  ...shapeOptions,
+};
+
+/** Where a weights file usually says what network it belongs to. */
+export const optionalNetworkOptions: OptionsOf<{ [K in keyof NetworkChoice]: NetworkChoice[K] | undefined }> = {
+  network: choice(NETWORKS, { help: `${networkHelp}; needed unless the weights file says it` }),
+  ...shapeOptions,
+};
+
+export const dataOption: Option<string> = text('DIR|synthetic', {
+  help: 'a folder of CIFAR-10 binary files, or the embedded generated data set',
+  default: 'synthetic',
+});
+
+interface Normalisation {
+  mean: readonly number[] | undefined;
+  std: readonly number[] | undefined;
+}
+
+export const normalisationOptions: OptionsOf<Normalisation> = {
+  mean: triple({ help: "per channel, of pixels scaled to 0 … 1; the data set's own unless given" }),
+  std: triple({ help: 'per channel, likewise' }),
+};
+
+export const seedOption: Option<number> = number(whole(0), { help: 'fixes every random choice', default: 0 });
+
+export const threadsOption: Option<number> = number((value, what) => check.integer(value, what, 1, 1024), {
+  help: 'threads; results do not depend on it',
+  default: defaultThreads(),
+});
+
+export function buildNetwork({ network, depth, width }: NetworkChoice, classes: number): Network {
+  if (network === 'resnet20') return resnet20({ classes });
+  const shape = { classes, ...(depth !== undefined && { depth }) };
+  if (network === 'resnet') return resnet({ ...shape, ...(width !== undefined && { width }) });
+  return cnn({ ...shape, ...(width !== undefined && { channels: width }) });
+}
+
+/** The model in a weights file, or one with initial weights. */
+export async function openModel(
+  options: { [K in keyof NetworkChoice]: NetworkChoice[K] | undefined } & {
+    weights: string | undefined;
+    seed?: number;
+    threads: number;
+  },
+  classes: number,
+): Promise<Model> {
+  const { network: name, depth, width, weights, seed = 0, threads } = options;
+  const named = (network: NetworkName): Network => buildNetwork({ network, depth, width }, classes);
+  if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed, threads });
+  return Model.load(weights, { threads, ...(name !== undefined && { network: named(name) }) });
+}
+
+export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {
+  const sets = options.data === 'synthetic' ? synthetic() : await cifar10(options.data);
+  const { mean, std } = options;
+  if (std) for (const value of std) check.positive(value, 'each of --std');
+  const normalised = (set: ImageDataset): ImageDataset => set.withNormalization(mean ?? set.mean, std ?? set.std);
+  return { train: normalised(sets.train), test: normalised(sets.test) };
+}
+
+export function checkBatchSize(batchSize: number, dataset: Dataset): void {
+  if (batchSize <= dataset.count) return;
+  throw check.expected(
+    '--batch-size',
+    `at most ${dataset.count}, the images in ${JSON.stringify(dataset.name)}`,
+    batchSize,
+  );
+}
+
+export async function readJson(file: string): Promise<unknown> {
+  const content = new TextDecoder().decode(await readFileBytes(file));
+  try {
+    return JSON.parse(content);
+  } catch (cause) {
+    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}
+
+export function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,203 @@
+/**
+ * Declarative option tables: parsing, validation, suggestions for misspelled names and the text of `--help` all
+ * come from one table per command. Table keys are camelCase, `batchSize` is written `--batch-size`.
+ *
+ * @module
+ */
+import { parseArgs } from 'node:util';
+
+import { didYouMean, expected, InvalidArgumentError, oneOf } from '../check.js';
+
+/** One option; a `placeholder` of `undefined` makes it a flag. */
+export interface Option<T> {
+  readonly placeholder: string | undefined;
+  readonly help: string;
+  readonly default?: T;
+  /** Replaces the default on the embedded data set, so that a first run ends within minutes. */
+  readonly demo?: T;
+  /** The option this one belongs to, and the values of that option for which it means something. */
+  readonly only?: Requirement;
+  parse(text: string, name: string): T;
+}
+
+export interface Requirement {
+  readonly option: string;
+  readonly values: readonly string[];
+}
+
+export type OptionTable = Readonly<Record<string, Option<unknown>>>;
+/** The table that yields such values, and the values that a table yields. */
+export type OptionsOf<V> = { readonly [K in keyof V]: Option<V[K]> };
+export type Values<T extends OptionTable> = { [K in keyof T]: T[K] extends Option<infer V> ? V : never };
+
+interface Spec<T> {
+  readonly help: string;
+  readonly default?: T;
+  readonly demo?: T;
+  readonly only?: Requirement;
+}
+
+/** An option with a default always has a value. */
+type ValueOf<S, T> = S extends { default: T } ? T : T | undefined;
+
+function option<T, S extends Spec<T>>(
+  placeholder: string,
+  spec: S,
+  parse: (text: string, name: string) => T,
+): Option<ValueOf<S, T>> {
+  return { ...spec, placeholder, parse };
+}
+
+/** A number that passes one of the predicates of `check.ts`. */
+export function number<S extends Spec<number>>(
+  check: (value: unknown, what: string) => number,
+  spec: S,
+): Option<ValueOf<S, number>> {
+  return option<number, S>('N', spec, (text, name) => {
+    const value = text.trim() === '' ? NaN : Number(text);
+    return check(Number.isNaN(value) ? text : value, name);
+  });
+}
+
+export function choice<const T extends string, S extends Spec<T>>(
+  choices: readonly T[],
+  spec: S & Spec<T>,
+): Option<ValueOf<S, T>> {
+  return option<T, S>(choices.join('|'), spec, (text, name) => oneOf(text, name, choices));
+}
+
+export function text<S extends Spec<string>>(placeholder: string, spec: S): Option<ValueOf<S, string>> {
+  return option<string, S>(placeholder, spec, (value, name) => {
+    if (value === '') throw expected(name, 'a non-empty string', value);
+    return value;
+  });
+}
+
+/** Three numbers separated by commas, one per colour channel. */
+export function triple<S extends Spec<readonly number[]>>(spec: S): Option<ValueOf<S, readonly number[]>> {
+  return option<readonly number[], S>('R,G,B', spec, (text, name) => {
+    const values = text.split(',').map((part) => (part.trim() === '' ? NaN : Number(part)));
+    if (values.length !== 3 || !values.every(Number.isFinite)) throw expected(name, 'three numbers R,G,B', text);
+    return values;
+  });
+}
+
+export function flag(help: string): Option<boolean> {
+  return { placeholder: undefined, help, default: false, parse: () => true };
+}
+
+/** `batchSize` → `--batch-size`. */
+export function dashed(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** What was written on the command line: validated values of the options that were given, and the operands. */
+export interface Given<T extends OptionTable> {
+  readonly options: Partial<Values<T>>;
+  readonly operands: readonly string[];
+}
+
+export function parse<T extends OptionTable>(table: T, args: readonly string[]): Given<T> {
+  const keys = new Map(Object.keys(table).map((key) => [dashed(key).slice(2), key]));
+  const { tokens } = parseArgs({
+    args: [...args],
+    options: Object.fromEntries(
+      [...keys].map(
+        ([name, key]) => [name, { type: table[key]?.placeholder === undefined ? 'boolean' : 'string' }] as const,
+      ),
+    ),
+    strict: false,
+    allowPositionals: true,
+    tokens: true,
+  });
+  const options: Record<string, unknown> = {};
+  const operands: string[] = [];
+  for (const token of tokens) {
+    if (token.kind === 'positional') operands.push(token.value);
+    if (token.kind !== 'option') continue;
+    const key = keys.get(token.name);
+    const known = key === undefined ? undefined : table[key];
+    if (key === undefined || known === undefined || !token.rawName.startsWith('--')) {
+      throw new InvalidArgumentError(
+        `Unknown option ${token.rawName}${didYouMean(`--${token.name}`, Object.keys(table).map(dashed))}`,
+      );
+    }
+    options[key] = known.parse(valueOf(token, known), token.rawName);
+  }
+  return { options: options as Partial<Values<T>>, operands };
+}
+
+function valueOf(
+  token: { rawName: string; value?: string | undefined; inlineValue?: boolean | undefined },
+  known: Option<unknown>,
+): string {
+  if (known.placeholder === undefined) {
+    if (token.value !== undefined) throw new InvalidArgumentError(`${token.rawName} takes no value`);
+    return '';
+  }
+  if (token.value === undefined || (token.inlineValue !== true && token.value.startsWith('--'))) {
+    throw new InvalidArgumentError(`Expected a value after ${token.rawName}: ${known.placeholder}`);
+  }
+  return token.value;
+}
+
+export function withDefaults<T extends OptionTable>(table: T, given: Partial<Values<T>>): Values<T> {
+  const demo = (given['data'] ?? table['data']?.default) === 'synthetic';
+  const values = Object.entries(table).map(([key, { default: standard, demo: onEmbedded }]) => {
+    return [key, given[key] ?? (demo && onEmbedded !== undefined ? onEmbedded : standard)];
+  });
+  return Object.fromEntries(values) as Values<T>;
+}
+
+/** Refuses an option that means nothing beside the others. */
+export function checkBelonging<T extends OptionTable>(table: T, given: Partial<Values<T>>, values: Values<T>): void {
+  for (const key of Object.keys(given)) {
+    const only = table[key]?.only;
+    if (!only || only.values.includes(String(values[only.option]))) continue;
+    const [other, value] = [dashed(only.option), values[only.option]];
+    const actual = value === undefined ? 'not given' : String(value);
+    throw new InvalidArgumentError(`${dashed(key)} goes with ${other} ${only.values.join(' or ')}, which is ${actual}`);
+  }
+}
+
+/** The options' part of `--help`, wrapped at 100 columns. */
+export function describe(table: OptionTable): string {
+  const rows = Object.entries(table).map(([key, known]) => ({
+    left: `  ${dashed(key)}${known.placeholder === undefined ? '' : ` ${known.placeholder}`}`,
+    right: known.help + remarks(known),
+  }));
+  const indent = 30;
+  return rows
+    .map(({ left, right }) => {
+      const lines = wrap(right, 100 - indent);
+      const first = left.length < indent - 1 ? left.padEnd(indent) + (lines.shift() ?? '') : left;
+      return [first, ...lines.map((line) => ' '.repeat(indent) + line)].join('\n');
+    })
+    .join('\n');
+}
+
+function remarks({ default: standard, demo, only }: Option<unknown>): string {
+  const shown: string[] = [];
+  if (only) shown.push(`with ${dashed(only.option)} ${only.values.join(' or ')}`);
+  if (standard !== undefined && standard !== false) shown.push(`default ${plain(standard)}`);
+  if (demo !== undefined) shown.push(`${plain(demo)} on synthetic data`);
+  return shown.length === 0 ? '' : ` (${shown.join('; ')})`;
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+function wrap(text: string, width: number): string[] {
+  const lines: string[] = [];
+  let line = '';
+  for (const word of text.split(' ')) {
+    if (line !== '' && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = word;
+    } else {
+      line = line === '' ? word : `${line} ${word}`;
+    }
+  }
+  return [...lines, line];
+}

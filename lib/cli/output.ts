@@ -1,0 +1,86 @@
+/**
+ * What the command says. Human text goes to standard output; with `--json` it goes to standard error, and standard
+ * output holds the one JSON object and nothing else.
+ *
+ * @module
+ */
+
+/** Where nothing can be rewritten in place, a status is printed at most this often. */
+const STATUS_SECONDS = 5;
+/** On a terminal the status line is redrawn at most this often. */
+const REDRAW_SECONDS = 0.05;
+
+export class Output {
+  readonly #json: boolean;
+  readonly #stream: NodeJS.WriteStream;
+  #statusShown = false;
+  #lastStatus = -Infinity;
+
+  constructor(json: boolean) {
+    this.#json = json;
+    this.#stream = json ? process.stderr : process.stdout;
+  }
+
+  /** A line that stays. */
+  line(text = ''): void {
+    this.clearStatus();
+    this.#stream.write(`${text}\n`);
+    this.#lastStatus = now();
+  }
+
+  /**
+   * The state of what is running: rewritten in place on a terminal, else a line every few seconds, or none for a small
+   * change that is only worth seeing live.
+   */
+  status(text: string, change: 'large' | 'small' = 'large'): void {
+    const terminal = this.#stream.isTTY;
+    if (!terminal && change === 'small') return;
+    if (now() - this.#lastStatus < (terminal ? REDRAW_SECONDS : STATUS_SECONDS)) return;
+    this.#lastStatus = now();
+    this.#stream.write(terminal ? `\r\x1b[K${text.slice(0, this.#stream.columns - 1)}` : `${text}\n`);
+    this.#statusShown = terminal;
+  }
+
+  clearStatus(): void {
+    if (this.#statusShown) this.#stream.write('\r\x1b[K');
+    this.#statusShown = false;
+  }
+
+  /** The command's result, for programs. */
+  result(value: object): void {
+    this.clearStatus();
+    if (this.#json) process.stdout.write(`${JSON.stringify(value)}\n`);
+  }
+}
+
+function now(): number {
+  return performance.now() / 1000;
+}
+
+/** 1,234,567 */
+export function grouped(value: number): string {
+  return Math.round(value).toLocaleString('en-US');
+}
+
+/** 0.1234 → `12.3 %` */
+export function percent(fraction: number): string {
+  return `${(100 * fraction).toFixed(1)} %`;
+}
+
+/** Seconds as a person would say them. */
+export function duration(seconds: number): string {
+  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
+  return `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** Columns aligned: the first `words` to the left, the others, which are numbers, to the right. */
+export function table(rows: readonly (readonly string[])[], words = 1): string {
+  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map((row) =>
+      row.map((cell, i) => (i < words ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
+    )
+    .join('\n');
+}

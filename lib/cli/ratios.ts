@@ -1,0 +1,131 @@
+/**
+ * ZO-GraSP on the command line, for `prune` and `train`: its options, its progress and its table.
+ *
+ * @module
+ */
+import * as check from '../check.js';
+import { FileError } from '../check.js';
+import type { Dataset } from '../data/dataset.js';
+import { writeFileAtomically } from '../files.js';
+import { keptCounts } from '../masks.js';
+import type { LayerSparsity } from '../masks.js';
+import type { Model } from '../model.js';
+import { zoGrasp } from '../zo-grasp.js';
+import { isRecord, readJson, whole } from './inputs.js';
+import { choice, number } from './options.js';
+import type { Option, OptionsOf, Requirement } from './options.js';
+import { duration, grouped, percent, table } from './output.js';
+import type { Output } from './output.js';
+
+export interface GraspChoice {
+  graspQueries: number;
+  samplesPerClass: number;
+  graspDirections: 'shared' | 'fresh';
+  graspRank: 'signed' | 'magnitude';
+}
+
+export const sparsityOption = (only?: Requirement): Option<number> =>
+  number((value, what) => check.fraction(value, what), {
+    help: 'fraction of the weights whose gradient is left out at a step, from 0 to below 1',
+    default: 0.9,
+    demo: 0.99,
+    ...(only && { only }),
+  });
+
+export const muOption: Option<number> = number(check.positive, {
+  help: 'smoothing parameter μ: the step of every finite difference',
+  default: 5e-3,
+});
+
+/** ZO-GraSP's options; `only` says beside what they mean something. */
+export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
+  const beside = only && { only };
+  return {
+    graspQueries: number(whole(1), { help: 'random directions of ZO-GraSP', default: 192, demo: 48, ...beside }),
+    samplesPerClass: number(whole(1), {
+      help: 'images of each class that ZO-GraSP sees',
+      default: 25,
+      demo: 10,
+      ...beside,
+    }),
+    graspDirections: choice(['shared', 'fresh'], {
+      help: "whether ZO-GraSP takes both gradients along the same random directions, as in the paper's difference, or along fresh ones, as in its public code",
+      default: 'shared',
+      ...beside,
+    }),
+    graspRank: choice(['signed', 'magnitude'], {
+      help: "whether ZO-GraSP ranks by its score, as in the paper, or by the score's magnitude, as in the public code",
+      default: 'signed',
+      ...beside,
+    }),
+  };
+}
+
+/** Runs ZO-GraSP with progress. */
+export async function findRatios(
+  model: Model,
+  dataset: Dataset,
+  options: GraspChoice & { sparsity: number; mu: number; seed: number },
+  { output, signal }: { output: Output; signal: AbortSignal },
+): Promise<LayerSparsity> {
+  const start = performance.now();
+  const elapsed = (): number => (performance.now() - start) / 1000;
+  output.line(
+    `ZO-GraSP: ${grouped(options.graspQueries)} random directions, ${options.samplesPerClass} images of each class …`,
+  );
+  const ratios = await zoGrasp(model, dataset, {
+    sparsity: options.sparsity,
+    queries: options.graspQueries,
+    mu: options.mu,
+    samplesPerClass: options.samplesPerClass,
+    seed: options.seed,
+    directions: options.graspDirections,
+    rank: options.graspRank,
+    signal,
+    onProgress: (done, total) => {
+      output.status(
+        `ZO-GraSP  ${grouped(done)} of ${grouped(total)} queries  ETA ${duration((elapsed() / done) * (total - done))}`,
+      );
+    },
+  });
+  output.line(`ZO-GraSP took ${duration(elapsed())}.`);
+  return ratios;
+}
+
+/** Ratio and number of queried coordinates of each tensor that a mask can thin out. */
+export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number): string {
+  const kept = keptCounts(compiled.parameters, ratios);
+  const rows = compiled.parameters.flatMap(({ name, size, maskable }, i) => {
+    const count = kept[i] ?? 0;
+    return maskable ? [[name, percent(1 - count / size), grouped(count), grouped(size)]] : [];
+  });
+  const always = compiled.parameters.filter(({ maskable }) => !maskable).reduce((sum, { size }) => sum + size, 0);
+  const all = kept.reduce((sum, count) => sum + count, 0);
+  return table([
+    ['tensor', 'left out', 'queried', 'of'],
+    ...rows,
+    ['batch norm and biases', percent(0), grouped(always), grouped(always)],
+    ['all', percent(1 - all / compiled.parameterCount), grouped(all), grouped(compiled.parameterCount)],
+  ]);
+}
+
+/** The layer-wise ratios in a file of `deepzero prune --out`. */
+export async function readRatios(file: string): Promise<LayerSparsity> {
+  const content = await readJson(file);
+  const layers = isRecord(content) ? content['layers'] : undefined;
+  if (!isRecord(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
+  for (const [name, ratio] of Object.entries(layers)) {
+    if (typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1)) {
+      throw new FileError(
+        file,
+        `expected the ratio of ${JSON.stringify(name)} to be a number from 0 to 1, found ${JSON.stringify(ratio)}`,
+      );
+    }
+  }
+  return layers as LayerSparsity;
+}
+
+/** Writes ratios, and whatever else is to be known of them, for `readRatios`. */
+export async function writeRatios(file: string, layers: LayerSparsity, about: object = {}): Promise<void> {
+  await writeFileAtomically(file, `${JSON.stringify({ ...about, layers }, undefined, 2)}\n`);
+}

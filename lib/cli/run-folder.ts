@@ -1,0 +1,102 @@
+/**
+ * The folder of a training run: its options, its layer-wise ratios, its checkpoint, its log and the weights it yields.
+ *
+ * @module
+ */
+import { mkdir, open } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { FileError } from '../check.js';
+import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
+import type { TrainStep } from '../train.js';
+
+export class RunFolder {
+  readonly path: string;
+  /** The resolved options, written first: a folder that has them can be resumed. */
+  readonly config: string;
+  /** Layer-wise ratios, as `deepzero prune --out` writes them. */
+  readonly ratios: string;
+  readonly checkpoint: string;
+  readonly log: string;
+  readonly weights: string;
+
+  constructor(path: string) {
+    this.path = path;
+    this.config = join(path, 'config.json');
+    this.ratios = join(path, 'ratios.json');
+    this.checkpoint = join(path, 'run.safetensors');
+    this.log = join(path, 'log.jsonl');
+    this.weights = join(path, 'model.safetensors');
+  }
+
+  /** Makes the folder `path`, which must not hold a run; without it, `runs/<name>-1` or the next number that is free. */
+  static async create(path: string | undefined, name: string): Promise<RunFolder> {
+    if (path === undefined) return RunFolder.#createNumbered(join('runs', name));
+    const folder = new RunFolder(path);
+    await makeFolder(path);
+    if (await exists(folder.config)) {
+      throw new FileError(path, `already holds a run: continue it with --resume ${path}, or choose another --out`);
+    }
+    return folder;
+  }
+
+  static async #createNumbered(stem: string): Promise<RunFolder> {
+    await makeFolder(dirname(stem));
+    for (let i = 1; ; i++) {
+      const path = `${stem}-${i}`;
+      try {
+        await mkdir(path);
+        return new RunFolder(path);
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
+          throw new FileError(path, (error as Error).message, { cause: error });
+      }
+    }
+  }
+}
+
+/** One line of JSON a training step, in order; `append` returns when the operating system has it. */
+export class RunLog {
+  readonly #handle: FileHandle;
+  readonly #file: string;
+
+  private constructor(file: string, handle: FileHandle) {
+    this.#file = file;
+    this.#handle = handle;
+  }
+
+  /** Opens the log for appending, cut to its first `steps` lines: what a resumed run repeats is not there twice. */
+  static async open(file: string, steps: number): Promise<RunLog> {
+    const lines = (await exists(file)) ? (await RunLog.#lines(file)).slice(0, steps) : [];
+    await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
+    return new RunLog(file, await open(file, 'a'));
+  }
+
+  async append(entry: object): Promise<void> {
+    try {
+      await this.#handle.appendFile(`${JSON.stringify(entry)}\n`);
+    } catch (cause) {
+      throw new FileError(this.#file, (cause as Error).message, { cause });
+    }
+  }
+
+  /** Makes the lines so far safe, before a checkpoint relies on them. */
+  async sync(): Promise<void> {
+    await this.#handle.datasync();
+  }
+
+  async close(): Promise<void> {
+    await this.#handle.close();
+  }
+
+  /** The loss of every step. */
+  static async losses(file: string): Promise<number[]> {
+    return (await RunLog.#lines(file)).map((line) => (JSON.parse(line) as TrainStep).loss);
+  }
+
+  static async #lines(file: string): Promise<string[]> {
+    const text = new TextDecoder().decode(await readFileBytes(file));
+    return text.split('\n').slice(0, -1);
+  }
+}

@@ -1,0 +1,164 @@
+/**
+ * One run of `deepzero train` from its settings to its weights: cost, ZO-GraSP, steps, log, checkpoints, tests.
+ *
+ * @module
+ */
+import type { ImageDatasets } from '../data/cifar10.js';
+import { exists } from '../files.js';
+import type { LayerSparsity } from '../masks.js';
+import type { Model, TestResult } from '../model.js';
+import type { TrainRun } from '../train.js';
+import { train } from '../train.js';
+import type { Output } from './output.js';
+import { duration, grouped, percent } from './output.js';
+import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
+import type { RunFolder } from './run-folder.js';
+import { RunLog } from './run-folder.js';
+import { ProgressMeter } from './train-progress.js';
+import type { TrainSettings } from './train-settings.js';
+import { makeEstimator, makeOptimizer } from './train-settings.js';
+
+/** Between steps a checkpoint is written when the last one is older. */
+const SAVE_SECONDS = 60;
+
+interface Parts {
+  readonly settings: TrainSettings;
+  readonly model: Model;
+  readonly data: ImageDatasets;
+  readonly folder: RunFolder;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+export class TrainSession {
+  readonly #parts: Parts;
+  #meter = new ProgressMeter(0);
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+  }
+
+  /** Trains to the end, from the folder's checkpoint if it has one. Aborting saves and rejects with the signal's reason. */
+  async run(): Promise<object> {
+    const { settings, model, folder, output } = this.#parts;
+    const begun = performance.now();
+    const known = await this.#knownRatios();
+    let run = await this.#start(known ?? settings.sparsity);
+    await this.#sayCost(run);
+    if (known === undefined) run = await this.#start(await this.#prune());
+
+    const log = await RunLog.open(folder.log, run.step);
+    try {
+      await this.#steps(run, log);
+    } finally {
+      await log.close();
+    }
+    await model.save(folder.weights);
+    const test = await this.#test();
+    const seconds = (performance.now() - begun) / 1000;
+    const loss = await lossesAtEnds(folder.log);
+    output.line(
+      `\nloss ${loss.first.toFixed(3)} in the first steps, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`,
+    );
+    output.line(
+      `test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${duration(seconds)}`,
+    );
+    output.line(`weights in ${folder.weights}`);
+    return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
+  }
+
+  /** The sparsity to draw masks to, as far as it is known before ZO-GraSP. */
+  async #knownRatios(): Promise<LayerSparsity | number | undefined> {
+    const { settings, folder } = this.#parts;
+    if (settings.estimator !== 'sparse-cge' || settings.ratios === 'uniform') return settings.sparsity;
+    return (await exists(folder.ratios)) ? readRatios(folder.ratios) : undefined;
+  }
+
+  async #prune(): Promise<LayerSparsity> {
+    const { settings, model, data, folder, output } = this.#parts;
+    const ratios = await findRatios(model, data.train, settings, this.#parts);
+    await writeRatios(folder.ratios, ratios);
+    output.line(`${ratioTable(model, ratios)}\n`);
+    return ratios;
+  }
+
+  async #start(sparsity: LayerSparsity | number): Promise<TrainRun> {
+    const { settings, model, data, folder, output, signal } = this.#parts;
+    const { batchSize, seed, epochs, steps } = settings;
+    const length = epochs ?? (steps ?? 1) / Math.floor(data.train.count / batchSize);
+    const run = train(model, data.train, {
+      estimator: makeEstimator(settings, sparsity),
+      optimizer: makeOptimizer(settings, length),
+      ...(epochs === undefined ? { steps: steps ?? 1 } : { epochs }),
+      ...((await exists(folder.checkpoint)) && { resume: folder.checkpoint }),
+      batchSize,
+      seed,
+      signal,
+      onProgress: (done, total) => {
+        output.status(this.#meter.line(run.step, done / total), 'small');
+      },
+    });
+    return run;
+  }
+
+  async #sayCost(run: TrainRun): Promise<void> {
+    const { queriesPerStep, secondsPerStep, steps, hours } = await run.estimateCost();
+    this.#parts.output.line(
+      `cost: ${grouped(queriesPerStep)} queries, about ${duration(secondsPerStep)} a step; ${grouped(steps)} steps, about ${duration(3600 * hours)} in all`,
+    );
+  }
+
+  async #steps(run: TrainRun, log: RunLog): Promise<void> {
+    const { output, folder, signal } = this.#parts;
+    const save = async (): Promise<void> => {
+      await log.sync();
+      await run.save(folder.checkpoint);
+    };
+    this.#meter = new ProgressMeter(run.totalSteps);
+    const milestone = Math.max(1, Math.round(run.totalSteps / 10));
+    let saved = performance.now();
+    try {
+      for await (const step of run) {
+        this.#meter.add(step);
+        const endsEpoch = run.step % run.stepsPerEpoch === 0;
+        const test = endsEpoch && !signal.aborted ? await this.#testUnlessStopped() : undefined;
+        await log.append({ ...step, ...(test && { test }) });
+        const line = this.#meter.line(run.step) + (test ? `  test accuracy ${percent(test.accuracy ?? NaN)}` : '');
+        if (endsEpoch || run.step % milestone === 0) output.line(line);
+        else output.status(line);
+        if (endsEpoch || performance.now() - saved > 1000 * SAVE_SECONDS) {
+          await save();
+          saved = performance.now();
+        }
+      }
+    } catch (error) {
+      if (error === signal.reason) await save();
+      throw error;
+    }
+    await save();
+  }
+
+  #test(): Promise<TestResult> {
+    const { model, data, signal, settings } = this.#parts;
+    return model.test(data.test, { signal, batchSize: settings.batchSize });
+  }
+
+  /** A step is done and is to be logged whether or not its epoch's test is. */
+  async #testUnlessStopped(): Promise<TestResult | undefined> {
+    const { signal } = this.#parts;
+    try {
+      return await this.#test();
+    } catch (error) {
+      if (error === signal.reason) return undefined;
+      throw error;
+    }
+  }
+}
+
+/** How far the loss went: its means over the first and the last steps. */
+async function lossesAtEnds(log: string): Promise<{ first: number; last: number; count: number }> {
+  const losses = await RunLog.losses(log);
+  const count = Math.min(5, losses.length);
+  const mean = (some: number[]): number => some.reduce((sum, loss) => sum + loss, 0) / some.length;
+  return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
+}

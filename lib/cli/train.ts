@@ -1,0 +1,105 @@
+/**
+ * `deepzero train`: algorithm 1 from a data folder to a weights file, in a folder that a stopped run continues from.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from '../check.js';
+import { Model } from '../model.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import { buildNetwork, checkBatchSize, loadData, threadsOption } from './inputs.js';
+import type { OptionsOf } from './options.js';
+import { dashed, text } from './options.js';
+import { grouped } from './output.js';
+import { readRatios, writeRatios } from './ratios.js';
+import { RunFolder } from './run-folder.js';
+import { TrainSession } from './train-session.js';
+import type { TrainSettings } from './train-settings.js';
+import { readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
+
+interface TrainOptions extends TrainSettings {
+  threads: number;
+  out: string | undefined;
+  resume: string | undefined;
+}
+
+const options: OptionsOf<TrainOptions> = {
+  ...settingsOptions,
+  threads: threadsOption,
+  out: text('DIR', {
+    help: 'folder for checkpoint, log and weights; unless given runs/NAME-1, or the next free number',
+  }),
+  resume: text('DIR', {
+    help: 'continues the run in that folder to the bits of one never stopped; takes only --threads beside it',
+  }),
+};
+
+const NOTES = `The defaults are the paper's for ResNet-20 on CIFAR-10, except on synthetic data, where they make a run of minutes.
+Ctrl-C saves and prints the command that resumes. The run's folder receives config.json (the options), ratios.json
+(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors
+(the weights, for deepzero eval and for PyTorch).`;
+
+export const train: Command = command({
+  name: 'train',
+  summary: 'Trains a network from forward passes alone: ZO-GraSP, layer-wise ratios, sparse-CGE, SGD.',
+  notes: NOTES,
+  options,
+  async run(values, { options: given, output, signal }) {
+    if (values.resume !== undefined) refuseBesideResume(given);
+    const resumed = values.resume === undefined ? undefined : new RunFolder(values.resume);
+    const settings = resumed ? await readConfig(resumed.config) : settle(values);
+    const data = await loadData(settings);
+    checkBatchSize(settings.batchSize, data.train);
+    const network = buildNetwork(settings, data.train.classes);
+    using model = new Model(network, { seed: settings.seed, threads: values.threads });
+    const folder = resumed ?? (await begin(settings, values.out, network.name));
+    const images = `${grouped(data.train.count)} images of ${data.train.name}`;
+    output.line(`${network.name}, ${grouped(model.parameterCount)} parameters, ${images}, run in ${folder.path}`);
+    const session = new TrainSession({ settings, model, data, folder, output, signal });
+    try {
+      const result = await session.run();
+      if (settings.data === 'synthetic') output.line(`\n${nextStep()}`);
+      return result;
+    } catch (error) {
+      if (error === signal.reason)
+        output.line(`Stopped. To continue:\n  ${invocation()} --resume ${quoted(folder.path)}`);
+      throw error;
+    }
+  },
+});
+
+/** Makes the run's folder with all that a resumption needs from the outset. */
+async function begin(settings: TrainSettings, out: string | undefined, network: string): Promise<RunFolder> {
+  const { ratios } = settings;
+  const fromFile = ratios === 'zo-grasp' || ratios === 'uniform' ? undefined : await readRatios(ratios);
+  const data = settings.data === 'synthetic' ? 'synthetic' : 'cifar10';
+  const folder = await RunFolder.create(out, `${network}-${data}`);
+  if (fromFile) await writeRatios(folder.ratios, fromFile);
+  await writeConfig(folder.config, settings);
+  return folder;
+}
+
+function refuseBesideResume(given: Partial<TrainOptions>): void {
+  const extra = Object.keys(given).find((key) => !['resume', 'threads', 'json'].includes(key));
+  if (extra === undefined) return;
+  throw new InvalidArgumentError(
+    `${dashed(extra)} does not go with --resume: a run continues with the options it began with`,
+  );
+}
+
+/** How the user started this, so that what is printed can be typed again. */
+function invocation(): string {
+  const by = process.env['npm_lifecycle_event'];
+  if (by === 'start') return 'npm start --';
+  return by === 'npx' ? 'npx deepzero train' : 'deepzero train';
+}
+
+/** What to try after the embedded data. */
+function nextStep(): string {
+  return `This was generated data. For CIFAR-10, unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and:
+  ${invocation()} --data cifar-10-batches-bin`;
+}
+
+function quoted(path: string): string {
+  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

@@ -1,0 +1,48 @@
+/**
+ * Coordinates of the parameter vector, as flat indices and by name.
+ *
+ * @module
+ */
+import * as check from './check.js';
+import type { CompiledNetwork, TensorInfo } from './network/compile.js';
+
+/** One entry of a parameter tensor: its name, and the flat index in it in PyTorch's order (OIHW in convolutions). */
+export interface Coordinate {
+  readonly name: string;
+  readonly index: number;
+}
+
+/** Where a coordinate lies in the flat parameter vector. */
+export function flatIndex({ parameters }: CompiledNetwork, { name, index }: Coordinate): number {
+  const tensor = parameters.find((info) => info.name === name);
+  if (!tensor) throw unknownTensor(name, parameters);
+  return tensor.offset + check.integer(index, `the index into ${name}`, 0, tensor.size - 1);
+}
+
+/** The coordinate that lies at a flat index. */
+export function coordinateAt({ parameters, parameterCount }: CompiledNetwork, flat: number): Coordinate {
+  check.integer(flat, 'the parameter index', 0, parameterCount - 1);
+  const tensor = parameters.findLast(({ offset }) => offset <= flat) as TensorInfo;
+  return { name: tensor.name, index: flat - tensor.offset };
+}
+
+/** Refuses anything but distinct flat indices, at least one. */
+export function checkCoordinates({ parameterCount }: CompiledNetwork, coordinates: unknown): Uint32Array {
+  if (!(coordinates instanceof Uint32Array) || coordinates.length === 0) {
+    throw check.expected('coordinates', 'a Uint32Array with at least one flat parameter index', coordinates);
+  }
+  const seen = new Uint8Array(parameterCount);
+  coordinates.forEach((flat, i) => {
+    if (flat >= parameterCount)
+      throw check.expected(`coordinates[${i}]`, `below ${parameterCount}, the parameters`, flat);
+    if (seen[flat]) throw check.expected(`coordinates[${i}]`, 'different from all before it', flat);
+    seen[flat] = 1;
+  });
+  return coordinates;
+}
+
+/** The error for a tensor's name that is not known, with the nearest one that is. */
+export function unknownTensor(name: string, known: readonly { name: string }[]): check.InvalidArgumentError {
+  const names = known.map((info) => info.name);
+  return new check.InvalidArgumentError(`Unknown tensor ${JSON.stringify(name)}${check.didYouMean(name, names)}`);
+}

@@ -1,0 +1,81 @@
+/**
+ * Random crop with padding 4 and random horizontal flip, the augmentation of the paper's CIFAR-10 runs
+ * (torchvision's `RandomCrop(32, padding=4)` then `RandomHorizontalFlip()`).
+ *
+ * @module
+ */
+import { Random } from '../random.js';
+
+/** Black pixels added on each side before the crop. */
+export const PADDING = 4;
+
+const SHIFTS: number = 2 * PADDING + 1;
+
+/** What the draws depend on, besides the image's index: the same triple always gives the same crop and flip. */
+export interface Augmentation {
+  seed: number;
+  epoch: number;
+}
+
+/** Where an image lands: output pixel (y, x) shows pixel (y + dy, x + dx), columns then reversed if `flip`. */
+export interface Placement {
+  /** −4 … 4 rows. */
+  dy: number;
+  /** −4 … 4 columns. */
+  dx: number;
+  flip: boolean;
+}
+
+/** The image as it is. */
+export const IN_PLACE: Placement = { dy: 0, dx: 0, flip: false };
+
+/** Draws the placement of the image with this index: 9 × 9 shifts × 2, all equally likely, from one random word. */
+export function drawPlacement({ seed, epoch }: Augmentation, index: number): Placement {
+  const word = Random.word(seed, 'augmentation', epoch, index);
+  const choice = Math.floor(word * 2 ** -32 * SHIFTS * SHIFTS * 2);
+  const shift = choice >> 1;
+  return { dy: Math.floor(shift / SHIFTS) - PADDING, dx: (shift % SHIFTS) - PADDING, flip: choice % 2 === 1 };
+}
+
+/** Bytes of C×H×W images, and what each byte becomes: 256 values per channel. */
+export interface PixelSource {
+  pixels: Uint8Array;
+  shape: readonly [number, number, number];
+  table: Float32Array;
+}
+
+/**
+ * Copies image `index` to place `slot` of `out` (NCHW). Pixels from outside the image are black *before* the
+ * normalisation, as in torchvision: they become the table's value for 0.
+ */
+export function placeImage(
+  source: PixelSource,
+  index: number,
+  placement: Placement,
+  out: Float32Array,
+  slot: number,
+): void {
+  const { pixels, table } = source;
+  const [channels, height, width] = source.shape;
+  const { dy, dx, flip } = placement;
+  const step = flip ? -1 : 1;
+  // Output column x shows input column start + step·x, which exists for from <= x < to.
+  const start = flip ? width - 1 + dx : dx;
+  const from = Math.min(width, Math.max(0, -step * dx));
+  const to = Math.max(from, width - Math.max(0, step * dx));
+  let target = slot * channels * height * width;
+  for (let channel = 0; channel < channels; channel++) {
+    const values = channel * 256;
+    const black = table[values]!;
+    for (let y = 0; y < height; y++, target += width) {
+      const row = y + dy;
+      if (row < 0 || row >= height) {
+        out.fill(black, target, target + width);
+        continue;
+      }
+      if (dx !== 0) out.fill(black, target, target + width);
+      let pixel = ((index * channels + channel) * height + row) * width + start + step * from;
+      for (let x = from; x < to; x++, pixel += step) out[target + x] = table[values + pixels[pixel]!]!;
+    }
+  }
+}

@@ -1,0 +1,178 @@
+/**
+ * CIFAR-10's binary files (https://www.cs.toronto.edu/~kriz/cifar.html): `data_batch_1.bin` … `data_batch_5.bin`
+ * and `test_batch.bin`, records of 3,073 bytes: the label, then the red, green and blue planes of 32×32 pixels.
+ *
+ * @module
+ */
+import { stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as check from '../check.js';
+import { FileError } from '../check.js';
+import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
+import { ImageDataset } from './dataset.js';
+
+/** Per channel, of pixel values scaled to 0 … 1: the normalisation of the paper's runs. */
+export const CIFAR10_MEAN: readonly number[] = [0.4914, 0.4822, 0.4465];
+export const CIFAR10_STD: readonly number[] = [0.2471, 0.2435, 0.2616];
+
+export const CIFAR10_CLASSES: readonly string[] = [
+  'airplane',
+  'automobile',
+  'bird',
+  'cat',
+  'deer',
+  'dog',
+  'frog',
+  'horse',
+  'ship',
+  'truck',
+];
+
+const SHAPE = [3, 32, 32] as const;
+const IMAGE_BYTES = 3 * 32 * 32;
+const RECORD_BYTES = 1 + IMAGE_BYTES;
+const CLASSES = 10;
+const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
+const TEST_FILE = 'test_batch.bin';
+const NAMES_FILE = 'batches.meta.txt';
+
+/** The folder's name in the official archive. */
+const OFFICIAL_FOLDER = 'cifar-10-batches-bin';
+
+/** A training and a test set of the same kind. */
+export interface ImageDatasets {
+  train: ImageDataset;
+  test: ImageDataset;
+}
+
+export interface Cifar10Options {
+  /** Per channel, of pixel values scaled to 0 … 1; default `CIFAR10_MEAN`. */
+  mean?: readonly number[];
+  /** Per channel, of pixel values scaled to 0 … 1; default `CIFAR10_STD`. */
+  std?: readonly number[];
+}
+
+interface Records {
+  images: Uint8Array;
+  labels: Uint8Array;
+}
+
+/** The folder itself, or the official archive's folder inside it. */
+async function findBatches(folder: string): Promise<{ folder: string; trainFiles: string[] }> {
+  const status = await stat(folder).catch(() => undefined);
+  if (!status) throw new FileError(folder, 'folder does not exist');
+  if (!status.isDirectory()) throw new FileError(folder, 'is a file, expected a folder with CIFAR-10 batches');
+  for (const candidate of [folder, join(folder, OFFICIAL_FOLDER)]) {
+    const present = await Promise.all(TRAIN_FILES.map((name) => exists(join(candidate, name))));
+    const trainFiles = TRAIN_FILES.filter((_, i) => present[i]);
+    if (trainFiles.length > 0) return { folder: candidate, trainFiles };
+  }
+  throw new FileError(folder, `holds none of ${TRAIN_FILES.join(', ')} (CIFAR-10's binary version)`);
+}
+
+async function readBatch(file: string): Promise<Records> {
+  const bytes = await readFileBytes(file);
+  if (bytes.length === 0) throw new FileError(file, `is empty, expected records of ${RECORD_BYTES} bytes`);
+  const count = Math.floor(bytes.length / RECORD_BYTES);
+  const rest = bytes.length % RECORD_BYTES;
+  if (rest > 0) {
+    const problem = `${bytes.length} bytes are ${count} records of ${RECORD_BYTES} and ${rest} bytes more`;
+    throw new FileError(file, `${problem}: truncated, or not a CIFAR-10 batch`);
+  }
+  const images = new Uint8Array(count * IMAGE_BYTES);
+  const labels = new Uint8Array(count);
+  for (let i = 0; i < count; i++) {
+    const begin = i * RECORD_BYTES;
+    const label = bytes[begin]!;
+    if (label >= CLASSES) {
+      throw new FileError(file, `record ${i} (byte ${begin}) has label ${label}, expected 0 to ${CLASSES - 1}`);
+    }
+    labels[i] = label;
+    images.set(bytes.subarray(begin + 1, begin + RECORD_BYTES), i * IMAGE_BYTES);
+  }
+  return { images, labels };
+}
+
+async function readClassNames(file: string): Promise<readonly string[]> {
+  if (!(await exists(file))) return CIFAR10_CLASSES;
+  const lines = new TextDecoder().decode(await readFileBytes(file)).split('\n');
+  const names = lines.map((line) => line.trim()).filter((line) => line !== '');
+  if (names.length !== CLASSES) {
+    throw new FileError(file, `${names.length} class names, expected ${CLASSES}, one per line`);
+  }
+  return names;
+}
+
+function concatenate(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
+/**
+ * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
+ * of training batches and any number of whole records in each will do; class names come from `batches.meta.txt`
+ * where there is one.
+ *
+ * @throws FileError naming the file and, for a bad label, the record: for a missing folder or test batch, an
+ *   empty or truncated batch, a label over 9.
+ * @example const { train, test } = await cifar10('data/cifar-10-batches-bin');
+ */
+export async function cifar10(path: string, options: Cifar10Options = {}): Promise<ImageDatasets> {
+  const { mean = CIFAR10_MEAN, std = CIFAR10_STD } = check.options<Cifar10Options>(options, 'cifar10', ['mean', 'std']);
+  const { folder, trainFiles } = await findBatches(check.string(path, 'the folder of CIFAR-10'));
+  const test = await readBatch(join(folder, TEST_FILE));
+  const batches = await Promise.all(trainFiles.map((name) => readBatch(join(folder, name))));
+  const classNames = await readClassNames(join(folder, NAMES_FILE));
+  const common = { shape: SHAPE, classNames, mean, std };
+  const images = concatenate(batches.map((batch) => batch.images));
+  const labels = concatenate(batches.map((batch) => batch.labels));
+  return {
+    train: new ImageDataset({ name: 'cifar10 train', images, labels, ...common }),
+    test: new ImageDataset({ name: 'cifar10 test', ...test, ...common }),
+  };
+}
+
+function encodeRecords(dataset: ImageDataset, begin: number, end: number): Uint8Array {
+  const bytes = new Uint8Array((end - begin) * RECORD_BYTES);
+  for (let i = begin; i < end; i++) {
+    const record = (i - begin) * RECORD_BYTES;
+    bytes[record] = dataset.labels[i]!;
+    bytes.set(dataset.images.subarray(i * IMAGE_BYTES, (i + 1) * IMAGE_BYTES), record + 1);
+  }
+  return bytes;
+}
+
+function checkWritable(dataset: ImageDataset, what: string, leastCount: number): void {
+  check.integer(dataset.count, `the number of ${what} images`, leastCount);
+  if (!SHAPE.every((size, i) => dataset.shape[i] === size))
+    throw check.expected(`the shape of ${what}`, '[3, 32, 32]', dataset.shape);
+  check.integer(dataset.classes, `the number of ${what} classes`, CLASSES, CLASSES);
+}
+
+/**
+ * Writes two data sets of 3×32×32 images in ten classes as CIFAR-10's files: five training batches of nearly
+ * equal length, the test batch and the class names. Makes the folder; each file is written atomically. The
+ * normalisation is not part of the layout.
+ *
+ * @returns the files' paths.
+ * @throws FileError if a file cannot be written; InvalidArgumentError if the sets do not fit the layout.
+ */
+export async function writeCifar10(folder: string, sets: ImageDatasets): Promise<string[]> {
+  const { train, test } = sets;
+  checkWritable(train, 'training', TRAIN_FILES.length);
+  checkWritable(test, 'test', 1);
+  await makeFolder(check.string(folder, 'the folder to write to'));
+  const bound = (batch: number): number => Math.floor((train.count * batch) / TRAIN_FILES.length);
+  const files = [
+    ...TRAIN_FILES.map((name, i) => ({ name, content: encodeRecords(train, bound(i), bound(i + 1)) })),
+    { name: TEST_FILE, content: encodeRecords(test, 0, test.count) },
+    { name: NAMES_FILE, content: new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
+  ];
+  for (const { name, content } of files) await writeFileAtomically(join(folder, name), [content]);
+  return files.map(({ name }) => join(folder, name));
+}

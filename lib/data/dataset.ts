@@ -1,0 +1,257 @@
+/**
+ * Data sets: images addressed by index and handed out as normalised float batches.
+ *
+ * @module
+ */
+import * as check from '../check.js';
+import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
+
+export type { Augmentation } from './augment.js';
+
+/** A mini-batch: `images` is NCHW, `count` images; with `labels` (classes) or `targets` (`count` rows). */
+export interface Batch {
+  images: Float32Array;
+  count: number;
+  labels?: Int32Array;
+  targets?: Float32Array;
+}
+
+/** What training and testing need of data; write your own to train on something else. */
+export interface Dataset {
+  readonly name: string;
+  /** Number of images. */
+  readonly count: number;
+  /** Channels, height, width. */
+  readonly shape: readonly [number, number, number];
+  readonly classes?: number;
+  /** One class per image, for drawing the same number of every class. */
+  readonly labels?: Uint8Array;
+  /** Gathers images by index; with `augmentation` each is cropped and flipped at random. */
+  batch(indices: Uint32Array, augmentation?: Augmentation): Batch;
+}
+
+export interface ImageDatasetOptions {
+  name: string;
+  /** count×C×H×W bytes, 0 to 255. */
+  images: Uint8Array;
+  /** One class number per image. */
+  labels: Uint8Array;
+  shape: readonly [number, number, number];
+  classNames: readonly string[];
+  /** Per channel, of pixel values scaled to 0 … 1. */
+  mean: readonly number[];
+  /** Per channel, of pixel values scaled to 0 … 1. */
+  std: readonly number[];
+}
+
+/** Values in one image. */
+function imageSize(shape: readonly number[]): number {
+  const list: unknown = shape;
+  if (!Array.isArray(list) || list.length !== 3) throw check.expected('shape', '[channels, height, width]', list);
+  return shape.reduce((product, size, i) => product * check.integer(size, `shape[${i}]`, 1), 1);
+}
+
+function checkChannels(values: readonly number[], what: string, channels: number): void {
+  if (!Array.isArray(values) || values.length !== channels || !values.every(Number.isFinite)) {
+    throw check.expected(what, `a list of ${channels} finite numbers, one per channel`, values);
+  }
+}
+
+function checkIndices(indices: Uint32Array, count: number): void {
+  if (!(indices instanceof Uint32Array)) throw check.expected('indices', 'a Uint32Array', indices);
+  const wrong = indices.findIndex((index) => index >= count);
+  if (wrong >= 0) throw check.expected(`indices[${wrong}]`, `< ${count}, the data set's size`, indices[wrong]);
+}
+
+function checkLabels(labels: Uint8Array, classes: number): void {
+  const wrong = labels.findIndex((label) => label >= classes);
+  if (wrong >= 0) throw check.expected(`labels[${wrong}]`, `< ${classes}, the number of classes`, labels[wrong]);
+}
+
+/** (v/255 − mean) / std of every byte v, per channel. */
+function normalisationTable(mean: readonly number[], std: readonly number[]): Float32Array {
+  return Float32Array.from({ length: mean.length * 256 }, (_, i) => {
+    const channel = i >> 8;
+    return ((i & 255) / 255 - mean[channel]!) / std[channel]!;
+  });
+}
+
+/**
+ * Images of bytes with class labels. A batch holds (pixel/255 − mean) / std per channel.
+ *
+ * @example new ImageDataset({ name: 'mine', images, labels, shape: [3, 32, 32], classNames, mean: [0.5, 0.5, 0.5], std: [0.25, 0.25, 0.25] })
+ * @throws InvalidArgumentError if sizes disagree, a label has no class name, or a standard deviation is not > 0.
+ */
+export class ImageDataset implements Dataset {
+  readonly name: string;
+  readonly count: number;
+  readonly shape: readonly [number, number, number];
+  readonly classes: number;
+  readonly classNames: readonly string[];
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+  readonly #imageSize: number;
+  readonly #source: PixelSource;
+
+  constructor(options: ImageDatasetOptions) {
+    const { name, images, labels, shape, classNames, mean, std } = check.options<ImageDatasetOptions>(
+      options,
+      'ImageDataset',
+      ['name', 'images', 'labels', 'shape', 'classNames', 'mean', 'std'],
+    );
+    const size = imageSize(shape);
+    if (!(images instanceof Uint8Array)) throw check.expected('images', 'a Uint8Array', images);
+    if (!(labels instanceof Uint8Array)) throw check.expected('labels', 'a Uint8Array', labels);
+    if (images.length !== labels.length * size) {
+      throw check.expected('the length of images', `${labels.length} × ${size}, from labels and shape`, images.length);
+    }
+    checkLabels(labels, classNames.length);
+    checkChannels(mean, 'mean', shape[0]);
+    checkChannels(std, 'std', shape[0]);
+    for (const [i, value] of std.entries()) check.positive(value, `std[${i}]`);
+    this.name = check.string(name, 'name');
+    this.count = labels.length;
+    this.shape = shape;
+    this.classes = classNames.length;
+    this.classNames = classNames;
+    this.images = images;
+    this.labels = labels;
+    this.mean = mean;
+    this.std = std;
+    this.#imageSize = size;
+    this.#source = { pixels: images, shape, table: normalisationTable(mean, std) };
+  }
+
+  /** The same images under another normalisation; pixels are shared. */
+  withNormalization(mean: readonly number[], std: readonly number[]): ImageDataset {
+    return new ImageDataset({ ...this.#options(), mean, std });
+  }
+
+  /** The first `count` images; pixels are shared. */
+  subset(count: number): ImageDataset {
+    check.integer(count, 'count', 1, this.count);
+    const images = this.images.subarray(0, count * this.#imageSize);
+    return new ImageDataset({ ...this.#options(), images, labels: this.labels.subarray(0, count) });
+  }
+
+  /** A copy of the images with these indices, in that order. */
+  take(indices: Uint32Array): ImageDataset {
+    checkIndices(indices, this.count);
+    const size = this.#imageSize;
+    const images = new Uint8Array(indices.length * size);
+    indices.forEach((index, i) => {
+      images.set(this.images.subarray(index * size, (index + 1) * size), i * size);
+    });
+    const labels = Uint8Array.from(indices, (index) => this.labels[index]!);
+    return new ImageDataset({ ...this.#options(), images, labels });
+  }
+
+  batch(indices: Uint32Array, augmentation?: Augmentation): Batch {
+    checkIndices(indices, this.count);
+    if (augmentation) {
+      check.integer(augmentation.seed, 'seed');
+      check.integer(augmentation.epoch, 'epoch', 0, 0xffff_ffff);
+    }
+    const images = new Float32Array(indices.length * this.#imageSize);
+    indices.forEach((index, slot) => {
+      const placement = augmentation ? drawPlacement(augmentation, index) : IN_PLACE;
+      placeImage(this.#source, index, placement, images, slot);
+    });
+    return { images, count: indices.length, labels: Int32Array.from(indices, (index) => this.labels[index]!) };
+  }
+
+  #options(): ImageDatasetOptions {
+    const { name, images, labels, shape, classNames, mean, std } = this;
+    return { name, images, labels, shape, classNames, mean, std };
+  }
+}
+
+export interface TensorDatasetOptions {
+  /** Default `tensors`. */
+  name?: string;
+  /** count×C×H×W values, given to the network as they are. */
+  images: Float32Array;
+  shape: readonly [number, number, number];
+  /** One class number per image; either these or `targets`. */
+  labels?: Uint8Array;
+  /** Number of classes; default the largest label + 1. */
+  classes?: number;
+  /** One row per image, for the squared and absolute losses. */
+  targets?: Float32Array;
+}
+
+/**
+ * Float inputs with class labels or with targets for regression. Takes no augmentation.
+ *
+ * @example new TensorDataset({ images: inputs, shape: [1, 8, 8], targets: outputs })
+ * @throws InvalidArgumentError if sizes disagree, or unless exactly one of labels and targets is given.
+ */
+export class TensorDataset implements Dataset {
+  readonly name: string;
+  readonly count: number;
+  readonly shape: readonly [number, number, number];
+  readonly images: Float32Array;
+  readonly classes?: number;
+  readonly labels?: Uint8Array;
+  readonly targets?: Float32Array;
+  readonly #imageSize: number;
+
+  constructor(options: TensorDatasetOptions) {
+    const { name, images, shape, labels, classes, targets } = check.options<TensorDatasetOptions>(
+      options,
+      'TensorDataset',
+      ['name', 'images', 'shape', 'labels', 'classes', 'targets'],
+    );
+    const size = imageSize(shape);
+    if (!(images instanceof Float32Array)) throw check.expected('images', 'a Float32Array', images);
+    if (images.length % size !== 0) {
+      throw check.expected('the length of images', `a multiple of ${size}, from shape`, images.length);
+    }
+    if ((labels === undefined) === (targets === undefined)) {
+      throw new check.InvalidArgumentError('Expected exactly one of labels and targets');
+    }
+    this.name = check.string(name ?? 'tensors', 'name');
+    this.count = images.length / size;
+    this.shape = shape;
+    this.images = images;
+    this.#imageSize = size;
+    if (labels) {
+      if (!(labels instanceof Uint8Array)) throw check.expected('labels', 'a Uint8Array', labels);
+      if (labels.length !== this.count) throw check.expected('the length of labels', `${this.count}`, labels.length);
+      this.labels = labels;
+      this.classes = check.integer(
+        classes ?? labels.reduce((most, label) => Math.max(most, label + 1), 1),
+        'classes',
+        1,
+      );
+      checkLabels(labels, this.classes);
+    }
+    if (targets) {
+      if (!(targets instanceof Float32Array)) throw check.expected('targets', 'a Float32Array', targets);
+      if (targets.length === 0 || targets.length % this.count !== 0) {
+        throw check.expected('the length of targets', `a multiple of ${this.count}, one row per image`, targets.length);
+      }
+      this.targets = targets;
+    }
+  }
+
+  batch(indices: Uint32Array, augmentation?: Augmentation): Batch {
+    checkIndices(indices, this.count);
+    if (augmentation) throw check.expected('augmentation', `absent for the data set ${this.name}`, augmentation);
+    const { labels, targets } = this;
+    const batch: Batch = { images: gatherRows(this.images, this.#imageSize, indices), count: indices.length };
+    if (labels) batch.labels = Int32Array.from(indices, (index) => labels[index]!);
+    if (targets) batch.targets = gatherRows(targets, targets.length / this.count, indices);
+    return batch;
+  }
+}
+
+function gatherRows(rows: Float32Array, size: number, indices: Uint32Array): Float32Array {
+  const gathered = new Float32Array(indices.length * size);
+  indices.forEach((index, slot) => {
+    gathered.set(rows.subarray(index * size, (index + 1) * size), slot * size);
+  });
+  return gathered;
+}

@@ -1,0 +1,210 @@
+/**
+ * A native network with its loss and threads: checks what a computation is asked for, runs it as a job, and says in names
+ * where a loss was not finite. `Model` adds the point.
+ *
+ * @module
+ */
+import * as check from './check.js';
+import type { Coordinate } from './coordinates.js';
+import { checkCoordinates, coordinateAt } from './coordinates.js';
+import type { Batch } from './data/dataset.js';
+import type { Watch } from './jobs.js';
+import { isNonFinite, NonFiniteLossError, runJob } from './jobs.js';
+import type {
+  LossName,
+  NativeEstimate,
+  NativeEvaluation,
+  NativeJob,
+  NativeNetwork,
+  NativeProgress,
+  NativeReference,
+  NativeReferenceResult,
+  NativeRequest,
+} from './native.js';
+import { native } from './native.js';
+import type { CompiledNetwork } from './network/compile.js';
+import type { Network } from './network/description.js';
+import { checkBatch } from './problem.js';
+import type { Stream } from './random.js';
+import { Random } from './random.js';
+import type { Weights } from './weights.js';
+
+/** The step of a finite difference and the point it is taken at. */
+export interface DifferenceOptions {
+  /** Smoothing parameter μ, > 0. */
+  mu: number;
+  /** (ℓ(θ + μu) − ℓ(θ − μu)) / 2μ instead of (ℓ(θ + μu) − ℓ(θ)) / μ; default false. */
+  central?: boolean;
+  /** The point θ; default: the model's parameters. */
+  at?: Float32Array;
+}
+
+export interface ReferenceOptions extends DifferenceOptions {
+  /** Distinct flat indices into the parameters, in any order. */
+  coordinates: Uint32Array;
+}
+
+export interface CoordinatewiseOptions extends ReferenceOptions {
+  /** Whether queries restart at the perturbed layer (default) or at the input ('none'); results are the same. */
+  reuse?: 'layer' | 'none';
+}
+
+export interface RandomizedOptions extends DifferenceOptions {
+  /** Random directions, at least 1. */
+  queries: number;
+  /** Independent standard normal entries, uniform on the unit sphere, or independent entries ±1. */
+  distribution: 'gaussian' | 'sphere' | 'rademacher';
+  /** Scales each parameter tensor's part of a direction to unit length; default false. */
+  perTensor?: boolean;
+  /** Direction i is a pure function of (seed, stream, index, i). */
+  seed: number;
+  stream: Stream;
+  index: number;
+}
+
+type Start<T> = (network: NativeNetwork, progress?: NativeProgress) => NativeJob<T>;
+
+/** The query at which a loss was not finite: in words, with advice, and the coordinate if it moved one. */
+interface Query {
+  readonly words: string;
+  readonly coordinate: Coordinate | null;
+}
+
+const BASE: Query = {
+  words: 'at the parameters themselves; lower the learning rate, or check the images and targets',
+  coordinate: null,
+};
+
+/** What an engine is made of; a model is one. */
+interface Parts {
+  readonly network: Network;
+  readonly compiled: CompiledNetwork;
+  readonly loss: LossName;
+  readonly threads: number;
+}
+
+export class Engine {
+  readonly #parts: Parts;
+  #native: NativeNetwork | undefined;
+
+  constructor(parts: Parts) {
+    this.#parts = parts;
+    this.#native = new native.Network(parts.network.input, parts.compiled.operations);
+  }
+
+  /** Frees the buffers, after the jobs in flight; no other starts any more. */
+  dispose(): void {
+    this.#native?.release();
+    this.#native = undefined;
+  }
+
+  async evaluate(point: Weights, batch: Batch, training: boolean, watch: Watch): Promise<NativeEvaluation> {
+    const request = this.#request(point, batch, training, watch);
+    return this.#run(
+      (network, progress) => network.evaluate(request, progress),
+      watch,
+      () => BASE,
+    );
+  }
+
+  async coordinatewise(
+    point: Weights,
+    batch: Batch,
+    options: CoordinatewiseOptions,
+    watch: Watch,
+  ): Promise<NativeEstimate> {
+    const known = ['mu', 'central', 'at', 'coordinates', 'reuse'] as const;
+    const { mu, reuse = 'layer' } = check.options<CoordinatewiseOptions>(options, 'coordinatewise', known);
+    check.oneOf(reuse, 'reuse', ['layer', 'none']);
+    const request = { ...this.#alongBasis(point, batch, options, watch), reuse };
+    const query = this.#basisQuery(mu);
+    return this.#run((network, progress) => network.coordinatewise(request, progress), watch, query);
+  }
+
+  async reference(
+    point: Weights,
+    batch: Batch,
+    options: ReferenceOptions,
+    watch: Watch,
+  ): Promise<NativeReferenceResult> {
+    check.options<ReferenceOptions>(options, 'reference', ['mu', 'central', 'at', 'coordinates']);
+    const request = this.#alongBasis(point, batch, options, watch);
+    const query = this.#basisQuery(options.mu);
+    return this.#run((network, progress) => network.reference(request, progress), watch, query);
+  }
+
+  async randomized(point: Weights, batch: Batch, options: RandomizedOptions, watch: Watch): Promise<NativeEstimate> {
+    const known = ['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'seed', 'stream', 'index'] as const;
+    const drawing = check.options<RandomizedOptions>(options, 'randomized', known);
+    const { mu, queries, distribution, perTensor = false, seed, stream, index } = drawing;
+    const request = {
+      ...this.#difference(point, batch, options, watch),
+      queries: check.integer(queries, 'queries', 1, 0xffff_ffff),
+      distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
+      perTensor: check.boolean(perTensor, 'perTensor'),
+      scale: 1,
+      seed: check.integer(seed, 'seed'),
+      stream: Random.streamNumber(stream),
+      index: check.integer(index, 'index', 0, 0xffff_ffff),
+    };
+    const query = (at: number): Query => ({
+      words: `along random direction ${at} with mu = ${mu}; lower mu or the learning rate`,
+      coordinate: null,
+    });
+    return this.#run((network, progress) => network.randomized(request, progress), watch, query);
+  }
+
+  #request(point: Weights, batch: Batch, training: boolean, { step }: Watch): NativeRequest {
+    const { loss, threads, compiled } = this.#parts;
+    checkBatch(batch, this.#parts);
+    const { parameters, statistics } = point;
+    const at = parameters.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) {
+      const coordinate = coordinateAt(compiled, at);
+      throw new NonFiniteLossError(`${show(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
+    }
+    const { images, count, labels, targets } = batch;
+    const truth = loss === 'cross-entropy' ? { labels: labels! } : { targets: targets! };
+    return { parameters, statistics, images, count, loss, ...truth, training, threads };
+  }
+
+  #difference(point: Weights, batch: Batch, options: DifferenceOptions, watch: Watch) {
+    const { mu, central = false, at: parameters = point.parameters } = options;
+    if (!(parameters instanceof Float32Array) || parameters.length !== point.parameters.length) {
+      throw check.expected('at', `a Float32Array of ${point.parameters.length}, the parameters`, parameters);
+    }
+    return {
+      ...this.#request({ parameters, statistics: point.statistics }, batch, true, watch),
+      mu: check.positive(mu, 'mu'),
+      central: check.boolean(central, 'central'),
+    };
+  }
+
+  #alongBasis(point: Weights, batch: Batch, options: ReferenceOptions, watch: Watch): NativeReference {
+    const coordinates = checkCoordinates(this.#parts.compiled, options.coordinates);
+    return { ...this.#difference(point, batch, options, watch), coordinates };
+  }
+
+  #basisQuery(mu: number): (at: number) => Query {
+    return (at) => {
+      const coordinate = coordinateAt(this.#parts.compiled, at);
+      return { words: `with ${show(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
+    };
+  }
+
+  async #run<T>(start: Start<T>, watch: Watch, queryAt: (at: number) => Query): Promise<T> {
+    const network = this.#native;
+    if (!network) throw new Error('This model has been disposed of; make or load another one');
+    try {
+      return await runJob((progress) => start(network, progress), watch);
+    } catch (error) {
+      if (!isNonFinite(error)) throw error;
+      const { words, coordinate } = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
+      throw new NonFiniteLossError(`it is NaN or infinite ${words}`, watch.step ?? null, coordinate);
+    }
+  }
+}
+
+function show({ name, index }: Coordinate): string {
+  return `${name}[${index}]`;
+}

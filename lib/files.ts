@@ -1,0 +1,109 @@
+/**
+ * Whole files in and out. A file is written beside its final place and renamed there, so that a reader sees
+ * the old content or the new, never a part, also after a crash; every failure is a `FileError`.
+ *
+ * @module
+ */
+import { randomBytes } from 'node:crypto';
+import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join } from 'node:path';
+import { getSystemErrorMap } from 'node:util';
+import { FileError } from './check.js';
+
+/** What the operating system said, in its own words: `permission denied`, `no space left on device`, … */
+function reason(error: unknown): string {
+  const { code, errno, message } = error as NodeJS.ErrnoException;
+  if (code === 'EISDIR') return 'is a folder, expected a file';
+  return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? message;
+}
+
+function isMissing(error: unknown): boolean {
+  return (error as NodeJS.ErrnoException).code === 'ENOENT';
+}
+
+async function writeAndSync(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+  const handle = await open(file, 'wx');
+  try {
+    for (const chunk of chunks) await handle.writeFile(chunk);
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+/** Renaming over a folder, a device or a pipe would replace it or fail late. */
+async function refuseWhatIsNoFile(file: string): Promise<void> {
+  const existing = await stat(file).catch((error: unknown) => {
+    if (isMissing(error)) return undefined;
+    throw error;
+  });
+  if (existing?.isDirectory()) throw new FileError(file, 'is a folder, expected a file');
+  if (existing && !existing.isFile()) throw new FileError(file, 'is not a regular file');
+}
+
+/**
+ * Writes a file atomically: a temporary file in the same folder is written, flushed to disk and renamed, and the
+ * folder is flushed. On failure the temporary file is removed and what stood there before is untouched. Memory
+ * that may change meanwhile must be copied by the caller.
+ *
+ * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
+ * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
+ */
+export async function writeFileAtomically(file: string, chunks: readonly Uint8Array[] | string): Promise<void> {
+  const folder = dirname(file);
+  const temporary = join(folder, `.${basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
+  try {
+    await refuseWhatIsNoFile(file);
+    await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
+    await rename(temporary, file);
+    await syncFolder(folder);
+  } catch (error) {
+    // The first failure is the one to report, whatever becomes of the clean-up.
+    await rm(temporary, { force: true }).catch(() => undefined);
+    if (error instanceof FileError) throw error;
+    throw new FileError(file, isMissing(error) ? 'folder does not exist' : reason(error), { cause: error });
+  }
+}
+
+/**
+ * Reads a whole file into memory of its own (offset 0 of its buffer).
+ *
+ * @throws FileError `<file>: file does not exist`, `is a folder, expected a file`, `permission denied`, …
+ */
+export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffer>> {
+  try {
+    return new Uint8Array(await readFile(file));
+  } catch (error) {
+    throw new FileError(file, isMissing(error) ? 'file does not exist' : reason(error), { cause: error });
+  }
+}
+
+/**
+ * Makes a folder and those above it; one that exists is fine.
+ *
+ * @throws FileError `<folder>: permission denied`, `not a directory` (something above it is a file), …
+ */
+export async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true });
+  } catch (error) {
+    throw new FileError(folder, reason(error), { cause: error });
+  }
+}
+
+/** Whether a file or folder of that name exists. */
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,68 @@
+/**
+ * Running a native job: abort signals in, errors with names and steps out.
+ *
+ * @module
+ */
+import type { Coordinate } from './coordinates.js';
+import type { NativeError, NativeJob, NativeProgress } from './native.js';
+
+/** How a long call is watched and stopped. */
+export interface Watch {
+  /** Aborting rejects the call with the signal's reason within 100 ms and leaves every parameter as it was. */
+  signal?: AbortSignal | undefined;
+  /** Called at most every 50 ms with the loss evaluations done and in all. */
+  onProgress?: ((done: number, total: number) => void) | undefined;
+  /** The training step this is part of, from 0; errors carry it. */
+  step?: number | undefined;
+}
+
+/**
+ * A loss was NaN or infinite, so there is no estimate. Parameters and optimizer state are those of the last finished step.
+ */
+export class NonFiniteLossError extends Error {
+  readonly code = 'DEEPZERO_NON_FINITE_LOSS';
+  override readonly name = 'NonFiniteLossError';
+  /** The training step, from 0; null outside a run. */
+  readonly step: number | null;
+  /** The coordinate that was perturbed, or that is itself not finite; null for the unperturbed loss and random directions. */
+  readonly coordinate: Coordinate | null;
+
+  constructor(problem: string, step: number | null, coordinate: Coordinate | null) {
+    const at = step === null ? '' : `At step ${step}: `;
+    super(`${at}expected a finite loss, but ${problem}`.replace(/^e/, 'E'));
+    this.step = step;
+    this.coordinate = coordinate;
+  }
+}
+
+/**
+ * Starts a job and waits for it. An aborted signal cancels it, and the promise rejects with the signal's reason.
+ *
+ * @param start Makes the job; it gets the callback for progress.
+ */
+export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, watch: Watch): Promise<T> {
+  const { signal, onProgress } = watch;
+  signal?.throwIfAborted();
+  const job = start(onProgress);
+  const cancel = (): void => {
+    job.cancel();
+  };
+  signal?.addEventListener('abort', cancel, { once: true });
+  try {
+    return await job.promise;
+  } catch (error) {
+    if (isNativeError(error) && error.code === 'DEEPZERO_CANCELLED') signal?.throwIfAborted();
+    throw error;
+  } finally {
+    signal?.removeEventListener('abort', cancel);
+  }
+}
+
+/** Whether a native job failed because a loss was not finite; `coordinate` then says where. */
+export function isNonFinite(error: unknown): error is NativeError & { coordinate: number } {
+  return isNativeError(error) && error.code === 'DEEPZERO_NON_FINITE';
+}
+
+function isNativeError(error: unknown): error is NativeError {
+  return error instanceof Error && 'code' in error;
+}

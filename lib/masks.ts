@@ -1,0 +1,73 @@
+/**
+ * Which coordinates sparse-CGE queries: layer-wise pruning ratios, and random sets of coordinates drawn to them.
+ *
+ * @module
+ */
+import { didYouMean, expected, fraction, InvalidArgumentError } from './check.js';
+import type { TensorInfo } from './network/compile.js';
+import type { Random } from './random.js';
+
+/**
+ * Pruning ratios by tensor name, one for every maskable tensor (weights of convolutions and linear layers): the fraction
+ * of a tensor's coordinates that is left out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
+ * queried. `zoGrasp` makes one.
+ */
+export type LayerSparsity = Readonly<Record<string, number>>;
+
+/**
+ * How many coordinates of each parameter tensor are queried: round((1 − s)·n) of a maskable tensor of n coordinates with
+ * ratio s, and all of any other.
+ *
+ * @param sparsity One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
+ * @throws InvalidArgumentError if a ratio is out of range, missing, or of a tensor that is not maskable.
+ */
+export function keptCounts(tensors: readonly TensorInfo[], sparsity: number | LayerSparsity): number[] {
+  const ratios = typeof sparsity === 'number' ? uniform(tensors, sparsity) : checked(tensors, sparsity);
+  return tensors.map(({ name, size }) => Math.round((1 - (ratios.get(name) ?? 0)) * size));
+}
+
+/**
+ * Draws the coordinates to query: in each tensor uniformly without replacement, as many as `keptCounts` says.
+ *
+ * @returns Flat indices into the parameters, increasing.
+ */
+export function drawCoordinates(
+  tensors: readonly TensorInfo[],
+  sparsity: number | LayerSparsity,
+  random: Random,
+): Uint32Array {
+  const kept = keptCounts(tensors, sparsity);
+  const drawn = tensors.map(({ offset, size }, i) => random.sample(size, kept[i]!).map((index) => offset + index));
+  const coordinates = new Uint32Array(kept.reduce((sum, count) => sum + count, 0));
+  let filled = 0;
+  for (const part of drawn) {
+    coordinates.set(part, filled);
+    filled += part.length;
+  }
+  return coordinates;
+}
+
+function uniform(tensors: readonly TensorInfo[], sparsity: number): Map<string, number> {
+  fraction(sparsity, 'sparsity');
+  return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, sparsity]));
+}
+
+function checked(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<string, number> {
+  const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
+  for (const name of Object.keys(sparsity)) {
+    if (maskable.includes(name)) continue;
+    const why = tensors.some((tensor) => tensor.name === name)
+      ? ', which is always queried'
+      : didYouMean(name, maskable);
+    throw new InvalidArgumentError(
+      `Expected sparsity to name maskable tensors of the network, received ${JSON.stringify(name)}${why}`,
+    );
+  }
+  for (const name of maskable) {
+    const ratio = sparsity[name];
+    if (ratio === undefined || !(ratio >= 0 && ratio <= 1)) {
+      throw expected(`sparsity[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
+    }
+  }
+  return new Map(Object.entries(sparsity));
+}

@@ -1,0 +1,227 @@
+import * as check from './check.js';
+import type { Coordinate } from './coordinates.js';
+import { coordinateAt, flatIndex, unknownTensor } from './coordinates.js';
+import type { Batch, Dataset } from './data/dataset.js';
+import type { CoordinatewiseOptions, RandomizedOptions, ReferenceOptions } from './engine.js';
+import { Engine } from './engine.js';
+import type { Watch } from './jobs.js';
+import { defaultThreads } from './machine.js';
+import type { LossName, NativeEstimate, NativeEvaluation, NativeReferenceResult } from './native.js';
+import type { CompiledNetwork } from './network/compile.js';
+import { compile } from './network/compile.js';
+import type { Network } from './network/description.js';
+import { initialise } from './network/initialise.js';
+import { checkDataset, countCorrect, LOSSES } from './problem.js';
+import { writeSafetensors } from './safetensors.js';
+import { described, fromTensors, readWeights, toMetadata, toTensors } from './weights.js';
+
+export interface ModelOptions {
+  /** Fixes the initial weights; an integer >= 0, default 0. */
+  seed?: number;
+  /** Mean over the batch of `cross-entropy` (default), `mean-squared-error` or `mean-absolute-error`. */
+  loss?: LossName;
+  /** Threads of every computation, from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
+  threads?: number;
+}
+
+export interface LoadOptions extends Omit<ModelOptions, 'seed'> {
+  /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
+  network?: Network;
+}
+
+export interface EvaluateOptions extends Watch {
+  /** Batch norm with the batch's statistics (true) or with the running ones (false, default). */
+  training?: boolean;
+}
+
+export interface Evaluation extends NativeEvaluation {
+  /** Fraction of the images whose largest output is at their label; absent if the batch has no labels. */
+  accuracy?: number;
+}
+
+export interface TestOptions extends Omit<Watch, 'step'> {
+  /** Images at a time, at least 1, default 256: memory grows with it. */
+  batchSize?: number;
+}
+
+export interface TestResult {
+  /** Mean over all images. */
+  loss: number;
+  /** Fraction of all images; absent if the data set has no labels. */
+  accuracy?: number;
+  /** Images tested. */
+  count: number;
+}
+
+/**
+ * A network at a point: its parameters and running statistics, a loss, and the native engine that evaluates it.
+ *
+ * The arrays are live and the only copy: what you write into them counts from the next call on. A call copies them when it
+ * starts and never writes them, so they are untouched after an estimate, an abort or an error. Every method that evaluates
+ * is asynchronous, runs on the process's one compute thread, and rejects with `NonFiniteLossError` if a loss is NaN or
+ * infinite. Disposing of a model frees its activation buffers at once rather than at garbage collection.
+ *
+ * @example
+ * using model = new Model(resnet20({ classes: 10 }), { seed: 1 });
+ * const { loss, accuracy } = await model.test(testSet);
+ */
+export class Model implements Disposable {
+  /** The description it was made from. */
+  readonly network: Network;
+  /** Names, shapes and offsets of every tensor. */
+  readonly compiled: CompiledNetwork;
+  readonly loss: LossName;
+  readonly threads: number;
+  /** All trainable parameters, in the order of `compiled.parameters`. */
+  readonly parameters: Float32Array;
+  /** Running means and variances of batch norm, in the order of `compiled.statistics`. */
+  readonly statistics: Float32Array;
+  readonly #engine: Engine;
+
+  /**
+   * @param network Plain data, from `resnet20()`, `cnn()` or your own hand.
+   * @throws InvalidArgumentError if the network does not fit together, naming the layer, or an option is wrong.
+   */
+  constructor(network: Network, options: ModelOptions = {}) {
+    const {
+      seed = 0,
+      loss = 'cross-entropy',
+      threads = defaultThreads(),
+    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads']);
+    this.loss = check.oneOf(loss, 'loss', LOSSES);
+    this.threads = check.integer(threads, 'threads', 1, 1024);
+    this.network = network;
+    this.compiled = compile(network);
+    const { parameters, statistics } = initialise(this.compiled, check.integer(seed, 'seed'));
+    this.parameters = parameters;
+    this.statistics = statistics;
+    this.#engine = new Engine(this);
+  }
+
+  /**
+   * Reads a model from a safetensors file: one that `save` or a training run wrote, or any with F32 tensors under PyTorch's
+   * names and in its shapes, for which `network` says what they belong to.
+   *
+   * @throws FileError if the file is damaged, has no network and none was given, holds a value that is not finite, or its
+   *   tensors do not fit; extra, missing and wrongly shaped ones are named.
+   * @example await Model.load('resnet20.safetensors', { network: resnet20() })
+   */
+  static async load(file: string, options: LoadOptions = {}): Promise<Model> {
+    const known = ['network', 'loss', 'threads'] as const;
+    const { network, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
+    const weights = await readWeights(check.string(file, 'file'));
+    const { network: owner, ...defaults } = network ? { network } : described(weights);
+    const model = new Model(owner, { ...defaults, ...rest });
+    fromTensors(weights, model.compiled, model);
+    return model;
+  }
+
+  /**
+   * Writes weights and running statistics under PyTorch's names, with the network and the loss in the metadata, atomically.
+   *
+   * @throws FileError if the file cannot be written.
+   */
+  async save(file: string): Promise<void> {
+    await writeSafetensors(check.string(file, 'file'), toTensors(this.compiled, this), toMetadata(this));
+  }
+
+  /** The number of trainable parameters, d in the paper. */
+  get parameterCount(): number {
+    return this.compiled.parameterCount;
+  }
+
+  /**
+   * A live view of one tensor by name, of parameters or of running statistics.
+   *
+   * @example model.tensor('fc.bias').fill(0)
+   */
+  tensor(name: string): Float32Array {
+    const { parameters, statistics } = this.compiled;
+    const parameter = parameters.find((info) => info.name === name);
+    const info = parameter ?? statistics.find((statistic) => statistic.name === name);
+    if (!info) throw unknownTensor(name, [...parameters, ...statistics]);
+    return (parameter ? this.parameters : this.statistics).subarray(info.offset, info.offset + info.size);
+  }
+
+  /**
+   * Where a coordinate lies in `parameters`.
+   *
+   * @example model.parameterIndex({ name: 'conv1.weight', index: 5 })
+   */
+  parameterIndex(coordinate: Coordinate): number {
+    return flatIndex(this.compiled, coordinate);
+  }
+
+  /** The coordinate at an index into `parameters`, the inverse of `parameterIndex`. */
+  parameterName(index: number): Coordinate {
+    return coordinateAt(this.compiled, index);
+  }
+
+  /**
+   * One forward pass over a batch: its mean loss, the outputs (`count` rows), the accuracy if it has labels, and the running
+   * statistics as the pass would leave them if `training`. The model's own are not written.
+   *
+   * @example const { loss, outputs } = await model.evaluate(testSet.batch(Uint32Array.of(0, 1, 2)));
+   */
+  async evaluate(batch: Batch, options: EvaluateOptions = {}): Promise<Evaluation> {
+    const known = ['training', 'signal', 'onProgress', 'step'] as const;
+    const { training = false, ...watch } = check.options<EvaluateOptions>(options, 'evaluate', known);
+    const result = await this.#engine.evaluate(this, batch, check.boolean(training, 'training'), watch);
+    if (!batch.labels) return result;
+    return { ...result, accuracy: countCorrect(result.outputs, batch.labels) / batch.count };
+  }
+
+  /**
+   * Loss and accuracy over a whole data set, with running statistics and without augmentation. `onProgress` is called after
+   * every batch with the images done and in all.
+   *
+   * @example console.log((await model.test(testSet)).accuracy)
+   */
+  async test(dataset: Dataset, options: TestOptions = {}): Promise<TestResult> {
+    const known = ['batchSize', 'signal', 'onProgress'] as const;
+    const { batchSize = 256, signal, onProgress } = check.options<TestOptions>(options, 'test', known);
+    check.integer(batchSize, 'batchSize', 1);
+    checkDataset(dataset, this);
+    const { count } = dataset;
+    let loss = 0;
+    let correct: number | undefined;
+    for (let start = 0; start < count; start += batchSize) {
+      const size = Math.min(batchSize, count - start);
+      const batch = dataset.batch(Uint32Array.from({ length: size }, (_, i) => start + i));
+      const result = await this.evaluate(batch, { signal });
+      loss += result.loss * size;
+      if (batch.labels) correct = (correct ?? 0) + countCorrect(result.outputs, batch.labels);
+      onProgress?.(start + size, count);
+    }
+    return { loss: loss / count, count, ...(correct !== undefined && { accuracy: correct / count }) };
+  }
+
+  /**
+   * The terms of equation (2), with batch norm in training mode: values[i] = (ℓ(θ + μ·e_c) − ℓ(θ)) / μ for the coordinate
+   * c = coordinates[i]. `cge` is made of it, and an estimator of your own can be.
+   */
+  async coordinatewise(batch: Batch, options: CoordinatewiseOptions, watch: Watch = {}): Promise<NativeEstimate> {
+    return this.#engine.coordinatewise(this, batch, options, watch);
+  }
+
+  /**
+   * Equation (1) as it stands, with batch norm in training mode: the mean over random directions u of
+   * [(ℓ(θ + μu) − ℓ(θ)) / μ]·u, an entry of `values` for every parameter. `rge` and `zoGrasp` are made of it.
+   */
+  async randomized(batch: Batch, options: RandomizedOptions, watch: Watch = {}): Promise<NativeEstimate> {
+    return this.#engine.randomized(this, batch, options, watch);
+  }
+
+  /**
+   * The same as `coordinatewise` in double precision by plain loops, one full forward pass a query: slow, and what the
+   * engine is held against. `gradcheck` compares the two.
+   */
+  async reference(batch: Batch, options: ReferenceOptions, watch: Watch = {}): Promise<NativeReferenceResult> {
+    return this.#engine.reference(this, batch, options, watch);
+  }
+
+  /** Frees the activation buffers, after the calls in flight; every later call that evaluates is refused. */
+  [Symbol.dispose](): void {
+    this.#engine.dispose();
+  }
+}

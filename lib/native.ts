@@ -1,0 +1,153 @@
+/**
+ * The only file that loads the addon, and the types of its whole surface. Nothing here validates for
+ * humans: callers pass what `lib/` has checked, and the addon re-checks only what memory safety needs.
+ *
+ * @module
+ */
+import { createRequire } from 'node:module';
+import { fileURLToPath } from 'node:url';
+
+/** One operation of a compiled network; `inputs` are value numbers, 0 is the network's input and operation i yields i + 1. */
+export type NativeOperation =
+  | { kind: 'conv2d'; inputs: [number]; channels: number; kernel: [number, number]; stride: number; padding: number; bias: boolean }
+  | { kind: 'batchNorm'; inputs: [number]; eps: number }
+  | { kind: 'relu'; inputs: [number] }
+  | { kind: 'add'; inputs: [number, number] }
+  | { kind: 'optionA'; inputs: [number]; channels: number; stride: number }
+  | { kind: 'maxPool'; inputs: [number]; kernel: number; stride: number }
+  | { kind: 'globalAveragePool'; inputs: [number] }
+  | { kind: 'flatten'; inputs: [number] }
+  | { kind: 'linear'; inputs: [number]; features: number; bias: boolean };
+
+export type LossName = 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error';
+
+/** What every job needs: the point, the mini-batch and the loss. Arrays are copied when the job is made. */
+export interface NativeRequest {
+  /** All trainable parameters, concatenated in operation order (weight then bias). */
+  parameters: Float32Array;
+  /** Running mean then running variance of each batch norm, concatenated in operation order. */
+  statistics: Float32Array;
+  /** NCHW, `count` images. */
+  images: Float32Array;
+  count: number;
+  loss: LossName;
+  /** Classes for the cross-entropy, one per image. */
+  labels?: Int32Array;
+  /** Targets for the other losses, as many per image as the network has outputs. */
+  targets?: Float32Array;
+  /** Batch statistics (true) or running statistics (false) in batch norm. */
+  training: boolean;
+  threads: number;
+}
+
+export interface NativeEvaluation {
+  /** Mean loss over the batch. */
+  loss: number;
+  /** Outputs, `count` rows. */
+  outputs: Float32Array;
+  /** Running statistics after this batch (momentum 0.1), equal to the request's when not training. */
+  statistics: Float32Array;
+}
+
+export interface NativeEstimate extends NativeEvaluation {
+  /** One entry per coordinate (CGE) or per parameter (RGE). */
+  values: Float64Array;
+  /** Loss evaluations, the base pass included. */
+  queries: number;
+}
+
+export interface NativeCoordinatewise extends NativeRequest {
+  /** Distinct indices into `parameters`, in any order. */
+  coordinates: Uint32Array;
+  mu: number;
+  central: boolean;
+  reuse: 'none' | 'layer';
+}
+
+export interface NativeRandomized extends NativeRequest {
+  queries: number;
+  mu: number;
+  central: boolean;
+  distribution: 'gaussian' | 'sphere' | 'rademacher';
+  /** Each parameter tensor's direction has unit length by itself ('tensor'), or all together (distribution decides). */
+  perTensor: boolean;
+  /** Multiplies the estimate: 1, or d for the unbiased sphere. */
+  scale: number;
+  seed: number;
+  stream: number;
+  index: number;
+}
+
+export interface NativeReference extends NativeRequest {
+  coordinates: Uint32Array;
+  mu: number;
+  central: boolean;
+}
+
+export interface NativeReferenceResult {
+  loss: number;
+  values: Float64Array;
+}
+
+/** A job on the process-wide compute thread. `cancel` makes `promise` reject with code `DEEPZERO_CANCELLED` within 100 ms. */
+export interface NativeJob<T> {
+  promise: Promise<T>;
+  cancel(): void;
+}
+
+/** Called on the event loop, at most every 50 ms, with loss evaluations done and in all. */
+export type NativeProgress = (done: number, total: number) => void;
+
+/**
+ * A rejected job's error has `code`: `DEEPZERO_CANCELLED`, `DEEPZERO_NON_FINITE` (with `coordinate`, the index
+ * into `parameters`, the query's number for RGE, or −1 for the unperturbed loss), or `DEEPZERO_NATIVE`.
+ */
+export interface NativeError extends Error {
+  code: 'DEEPZERO_CANCELLED' | 'DEEPZERO_NON_FINITE' | 'DEEPZERO_NATIVE';
+  coordinate?: number;
+}
+
+export interface NativeNetwork {
+  readonly parameterCount: number;
+  readonly statisticsCount: number;
+  readonly outputCount: number;
+  /** Where queries restart: for each parameter tensor in order, the number of its cut point. */
+  readonly cutPoints: Int32Array;
+  evaluate(request: NativeRequest, progress?: NativeProgress): NativeJob<NativeEvaluation>;
+  coordinatewise(request: NativeCoordinatewise, progress?: NativeProgress): NativeJob<NativeEstimate>;
+  randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
+  /** The same CGE by the naive float64 reference: plain loops, one full forward pass a query. */
+  reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
+  /** Frees the activation buffers now instead of at garbage collection; later jobs allocate them again. */
+  release(): void;
+}
+
+export interface NativeAddon {
+  /** The instruction set in use: 'avx512', 'avx2' or 'portable'. */
+  readonly isa: string;
+  /** The instruction sets this build has and this processor can run, best first. */
+  readonly supportedIsas: string[];
+  Network: new (input: [number, number, number], operations: readonly NativeOperation[]) => NativeNetwork;
+  /** `count` 32-bit words of Philox4x32-10 under key `seed`, from word `offset` of (stream, index). */
+  random(seed: number, stream: number, index: number, offset: number, count: number): Uint32Array;
+}
+
+function load(): NativeAddon {
+  const require = createRequire(import.meta.url);
+  const root = fileURLToPath(new URL('..', import.meta.url));
+  try {
+    return (require('node-gyp-build') as (folder: string) => NativeAddon)(root);
+  } catch (cause) {
+    // It loaded, and refused an option: an unknown DEEPZERO_ISA.
+    if (cause instanceof TypeError && 'code' in cause && cause.code === 'DEEPZERO_INVALID_ARGUMENT') throw cause;
+    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
+    throw new Error(
+      `deepzero's native addon did not load: ${reason}. Build it with "npm rebuild deepzero" (needs a C++17 compiler ` +
+        'with OpenMP, make and python3); if npm blocked the install script, first "npm install-scripts approve deepzero".',
+      { cause },
+    );
+  }
+}
+
+/** The addon, loaded once per process and shared by worker threads. */
+export const native: NativeAddon = load();

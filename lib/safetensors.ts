@@ -1,0 +1,243 @@
+/**
+ * Weights in the safetensors format (https://huggingface.co/docs/safetensors, format 0.4): eight bytes with the
+ * header's length (little-endian), a JSON header, then the tensors' bytes. Reading is as strict as the format's
+ * own library: every byte belongs to exactly one tensor. Little-endian machines only, as the format is.
+ *
+ * @module
+ */
+import { expected, FileError, oneOf } from './check.js';
+import { readFileBytes, writeFileAtomically } from './files.js';
+
+/** The element types that JavaScript has an array for; F16, BF16 and the 8-bit floats are refused. */
+export type Dtype = 'F64' | 'I64' | 'U64' | 'F32' | 'I32' | 'U32' | 'I16' | 'U16' | 'I8' | 'U8' | 'BOOL';
+
+export type TensorData =
+  | Float64Array
+  | BigInt64Array
+  | BigUint64Array
+  | Float32Array
+  | Int32Array
+  | Uint32Array
+  | Int16Array
+  | Uint16Array
+  | Int8Array
+  | Uint8Array;
+
+interface ArrayType {
+  readonly name: string;
+  readonly BYTES_PER_ELEMENT: number;
+  new (buffer: ArrayBuffer): TensorData;
+}
+
+const ARRAYS: Record<Dtype, ArrayType> = {
+  F64: Float64Array,
+  I64: BigInt64Array,
+  U64: BigUint64Array,
+  F32: Float32Array,
+  I32: Int32Array,
+  U32: Uint32Array,
+  I16: Int16Array,
+  U16: Uint16Array,
+  I8: Int8Array,
+  U8: Uint8Array,
+  BOOL: Uint8Array,
+};
+
+const DTYPES = Object.keys(ARRAYS) as Dtype[];
+
+/** `data` holds the product of `shape` elements in row-major order; `[]` is a scalar's shape. */
+export interface Tensor {
+  dtype: Dtype;
+  shape: number[];
+  data: TensorData;
+}
+
+export interface Safetensors {
+  /** In the order in which their bytes lie in the file. */
+  tensors: Map<string, Tensor>;
+  metadata: Record<string, string>;
+}
+
+const LENGTH_BYTES = 8;
+const MAX_HEADER_BYTES = 100_000_000;
+const METADATA = '__metadata__';
+
+/** One tensor's header entry, checked. */
+interface Entry {
+  name: string;
+  dtype: Dtype;
+  shape: number[];
+  begin: number;
+  end: number;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function isCountList(value: unknown): value is number[] {
+  return Array.isArray(value) && value.every((v) => Number.isSafeInteger(v) && v >= 0);
+}
+
+function elements(shape: readonly number[]): number {
+  return shape.reduce((product, size) => product * size, 1);
+}
+
+/** The first key that occurs twice in one object; `JSON.parse` would silently keep the last. */
+function duplicateKey(json: string): string | undefined {
+  const open: Set<string>[] = [];
+  for (const [token, text, colon] of json.matchAll(/("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|[{}]/g)) {
+    if (token === '{') open.push(new Set());
+    else if (token === '}') open.pop();
+    else if (text !== undefined && colon !== undefined) {
+      const key = JSON.parse(text) as string;
+      const keys = open.at(-1);
+      if (keys?.has(key)) return key;
+      keys?.add(key);
+    }
+  }
+  return undefined;
+}
+
+function parseHeader(file: string, bytes: Uint8Array): Record<string, unknown> {
+  let header: unknown;
+  let text: string;
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
+    header = JSON.parse(text);
+  } catch (cause) {
+    throw new FileError(file, 'the header is not JSON: not a safetensors file, or a damaged one', { cause });
+  }
+  if (!isObject(header)) throw new FileError(file, 'the header is not a JSON object');
+  const twice = duplicateKey(text);
+  if (twice !== undefined) throw new FileError(file, `${JSON.stringify(twice)} occurs twice in the header`);
+  return header;
+}
+
+function parseMetadata(file: string, value: unknown): Record<string, string> {
+  if (value === undefined) return {};
+  if (!isObject(value)) throw new FileError(file, `${METADATA} is not a JSON object`);
+  for (const [key, text] of Object.entries(value)) {
+    if (typeof text !== 'string') throw new FileError(file, `metadata ${JSON.stringify(key)} is not a string`);
+  }
+  return value as Record<string, string>;
+}
+
+function parseEntry(file: string, name: string, value: unknown, dataBytes: number): Entry {
+  const fail = (problem: string): never => {
+    throw new FileError(file, `tensor ${JSON.stringify(name)}: ${problem}`);
+  };
+  if (!isObject(value)) return fail('the header entry is not a JSON object');
+  const { dtype, shape, data_offsets: offsets } = value;
+  if (typeof dtype !== 'string') return fail('dtype is missing');
+  if (!Object.hasOwn(ARRAYS, dtype)) {
+    return fail(`dtype ${dtype} is not supported, expected one of ${DTYPES.join(', ')}`);
+  }
+  if (!isCountList(shape)) return fail('shape is not a list of whole numbers');
+  if (!isCountList(offsets) || offsets.length !== 2) return fail('data_offsets is not a pair of whole numbers');
+  const [begin, end] = offsets as [number, number];
+  const size = elements(shape) * ARRAYS[dtype as Dtype].BYTES_PER_ELEMENT;
+  if (end < begin) return fail(`data_offsets [${begin}, ${end}] end before they begin`);
+  if (end - begin !== size) {
+    return fail(`${dtype} of shape [${shape.join(', ')}] takes ${size} bytes, its data_offsets span ${end - begin}`);
+  }
+  if (end > dataBytes) return fail(`data ends at byte ${end} of ${dataBytes}: the file is truncated`);
+  return { name, dtype: dtype as Dtype, shape, begin, end };
+}
+
+/** The entries in the order of their bytes, which together must cover the data without gap or overlap. */
+function checkCoverage(file: string, entries: readonly Entry[], dataBytes: number): readonly Entry[] {
+  const inOrder = entries.toSorted((a, b) => a.begin - b.begin || a.end - b.end);
+  let covered = 0;
+  for (const { name, begin, end } of inOrder) {
+    if (begin !== covered) {
+      const problem = begin < covered ? 'overlaps the tensor before it' : `leaves a gap of ${begin - covered} bytes`;
+      throw new FileError(file, `tensor ${JSON.stringify(name)}: data at byte ${begin} ${problem}`);
+    }
+    covered = end;
+  }
+  if (covered !== dataBytes) {
+    throw new FileError(file, `${dataBytes - covered} bytes after the last tensor belong to none`);
+  }
+  return inOrder;
+}
+
+/**
+ * Reads a safetensors file. Each tensor gets memory of its own; BOOL comes as 0 and 1 in a Uint8Array.
+ *
+ * @throws FileError naming the file and the tensor, for anything that the format does not allow.
+ * @example const { tensors } = await readSafetensors('model.safetensors'); tensors.get('fc.bias')?.data
+ */
+export async function readSafetensors(file: string): Promise<Safetensors> {
+  const bytes = await readFileBytes(file);
+  if (bytes.length < LENGTH_BYTES) {
+    throw new FileError(file, `${bytes.length} bytes are too few for a safetensors file`);
+  }
+  const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  if (headerBytes > MAX_HEADER_BYTES) {
+    throw new FileError(
+      file,
+      `a header of ${headerBytes} bytes is over the format's ${MAX_HEADER_BYTES}: not safetensors`,
+    );
+  }
+  const start = LENGTH_BYTES + headerBytes;
+  if (bytes.length < start) {
+    throw new FileError(file, `the header ends at byte ${start} of ${bytes.length}: the file is truncated`);
+  }
+  const { [METADATA]: metadata, ...rest } = parseHeader(file, bytes.subarray(LENGTH_BYTES, start));
+  const dataBytes = bytes.length - start;
+  const entries = Object.entries(rest).map(([name, value]) => parseEntry(file, name, value, dataBytes));
+  const tensors = new Map<string, Tensor>();
+  for (const { name, dtype, shape, begin, end } of checkCoverage(file, entries, dataBytes)) {
+    const data = new ARRAYS[dtype](bytes.buffer.slice(start + begin, start + end));
+    tensors.set(name, { dtype, shape, data });
+  }
+  return { tensors, metadata: parseMetadata(file, metadata) };
+}
+
+function checkTensor(name: string, { dtype, shape, data }: Tensor): void {
+  const what = `tensor ${JSON.stringify(name)}`;
+  if (name === METADATA) throw expected('a tensor name', `other than ${METADATA}`, name);
+  oneOf(dtype, `dtype of ${what}`, DTYPES);
+  if (!(data instanceof ARRAYS[dtype])) throw expected(`data of ${what}`, `a ${ARRAYS[dtype].name} for ${dtype}`, data);
+  if (!isCountList(shape)) throw expected(`shape of ${what}`, 'a list of whole numbers', shape);
+  if (elements(shape) !== data.length) {
+    throw expected(`length of ${what}`, `${elements(shape)}, from its shape [${shape.join(', ')}]`, data.length);
+  }
+}
+
+function encodeHeader(tensors: readonly [string, Tensor][], metadata: Record<string, string>): Uint8Array {
+  let begin = 0;
+  // Joined by hand: an object literal would put integer-like names first.
+  const members = tensors.map(([name, { dtype, shape, data }]) => {
+    const end = begin + data.byteLength;
+    const member = `${JSON.stringify(name)}:${JSON.stringify({ dtype, shape, data_offsets: [begin, end] })}`;
+    begin = end;
+    return member;
+  });
+  if (Object.keys(metadata).length > 0) members.unshift(`${JSON.stringify(METADATA)}:${JSON.stringify(metadata)}`);
+  const json = new TextEncoder().encode(`{${members.join(',')}}`);
+  const header = new Uint8Array(LENGTH_BYTES + 8 * Math.ceil(json.length / 8)).fill(0x20);
+  header.set(json, LENGTH_BYTES);
+  new DataView(header.buffer).setBigUint64(0, BigInt(header.length - LENGTH_BYTES), true);
+  return header;
+}
+
+/**
+ * Writes a safetensors file atomically. Tensors lie in the order given, wider elements first, so that each
+ * begins at a multiple of its element's size. Content is copied before the call returns its promise: what
+ * changes afterwards does not reach the file.
+ *
+ * @throws FileError if the file cannot be written; InvalidArgumentError if a tensor's length is not its shape's.
+ * @example await writeSafetensors('w.safetensors', new Map([['bias', { dtype: 'F32', shape: [2], data }]]))
+ */
+export async function writeSafetensors(
+  file: string,
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Record<string, string> = {},
+): Promise<void> {
+  for (const [name, tensor] of tensors) checkTensor(name, tensor);
+  const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  const chunks = ordered.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice());
+  await writeFileAtomically(file, [encodeHeader(ordered, metadata), ...chunks]);
+}

@@ -1,0 +1,119 @@
+/**
+ * What a training run is asked for, checked and with its defaults.
+ *
+ * @module
+ */
+import * as check from './check.js';
+import type { Dataset } from './data/dataset.js';
+import { ImageDataset } from './data/dataset.js';
+import type { Estimator } from './estimators.js';
+import type { Watch } from './jobs.js';
+import type { Model } from './model.js';
+import type { Optimizer } from './optimizers.js';
+import { checkDataset } from './problem.js';
+
+export interface TrainOptions extends Omit<Watch, 'step'> {
+  /** How the gradient is estimated: `cge`, `rge` or your own. */
+  estimator: Estimator;
+  /** How parameters move along it: `sgd`, `adam` or your own. */
+  optimizer: Optimizer;
+  /** Length of the run in epochs, > 0 and not necessarily whole (rounded to steps, at least one); either this or `steps`. */
+  epochs?: number | undefined;
+  /** Length of the run in steps, an integer >= 1. */
+  steps?: number | undefined;
+  /** Images per step, from 1 to the data set's count; default 256. */
+  batchSize?: number;
+  /** Fixes order of images, augmentation, masks and directions; an integer >= 0, default 0. */
+  seed?: number;
+  /** Crops and flips images at random; default true for an `ImageDataset`, false for others. */
+  augment?: boolean;
+  /** A checkpoint to go on from, written by `save` in a run with the same options. */
+  resume?: string | undefined;
+}
+
+/** A run's options with nothing left open. */
+export interface TrainPlan extends Watch {
+  readonly estimator: Estimator;
+  readonly optimizer: Optimizer;
+  readonly batchSize: number;
+  readonly seed: number;
+  readonly augment: boolean;
+  readonly resume: string | undefined;
+  readonly queriesPerStep: number;
+  readonly stepsPerEpoch: number;
+  readonly totalSteps: number;
+  /** Every option that the results depend on, as JSON, for checkpoints. */
+  readonly describe: object;
+}
+
+const KNOWN = [
+  'estimator',
+  'optimizer',
+  'epochs',
+  'steps',
+  'batchSize',
+  'seed',
+  'augment',
+  'resume',
+  'signal',
+  'onProgress',
+] as const;
+
+/** Checks a run's options against its model and data, before anything is computed. */
+export function planTraining(model: Model, dataset: Dataset, options: TrainOptions): TrainPlan {
+  const {
+    estimator,
+    optimizer,
+    epochs,
+    steps,
+    batchSize = 256,
+    seed = 0,
+    augment = dataset instanceof ImageDataset,
+    resume,
+    signal,
+    onProgress,
+  } = check.options<TrainOptions>(options, 'train', KNOWN);
+  checkPart(estimator, 'estimator', 'estimate', 'cge(…) or rge(…)');
+  checkPart(optimizer, 'optimizer', 'update', 'sgd(…) or adam(…)');
+  checkDataset(dataset, model);
+  check.integer(batchSize, 'batchSize', 1);
+  if (batchSize > dataset.count) {
+    const limit = `at most ${dataset.count}, the images in data set ${JSON.stringify(dataset.name)}`;
+    throw check.expected('batchSize', limit, batchSize);
+  }
+  if ((epochs === undefined) === (steps === undefined)) {
+    const received = epochs === undefined ? 'neither' : 'both';
+    throw new check.InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
+  }
+  const stepsPerEpoch = Math.floor(dataset.count / batchSize);
+  return {
+    estimator,
+    optimizer,
+    batchSize,
+    seed: check.integer(seed, 'seed'),
+    augment: check.boolean(augment, 'augment'),
+    resume: resume === undefined ? undefined : check.string(resume, 'resume'),
+    signal,
+    onProgress,
+    queriesPerStep: estimator.queriesPerStep(model),
+    stepsPerEpoch,
+    totalSteps:
+      epochs === undefined
+        ? check.integer(steps, 'steps', 1)
+        : Math.max(1, Math.round(check.positive(epochs, 'epochs') * stepsPerEpoch)),
+    describe: {
+      network: model.network,
+      loss: model.loss,
+      dataset: { name: dataset.name, count: dataset.count },
+      estimator: estimator.describe,
+      optimizer: optimizer.describe,
+      ...{ epochs, steps, batchSize, seed, augment },
+    },
+  };
+}
+
+function checkPart(value: unknown, what: string, method: string, examples: string): void {
+  if (typeof (value as Record<string, unknown> | undefined)?.[method] !== 'function') {
+    throw check.expected(what, `one such as ${examples}`, value);
+  }
+}

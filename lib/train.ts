@@ -1,0 +1,213 @@
+import type { RunState } from './checkpoint.js';
+import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import * as check from './check.js';
+import type { Batch, Dataset } from './data/dataset.js';
+import type { EstimatePosition } from './estimators.js';
+import type { Model } from './model.js';
+import type { OptimizerState } from './optimizers.js';
+import { countCorrect } from './problem.js';
+import { Random } from './random.js';
+import type { TrainOptions, TrainPlan } from './train-options.js';
+import { planTraining } from './train-options.js';
+
+/** What one step did. */
+export interface TrainStep {
+  /** The step's number in the run, from 0. */
+  step: number;
+  /** The epoch it is in, from 0. */
+  epoch: number;
+  /** Loss on its batch before the update, with batch norm in training mode. */
+  loss: number;
+  /** Accuracy on its batch before the update; absent without labels. */
+  accuracy?: number;
+  /** Learning rate of the update. */
+  lr: number;
+  /** Loss evaluations. */
+  queries: number;
+  /** Time it took. */
+  seconds: number;
+  queriesPerSecond: number;
+}
+
+/** What is left of a run, foretold. */
+export interface TrainCost {
+  /** Loss evaluations per step. */
+  queriesPerStep: number;
+  /** Timed on a sample of the next step's. */
+  secondsPerStep: number;
+  /** Steps to go. */
+  steps: number;
+  /** For all of them. */
+  hours: number;
+}
+
+/** Queries in the first sample that `estimateCost` times: enough to have some in every layer. */
+const PROBE = 64;
+
+/**
+ * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
+ * on the next mini-batch and lets the optimizer move the parameters along it.
+ *
+ * An epoch is ⌊count / batchSize⌋ batches of the images in a random order of its own, without those left over. All that is
+ * random is a function of (seed, position): equal options give equal bits, on any number of threads and across resumptions.
+ *
+ * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects within
+ * 100 ms with its reason and leaves model and optimizer as the last finished step did. After either, `save` still works.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, or images or
+ *   classes do not fit the network. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite, and with
+ *   `FileError` if `resume` names no checkpoint of a run with these options.
+ * @example
+ * const run = train(model, trainSet, {
+ *   estimator: cge({ mu: 5e-3, sparsity }),
+ *   optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
+ *   epochs: 50,
+ * });
+ * for await (const { step, loss } of run) if (step % 100 === 99) await run.save('run.safetensors');
+ */
+export function train(model: Model, dataset: Dataset, options: TrainOptions): TrainRun {
+  return new TrainRun(model, dataset, planTraining(model, dataset, options));
+}
+
+/** A training run, made by `train`: an asynchronous sequence of its steps, to be iterated once. */
+export class TrainRun implements AsyncIterable<TrainStep> {
+  /** Steps of the whole run. */
+  readonly totalSteps: number;
+  /** ⌊count / batchSize⌋. */
+  readonly stepsPerEpoch: number;
+  readonly #model: Model;
+  readonly #dataset: Dataset;
+  readonly #plan: TrainPlan;
+  readonly #optimizer: OptimizerState;
+  #resumed: Promise<void> | undefined;
+  #started = false;
+  #step = 0;
+  #order: { epoch: number; images: Uint32Array } | undefined;
+
+  constructor(model: Model, dataset: Dataset, plan: TrainPlan) {
+    this.totalSteps = plan.totalSteps;
+    this.stepsPerEpoch = plan.stepsPerEpoch;
+    this.#model = model;
+    this.#dataset = dataset;
+    this.#plan = plan;
+    this.#optimizer = plan.optimizer.init(model.parameterCount);
+  }
+
+  /** Steps finished; those before a resumption count from the first iteration, `estimateCost` or `save` on. */
+  get step(): number {
+    return this.#step;
+  }
+
+  /**
+   * Foretells queries and time of the steps to go by timing a sample of the next one's, spread over its layers, in a couple
+   * of seconds. The run's results are as without it.
+   *
+   * @example console.log(await run.estimateCost()); // { queriesPerStep: 27959, secondsPerStep: …, steps: …, hours: … }
+   */
+  async estimateCost(): Promise<TrainCost> {
+    await this.#resume();
+    const { queriesPerStep } = this.#plan;
+    const steps = this.totalSteps - this.#step;
+    const secondsPerStep = await this.#timeStep();
+    return { queriesPerStep, secondsPerStep, steps, hours: (steps * secondsPerStep) / 3600 };
+  }
+
+  /**
+   * Writes a checkpoint atomically: `train` resumes from it to the same bits as without the interruption, `Model.load` reads
+   * its weights. It holds the run as it is when called; the run may go on meanwhile.
+   *
+   * @throws FileError if the file cannot be written.
+   */
+  async save(file: string): Promise<void> {
+    check.string(file, 'file');
+    await this.#resume();
+    await writeCheckpoint(file, this.#model, this.#state(), this.#step);
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
+    if (this.#started) throw new Error('A run is iterated once: save it and resume, or make another');
+    this.#started = true;
+    return this.#steps();
+  }
+
+  async *#steps(): AsyncGenerator<TrainStep, void, void> {
+    await this.#resume();
+    while (this.#step < this.totalSteps) yield await this.#advance();
+  }
+
+  async #advance(): Promise<TrainStep> {
+    const begun = performance.now();
+    const { estimator, optimizer, signal, onProgress } = this.#plan;
+    const { stepsPerEpoch, totalSteps } = this;
+    const position = this.#position(this.#step);
+    const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
+    const batch = this.#batch(position);
+    const estimate = await estimator.estimate(this.#model, batch, { ...position, signal, onProgress });
+    // From here to the count nothing waits, so an abort or a save sees either all of the step or none.
+    optimizer.update(this.#model.parameters, estimate.gradient, this.#optimizer, lr);
+    this.#model.statistics.set(estimate.statistics);
+    this.#step += 1;
+    const seconds = (performance.now() - begun) / 1000;
+    const { loss, outputs, queries } = estimate;
+    return {
+      step: position.step,
+      epoch: position.epoch,
+      loss,
+      ...(batch.labels && { accuracy: countCorrect(outputs, batch.labels) / batch.count }),
+      lr,
+      queries,
+      seconds,
+      queriesPerSecond: queries / seconds,
+    };
+  }
+
+  /** The checkpoint to go on from is read when the run is first used. */
+  #resume(): Promise<void> {
+    const { resume } = this.#plan;
+    this.#resumed ??= (async () => {
+      if (resume !== undefined) this.#step = await readCheckpoint(resume, this.#model, this.#state());
+    })();
+    return this.#resumed;
+  }
+
+  #state(): RunState {
+    const { describe, estimator } = this.#plan;
+    const maskAt = (step: number): Uint32Array | undefined =>
+      estimator.coordinates?.(this.#model, this.#position(step));
+    return { options: describe, optimizer: this.#optimizer, maskAt };
+  }
+
+  #position(step: number): EstimatePosition {
+    return { seed: this.#plan.seed, step, epoch: Math.floor(step / this.stepsPerEpoch) };
+  }
+
+  #batch({ seed, step, epoch }: EstimatePosition): Batch {
+    if (this.#order?.epoch !== epoch) {
+      const images = Uint32Array.from({ length: this.#dataset.count }, (_, i) => i);
+      this.#order = { epoch, images: new Random(seed, 'shuffle', epoch).shuffle(images) };
+    }
+    const { batchSize, augment } = this.#plan;
+    const start = (step % this.stepsPerEpoch) * batchSize;
+    const indices = this.#order.images.subarray(start, start + batchSize);
+    return augment ? this.#dataset.batch(indices, { seed, epoch }) : this.#dataset.batch(indices);
+  }
+
+  async #timeStep(): Promise<number> {
+    const { estimator, queriesPerStep, signal } = this.#plan;
+    const position = this.#position(this.#step);
+    const batch = this.#batch(position);
+    const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
+      const begun = performance.now();
+      const { queries } = await estimator.sample(limit).estimate(this.#model, batch, { ...position, signal });
+      return { queries, seconds: (performance.now() - begun) / 1000 };
+    };
+    // The first evaluation also allocates the buffers.
+    await time(2);
+    const least = await time(2);
+    let most = await time(PROBE);
+    if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(Math.ceil((1.5 * PROBE) / most.seconds));
+    if (most.queries >= queriesPerStep) return most.seconds;
+    const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
+    return least.seconds + perQuery * (queriesPerStep - least.queries);
+  }
+}

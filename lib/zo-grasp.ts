@@ -1,0 +1,140 @@
+import * as check from './check.js';
+import type { Batch, Dataset } from './data/dataset.js';
+import type { Watch } from './jobs.js';
+import type { LayerSparsity } from './masks.js';
+import type { Model } from './model.js';
+import type { TensorInfo } from './network/compile.js';
+import { checkDataset } from './problem.js';
+import { Random } from './random.js';
+
+export interface ZoGraspOptions extends Omit<Watch, 'step'> {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+  /** Random directions of each of the two gradient estimates, q, at least 1; default 192. */
+  queries?: number;
+  /** Smoothing parameter μ, > 0; default 5e-3. */
+  mu?: number;
+  /** Images of each class that the loss is taken on, at least 1; default 25. */
+  samplesPerClass?: number;
+  /** Fixes images and directions; an integer >= 0, default 0. */
+  seed?: number;
+  /** Whether the two estimates use the same directions ('shared', default) or others ('fresh', the public code). */
+  directions?: 'shared' | 'fresh';
+  /** Leave out the highest scores ('signed', default) or the smallest absolute ones ('magnitude', the public code). */
+  rank?: 'signed' | 'magnitude';
+}
+
+/**
+ * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): from forward passes alone, how many coordinates each layer
+ * can do without.
+ *
+ *     Ŝ = −θ ⊙ [ĝ(θ + μ·ĝ(θ)) − ĝ(θ)] / μ
+ *
+ * ĝ is the RGE estimate of equation (1) with Gaussian directions, on `samplesPerClass` images of each class drawn without
+ * augmentation, with batch norm in training mode. Ŝ stands for −θ ⊙ H∇ℓ, half the first-order change of ‖∇ℓ‖² when a weight
+ * is removed. All convolution and linear weights are ranked together, exactly round((1 − sparsity)·N) of N are kept (of
+ * equal scores the first), and each tensor's share of what is left out is its ratio. Only the ratios are used: `cge` draws
+ * its coordinates to them at random. The model is not written.
+ *
+ * Where the public code departs from the paper, decided as follows:
+ *
+ * - `rank`. GraSP (Wang et al., ICLR 2020) removes the *highest* scores, the weights whose removal reduces the gradient's
+ *   norm least or even raises it. The public code's pruning call takes |Ŝ| and removes the smallest, which also keeps the
+ *   weights that GraSP removes first. Default: the signed score.
+ * - `directions`. Equation (3) is a difference of two values of one function ĝ. The public code draws other directions for
+ *   the second estimate, so the two differ by their independent noise even at the same point, and divided by μ that noise
+ *   drowns what the difference is to measure. Default: the same directions.
+ *
+ * @param dataset Needs class labels.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @throws InvalidArgumentError if an option is out of range or unknown, or a class has fewer images than asked for.
+ * @example const sparsity = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
+ */
+export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerSparsity> {
+  const known = [
+    'sparsity',
+    'queries',
+    'mu',
+    'samplesPerClass',
+    'seed',
+    'directions',
+    'rank',
+    'signal',
+    'onProgress',
+  ] as const;
+  const {
+    sparsity,
+    queries = 192,
+    mu = 5e-3,
+    samplesPerClass = 25,
+    seed = 0,
+    directions = 'shared',
+    rank = 'signed',
+    signal,
+    onProgress,
+  } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
+  check.fraction(sparsity, 'sparsity');
+  check.positive(mu, 'mu');
+  check.oneOf(directions, 'directions', ['shared', 'fresh']);
+  check.oneOf(rank, 'rank', ['signed', 'magnitude']);
+  checkDataset(dataset, model);
+  const batch = drawSamples(dataset, check.integer(samplesPerClass, 'samplesPerClass', 1), check.integer(seed, 'seed'));
+
+  const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
+    const index = directions === 'shared' ? 0 : part;
+    const draw = { queries, distribution: 'gaussian', seed, stream: 'pruning', index } as const;
+    const progress = (done: number, total: number): void => {
+      onProgress?.(part * total + done, 2 * total);
+    };
+    const { values } = await model.randomized(batch, { mu, at, ...draw }, { signal, onProgress: progress });
+    return values;
+  };
+  const parameters = model.parameters.slice();
+  const gradient = await estimate(parameters, 0);
+  const moved = await estimate(
+    parameters.map((value, i) => value + mu * gradient[i]!),
+    1,
+  );
+  const scores = gradient.map((value, i) => (-parameters[i]! * (moved[i]! - value)) / mu);
+  const importance = scores.map(rank === 'signed' ? (score) => -score : Math.abs);
+  return ratios(
+    model.compiled.parameters.filter(({ maskable }) => maskable),
+    importance,
+    sparsity,
+  );
+}
+
+/** `perClass` images of every class, drawn without replacement, as one batch. */
+function drawSamples(dataset: Dataset, perClass: number, seed: number): Batch {
+  const { name, labels, classes } = dataset;
+  if (!labels || classes === undefined) {
+    throw new check.InvalidArgumentError(
+      `Expected data set ${JSON.stringify(name)} to have class labels, to draw samples of every class`,
+    );
+  }
+  const members = Array.from({ length: classes }, (): number[] => []);
+  labels.forEach((label, i) => members[label]?.push(i));
+  const samples = members.map((indices, label) => {
+    if (indices.length < perClass) {
+      throw new check.InvalidArgumentError(
+        `Expected samplesPerClass to be at most ${indices.length}, the images of class ${label} in data set ${JSON.stringify(name)}, received ${perClass}`,
+      );
+    }
+    return Array.from(new Random(seed, 'samples', label).sample(indices.length, perClass), (i) => indices[i]!);
+  });
+  return dataset.batch(Uint32Array.from(samples.flat()));
+}
+
+/** Keeps the most important coordinates of all tensors together; says what fraction of each tensor is left out. */
+function ratios(tensors: readonly TensorInfo[], importance: Float64Array, sparsity: number): LayerSparsity {
+  const coordinates = tensors.flatMap(({ offset, size }) => Array.from({ length: size }, (_, i) => offset + i));
+  const ranked = Uint32Array.from(coordinates).sort((a, b) => importance[b]! - importance[a]! || a - b);
+  const kept = new Uint8Array(importance.length);
+  for (const flat of ranked.subarray(0, Math.round((1 - sparsity) * ranked.length))) kept[flat] = 1;
+  return Object.fromEntries(
+    tensors.map(({ name, offset, size }) => {
+      const count = kept.subarray(offset, offset + size).reduce((sum, one) => sum + one, 0);
+      return [name, 1 - count / size];
+    }),
+  );
+}

@@ -1,0 +1,55 @@
+// JavaScript values copied into plain data. Checks are what memory safety needs: types, lengths and ranges that native
+// code indexes with. Messages are for the callers in lib/, which have already checked what users passed.
+#pragma once
+
+#include <napi.h>
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "estimators/estimators.hpp"
+#include "network/graph.hpp"
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+inline constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
+
+// An error with code DEEPZERO_INVALID_ARGUMENT.
+Napi::Error invalidArgument(Napi::Env env, const std::string& message);
+
+// Throws invalidArgument unless the value is an integer from `low` to `high`.
+std::int64_t toInteger(Napi::Value value, const std::string& what, std::int64_t low, std::int64_t high);
+
+Graph toGraph(Napi::Value input, Napi::Value operations);
+
+// What a Problem borrows from, copied out of JavaScript so that the caller may go on using its arrays.
+struct Request {
+  std::vector<float> parameters, statistics, images, targets;
+  std::vector<std::int32_t> labels;
+  int count = 0;
+  Loss loss = Loss::CrossEntropy;
+  bool training = true;
+  int threads = 1;
+
+  Problem problem() const;
+};
+Request toRequest(Napi::Object from, const Graph& graph);
+
+struct CoordinatewiseRequest : Request {
+  std::vector<std::uint32_t> coordinates;
+  double mu = 0;
+  bool central = false;
+  Reuse reuse = Reuse::Layer;
+
+  CoordinatewiseOptions options() const;
+};
+CoordinatewiseRequest toCoordinatewise(Napi::Object from, const Graph& graph);
+
+struct RandomizedRequest : Request {
+  RandomizedOptions options;
+};
+RandomizedRequest toRandomized(Napi::Object from, const Graph& graph);
+
+}  // namespace deepzero

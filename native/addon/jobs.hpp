@@ -1,0 +1,53 @@
+// Computations that a Node environment (the main thread's or a worker's) has asked for. A job holds plain data only;
+// every handle into JavaScript lives here, with the environment. When that ends, its jobs are cancelled and waited for.
+#pragma once
+
+#include <napi.h>
+
+#include <functional>
+#include <memory>
+#include <unordered_map>
+
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+// Makes a result into a JavaScript value, on the event loop.
+using Delivery = std::function<Napi::Value(Napi::Env)>;
+// Computes a result, on the compute thread. What it throws becomes a rejection.
+using Computation = std::function<Delivery(const Control&)>;
+
+class Jobs {
+ public:
+  explicit Jobs(Napi::Env env);
+  Jobs(const Jobs&) = delete;
+
+  // Starts a job and returns `{ promise, cancel() }`. `progress` is a function or undefined; if it throws, the job is
+  // cancelled and rejects with what was thrown. The process stays alive until the promise has settled.
+  Napi::Object start(int threads, Computation computation, Napi::Value progress);
+
+ private:
+  class Job;
+  struct Message;
+  struct Pending {
+    std::shared_ptr<Job> job;
+    Napi::Promise::Deferred deferred;
+    bool settled = false;
+  };
+
+  static void receive(Napi::Env env, Napi::Function progress, std::nullptr_t* context, Message* message);
+  using Channel = Napi::TypedThreadSafeFunction<std::nullptr_t, Message, receive>;
+
+  void cancel(const std::shared_ptr<Job>& job);
+  void report(Pending& pending, Napi::Function progress, const Message& message);
+  void finish(Pending& pending, const Message& message);
+  void cancelAll();
+
+  Napi::Env env_;
+  std::unordered_map<const Job*, Pending> pending_;
+};
+
+// Runs a short piece of work on the compute thread, after the jobs that are there.
+void runAfterJobs(std::function<void()> work);
+
+}  // namespace deepzero

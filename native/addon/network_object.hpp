@@ -1,0 +1,31 @@
+// The JavaScript class Network: an engine, and its computations as jobs.
+#pragma once
+
+#include <napi.h>
+
+#include <memory>
+
+#include "kernels/kernels.hpp"
+#include "network/engine.hpp"
+
+namespace deepzero {
+
+class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
+ public:
+  // The class, whose networks run on these kernels.
+  static Napi::Function define(Napi::Env env, const Kernels& kernels);
+
+  explicit NetworkObject(const Napi::CallbackInfo& info);
+
+ private:
+  Napi::Value evaluate(const Napi::CallbackInfo& info);
+  Napi::Value coordinatewise(const Napi::CallbackInfo& info);
+  Napi::Value randomized(const Napi::CallbackInfo& info);
+  Napi::Value reference(const Napi::CallbackInfo& info);
+  Napi::Value release(const Napi::CallbackInfo& info);
+
+  // Shared with jobs, which may outlive this object. Only the compute thread uses it.
+  std::shared_ptr<Engine> engine_;
+};
+
+}  // namespace deepzero

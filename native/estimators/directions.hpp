@@ -1,0 +1,26 @@
+// Random directions over all parameters, any part of which can be drawn alone.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "estimators/estimators.hpp"
+#include "network/graph.hpp"
+
+namespace deepzero {
+
+class Directions {
+ public:
+  Directions(const Graph& graph, const RandomizedOptions& options) : graph_(graph), options_(options) {}
+
+  // Entries [first, first + count) of query `query`'s direction before normalisation; `first` is a multiple of 4.
+  void draw(std::size_t query, std::size_t first, std::size_t count, double* out) const;
+  // What each parameter tensor's entries are multiplied by: 1, or 1 over a norm.
+  std::vector<double> factors(const double* direction) const;
+
+ private:
+  const Graph& graph_;
+  const RandomizedOptions& options_;
+};
+
+}  // namespace deepzero

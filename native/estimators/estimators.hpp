@@ -1,0 +1,48 @@
+// Zeroth-order gradient estimates from loss values alone. Queries run on all threads; the result has the same bits
+// for every number of threads. Parameters are only read: a perturbation lives in a thread's own copy.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "network/engine.hpp"
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+enum class Reuse { None, Layer };
+
+struct CoordinatewiseOptions {
+  double mu = 0;
+  bool central = false;
+  Reuse reuse = Reuse::Layer;
+  const std::uint32_t* coordinates = nullptr;  // distinct, each < parameterCount
+  std::size_t count = 0;
+};
+
+// The segment where a query that perturbs this coordinate restarts.
+int cutPoint(const Engine& engine, std::size_t coordinate);
+
+// CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
+Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
+                        const Control& control);
+
+enum class Distribution { Gaussian, Sphere, Rademacher };
+
+struct RandomizedOptions {
+  double mu = 0;
+  bool central = false;
+  std::size_t queries = 0;
+  Distribution distribution = Distribution::Gaussian;
+  bool perTensor = false;  // each parameter tensor's direction has unit length by itself
+  double scale = 1;
+  std::uint64_t seed = 0;
+  std::uint32_t stream = 0;
+  std::uint32_t index = 0;
+};
+
+// RGE, equation 1 of DeepZero: values has one entry per parameter.
+Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control);
+
+}  // namespace deepzero

@@ -1,0 +1,93 @@
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+
+#include "estimators/directions.hpp"
+#include "estimators/estimators.hpp"
+#include "estimators/queries.hpp"
+
+namespace deepzero {
+
+namespace {
+
+// Coordinates that one thread sums at a time: small enough for its cache, large enough to be worth taking.
+constexpr std::size_t kChunk = 4096;
+constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+
+struct Slope {
+  double value = 0;             // (ℓ(θ + μu) − ℓ(θ))/μ
+  std::vector<double> factors;  // of this query's direction, by parameter tensor
+};
+
+// values[i] = scale/q · Σ slope·u[i], the queries in their order whatever thread sums them.
+void accumulate(const Graph& graph, const Directions& directions, const RandomizedOptions& options,
+                const std::vector<Slope>& slopes, const Control& control, std::vector<double>& values) {
+  const std::size_t chunks = (values.size() + kChunk - 1) / kChunk;
+  Control quiet = control;
+  quiet.progress = nullptr;
+  runQueries(chunks, quiet, [&](int, std::size_t chunk) {
+    const std::size_t first = chunk * kChunk, count = std::min(kChunk, values.size() - first);
+    double direction[kChunk];
+    for (std::size_t q = 0; q < slopes.size(); ++q) {
+      directions.draw(q, first, count, direction);
+      int parameter = graph.parameterAt(first);
+      for (std::size_t i = 0; i < count; ++i) {
+        const Parameter& tensor = graph.parameters()[parameter];
+        if (first + i == tensor.offset + tensor.size) ++parameter;
+        values[first + i] += slopes[q].value * slopes[q].factors[parameter] * direction[i];
+      }
+    }
+    for (std::size_t i = 0; i < count; ++i) values[first + i] *= options.scale / static_cast<double>(slopes.size());
+    return true;
+  });
+}
+
+}  // namespace
+
+Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control) {
+  Estimate estimate;
+  static_cast<Evaluation&>(estimate) = engine.begin(problem, control);
+  const Graph& graph = engine.graph();
+  const std::size_t d = graph.parameterCount();
+  estimate.values.assign(d, 0.0);
+
+  const Directions directions(graph, options);
+  std::vector<Slope> slopes(options.queries);
+  struct Buffers {
+    std::vector<double> direction;
+    std::vector<float> perturbed;
+  };
+  std::vector<Buffers> buffers(control.threads, {std::vector<double>(d), std::vector<float>(d)});
+  for (Slope& slope : slopes) slope.factors.resize(graph.parameters().size());
+  std::atomic<std::size_t> failure{kNone};
+
+  runQueries(options.queries, control, [&](int thread, std::size_t q) {
+    std::vector<double>& direction = buffers[thread].direction;
+    std::vector<float>& perturbed = buffers[thread].perturbed;
+    directions.draw(q, 0, d, direction.data());
+    slopes[q].factors = directions.factors(direction.data());
+    const auto lossAt = [&](double mu) {
+      for (std::size_t p = 0; p < graph.parameters().size(); ++p) {
+        const Parameter& tensor = graph.parameters()[p];
+        for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
+          perturbed[i] = static_cast<float>(problem.parameters[i] + mu * slopes[q].factors[p] * direction[i]);
+        }
+      }
+      engine.weights(thread).assign(perturbed.data());
+      return engine.query(thread, 1, problem, control);
+    };
+    const double plus = lossAt(options.mu);
+    const double minus = options.central ? lossAt(-options.mu) : estimate.loss;
+    slopes[q].value = (plus - minus) / (options.central ? 2 * options.mu : options.mu);
+    if (std::isfinite(slopes[q].value)) return true;
+    failure.store(q);
+    return false;
+  });
+
+  if (failure.load() != kNone) throw NonFinite(static_cast<long long>(failure.load()));
+  accumulate(graph, directions, options, slopes, control, estimate.values);
+  estimate.queries = 1 + options.queries * (options.central ? 2 : 1);
+  return estimate;
+}
+
+}  // namespace deepzero

@@ -1,0 +1,14 @@
+#include "kernels/table.hpp"
+
+#define DEEPZERO_STRING_OF(name) #name
+#define DEEPZERO_STRING(name) DEEPZERO_STRING_OF(name)
+
+namespace deepzero {
+namespace DEEPZERO_ISA {
+
+extern const Kernels kKernels;
+const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA), convolution, moments, normalize,  clamp,
+                          add,                           subsample,   maxPool, averagePool};
+
+}  // namespace DEEPZERO_ISA
+}  // namespace deepzero

@@ -1,0 +1,55 @@
+// A compiled network with its buffers: the passes that estimators are made of.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "network/graph.hpp"
+#include "network/pass.hpp"
+#include "network/plan.hpp"
+#include "network/problem.hpp"
+#include "network/weights.hpp"
+
+namespace deepzero {
+
+// Not thread-safe, one computation at a time; each uses as many threads as its Control says.
+class Engine {
+ public:
+  Engine(Graph graph, const Kernels& kernels);
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const Graph& graph() const { return graph_; }
+  const Plan& plan() const { return plan_; }
+
+  // One forward pass over the batch.
+  Evaluation evaluate(const Problem& problem, const Control& control);
+
+  // The unperturbed pass, its stored values kept; then each thread's queries restart from them.
+  Evaluation begin(const Problem& problem, const Control& control);
+  // A thread's own copy of the parameters, equal to the problem's after begin().
+  Weights& weights(int thread) { return queries_[thread]->weights; }
+  // The mean loss under that copy, of a pass restarted at segment `from` >= 1. NaN if stopped.
+  double query(int thread, int from, const Problem& problem, const Control& control);
+
+  // Frees the activation buffers; the next computation allocates them again.
+  void release();
+
+ private:
+  struct Query {
+    Weights weights;
+    Pass pass;
+  };
+  void reserve(const Problem& problem, int threads, int queries);
+  static Evaluation result(double loss, const Pass& pass, const Problem& problem);
+
+  Graph graph_;
+  Plan plan_;
+  const Kernels& kernels_;
+  int blocks_ = 0;
+  std::unique_ptr<Pass> base_;
+  std::vector<std::unique_ptr<Query>> queries_;  // by thread
+  std::vector<Arena> locals_;                    // by thread
+};
+
+}  // namespace deepzero

@@ -1,0 +1,242 @@
+#include "network/pass.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "network/loss.hpp"
+
+namespace deepzero {
+
+namespace {
+
+constexpr double kMomentum = 0.1;
+
+int lanesOf(const Problem& problem, int block) { return std::min(kLanes, problem.count - block * kLanes); }
+
+}  // namespace
+
+Pass::Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks)
+    : graph_(graph),
+      plan_(plan),
+      kernels_(kernels),
+      blocks_(blocks),
+      values_(layout, blocks),
+      statistics_(graph.shapes().size()),
+      blockMean_(graph.shapes().size()),
+      blockSquares_(graph.shapes().size()),
+      affine_(graph.operations().size()) {
+  for (const Segment& segment : plan.segments()) {
+    for (int value : segment.measured) {
+      const std::size_t channels = plan.map(value).channels;
+      statistics_[value] = {std::vector<double>(channels), std::vector<double>(channels)};
+      blockMean_[value].resize(channels * blocks);
+      blockSquares_[value].resize(channels * blocks);
+    }
+  }
+  for (std::size_t i = 0; i < affine_.size(); ++i) {
+    if (graph.operations()[i].kind != Kind::BatchNorm) continue;
+    const std::size_t channels = graph.shapes()[i + 1].channels;
+    affine_[i] = {std::vector<float>(channels), std::vector<float>(channels), std::vector<float>(channels)};
+  }
+}
+
+const float* Pass::read(int value, int block, const Arena& locals) const {
+  if (!plan_.stored(value)) return locals.at(value, 0);
+  return (plan_.producedIn(value) < from_ ? base_->values_ : values_).at(value, block);
+}
+
+float* Pass::written(int value, int block, Arena& locals) {
+  return plan_.stored(value) ? values_.at(value, block) : locals.at(value, 0);
+}
+
+const ChannelStatistics& Pass::statistics(int value) const {
+  return (plan_.producedIn(value) < from_ ? base_ : this)->statistics_[value];
+}
+
+double Pass::run(const Problem& problem, const Weights& weights, std::vector<Arena>& locals, const Control& control) {
+  from_ = 0;
+  for (int segment = 0; segment < static_cast<int>(plan_.segments().size()); ++segment) {
+    prepare(segment, problem, weights);
+#pragma omp parallel for schedule(dynamic) num_threads(control.threads)
+    for (int block = 0; block < blocks_; ++block) {
+      if (!control.stop()) runBlock(segment, block, problem, weights, locals[omp_get_thread_num()]);
+    }
+    if (control.stop()) throw Cancelled();
+    combineMoments(segment, problem);
+  }
+  return loss(problem);
+}
+
+double Pass::restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control) {
+  from_ = from;
+  for (int segment = from; segment < static_cast<int>(plan_.segments().size()); ++segment) {
+    prepare(segment, problem, weights);
+    for (int block = 0; block < blocks_; ++block) {
+      if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
+      runBlock(segment, block, problem, weights, locals);
+    }
+    combineMoments(segment, problem);
+  }
+  return loss(problem);
+}
+
+// Turns statistics, γ and β into what `normalize` applies, for the batch norms of a segment.
+void Pass::prepare(int index, const Problem& problem, const Weights& weights) {
+  const Segment& segment = plan_.segments()[index];
+  for (int s = segment.firstStep; s < segment.endStep; ++s) {
+    const Step& step = plan_.steps()[s];
+    const Operation& operation = graph_.operations()[step.operation];
+    if (operation.kind != Kind::BatchNorm) continue;
+    Affine& affine = affine_[step.operation];
+    const std::size_t channels = affine.mean.size();
+    const float* running = problem.statistics + graph_.statisticsOffset(step.operation);
+    const float* gamma = weights.weight(step.operation);
+    const float* beta = weights.bias(step.operation);
+    for (std::size_t c = 0; c < channels; ++c) {
+      const double mean = problem.training ? statistics(step.inputs[0]).mean[c] : running[c];
+      const double variance = problem.training ? statistics(step.inputs[0]).variance[c] : running[channels + c];
+      const double scale = gamma[c] / std::sqrt(variance + operation.epsilon);
+      // The mean is rounded to float where it is subtracted; the rest of it goes into the shift.
+      affine.mean[c] = static_cast<float>(mean);
+      affine.scale[c] = static_cast<float>(scale);
+      affine.shift[c] = static_cast<float>(beta[c] - (mean - affine.mean[c]) * scale);
+    }
+  }
+}
+
+void Pass::runBlock(int index, int block, const Problem& problem, const Weights& weights, Arena& locals) {
+  if (index == 0) loadInput(problem, block);
+  const Segment& segment = plan_.segments()[index];
+  for (int s = segment.firstStep; s < segment.endStep; ++s) runStep(plan_.steps()[s], block, weights, locals);
+  if (!problem.training) return;
+  for (int value : segment.measured) {
+    const Map& map = plan_.map(value);
+    const std::size_t at = static_cast<std::size_t>(block) * map.channels;
+    kernels_.moments(map, read(value, block, locals), lanesOf(problem, block), &blockMean_[value][at],
+                     &blockSquares_[value][at]);
+  }
+}
+
+void Pass::runStep(const Step& step, int block, const Weights& weights, Arena& locals) {
+  const Operation& operation = graph_.operations()[step.operation];
+  const Map& inMap = plan_.map(step.inputs[0]);
+  const Map& outMap = plan_.map(step.output);
+  const float* in = read(step.inputs[0], block, locals);
+  float* out = written(step.output, block, locals);
+  switch (operation.kind) {
+    case Kind::Convolution:
+    case Kind::Linear:
+      kernels_.convolution(plan_.convolutionShape(step.operation), in, weights.weight(step.operation),
+                           weights.bias(step.operation), out);
+      break;
+    case Kind::BatchNorm: {
+      const Affine& affine = affine_[step.operation];
+      kernels_.normalize(inMap, in, affine.mean.data(), affine.scale.data(), affine.shift.data(), step.floor, outMap,
+                         out);
+      break;
+    }
+    case Kind::Relu: kernels_.clamp(inMap, in, step.floor, outMap, out); break;
+    case Kind::Add:
+      kernels_.add(inMap, in, plan_.map(step.inputs[1]), read(step.inputs[1], block, locals), step.floor, outMap, out);
+      break;
+    case Kind::OptionA: kernels_.subsample(inMap, in, operation.stride, outMap, out); break;
+    case Kind::MaxPool: kernels_.maxPool(inMap, in, operation.kernel, operation.stride, outMap, out); break;
+    case Kind::GlobalAveragePool: kernels_.averagePool(inMap, in, outMap, out); break;
+    case Kind::Flatten:
+      for (int c = 0, feature = 0; c < inMap.channels; ++c) {
+        for (int y = 0; y < inMap.height; ++y) {
+          for (int x = 0; x < inMap.width; ++x, ++feature) {
+            std::copy_n(in + inMap.at(c, y, x), kLanes, out + outMap.at(feature, 0, 0));
+          }
+        }
+      }
+      break;
+  }
+}
+
+void Pass::loadInput(const Problem& problem, int block) {
+  const Map& map = plan_.map(0);
+  float* out = values_.at(0, block);
+  const std::size_t plane = static_cast<std::size_t>(map.height) * map.width, image = plane * map.channels;
+  const int lanes = lanesOf(problem, block);
+  for (int lane = 0; lane < kLanes; ++lane) {
+    const float* in = problem.images + (static_cast<std::size_t>(block) * kLanes + lane) * image;
+    for (int c = 0; c < map.channels; ++c) {
+      for (int y = 0; y < map.height; ++y) {
+        float* row = out + map.at(c, y, 0) + lane;
+        for (int x = 0; x < map.width; ++x) row[x * kLanes] = lane < lanes ? *in++ : 0.0f;
+      }
+    }
+  }
+}
+
+// Blocks are combined in their order, whatever thread measured them (Chan, Golub & LeVeque's update).
+void Pass::combineMoments(int index, const Problem& problem) {
+  if (!problem.training) return;
+  for (int value : plan_.segments()[index].measured) {
+    const Map& map = plan_.map(value);
+    const double pixels = static_cast<double>(map.height) * map.width;
+    ChannelStatistics& statistics = statistics_[value];
+    for (int c = 0; c < map.channels; ++c) {
+      double count = 0, mean = 0, squares = 0;
+      for (int block = 0; block < blocks_; ++block) {
+        const double n = lanesOf(problem, block) * pixels;
+        const double difference = blockMean_[value][block * map.channels + c] - mean;
+        squares += blockSquares_[value][block * map.channels + c] + difference * difference * count * n / (count + n);
+        mean += difference * n / (count + n);
+        count += n;
+      }
+      statistics.mean[c] = mean;
+      statistics.variance[c] = squares / count;
+    }
+  }
+}
+
+double Pass::loss(const Problem& problem) const {
+  const Map& map = plan_.map(plan_.outputValue());
+  double sum = 0;
+  for (int block = 0; block < blocks_; ++block) {
+    sum += blockLoss(problem, map, values_.at(plan_.outputValue(), block), block);
+  }
+  return sum / lossCount(problem, map);
+}
+
+std::vector<float> Pass::outputs(const Problem& problem) const {
+  const Map& map = plan_.map(plan_.outputValue());
+  std::vector<float> result;
+  result.reserve(static_cast<std::size_t>(problem.count) * map.channels * map.height * map.width);
+  for (int image = 0; image < problem.count; ++image) {
+    const float* block = values_.at(plan_.outputValue(), image / kLanes);
+    for (int c = 0; c < map.channels; ++c) {
+      for (int y = 0; y < map.height; ++y) {
+        for (int x = 0; x < map.width; ++x) result.push_back(block[map.at(c, y, x) + image % kLanes]);
+      }
+    }
+  }
+  return result;
+}
+
+std::vector<float> Pass::runningStatistics(const Problem& problem) const {
+  std::vector<float> result(problem.statistics, problem.statistics + graph_.statisticsCount());
+  if (!problem.training) return result;
+  for (int i = 0; i < static_cast<int>(graph_.operations().size()); ++i) {
+    const Operation& operation = graph_.operations()[i];
+    if (operation.kind != Kind::BatchNorm) continue;
+    const Map& map = plan_.map(operation.inputs[0]);
+    const double count = static_cast<double>(problem.count) * map.height * map.width;
+    const double unbias = count > 1 ? count / (count - 1) : 1;
+    const ChannelStatistics& batch = statistics_[operation.inputs[0]];
+    float* mean = result.data() + graph_.statisticsOffset(i);
+    float* variance = mean + map.channels;
+    for (int c = 0; c < map.channels; ++c) {
+      mean[c] = static_cast<float>((1 - kMomentum) * mean[c] + kMomentum * batch.mean[c]);
+      variance[c] = static_cast<float>((1 - kMomentum) * variance[c] + kMomentum * batch.variance[c] * unbias);
+    }
+  }
+  return result;
+}
+
+}  // namespace deepzero

@@ -1,0 +1,67 @@
+// One forward pass, whole or restarted at a cut point.
+#pragma once
+
+#include <vector>
+
+#include "network/arena.hpp"
+#include "network/plan.hpp"
+#include "network/problem.hpp"
+#include "network/weights.hpp"
+
+namespace deepzero {
+
+// Mean and biased variance of each channel of a value, over the whole batch.
+struct ChannelStatistics {
+  std::vector<double> mean, variance;
+};
+
+// The state of a pass. Values produced before segment `from` are read from `base`'s buffers, later ones from its own:
+// so a query writes nothing that another could see.
+class Pass {
+ public:
+  Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks);
+
+  // The pass that restarted runs read from; itself unless set.
+  void restartsFrom(const Pass& base) { base_ = &base; }
+  int blocks() const { return blocks_; }
+
+  // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
+  double run(const Problem& problem, const Weights& weights, std::vector<Arena>& locals, const Control& control);
+  // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
+  double restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control);
+
+  // The outputs, `count` rows.
+  std::vector<float> outputs(const Problem& problem) const;
+  // The running statistics after this pass, momentum 0.1, unbiased variance.
+  std::vector<float> runningStatistics(const Problem& problem) const;
+
+ private:
+  void prepare(int segment, const Problem& problem, const Weights& weights);
+  void runBlock(int segment, int block, const Problem& problem, const Weights& weights, Arena& locals);
+  void runStep(const Step& step, int block, const Weights& weights, Arena& locals);
+  void loadInput(const Problem& problem, int block);
+  void combineMoments(int segment, const Problem& problem);
+  double loss(const Problem& problem) const;
+
+  const float* read(int value, int block, const Arena& locals) const;
+  float* written(int value, int block, Arena& locals);
+  const ChannelStatistics& statistics(int value) const;
+
+  const Graph& graph_;
+  const Plan& plan_;
+  const Kernels& kernels_;
+  const Pass* base_ = this;
+  int blocks_;
+  int from_ = 0;
+  Arena values_;
+  std::vector<ChannelStatistics> statistics_;  // by value
+  // By value: each block's moments, then its channels.
+  std::vector<std::vector<double>> blockMean_, blockSquares_;
+  // By operation: what a batch norm applies.
+  struct Affine {
+    std::vector<float> mean, scale, shift;
+  };
+  std::vector<Affine> affine_;
+};
+
+}  // namespace deepzero

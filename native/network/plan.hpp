@@ -1,0 +1,77 @@
+// How a graph is executed: which steps, in which segments, and where each value is stored.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "kernels/kernels.hpp"
+#include "network/graph.hpp"
+
+namespace deepzero {
+
+// One kernel call. A ReLU that alone reads a batch norm or a sum is fused into it as the floor 0.
+struct Step {
+  int operation = 0;
+  int inputs[2] = {0, -1};
+  int output = 0;
+  float floor = 0;
+};
+
+// A run of steps that each image block takes on its own; all blocks have passed one segment before any enters the next.
+// A segment ends with its one expensive step (a convolution or linear layer), and wherever batch statistics of the whole
+// mini-batch must be known first. Its start is a cut point: a query that perturbs anything in it restarts there, from
+// the values that earlier segments stored.
+struct Segment {
+  int firstStep = 0;
+  int endStep = 0;
+  std::vector<int> measured;  // values produced here whose channel moments a batch norm needs
+};
+
+// Buffers for values: several values may share a slot if their maps are equal and their lifetimes apart. Equal maps, so
+// that the zero border, written once, stays zero.
+struct Layout {
+  std::vector<Map> slots;
+  std::vector<int> slotOf;  // by value, −1 for values kept elsewhere
+};
+
+class Plan {
+ public:
+  explicit Plan(const Graph& graph);
+
+  const std::vector<Step>& steps() const { return steps_; }
+  // Segment 0 has no steps: it produces value 0, the network's input.
+  const std::vector<Segment>& segments() const { return segments_; }
+  const Map& map(int value) const { return maps_[value]; }
+  int outputValue() const { return output_; }
+
+  // The segment that reads an operation's parameters.
+  int segmentOf(int operation) const { return segmentOf_[operation]; }
+  // The segment that produces a value, and whether a later one reads it.
+  int producedIn(int value) const { return producedIn_[value]; }
+  bool stored(int value) const { return stored_[value]; }
+
+  // Stored values each with a buffer of their own, for the pass that queries restart from.
+  const Layout& cache() const { return cache_; }
+  // Stored values in as few buffers as their lifetimes allow, for passes that nobody restarts from.
+  const Layout& scratch() const { return scratch_; }
+  // Values that live within one segment: one block each.
+  const Layout& locals() const { return locals_; }
+
+  ConvolutionShape convolutionShape(int operation) const;
+
+ private:
+  void makeSteps(std::vector<int>& lastUse);
+  void makeSegments();
+  void makeLayouts(const std::vector<int>& lastUse);
+
+  const Graph& graph_;
+  std::vector<Step> steps_;
+  std::vector<Segment> segments_;
+  std::vector<Map> maps_;
+  std::vector<int> segmentOf_, producedIn_;
+  std::vector<bool> stored_;
+  Layout cache_, scratch_, locals_;
+  int output_ = 0;
+};
+
+}  // namespace deepzero

@@ -1,0 +1,30 @@
+// The naive float64 reference: plain NCHW loops, no reuse, no packing, no kernels of ours. Every fast path is
+// held against it, so it stays as simple as it can be. The same bits for every number of threads.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "network/graph.hpp"
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+struct ReferenceEvaluation {
+  double loss = 0;
+  std::vector<std::vector<double>> values;  // every value of the graph, NCHW, the input first
+  std::vector<double> statistics;           // running statistics after this batch
+};
+
+// One forward pass in double; `parameters` stands in for problem.parameters.
+ReferenceEvaluation referenceEvaluate(const Graph& graph, const Problem& problem, const std::vector<double>& parameters,
+                                      const Control& control);
+
+// CGE at each coordinate, (ℓ(θ + μeᵢ) − ℓ(θ))/μ, or (ℓ(θ + μeᵢ) − ℓ(θ − μeᵢ))/(2μ) if central, with one full forward
+// pass a query. `loss` receives ℓ(θ).
+std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& problem,
+                                            const std::uint32_t* coordinates, std::size_t count, double mu,
+                                            bool central, const Control& control, double* loss);
+
+}  // namespace deepzero

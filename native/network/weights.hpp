@@ -1,0 +1,34 @@
+// The parameters as the kernels read them: convolution and linear weights packed for their tiles, the rest flat.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "network/arena.hpp"
+#include "network/plan.hpp"
+
+namespace deepzero {
+
+class Weights {
+ public:
+  Weights(const Graph& graph, const Plan& plan);
+
+  void assign(const float* parameters);
+  // Sets one parameter by its flat index.
+  void set(std::size_t index, float value);
+
+  // An operation's weight (γ) and bias (β), null where it has none.
+  const float* weight(int operation) const { return find(graph_.weightOf(operation)); }
+  const float* bias(int operation) const { return find(graph_.biasOf(operation)); }
+
+ private:
+  const float* find(int parameter) const { return parameter < 0 ? nullptr : data_.data() + offset_[parameter]; }
+  std::size_t position(int parameter, std::size_t index) const;
+
+  const Graph& graph_;
+  std::vector<std::size_t> offset_;        // by parameter tensor, into data_
+  std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
+  AlignedFloats data_;
+};
+
+}  // namespace deepzero

@@ -1,0 +1,31 @@
+/**
+ * Builds the native core and its tests with CMake alone, without Node, and runs them.
+ *
+ * @module
+ */
+import { availableParallelism } from 'node:os';
+import { join } from 'node:path';
+import { filesUnder, outputOf, root, run, script } from './run.js';
+
+const folder = 'build/core';
+
+await script(() => {
+  run('cmake', ['-S', '.', '-B', folder, '-DDEEPZERO_TESTS=ON', '--log-level=WARNING']);
+  run('cmake', ['--build', folder, '--parallel', String(availableParallelism())]);
+  checkKernelObjects();
+  run('ctest', ['--test-dir', folder, '--verbose']);
+});
+
+/**
+ * An inline function that a kernel's object file defines was compiled with that kernel's instruction set, and may become
+ * the one copy that the linker keeps for all code: on a processor without the instructions it crashes.
+ */
+function checkKernelObjects(): void {
+  const objects = filesUnder(folder).filter((file) => /kernels_\w+\.dir.*\.o$/.test(file));
+  if (objects.length === 0) throw new Error(`Expected object files of kernels in ${folder}, found none`);
+  const shared = outputOf('nm', ['-A', '-C', '--defined-only', ...objects.map((file) => join(root, file))])
+    .split('\n')
+    .filter((line) => / [WV] /.test(line));
+  if (shared.length > 0)
+    throw new Error(`Expected kernels to define no shared inline functions, found\n${shared.join('\n')}`);
+}

@@ -1,0 +1,82 @@
+/**
+ * Packs the package, installs it in an empty folder as a consumer would, through node-gyp, and uses it there.
+ *
+ * @module
+ */
+import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { outputOf, root, run, script } from './run.js';
+
+/** What a consumer writes; the types must hold as well as the values. */
+const CONSUMER = `
+import { cge, cnn, Model, synthetic } from 'deepzero';
+
+using model = new Model(cnn({ depth: 1 }), { seed: 1 });
+const { train } = synthetic({ seed: 1, train: 8, test: 8 });
+const batch = train.batch(Uint32Array.of(0, 1, 2, 3));
+const estimator = cge({ mu: 5e-3 });
+const { loss, gradient, queries }: { loss: number; gradient: Float32Array; queries: number } = await estimator.estimate(
+  model, batch, { seed: 1, step: 0, epoch: 0 },
+);
+console.log(JSON.stringify({ loss, queries, finite: gradient.every(Number.isFinite), length: gradient.length }));
+`;
+
+const folder = mkdtempSync(join(tmpdir(), 'deepzero-package-'));
+
+await script(() => {
+  try {
+    const tarball = pack();
+    install(tarball);
+    use();
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+});
+
+function pack(): string {
+  outputOf('npm', ['pack', '--silent', '--pack-destination', folder]);
+  const [tarball, ...others] = readdirSync(folder);
+  if (tarball === undefined || others.length > 0) throw new Error('Expected npm pack to write one file');
+  const stray = outputOf('tar', ['-tzf', join(folder, tarball)])
+    .split('\n')
+    .filter(
+      (file) =>
+        !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
+          file,
+        ),
+    );
+  if (stray.length > 0) throw new Error(`Expected the package not to hold ${stray.join(', ')}`);
+  return tarball;
+}
+
+function install(tarball: string): void {
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
+  outputOf('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', `./${tarball}`], { cwd: folder });
+  const installed = readdirSync(join(folder, 'node_modules'))
+    .filter((name) => !name.startsWith('.'))
+    .sort();
+  if (installed.join() !== 'deepzero,node-addon-api,node-gyp-build') {
+    throw new Error(`Expected a consumer to get no other packages, found ${installed.join(', ')}`);
+  }
+  if (!existsSync(join(folder, 'node_modules/deepzero/build/config.gypi'))) {
+    throw new Error('Expected the install script to have built the addon through node-gyp');
+  }
+}
+
+function use(): void {
+  const cli = outputOf(join(folder, 'node_modules/.bin/deepzero'), ['info', '--json'], { cwd: folder });
+  const info = JSON.parse(cli.trim().split('\n').at(-1) ?? '') as { version: string };
+  console.log(`deepzero info --json: ${JSON.stringify(info)}`);
+
+  writeFileSync(join(folder, 'consumer.ts'), CONSUMER);
+  symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'));
+  const target = ['--target', 'es2022', '--module', 'node20', '--lib', 'es2023,esnext.disposable', '--types', 'node'];
+  run(join(root, 'node_modules/.bin/tsc'), ['--strict', ...target, 'consumer.ts'], { cwd: folder });
+  const printed = outputOf('node', ['consumer.js'], { cwd: folder });
+  const estimate = JSON.parse(printed) as { loss: number; queries: number; finite: boolean; length: number };
+  console.log(`an estimate: ${printed.trim()}`);
+  if (!(estimate.loss > 0 && estimate.queries === 731 && estimate.finite && estimate.length === 730)) {
+    throw new Error('Expected 731 queries and 730 finite entries from CGE on the CNN of depth 1');
+  }
+}

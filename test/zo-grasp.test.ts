@@ -1,0 +1,128 @@
+import assert from 'node:assert/strict';
+import type { Dataset } from '../lib/data/dataset.js';
+import { TensorDataset } from '../lib/data/dataset.js';
+import type { LayerSparsity } from '../lib/masks.js';
+import { keptCounts } from '../lib/masks.js';
+import { Model } from '../lib/model.js';
+import { resnet } from '../lib/network/resnet.js';
+import type { ZoGraspOptions } from '../lib/zo-grasp.js';
+import { zoGrasp } from '../lib/zo-grasp.js';
+import { bilinearNetwork, bits, tinyImages, tinyNetwork, tinyTensors } from './support/tiny.js';
+
+const QUICK = { queries: 8, samplesPerClass: 4 };
+
+/** The fraction of all maskable coordinates that is left out. */
+function globalSparsity(model: Model, sparsity: LayerSparsity): number {
+  const tensors = model.compiled.parameters.filter(({ maskable }) => maskable);
+  const total = tensors.reduce((sum, { size }) => sum + size, 0);
+  return 1 - keptCounts(tensors, sparsity).reduce((sum, count) => sum + count, 0) / total;
+}
+
+describe('zoGrasp', () => {
+  it('respects the global sparsity to 0.1 %, with a ratio for every maskable tensor', async () => {
+    const network = resnet({ depth: 8, width: 4, input: [2, 8, 8] });
+    using model = new Model(network, { seed: 1 });
+    for (const sparsity of [0, 0.5, 0.8, 0.9, 0.95, 0.99]) {
+      const ratios = await zoGrasp(model, tinyImages(), { ...QUICK, sparsity });
+      assert.ok(Math.abs(globalSparsity(model, ratios) - sparsity) < 1e-3, `${globalSparsity(model, ratios)}`);
+      const maskable = model.compiled.parameters.filter((tensor) => tensor.maskable).map(({ name }) => name);
+      assert.deepEqual(Object.keys(ratios), maskable);
+      assert.ok(Object.values(ratios).every((ratio) => ratio >= 0 && ratio <= 1));
+    }
+  });
+
+  it('is fixed by the seed, and leaves the model as it is', async () => {
+    using model = new Model(tinyNetwork(), { seed: 1 });
+    const before = [bits(model.parameters), bits(model.statistics)];
+    const find = (seed: number): Promise<LayerSparsity> =>
+      zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.5, seed });
+    const first = await find(1);
+    assert.deepEqual(await find(1), first);
+    const others = await Promise.all([2, 3, 4, 5].map(find));
+    assert.ok(others.some((other) => other['fc.weight'] !== first['fc.weight']));
+    assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
+  });
+
+  describe('on a quadratic loss, where −θ ⊙ H∇ℓ is known', () => {
+    const [inputs, outputs, count] = [3, 2, 5];
+    const size = inputs * outputs;
+    const images = Float32Array.from({ length: count * inputs }, (_, i) => Math.sin(1 + i * i));
+    // The targets are zero; labels only say that all images are of one class.
+    const targets = new TensorDataset({ images, shape: [inputs, 1, 1], targets: new Float32Array(count * outputs) });
+    const dataset: Dataset = {
+      ...{ name: 'quadratic', count, shape: [inputs, 1, 1], classes: 1, labels: new Uint8Array(count) },
+      batch: (indices) => targets.batch(indices),
+    };
+    const theta = Array.from({ length: 2 * size }, (_, i) => Math.cos(6 * i));
+
+    /** Hv, for the mean squared error of (A + B)·x to zero. */
+    function hessianTimes(v: readonly number[]): number[] {
+      return v.map((_, at) => {
+        const [row, column] = [Math.floor((at % size) / inputs), at % inputs];
+        let sum = 0;
+        for (let n = 0; n < count; n++) {
+          for (let i = 0; i < inputs; i++) {
+            const weight = v[row * inputs + i]! + v[size + row * inputs + i]!;
+            sum += weight * images[n * inputs + i]! * images[n * inputs + column]!;
+          }
+        }
+        return (2 / (count * outputs)) * sum;
+      });
+    }
+
+    const scores = hessianTimes(hessianTimes(theta)).map((value, i) => -theta[i]! * value);
+
+    const find = async (options: Partial<ZoGraspOptions>): Promise<LayerSparsity> => {
+      using model = new Model(bilinearNetwork(inputs, outputs), { loss: 'mean-squared-error' });
+      model.parameters.set(theta);
+      const enough = { queries: 50_000, samplesPerClass: count };
+      return await zoGrasp(model, dataset, { ...enough, sparsity: 0.5, ...options });
+    };
+
+    /** Ratios of the two tensors if half of all coordinates are left out, the lowest of `importance`. */
+    function expected(importance: readonly number[]): LayerSparsity {
+      const kept = [...importance.keys()].sort((a, b) => importance[b]! - importance[a]!).slice(0, size);
+      const inA = kept.filter((at) => at < size).length;
+      return { 'sum.a.weight': 1 - inA / size, 'sum.b.weight': 1 - (size - inA) / size };
+    }
+
+    it('keeps the lowest scores, as GraSP does', async () => {
+      assert.deepEqual(await find({}), expected(scores.map((score) => -score)));
+    });
+
+    it('keeps the largest absolute scores if asked to, as the public code does', async () => {
+      assert.deepEqual(await find({ rank: 'magnitude' }), expected(scores.map(Math.abs)));
+    });
+
+    it('would rank otherwise by sign than by magnitude', () => {
+      assert.notDeepEqual(expected(scores.map((score) => -score)), expected(scores.map(Math.abs)));
+    });
+  });
+
+  it('takes other directions for the second estimate if asked to, as the public code does', async () => {
+    using model = new Model(resnet({ depth: 8, width: 4, input: [2, 8, 8] }), { seed: 1 });
+    const find = (directions: 'shared' | 'fresh'): Promise<LayerSparsity> =>
+      zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.8, directions });
+    assert.notDeepEqual(await find('fresh'), await find('shared'));
+    assert.deepEqual(await find('fresh'), await find('fresh'));
+  });
+
+  it('refuses data it cannot draw from, and options that are wrong', async () => {
+    using model = new Model(tinyNetwork());
+    const find = (options: Partial<ZoGraspOptions>, dataset: Dataset = tinyTensors()): Promise<LayerSparsity> =>
+      zoGrasp(model, dataset, { ...QUICK, sparsity: 0.5, ...options });
+    await assert.rejects(
+      find({ samplesPerClass: 9 }),
+      /samplesPerClass to be at most 8, the images of class 0 .* received 9/,
+    );
+    const { name, count, shape } = tinyTensors();
+    const unlabelled = { name, count, shape, batch: () => assert.fail() };
+    await assert.rejects(find({}, unlabelled), /"stripes" to have class labels/);
+    await assert.rejects(find({ sparsity: 1 }), /sparsity to be a number >= 0 and < 1, received 1/);
+    await assert.rejects(find({ mu: 0 }), /mu to be a finite number > 0, received 0/);
+    await assert.rejects(find({ queries: 0 }), /queries to be an integer from 1/);
+    await assert.rejects(find({ rank: 'score' as 'signed' }), /rank to be one of signed, magnitude, received "score"/);
+    await assert.rejects(find({ sparseness: 0.5 } as object), /Unknown option "sparseness" in zoGrasp/);
+    await assert.rejects(find({ signal: AbortSignal.abort() }), { name: 'AbortError' });
+  });
+});
