@@ -117,6 +117,7 @@ export class Engine {
     const { mu, reuse = 'layer' } = check.options<CoordinatewiseOptions>(options, 'coordinatewise', known);
     check.oneOf(reuse, 'reuse', ['layer', 'none']);
     const request = { ...this.#alongBasis(point, batch, options, watch), reuse };
+    this.#checkResolution(request);
     const query = this.#basisQuery(mu);
     return this.#run((network, progress) => network.coordinatewise(request, progress), watch, query);
   }
@@ -183,6 +184,14 @@ export class Engine {
   #alongBasis(point: Weights, batch: Batch, options: ReferenceOptions, watch: Watch): NativeReference {
     const coordinates = checkCoordinates(this.#parts.compiled, options.coordinates);
     return { ...this.#difference(point, batch, options, watch), coordinates };
+  }
+
+  /** A step that float32 rounds away would divide zero by zero. */
+  #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
+    const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
+    if (still === undefined) return;
+    const where = `${show(coordinateAt(this.#parts.compiled, still))} = ${parameters[still]!}`;
+    throw check.expected('mu', `large enough to move ${where} in float32`, mu);
   }
 
   #basisQuery(mu: number): (at: number) => Query {

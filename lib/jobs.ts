@@ -36,7 +36,8 @@ export class NonFiniteLossError extends Error {
 }
 
 /**
- * Starts a job and waits for it. An aborted signal cancels it, and the promise rejects with the signal's reason.
+ * Starts a job and waits for it. An aborted signal cancels it, and the promise rejects with the signal's reason, also if the
+ * job was quicker: after an abort nothing arrives.
  *
  * @param start Makes the job; it gets the callback for progress.
  */
@@ -49,7 +50,9 @@ export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<
   };
   signal?.addEventListener('abort', cancel, { once: true });
   try {
-    return await job.promise;
+    const result = await job.promise;
+    signal?.throwIfAborted();
+    return result;
   } catch (error) {
     if (isNativeError(error) && error.code === 'DEEPZERO_CANCELLED') signal?.throwIfAborted();
     throw error;

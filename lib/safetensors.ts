@@ -173,14 +173,14 @@ export async function readSafetensors(file: string): Promise<Safetensors> {
   if (bytes.length < LENGTH_BYTES) {
     throw new FileError(file, `${bytes.length} bytes are too few for a safetensors file`);
   }
-  const headerBytes = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const headerBytes = new DataView(bytes.buffer).getBigUint64(0, true);
   if (headerBytes > MAX_HEADER_BYTES) {
     throw new FileError(
       file,
       `a header of ${headerBytes} bytes is over the format's ${MAX_HEADER_BYTES}: not safetensors`,
     );
   }
-  const start = LENGTH_BYTES + headerBytes;
+  const start = LENGTH_BYTES + Number(headerBytes);
   if (bytes.length < start) {
     throw new FileError(file, `the header ends at byte ${start} of ${bytes.length}: the file is truncated`);
   }

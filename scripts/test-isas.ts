@@ -7,9 +7,9 @@
 import { native } from '../lib/native.js';
 import { run, script } from './run.js';
 
-await script(() => {
-  for (const isa of native.supportedIsas.slice(1)) {
-    console.log(`DEEPZERO_ISA=${isa}`);
+for (const isa of native.supportedIsas.slice(1)) {
+  console.log(`DEEPZERO_ISA=${isa}`);
+  await script(() => {
     run('npx', ['mocha', '--reporter', 'dot', 'test/**/*.test.ts'], { env: { ...process.env, DEEPZERO_ISA: isa } });
-  }
-});
+  });
+}

@@ -242,6 +242,19 @@ describe('an estimate', () => {
     assert.equal(bits(model.parameters), before);
   });
 
+  it('whose step would be lost in float32 is refused', async () => {
+    using model = new Model(tinyNetwork());
+    const gamma = Uint32Array.of(model.parameterIndex({ name: 'bn.weight', index: 2 }));
+    for (const central of [false, true]) {
+      await assert.rejects(cge({ mu: 1e-8, coordinates: gamma, central }).estimate(model, batch, POSITION), {
+        name: 'InvalidArgumentError',
+        message: 'Expected mu to be large enough to move bn.weight[2] = 1 in float32, received 1e-8',
+      });
+    }
+    const { gradient } = await cge({ mu: 1e-6, coordinates: gamma }).estimate(model, batch, POSITION);
+    assert.ok(gradient.every(Number.isFinite));
+  });
+
   it('that is aborted leaves the parameters', async () => {
     using model = new Model(tinyNetwork());
     const before = bits(model.parameters);

@@ -149,17 +149,16 @@ describe('train', () => {
         return bits(model.parameters);
       };
       const controller = new AbortController();
-      const stopped = await run({ signal: controller.signal }, async (started) => {
-        const reason = new Error('enough');
-        const loop = async (): Promise<void> => {
-          for await (const { step } of started) {
-            if (step === 1)
-              queueMicrotask(() => {
-                controller.abort(reason);
-              });
-          }
-        };
-        await assert.rejects(loop(), (error) => error === reason);
+      const reason = new Error('enough');
+      const { estimator } = OPTIONS;
+      const estimate: Estimator['estimate'] = (model, batch, context) => {
+        const underWay = estimator.estimate(model, batch, context);
+        if (context.step === 2) controller.abort(reason);
+        return underWay;
+      };
+      const aborting = { signal: controller.signal, estimator: { ...estimator, estimate } };
+      const stopped = await run(aborting, async (started) => {
+        await assert.rejects(finish(started), (error) => error === reason);
         assert.equal(started.step, 2);
         await started.save(file);
       });

@@ -90,16 +90,16 @@ interface Figure {
 }
 
 const SHAPES: readonly Figure[] = [
-  { name: 'disc', distance: disc, range: [8, 11] },
-  { name: 'star', distance: star, range: [10, 14] },
+  { name: 'disc', distance: disc, range: [7, 10] },
+  { name: 'star', distance: star, range: [9, 13] },
 ];
 
 /** Inside is where the second colour goes. */
 const TEXTURES: readonly Figure[] = [
   { name: 'plain ground', distance: () => () => Infinity, range: [1, 1] },
-  { name: 'horizontal stripes', distance: (period) => (_, v) => band(v, period), range: [5, 6] },
-  { name: 'vertical stripes', distance: (period) => (u) => band(u, period), range: [5, 6] },
-  { name: 'checks', distance: checks, range: [9, 11] },
+  { name: 'horizontal stripes', distance: (period) => (_, v) => band(v, period), range: [4, 5] },
+  { name: 'vertical stripes', distance: (period) => (u) => band(u, period), range: [4, 5] },
+  { name: 'checks', distance: checks, range: [10, 12] },
   { name: 'dots', distance: dots, range: [6, 8] },
 ];
 
@@ -157,10 +157,10 @@ function compose(random: Random, kind: Kind) {
       random.integer(2) === 1,
     ),
     texture: kind.texture.distance(random.between(...kind.texture.range)),
-    textureFrame: frame(random.between(0, SIZE), random.between(0, SIZE), random.between(-0.15, 0.15)),
-    shapeColour: colour(random, 0.5, 0.6),
-    groundColour: colour(random, 0.5 + 0.28 * sign, 0.2),
-    inkColour: colour(random, 0.5 - 0.28 * sign, 0.2),
+    textureFrame: frame(random.between(0, SIZE), random.between(0, SIZE), random.between(-0.1, 0.1)),
+    shapeColour: colour(random, 0.5, 0.5),
+    groundColour: colour(random, 0.5 + 0.32 * sign, 0.15),
+    inkColour: colour(random, 0.5 - 0.32 * sign, 0.15),
   };
 }
 

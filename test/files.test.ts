@@ -1,0 +1,158 @@
+import assert from 'node:assert/strict';
+import { execFileSync, spawnSync } from 'node:child_process';
+import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { FileError } from '../lib/check.js';
+import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../lib/files.js';
+import { withFolder } from './support/tiny.js';
+
+const WRITER = fileURLToPath(new URL('support/write-large.ts', import.meta.url));
+
+/** The writer must not leave a truncated cache of tsx behind. */
+const ENVIRONMENT = { ...process.env, TSX_DISABLE_CACHE: '1' };
+
+/** What `command` prints: `sh` runs `script`, in which `$write` writes to `file`. */
+function shell(command: readonly string[], script: string, file: string): string {
+  const [program, ...parameters] = [...command, script, process.execPath, WRITER, file];
+  const write = '"$0" --import tsx "$1" "$2"';
+  return execFileSync(
+    program!,
+    parameters.map((parameter) => parameter.replace('$write', write)),
+    {
+      encoding: 'utf8',
+      env: ENVIRONMENT,
+    },
+  );
+}
+
+/** A shell in which a file system can be mounted that nobody else sees, where the machine allows it. */
+const MOUNTING_SHELL = ['unshare', '-rm', 'sh', '-c'];
+
+function canMount(): boolean {
+  const [program, ...parameters] = MOUNTING_SHELL;
+  return spawnSync(program!, [...parameters, 'mount -t tmpfs none /mnt']).status === 0;
+}
+
+function fileError(file: string, problem: string) {
+  return (error: unknown): boolean => {
+    assert.ok(error instanceof FileError, String(error));
+    assert.equal(error.message, `${file}: ${problem}`);
+    assert.equal(error.file, file);
+    return true;
+  };
+}
+
+describe('writeFileAtomically', () => {
+  it('writes text and chunks, and replaces what was there', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'a file');
+      await writeFileAtomically(file, 'π\n');
+      assert.equal(await readFile(file, 'utf8'), 'π\n');
+      await writeFileAtomically(file, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
+      assert.deepEqual([...(await readFile(file))], [1, 2, 3]);
+      assert.deepEqual(await readdir(folder), ['a file']);
+    });
+  });
+
+  it('leaves one whole content when several write at once', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'shared');
+      const contents = Array.from({ length: 8 }, (_, i) => String(i).repeat(100_000));
+      await Promise.all(contents.map((content) => writeFileAtomically(file, content)));
+      assert.ok(contents.includes(await readFile(file, 'utf8')));
+      assert.deepEqual(await readdir(folder), ['shared']);
+    });
+  });
+
+  it('names the folder that does not exist', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'absent', 'file');
+      await assert.rejects(writeFileAtomically(file, ''), fileError(file, 'folder does not exist'));
+    });
+  });
+
+  it('refuses a path below a file', async () => {
+    await withFolder(async (folder) => {
+      await writeFile(join(folder, 'plain'), 'kept');
+      const file = join(folder, 'plain', 'file');
+      await assert.rejects(writeFileAtomically(file, ''), fileError(file, 'not a directory'));
+      assert.equal(await readFile(join(folder, 'plain'), 'utf8'), 'kept');
+    });
+  });
+
+  it('refuses to replace a folder or a device', async () => {
+    await withFolder(async (folder) => {
+      const inner = join(folder, 'inner');
+      await mkdir(inner);
+      await assert.rejects(writeFileAtomically(inner, ''), fileError(inner, 'is a folder, expected a file'));
+      const device = join(folder, 'device');
+      await symlink('/dev/null', device);
+      await assert.rejects(writeFileAtomically(device, ''), fileError(device, 'is not a regular file'));
+      assert.deepEqual(await readdir(folder), ['device', 'inner']);
+    });
+  });
+
+  it('keeps the old content and leaves nothing behind when writing fails half-way', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await writeFile(file, 'old');
+      assert.equal(shell(['sh', '-c'], 'ulimit -f 100; $write', file), `${file}: file too large\n`);
+      assert.equal(await readFile(file, 'utf8'), 'old');
+      assert.deepEqual(await readdir(folder), ['file']);
+    });
+  });
+
+  it('says so when the disk is full', async function () {
+    if (!canMount()) this.skip();
+    await withFolder((folder) => {
+      const file = join(folder, 'file');
+      const script = 'mount -t tmpfs -o size=64k none "${2%/*}" && $write && ls -A "${2%/*}"';
+      const output = shell(MOUNTING_SHELL, script, file);
+      assert.equal(output, `${file}: no space left on device\n`);
+      return Promise.resolve();
+    });
+  });
+});
+
+describe('readFileBytes', () => {
+  it('gives the bytes in memory of their own', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await writeFile(file, Uint8Array.of(5, 0, 255));
+      const bytes = await readFileBytes(file);
+      assert.deepEqual([...bytes], [5, 0, 255]);
+      assert.equal(bytes.byteOffset, 0);
+      assert.equal(bytes.buffer.byteLength, 3);
+    });
+  });
+
+  it('says what is wrong with the path', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'absent');
+      await assert.rejects(readFileBytes(file), fileError(file, 'file does not exist'));
+      await assert.rejects(readFileBytes(folder), fileError(folder, 'is a folder, expected a file'));
+    });
+  });
+});
+
+describe('makeFolder', () => {
+  it('makes folders above, too, and accepts one that exists', async () => {
+    await withFolder(async (folder) => {
+      const inner = join(folder, 'a', 'b');
+      assert.equal(await exists(inner), false);
+      await makeFolder(inner);
+      await makeFolder(inner);
+      assert.equal(await exists(inner), true);
+    });
+  });
+
+  it('refuses a file in its way', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await writeFile(file, '');
+      await assert.rejects(makeFolder(file), fileError(file, 'file already exists'));
+      await assert.rejects(makeFolder(join(file, 'a')), fileError(join(file, 'a'), 'not a directory'));
+    });
+  });
+});
