@@ -117,9 +117,10 @@ export class Engine {
     const { mu, reuse = 'layer' } = check.options<CoordinatewiseOptions>(options, 'coordinatewise', known);
     check.oneOf(reuse, 'reuse', ['layer', 'none']);
     const request = { ...this.#alongBasis(point, batch, options, watch), reuse };
-    this.#checkResolution(request);
     const query = this.#basisQuery(mu);
-    return this.#run((network, progress) => network.coordinatewise(request, progress), watch, query);
+    const estimate = await this.#run((network, progress) => network.coordinatewise(request, progress), watch, query);
+    this.#checkResolution(request);
+    return estimate;
   }
 
   async reference(
@@ -186,7 +187,7 @@ export class Engine {
     return { ...this.#difference(point, batch, options, watch), coordinates };
   }
 
-  /** A step that float32 rounds away would divide zero by zero. */
+  /** A step that float32 rounds away leaves zero by zero. Looked at last: in a run that diverges a loss says more. */
   #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;

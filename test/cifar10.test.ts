@@ -1,105 +1,174 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { FileError } from '../lib/check.js';
-import { CIFAR10_MEAN, CIFAR10_STD, cifar10, writeCifar10 } from '../lib/data/cifar10.js';
-import { synthetic } from '../lib/data/synthetic.js';
+import { cifar10, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD, writeCifar10 } from '../lib/data/cifar10.js';
+import type { ImageDatasetOptions } from '../lib/data/dataset.js';
+import { ImageDataset } from '../lib/data/dataset.js';
+import { Random } from '../lib/random.js';
+import { withFolder } from './support/tiny.js';
 
-const RECORD = 3073;
+const IMAGE = 3 * 32 * 32;
+const RECORD = 1 + IMAGE;
 
-/** `count` records, record i of label i mod 10, its pixels all i in red, 100 in green, 200 in blue. */
-function records(count: number): Uint8Array {
-  const bytes = new Uint8Array(count * RECORD);
-  for (let i = 0; i < count; i++) {
-    const record = bytes.subarray(i * RECORD, (i + 1) * RECORD);
-    record[0] = i % 10;
-    record.fill(i, 1, 1025).fill(100, 1025, 2049).fill(200, 2049);
-  }
-  return bytes;
+/** Records of noise with labels first, first + 1, …, modulo 10. */
+function records(count: number, first = 0): Uint8Array {
+  const random = new Random(first, 'samples');
+  return Uint8Array.from({ length: count * RECORD }, (_, at) =>
+    at % RECORD === 0 ? (first + at / RECORD) % 10 : random.integer(256),
+  );
+}
+
+/** A folder with two training batches and a test batch. */
+async function withBatches<T>(use: (folder: string) => Promise<T>): Promise<T> {
+  return withFolder(async (folder) => {
+    await writeFile(join(folder, 'data_batch_1.bin'), records(3));
+    await writeFile(join(folder, 'data_batch_4.bin'), records(2, 7));
+    await writeFile(join(folder, 'test_batch.bin'), records(4, 5));
+    return use(folder);
+  });
+}
+
+/** The loader's refusal of a folder is a FileError for this path, in one line. */
+async function refused(folder: string, path: string, problem: RegExp): Promise<void> {
+  await assert.rejects(cifar10(folder), (error: unknown) => {
+    assert.ok(error instanceof FileError, String(error));
+    assert.equal(error.file, path);
+    assert.match(error.message, problem);
+    assert.doesNotMatch(error.message, /\n/);
+    return true;
+  });
 }
 
 describe('cifar10', () => {
-  let folder: string;
-
-  beforeEach(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'deepzero-cifar10-'));
-    await writeFile(join(folder, 'data_batch_1.bin'), records(12));
-    await writeFile(join(folder, 'data_batch_3.bin'), records(3));
-    await writeFile(join(folder, 'test_batch.bin'), records(5));
-  });
-
-  afterEach(() => rm(folder, { recursive: true }));
-
-  it('reads batches of any length, normalised channel by channel', async () => {
-    const { train, test } = await cifar10(folder);
-    assert.equal(train.count, 15);
-    assert.equal(test.count, 5);
-    assert.deepEqual([...train.labels], [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1, 0, 1, 2]);
-    const { images, labels } = train.batch(Uint32Array.of(11));
-    assert.deepEqual([...(labels ?? [])], [1]);
-    [11, 100, 200].forEach((value, channel) => {
-      const expected = Math.fround((value / 255 - CIFAR10_MEAN[channel]!) / CIFAR10_STD[channel]!);
-      assert(Math.abs(images[channel * 1024 + 5]! - expected) < 1e-6);
+  it('loads the batches there are, in order, of any length', async () => {
+    await withBatches(async (folder) => {
+      const { train, test } = await cifar10(folder);
+      assert.equal(train.count, 5);
+      assert.deepEqual([...train.labels], [0, 1, 2, 7, 8]);
+      assert.deepEqual([...test.labels], [5, 6, 7, 8]);
+      assert.deepEqual(train.shape, [3, 32, 32]);
+      assert.deepEqual(train.classNames, CIFAR10_CLASSES);
+      const second = records(2, 7).subarray(RECORD + 1);
+      assert.deepEqual(train.images.subarray(4 * IMAGE), second);
     });
   });
 
-  it('finds the folder that the archive unpacks to', async () => {
-    const parent = join(folder, 'parent');
-    const inner = join(parent, 'cifar-10-batches-bin');
-    await mkdir(inner, { recursive: true });
-    await writeFile(join(inner, 'data_batch_2.bin'), records(1));
-    await writeFile(join(inner, 'test_batch.bin'), records(1));
-    assert.equal((await cifar10(parent)).train.count, 1);
-  });
-
-  it('writes a data set that it reads back', async () => {
-    const sets = synthetic({ train: 23, test: 4 });
-    const copy = join(folder, 'copy');
-    await writeCifar10(copy, sets);
-    const { train, test } = await cifar10(copy, { mean: sets.train.mean, std: sets.train.std });
-    const all = Uint32Array.from({ length: 23 }, (_, i) => i);
-    assert.deepEqual(train.batch(all), sets.train.batch(all));
-    assert.equal(test.count, 4);
-    assert.deepEqual(train.classNames, sets.train.classNames);
-  });
-
-  const damages: [string, (folder: string) => Promise<void>, RegExp][] = [
-    ['a missing folder', (at) => rm(at, { recursive: true }).then(() => mkdir(`${at}x`)), /folder does not exist/],
-    [
-      'no training batch',
-      async (at) => {
-        await rm(join(at, 'data_batch_1.bin'));
-        await rm(join(at, 'data_batch_3.bin'));
-      },
-      /holds none of data_batch_1\.bin/,
-    ],
-    ['a missing test batch', (at) => rm(join(at, 'test_batch.bin')), /test_batch\.bin: file does not exist/],
-    ['an empty batch', (at) => writeFile(join(at, 'data_batch_3.bin'), ''), /data_batch_3\.bin: is empty/],
-    [
-      'a truncated batch',
-      (at) => writeFile(join(at, 'data_batch_1.bin'), records(2).slice(0, -1)),
-      /data_batch_1\.bin: .*truncated/,
-    ],
-    [
-      'a label over 9',
-      (at) => {
-        const bytes = records(4);
-        bytes[2 * RECORD] = 10;
-        return writeFile(join(at, 'test_batch.bin'), bytes);
-      },
-      /test_batch\.bin: record 2 .*label 10, expected 0 to 9/,
-    ],
-  ];
-  for (const [what, damage, message] of damages) {
-    it(`names ${what}`, async () => {
-      await damage(folder);
-      await assert.rejects(
-        cifar10(folder),
-        (error: unknown) => error instanceof FileError && message.test(error.message),
-      );
-      await rm(`${folder}x`, { recursive: true, force: true });
-      await mkdir(folder, { recursive: true });
+  it('normalises with the paper’s figures, or with others', async () => {
+    await withBatches(async (folder) => {
+      const pixel = records(3)[1]!;
+      const first = Uint32Array.of(0);
+      const usual = (await cifar10(folder)).train.batch(first).images[0];
+      assert.equal(usual, Math.fround((pixel / 255 - CIFAR10_MEAN[0]!) / CIFAR10_STD[0]!));
+      const options = { mean: [0.5, 0, 0], std: [0.25, 1, 1] };
+      const other = (await cifar10(folder, options)).train.batch(first).images[0];
+      assert.equal(other, Math.fround((pixel / 255 - 0.5) / 0.25));
+      await assert.rejects(cifar10(folder, { mean: [0.5] }), /Expected mean to be a list of 3 finite numbers/);
     });
+  });
+
+  it('finds the official folder inside the one named', async () => {
+    await withFolder(async (folder) => {
+      const inner = join(folder, 'cifar-10-batches-bin');
+      await mkdir(inner);
+      await writeFile(join(inner, 'data_batch_1.bin'), records(1));
+      await writeFile(join(inner, 'test_batch.bin'), records(1));
+      assert.equal((await cifar10(folder)).train.count, 1);
+    });
+  });
+
+  it('takes class names from batches.meta.txt', async () => {
+    await withBatches(async (folder) => {
+      const file = join(folder, 'batches.meta.txt');
+      const names = 'abcdefghij'.split('');
+      await writeFile(file, `${names.join('\r\n')}\r\n\r\n`);
+      assert.deepEqual((await cifar10(folder)).test.classNames, names);
+      await writeFile(file, 'one\ntwo\n');
+      await refused(folder, file, /2 class names, expected 10, one per line/);
+    });
+  });
+
+  it('refuses a folder that is missing, is a file, or holds no batches', async () => {
+    await withFolder(async (folder) => {
+      const absent = join(folder, 'absent');
+      await refused(absent, absent, /folder does not exist/);
+      await refused(folder, folder, /holds none of data_batch_1\.bin, .*, data_batch_5\.bin/);
+      const file = join(folder, 'file');
+      await writeFile(file, '');
+      await refused(file, file, /is a file, expected a folder/);
+      await assert.rejects(cifar10(''), /Expected the folder of CIFAR-10 to be a non-empty string/);
+    });
+  });
+
+  it('refuses a missing test batch', async () => {
+    await withBatches(async (folder) => {
+      const file = join(folder, 'test_batch.bin');
+      await rm(file);
+      await refused(folder, file, /file does not exist/);
+    });
+  });
+
+  it('refuses batches that are empty, truncated or hold a label over 9, by file and record', async () => {
+    await withBatches(async (folder) => {
+      const file = join(folder, 'data_batch_4.bin');
+      await writeFile(file, '');
+      await refused(folder, file, /is empty, expected records of 3073 bytes/);
+      await writeFile(file, records(2).subarray(0, RECORD + 100));
+      await refused(folder, file, /3173 bytes are 1 records of 3073 and 100 bytes more: truncated/);
+      const wrong = records(3);
+      wrong[2 * RECORD] = 10;
+      await writeFile(file, wrong);
+      await refused(folder, file, /record 2 \(byte 6146\) has label 10, expected 0 to 9/);
+    });
+  });
+});
+
+describe('writeCifar10', () => {
+  function imageSet(count: number, changes: Partial<ImageDatasetOptions> = {}): ImageDataset {
+    const bytes = records(count, count);
+    const images = new Uint8Array(count * IMAGE);
+    for (let i = 0; i < count; i++) images.set(bytes.subarray(i * RECORD + 1, (i + 1) * RECORD), i * IMAGE);
+    const labels = Uint8Array.from({ length: count }, (_, i) => bytes[i * RECORD]!);
+    const classNames = Array.from({ length: 10 }, (_, i) => `kind ${i}`);
+    const look = { mean: [0, 0, 0], std: [1, 1, 1] };
+    return new ImageDataset({ name: 'noise', images, labels, shape: [3, 32, 32], classNames, ...look, ...changes });
   }
+
+  it('writes what cifar10 reads', async () => {
+    await withFolder(async (folder) => {
+      const out = join(folder, 'new', 'folder');
+      const sets = { train: imageSet(13), test: imageSet(3) };
+      const files = await writeCifar10(out, sets);
+      const names = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`).concat('test_batch.bin', 'batches.meta.txt');
+      assert.deepEqual(
+        files,
+        names.map((name) => join(out, name)),
+      );
+      assert.deepEqual((await readdir(out)).sort(), [...names].sort());
+      const read = await cifar10(out);
+      for (const part of ['train', 'test'] as const) {
+        assert.deepEqual(read[part].images, sets[part].images);
+        assert.deepEqual(read[part].labels, sets[part].labels);
+        assert.deepEqual(read[part].classNames, sets[part].classNames);
+      }
+      const lengths = await Promise.all(files.slice(0, 5).map(async (file) => (await readFile(file)).length / RECORD));
+      assert.deepEqual(lengths, [2, 3, 2, 3, 3]);
+    });
+  });
+
+  it('refuses sets that do not fit the layout', async () => {
+    await withFolder(async (folder) => {
+      const test = imageSet(1);
+      const out = join(folder, 'out');
+      const few = writeCifar10(out, { train: imageSet(4), test });
+      await assert.rejects(few, /Expected the number of training images to be an integer >= 5, received 4/);
+      const shape = [3, 16, 64] as const;
+      const wide = writeCifar10(out, { train: imageSet(5, { shape }), test });
+      await assert.rejects(wide, /Expected the shape of training to be \[3, 32, 32\], received \[3, 16, 64\]/);
+      const classNames = Array.from({ length: 11 }, () => 'kind');
+      const many = writeCifar10(out, { train: imageSet(5), test: imageSet(1, { classNames }) });
+      await assert.rejects(many, /Expected the number of test classes to be an integer from 10 to 10, received 11/);
+      assert.deepEqual(await readdir(folder), []);
+    });
+  });
 });

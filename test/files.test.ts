@@ -9,29 +9,21 @@ import { withFolder } from './support/tiny.js';
 
 const WRITER = fileURLToPath(new URL('support/write-large.ts', import.meta.url));
 
-/** The writer must not leave a truncated cache of tsx behind. */
-const ENVIRONMENT = { ...process.env, TSX_DISABLE_CACHE: '1' };
+/** Runs the writer in a script of `shell`. */
+const WRITE = '"$0" --import tsx "$1" "$2"';
 
-/** What `command` prints: `sh` runs `script`, in which `$write` writes to `file`. */
-function shell(command: readonly string[], script: string, file: string): string {
-  const [program, ...parameters] = [...command, script, process.execPath, WRITER, file];
-  const write = '"$0" --import tsx "$1" "$2"';
-  return execFileSync(
-    program!,
-    parameters.map((parameter) => parameter.replace('$write', write)),
-    {
-      encoding: 'utf8',
-      env: ENVIRONMENT,
-    },
-  );
+/** What a shell script prints in which `WRITE` writes to `file`; tsx must not leave a truncated cache behind. */
+function shell([program, ...parameters]: readonly [string, ...string[]], script: string, file: string): string {
+  const env = { ...process.env, TSX_DISABLE_CACHE: '1' };
+  return execFileSync(program, [...parameters, script, process.execPath, WRITER, file], { encoding: 'utf8', env });
 }
 
 /** A shell in which a file system can be mounted that nobody else sees, where the machine allows it. */
-const MOUNTING_SHELL = ['unshare', '-rm', 'sh', '-c'];
+const MOUNTING_SHELL = ['unshare', '-rm', 'sh', '-c'] as const;
 
 function canMount(): boolean {
   const [program, ...parameters] = MOUNTING_SHELL;
-  return spawnSync(program!, [...parameters, 'mount -t tmpfs none /mnt']).status === 0;
+  return spawnSync(program, [...parameters, 'mount -t tmpfs none /mnt']).status === 0;
 }
 
 function fileError(file: string, problem: string) {
@@ -97,7 +89,7 @@ describe('writeFileAtomically', () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       await writeFile(file, 'old');
-      assert.equal(shell(['sh', '-c'], 'ulimit -f 100; $write', file), `${file}: file too large\n`);
+      assert.equal(shell(['sh', '-c'], `ulimit -f 100; ${WRITE}`, file), `${file}: file too large\n`);
       assert.equal(await readFile(file, 'utf8'), 'old');
       assert.deepEqual(await readdir(folder), ['file']);
     });
@@ -107,7 +99,7 @@ describe('writeFileAtomically', () => {
     if (!canMount()) this.skip();
     await withFolder((folder) => {
       const file = join(folder, 'file');
-      const script = 'mount -t tmpfs -o size=64k none "${2%/*}" && $write && ls -A "${2%/*}"';
+      const script = `mount -t tmpfs -o size=64k none "$(dirname "$2")" && ${WRITE} && ls -A "$(dirname "$2")"`;
       const output = shell(MOUNTING_SHELL, script, file);
       assert.equal(output, `${file}: no space left on device\n`);
       return Promise.resolve();

@@ -1,20 +1,23 @@
 #include "network/arena.hpp"
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
 namespace deepzero {
 
 AlignedFloats::AlignedFloats(std::size_t count) : size_(count) {
-  const std::size_t bytes = std::max<std::size_t>(roundedToLanes(count), kLanes) * sizeof(float);
-  void* memory = std::aligned_alloc(kLanes * sizeof(float), bytes);
+  // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
+  constexpr std::size_t kAlignment = kLanes * sizeof(float);
+  void* memory = std::calloc(roundedToLanes(count) * sizeof(float) + kAlignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
-  data_.reset(static_cast<float*>(memory));
-  std::fill_n(data_.get(), bytes / sizeof(float), 0.0f);
+  memory_.reset(memory);
+  const auto address = reinterpret_cast<std::uintptr_t>(memory);
+  data_ = reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
 }
 
-void AlignedFloats::Free::operator()(float* memory) const { std::free(memory); }
+void AlignedFloats::Free::operator()(void* memory) const { std::free(memory); }
 
 Arena::Arena(const Layout& layout, int blocks) : layout_(&layout) {
   for (const Map& map : layout.slots) memory_.emplace_back(map.size() * blocks);

@@ -17,15 +17,16 @@ class AlignedFloats {
   AlignedFloats() = default;
   explicit AlignedFloats(std::size_t count);
 
-  float* data() { return data_.get(); }
-  const float* data() const { return data_.get(); }
+  float* data() { return data_; }
+  const float* data() const { return data_; }
   std::size_t size() const { return size_; }
 
  private:
   struct Free {
-    void operator()(float* memory) const;
+    void operator()(void* memory) const;
   };
-  std::unique_ptr<float[], Free> data_;
+  std::unique_ptr<void, Free> memory_;
+  float* data_ = nullptr;
   std::size_t size_ = 0;
 };
 

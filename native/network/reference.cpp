@@ -68,7 +68,10 @@ class ReferencePass {
  public:
   ReferencePass(const Graph& graph, const Problem& problem, const Control& control)
       : graph_(graph), problem_(problem), control_(control) {
-    for (const Shape& shape : graph.shapes()) result_.values.emplace_back(problem.count * shape.size());
+    for (const Shape& shape : graph.shapes()) {
+      if (control.stop()) throw Cancelled();
+      result_.values.emplace_back(problem.count * shape.size());
+    }
     std::copy_n(problem.images, result_.values[0].size(), result_.values[0].begin());
   }
 
