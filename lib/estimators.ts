@@ -1,7 +1,8 @@
 import * as check from './check.js';
 import { checkCoordinates } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
-import type { CoordinatewiseOptions } from './engine.js';
+import type { CoordinatewiseOptions, Reuse } from './engine.js';
+import { REUSES } from './engine.js';
 import type { Watch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
 import { drawCoordinates } from './masks.js';
@@ -62,8 +63,8 @@ export interface CgeOptions {
   coordinates?: Uint32Array;
   /** Central differences: twice the queries, and an error of order μ² instead of μ. Default false. */
   central?: boolean;
-  /** Restart each query at the perturbed layer (default) or, to measure what that saves, at the input ('none'). */
-  reuse?: 'layer' | 'none';
+  /** How much of the unperturbed pass a query reuses, default `incremental`; the others are there to be measured. */
+  reuse?: Reuse;
 }
 
 /**
@@ -77,9 +78,8 @@ export interface CgeOptions {
  * gradient is sparse.
  *
  * Where the sources differ: the paper draws S every epoch, its public code every 5 epochs, which is the default here. The
- * public code perturbs with += μ and −= μ, which does not restore a float32; here parameters are never written, and a
- * difference is divided by the step that the float32 parameter really makes, which is μ up to rounding. Its feature reuse
- * restarts queries at residual blocks, ours at the perturbed layer.
+ * public code perturbs with += μ and −= μ, which does not restore a float32; here parameters are never written. Its feature
+ * reuse restarts queries at residual blocks; what ours reuses is said at `reuse`.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, or both `sparsity` and `coordinates` are given; at
  *   the first estimate if the sparsity does not name the model's tensors.
@@ -93,12 +93,12 @@ export function cge(options: CgeOptions): Estimator {
     redrawEvery = 5,
     coordinates,
     central = false,
-    reuse = 'layer',
+    reuse = 'incremental',
   } = check.options<CgeOptions>(options, 'cge', known);
   const difference = {
     mu: check.positive(mu, 'mu'),
     central: check.boolean(central, 'central'),
-    reuse: check.oneOf(reuse, 'reuse', ['layer', 'none']),
+    reuse: check.oneOf(reuse, 'reuse', REUSES),
   };
   check.integer(redrawEvery, 'redrawEvery', 1);
   if (typeof sparsity !== 'object') check.fraction(sparsity, 'sparsity');

@@ -61,7 +61,7 @@ export interface NativeCoordinatewise extends NativeRequest {
   coordinates: Uint32Array;
   mu: number;
   central: boolean;
-  reuse: 'none' | 'layer';
+  reuse: 'none' | 'layer' | 'incremental';
 }
 
 export interface NativeRandomized extends NativeRequest {

@@ -79,10 +79,21 @@ describe('cge', () => {
   });
 
   for (const central of [false, true]) {
-    it(`has the same bits on one thread and two, with and without reuse, ${central ? 'central' : 'one-sided'}`, async () => {
-      const one = await gradientOf(cge({ mu: 5e-3, central }), { threads: 1 });
-      assert.equal(bits(await gradientOf(cge({ mu: 5e-3, central }), { threads: 2 })), bits(one));
-      assert.equal(bits(await gradientOf(cge({ mu: 5e-3, central, reuse: 'none' }), { threads: 2 })), bits(one));
+    const side = central ? 'central' : 'one-sided';
+    for (const reuse of ['none', 'layer', 'incremental'] as const) {
+      it(`has the same bits on one thread and two: ${reuse}, ${side}`, async () => {
+        const estimator = cge({ mu: 5e-3, central, reuse });
+        assert.equal(
+          bits(await gradientOf(estimator, { threads: 2 })),
+          bits(await gradientOf(estimator, { threads: 1 })),
+        );
+      });
+    }
+
+    it(`has the same bits from the layer as from the input, and nearly the values of changes: ${side}`, async () => {
+      const layer = await gradientOf(cge({ mu: 5e-3, central, reuse: 'layer' }));
+      assert.equal(bits(await gradientOf(cge({ mu: 5e-3, central, reuse: 'none' }))), bits(layer));
+      assertClose(await gradientOf(cge({ mu: 5e-3, central })), layer, 1e-2);
     });
   }
 
@@ -242,16 +253,16 @@ describe('an estimate', () => {
     assert.equal(bits(model.parameters), before);
   });
 
-  it('whose step would be lost in float32 is refused', async () => {
+  it('that subtracts losses refuses a step that float32 would lose', async () => {
     using model = new Model(tinyNetwork());
     const gamma = Uint32Array.of(model.parameterIndex({ name: 'bn.weight', index: 2 }));
-    for (const central of [false, true]) {
-      await assert.rejects(cge({ mu: 1e-8, coordinates: gamma, central }).estimate(model, batch, POSITION), {
+    for (const reuse of ['none', 'layer'] as const) {
+      await assert.rejects(cge({ mu: 1e-8, coordinates: gamma, reuse }).estimate(model, batch, POSITION), {
         name: 'InvalidArgumentError',
         message: 'Expected mu to be large enough to move bn.weight[2] = 1 in float32, received 1e-8',
       });
     }
-    const { gradient } = await cge({ mu: 1e-6, coordinates: gamma }).estimate(model, batch, POSITION);
+    const { gradient } = await cge({ mu: 1e-6, coordinates: gamma, reuse: 'layer' }).estimate(model, batch, POSITION);
     assert.ok(gradient.every(Number.isFinite));
   });
 

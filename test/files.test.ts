@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileError } from '../lib/check.js';
@@ -44,6 +44,18 @@ describe('writeFileAtomically', () => {
       await writeFileAtomically(file, [Uint8Array.of(1, 2), new Uint8Array(0), Uint8Array.of(3)]);
       assert.deepEqual([...(await readFile(file))], [1, 2, 3]);
       assert.deepEqual(await readdir(folder), ['a file']);
+    });
+  });
+
+  it('leaves the old content to those who have it open', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await writeFile(file, 'old');
+      const handle = await open(file);
+      await writeFileAtomically(file, 'new');
+      assert.equal(await handle.readFile('utf8'), 'old');
+      await handle.close();
+      assert.equal(await readFile(file, 'utf8'), 'new');
     });
   });
 

@@ -158,7 +158,7 @@ export class TrainSession {
 /** How far the loss went: its means over the first and the last steps. */
 async function lossesAtEnds(log: string): Promise<{ first: number; last: number; count: number }> {
   const losses = await RunLog.losses(log);
-  const count = Math.min(5, losses.length);
+  const count = Math.min(5, Math.ceil(losses.length / 2));
   const mean = (some: number[]): number => some.reduce((sum, loss) => sum + loss, 0) / some.length;
   return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
 }

@@ -69,14 +69,15 @@ export const settingsOptions: OptionsOf<TrainSettings> = {
     default: 192,
     only: { option: 'estimator', values: ['rge'] },
   }),
-  batchSize: number(whole(1), { help: 'images of a step', default: 256, demo: 32 }),
+  batchSize: number(whole(1), { help: 'images of a step', default: 256, demo: 16 }),
   epochs: number(whole(1), { help: 'length of the run; 50 unless given' }),
-  steps: number(whole(1), { help: 'length of the run, instead of --epochs; 30 on synthetic data unless given' }),
+  steps: number(whole(1), { help: 'length of the run, instead of --epochs; 40 on synthetic data unless given' }),
   optimizer: choice(['sgd', 'adam'], { help: 'what turns gradients into updates', default: 'sgd' }),
-  lr: number(check.positive, { help: 'learning rate after the warm-up', default: 0.1 }),
+  lr: number(check.positive, { help: 'learning rate after the warm-up', default: 0.1, demo: 1 }),
   momentum: number((value, what) => check.fraction(value, what), {
     help: 'momentum',
     default: 0.9,
+    demo: 0.5,
     only: { option: 'optimizer', values: ['sgd'] },
   }),
   weightDecay: number(check.nonNegative, { help: 'strength of the L2 penalty', default: 5e-4 }),
@@ -101,7 +102,7 @@ export function settle(values: TrainSettings): TrainSettings {
   const settled: TrainSettings = {
     ...values,
     data: data === 'synthetic' ? data : absolutePath(data),
-    steps: open && data === 'synthetic' ? 30 : steps,
+    steps: open && data === 'synthetic' ? 40 : steps,
     epochs: open && data !== 'synthetic' ? 50 : epochs,
   };
   const names = Object.keys(settingsOptions) as (keyof TrainSettings)[];

@@ -76,7 +76,7 @@ async function readBatch(file: string): Promise<Records> {
   const count = Math.floor(bytes.length / RECORD_BYTES);
   const rest = bytes.length % RECORD_BYTES;
   if (rest > 0) {
-    const problem = `${bytes.length} bytes are ${count} records of ${RECORD_BYTES} and ${rest} bytes more`;
+    const problem = `${bytes.length} bytes are no whole number of records of ${RECORD_BYTES} (${rest} left over)`;
     throw new FileError(file, `${problem}: truncated, or not a CIFAR-10 batch`);
   }
   const images = new Uint8Array(count * IMAGE_BYTES);
@@ -148,10 +148,12 @@ function encodeRecords(dataset: ImageDataset, begin: number, end: number): Uint8
 }
 
 function checkWritable(dataset: ImageDataset, what: string, leastCount: number): void {
-  check.integer(dataset.count, `the number of ${what} images`, leastCount);
-  if (!SHAPE.every((size, i) => dataset.shape[i] === size))
-    throw check.expected(`the shape of ${what}`, '[3, 32, 32]', dataset.shape);
-  check.integer(dataset.classes, `the number of ${what} classes`, CLASSES, CLASSES);
+  const { count, shape, classes } = dataset;
+  check.integer(count, `the number of ${what} images`, leastCount);
+  if (!SHAPE.every((size, i) => shape[i] === size)) {
+    throw check.expected(`the shape of ${what} images`, '[3, 32, 32]', shape);
+  }
+  if (classes !== CLASSES) throw check.expected(`the number of ${what} classes`, String(CLASSES), classes);
 }
 
 /**

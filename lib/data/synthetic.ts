@@ -2,8 +2,8 @@
  * The embedded data set: ten classes, a disc or a star on one of five textures, 3×32×32, generated in a moment
  * and the same on every machine (only + − × ÷ and square roots, which IEEE 754 fixes to the last bit).
  *
- * Place, size, rotation, phase and colours are random, so no single pixel tells the class and a linear classifier
- * of pixels stays near chance. Textures fill the image, so that the first hundred steps already learn something;
+ * Place, size, rotation, phase and colours are random, so no pixel tells the class by itself and a linear classifier
+ * of pixels fails; a small CNN does well. Textures fill the image, so that a run of few steps already learns them;
  * the shape takes longer.
  *
  * @module

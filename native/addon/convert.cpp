@@ -153,6 +153,9 @@ void fill(Request& request, Napi::Object from, const Graph& graph) {
   request.statistics = toVector<float>(from, "statistics", graph.statisticsCount());
   request.images = toVector<float>(from, "images", count * graph.shapes()[0].size());
   if (request.loss == Loss::CrossEntropy) {
+    if (outputs != static_cast<std::size_t>(graph.output().channels)) {
+      throw expected(from.Env(), "the network's output", "1×1 for the cross-entropy");
+    }
     request.labels = toIndices(from.Env(), "labels", toVector<std::int32_t>(from, "labels", count), outputs);
   } else {
     request.targets = toVector<float>(from, "targets", count * outputs);
@@ -232,7 +235,8 @@ CoordinatewiseRequest toCoordinatewise(Napi::Object from, const Graph& graph) {
   request.mu = toFinite(from, "mu");
   request.central = toBoolean(from, "central");
   if (from.Has("reuse"))
-    request.reuse = toChoice<Reuse>(from, "reuse", {{"none", Reuse::None}, {"layer", Reuse::Layer}});
+    request.reuse = toChoice<Reuse>(
+        from, "reuse", {{"none", Reuse::None}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
   return request;
 }
 

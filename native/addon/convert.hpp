@@ -41,7 +41,7 @@ struct CoordinatewiseRequest : Request {
   std::vector<std::uint32_t> coordinates;
   double mu = 0;
   bool central = false;
-  Reuse reuse = Reuse::Layer;
+  Reuse reuse = Reuse::Incremental;
 
   CoordinatewiseOptions options() const;
 };

@@ -8,6 +8,11 @@
 
 namespace deepzero {
 
+int cutPoint(const Engine& engine, std::size_t coordinate) {
+  const Graph& graph = engine.graph();
+  return engine.plan().segmentOf(graph.parameters()[graph.parameterAt(coordinate)].operation);
+}
+
 namespace {
 
 constexpr std::size_t kNone = static_cast<std::size_t>(-1);
@@ -17,44 +22,57 @@ constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 std::vector<std::size_t> queryOrder(const CoordinatewiseOptions& options) {
   std::vector<std::size_t> order(options.count);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    return options.coordinates[a] < options.coordinates[b];
-  });
+  std::sort(order.begin(), order.end(),
+            [&](std::size_t a, std::size_t b) { return options.coordinates[a] < options.coordinates[b]; });
   return order;
+}
+
+// The difference quotient at a coordinate from perturbed losses.
+double slopeOfValues(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
+                     std::size_t coordinate, double baseLoss, const Control& control) {
+  const int from = options.reuse == Reuse::None ? 1 : cutPoint(engine, coordinate);
+  Weights& weights = engine.weights(thread);
+  const float value = problem.parameters[coordinate];
+  const auto lossAt = [&](float perturbed) {
+    weights.set(coordinate, perturbed);
+    return engine.lossFrom(thread, from, problem, control);
+  };
+  // The step that float32 really takes, not μ, is what the difference is divided by.
+  const float above = static_cast<float>(value + options.mu), below = static_cast<float>(value - options.mu);
+  const double plus = lossAt(above);
+  const double minus = options.central ? lossAt(below) : baseLoss;
+  weights.set(coordinate, value);
+  return (plus - minus) / (static_cast<double>(above) - (options.central ? below : value));
+}
+
+// The same from changes of the loss, which take exactly the step they are told.
+double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
+                      std::size_t coordinate, const Control& control) {
+  const float step = static_cast<float>(options.mu);
+  const double plus = engine.lossChange(thread, coordinate, step, problem, control);
+  const double minus = options.central ? engine.lossChange(thread, coordinate, -step, problem, control) : 0;
+  return (plus - minus) / (options.central ? 2.0 * step : step);
 }
 
 }  // namespace
 
-int cutPoint(const Engine& engine, std::size_t coordinate) {
-  const Graph& graph = engine.graph();
-  return engine.plan().segmentOf(graph.parameters()[graph.parameterAt(coordinate)].operation);
-}
-
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
                         const Control& control) {
   Estimate estimate;
-  static_cast<Evaluation&>(estimate) = engine.begin(problem, control);
+  const bool incremental = options.reuse == Reuse::Incremental;
+  static_cast<Evaluation&>(estimate) =
+      engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   estimate.values.resize(options.count);
   const std::vector<std::size_t> order = queryOrder(options);
   std::atomic<std::size_t> failure{kNone};
 
   runQueries(options.count, control, [&](int thread, std::size_t i) {
     const std::size_t position = order[i], coordinate = options.coordinates[position];
-    const int from = options.reuse == Reuse::None ? 1 : cutPoint(engine, coordinate);
-    Weights& weights = engine.weights(thread);
-    const float value = problem.parameters[coordinate];
-    const auto lossAt = [&](float perturbed) {
-      weights.set(coordinate, perturbed);
-      return engine.query(thread, from, problem, control);
-    };
-    // The step that float32 really takes, not μ, is what the difference is divided by.
-    const float above = static_cast<float>(value + options.mu), below = static_cast<float>(value - options.mu);
-    const double plus = lossAt(above);
-    const double minus = options.central ? lossAt(below) : estimate.loss;
-    const double step = static_cast<double>(above) - (options.central ? below : value);
-    weights.set(coordinate, value);
-    estimate.values[position] = (plus - minus) / step;
-    if (std::isfinite(plus) && std::isfinite(minus)) return true;
+    const double slope = incremental
+                             ? slopeOfChanges(engine, thread, problem, options, coordinate, control)
+                             : slopeOfValues(engine, thread, problem, options, coordinate, estimate.loss, control);
+    estimate.values[position] = slope;
+    if (std::isfinite(slope)) return true;
     failure.store(coordinate);
     return false;
   });

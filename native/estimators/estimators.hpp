@@ -11,12 +11,13 @@
 
 namespace deepzero {
 
-enum class Reuse { None, Layer };
+// None runs a perturbed pass from the input, Layer from the perturbed layer; Incremental carries only what changes.
+enum class Reuse { None, Layer, Incremental };
 
 struct CoordinatewiseOptions {
   double mu = 0;
   bool central = false;
-  Reuse reuse = Reuse::Layer;
+  Reuse reuse = Reuse::Incremental;
   const std::uint32_t* coordinates = nullptr;  // distinct, each < parameterCount
   std::size_t count = 0;
 };

@@ -46,7 +46,7 @@ void accumulate(const Graph& graph, const Directions& directions, const Randomiz
 
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control) {
   Estimate estimate;
-  static_cast<Evaluation&>(estimate) = engine.begin(problem, control);
+  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, QueryKind::Values);
   const Graph& graph = engine.graph();
   const std::size_t d = graph.parameterCount();
   estimate.values.assign(d, 0.0);
@@ -74,7 +74,7 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
         }
       }
       engine.weights(thread).assign(perturbed.data());
-      return engine.query(thread, 1, problem, control);
+      return engine.lossFrom(thread, 1, problem, control);
     };
     const double plus = lossAt(options.mu);
     const double minus = options.central ? lossAt(-options.mu) : estimate.loss;

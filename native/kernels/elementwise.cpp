@@ -5,8 +5,8 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-void normalize(const Map& inMap, const float* in, const float* mean, const float* scale, const float* shift, float floor,
-               const Map& outMap, float* out) {
+void normalize(const Map& inMap, const float* in, const float* mean, const float* scale, const float* shift,
+               float floor, const Map& outMap, float* out) {
   const std::ptrdiff_t length = std::ptrdiff_t{outMap.width} * kLanes;
   const Vector lowest = broadcast(floor);
   for (int c = 0; c < outMap.channels; ++c) {

@@ -57,6 +57,25 @@ struct ConvolutionShape {
     const std::size_t channel = index / taps;
     return (channel / kChannelTile * taps + index % taps) * kChannelTile + channel % kChannelTile;
   }
+
+  // Whether the Winograd kernel can run it: 3×3, stride 1, padding 1, whole tiles of 4×4.
+  bool suitsWinograd() const {
+    return kernelHeight == 3 && kernelWidth == 3 && stride == 1 && padding == 1 && out.height % 4 == 0 &&
+           out.width % 4 == 0;
+  }
+  // Floats of transformed weights, [36 frequencies][output tile][input][output in tile], and of the kernel's scratch.
+  std::size_t winogradSize() const { return packedSize() / 9 * 36; }
+  std::size_t winogradScratch() const {
+    const std::size_t outputs = (out.channels + kChannelTile - 1) / kChannelTile * kChannelTile;
+    return (in.channels + outputs) * std::size_t{36} * (out.width / 4) * kLanes;
+  }
+};
+
+// A batch norm of one channel before and after a change: z = (y − mean)·scale + shift, and
+// Δz = (y − mean)·scaleChange + Δy·newScale + shiftChange.
+struct AffineChange {
+  float mean, scale, shift;
+  float scaleChange, newScale, shiftChange;
 };
 
 struct Kernels {
@@ -80,8 +99,8 @@ struct Kernels {
   void (*add)(const Map& aMap, const float* a, const Map& bMap, const float* b, float floor, const Map& outMap,
               float* out);
 
-  // Option-A shortcut: every stride-th pixel; input channel c becomes output channel c + (out.channels − in.channels)/2,
-  // the others are zero.
+  // Option-A shortcut: every stride-th pixel; input channel c becomes output channel c + (out.channels −
+  // in.channels)/2, the others are zero.
   void (*subsample)(const Map& inMap, const float* in, int stride, const Map& outMap, float* out);
 
   // Windows of kernel×kernel without padding. NaN passes.
@@ -89,6 +108,47 @@ struct Kernels {
 
   // Mean of each plane; the output is 1×1.
   void (*averagePool)(const Map& inMap, const float* in, const Map& outMap, float* out);
+
+  // The kernels below carry a change, perturbed − base, through the network without ever subtracting two values of
+  // nearly equal size. Those that take a `plane` work on one channel of a value; base and change lie in equal maps.
+
+  // The convolution, without bias, of `count` input planes that lie one after the other and are the input channels
+  // `channels` (increasing): what the other channels would add is zero.
+  void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
+                             const float* packedWeights, float* out);
+
+  // The same over all channels by Winograd's F(4×4, 3×3), for shapes that suit it. `scratch` holds winogradScratch().
+  void (*winograd)(const ConvolutionShape& shape, const float* in, const float* transformedWeights, float* scratch,
+                   float* out);
+
+  // A plane of the convolution's output when one weight, at kernel position (row, column), changes by `step`:
+  // out = step · the input plane shifted to that position.
+  void (*weightChange)(const ConvolutionShape& shape, const float* plane, int row, int column, float step, float* out);
+
+  // Σ change and Σ (2(base − mean) + change)·change over the first `lanes` images, for δmean and δvariance.
+  void (*changeMoments)(const Map& map, const float* plane, const float* change, float mean, int lanes, double sums[2]);
+
+  // The change of max(floor, affine(plane)), floor 0 or −∞. `change` may be null for none, `outBase` if not wanted.
+  void (*normalizeChange)(const Map& map, const float* plane, const float* change, const AffineChange& affine,
+                          float floor, const Map& outMap, float* out, float* outBase);
+
+  // The change of max(floor, a + b), floor 0 or −∞; a change may be null for none.
+  void (*addChange)(const Map& aMap, const float* a, const float* aChange, const Map& bMap, const float* b,
+                    const float* bChange, float floor, const Map& outMap, float* out);
+
+  // The change of max(floor, plane), floor 0 or −∞.
+  void (*clampChange)(const Map& map, const float* plane, const float* change, float floor, const Map& outMap,
+                      float* out);
+
+  // The change of each window's maximum.
+  void (*maxPoolChange)(const Map& map, const float* plane, const float* change, int kernel, int stride,
+                        const Map& outMap, float* out);
+
+  // Σ over the first `lanes` images of the change of the cross-entropy, log1p(Σⱼ pⱼ·expm1(Δⱼ)) − Δ_label, when the
+  // outputs `channels` change. `probabilities` and `labels` (1 or 0) are [class][lane]. `largest` receives the largest
+  // |Δ|: beyond 1 the sum is not to be used.
+  double (*crossEntropyChange)(const float* probabilities, const float* labels, const float* change,
+                               const int* channels, int count, int lanes, float* largest);
 };
 
 // The instruction sets this build has and this processor and operating system can run, best first; never empty.

@@ -14,7 +14,8 @@ void maxPool(const Map& inMap, const float* in, int kernel, int stride, const Ma
           for (int row = 0; row < kernel; ++row) {
             for (int column = 0; column < kernel; ++column) {
               const Vector value = load(window + row * inMap.rowStride() + column * kLanes + part);
-              // A comparison with NaN is false: the running maximum is kept only where it is a NaN itself or truly larger.
+              // A comparison with NaN is false: the running maximum is kept only where it is a NaN itself or truly
+              // larger.
               largest = (largest != largest) | (largest > value) ? largest : value;
             }
           }

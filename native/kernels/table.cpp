@@ -7,8 +7,24 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 extern const Kernels kKernels;
-const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA), convolution, moments, normalize,  clamp,
-                          add,                           subsample,   maxPool, averagePool};
+const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA),
+                          convolution,
+                          moments,
+                          normalize,
+                          clamp,
+                          add,
+                          subsample,
+                          maxPool,
+                          averagePool,
+                          partialConvolution,
+                          winograd,
+                          weightChange,
+                          changeMoments,
+                          normalizeChange,
+                          addChange,
+                          clampChange,
+                          maxPoolChange,
+                          crossEntropyChange};
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

@@ -5,22 +5,35 @@
 
 namespace deepzero {
 
-Engine::Engine(Graph graph, const Kernels& kernels) : graph_(std::move(graph)), plan_(graph_), kernels_(kernels) {}
+Engine::Engine(Graph graph, const Kernels& kernels)
+    : graph_(std::move(graph)), plan_(graph_), kernels_(kernels), unperturbed_(graph_, plan_) {}
 
 void Engine::release() {
   base_.reset();
-  queries_.clear();
+  lossBase_.reset();
+  valueQueries_.clear();
+  changeQueries_.clear();
   locals_.clear();
 }
 
-void Engine::reserve(const Problem& problem, int threads, int queries) {
+void Engine::reserve(const Problem& problem, int threads) {
   const int blocks = (problem.count + kLanes - 1) / kLanes;
   if (blocks != blocks_) release();
   blocks_ = blocks;
   while (static_cast<int>(locals_.size()) < threads) locals_.emplace_back(plan_.locals(), 1);
-  while (static_cast<int>(queries_.size()) < queries) {
-    queries_.push_back(std::make_unique<Query>(
-        Query{Weights(graph_, plan_), Pass(graph_, plan_, kernels_, plan_.scratch(), blocks)}));
+}
+
+void Engine::reserveValueQueries(int count) {
+  while (static_cast<int>(valueQueries_.size()) < count) {
+    valueQueries_.push_back(std::make_unique<ValueQuery>(
+        ValueQuery{Weights(graph_, plan_), Pass(graph_, plan_, kernels_, plan_.scratch(), blocks_)}));
+  }
+}
+
+void Engine::reserveChangeQueries(int count) {
+  if (lossBase_ == nullptr) lossBase_ = std::make_unique<LossChange>(plan_.map(plan_.outputValue()), blocks_);
+  while (static_cast<int>(changeQueries_.size()) < count) {
+    changeQueries_.push_back(std::make_unique<ChangePass>(graph_, plan_, kernels_, blocks_));
   }
 }
 
@@ -34,25 +47,41 @@ Evaluation Engine::result(double loss, const Pass& pass, const Problem& problem)
 }
 
 Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
-  reserve(problem, control.threads, 1);
-  Query& query = *queries_[0];
-  query.weights.assign(problem.parameters);
-  return result(query.pass.run(problem, query.weights, locals_, control), query.pass, problem);
+  reserve(problem, control.threads);
+  reserveValueQueries(1);
+  unperturbed_.assign(problem.parameters);
+  Pass& pass = valueQueries_[0]->pass;
+  return result(pass.run(problem, unperturbed_, locals_, control), pass, problem);
 }
 
-Evaluation Engine::begin(const Problem& problem, const Control& control) {
-  reserve(problem, control.threads, control.threads);
+Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
+  reserve(problem, control.threads);
   if (base_ == nullptr) base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks_);
-  for (auto& query : queries_) {
-    query->weights.assign(problem.parameters);
-    query->pass.restartsFrom(*base_);
+  unperturbed_.assign(problem.parameters);
+  Evaluation evaluation = result(base_->run(problem, unperturbed_, locals_, control), *base_, problem);
+  if (kind == QueryKind::Values) {
+    reserveValueQueries(control.threads);
+    for (auto& query : valueQueries_) {
+      query->weights.assign(problem.parameters);
+      query->pass.restartsFrom(*base_);
+    }
+  } else {
+    reserveChangeQueries(control.threads);
+    unperturbed_.transform();
+    lossBase_->prepare(problem, *base_);
+    for (auto& query : changeQueries_) query->startsFrom(*base_, *lossBase_, unperturbed_);
   }
-  return result(base_->run(problem, queries_[0]->weights, locals_, control), *base_, problem);
+  return evaluation;
 }
 
-double Engine::query(int thread, int from, const Problem& problem, const Control& control) {
-  Query& query = *queries_[thread];
+double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {
+  ValueQuery& query = *valueQueries_[thread];
   return query.pass.restart(from, problem, query.weights, locals_[thread], control);
+}
+
+double Engine::lossChange(int thread, std::size_t coordinate, float step, const Problem& problem,
+                          const Control& control) {
+  return changeQueries_[thread]->run(problem, coordinate, step, control);
 }
 
 }  // namespace deepzero

@@ -4,13 +4,18 @@
 #include <memory>
 #include <vector>
 
+#include "network/change_pass.hpp"
 #include "network/graph.hpp"
+#include "network/loss_change.hpp"
 #include "network/pass.hpp"
 #include "network/plan.hpp"
 #include "network/problem.hpp"
 #include "network/weights.hpp"
 
 namespace deepzero {
+
+// What queries compute: the perturbed values, or what the perturbation changes of them.
+enum class QueryKind { Values, Changes };
 
 // Not thread-safe, one computation at a time; each uses as many threads as its Control says.
 class Engine {
@@ -25,31 +30,41 @@ class Engine {
   // One forward pass over the batch.
   Evaluation evaluate(const Problem& problem, const Control& control);
 
-  // The unperturbed pass, its stored values kept; then each thread's queries restart from them.
-  Evaluation begin(const Problem& problem, const Control& control);
+  // The unperturbed pass, its stored values kept; then each thread's queries, of this kind, start from them.
+  Evaluation begin(const Problem& problem, const Control& control, QueryKind kind);
+
   // A thread's own copy of the parameters, equal to the problem's after begin().
-  Weights& weights(int thread) { return queries_[thread]->weights; }
+  Weights& weights(int thread) { return valueQueries_[thread]->weights; }
   // The mean loss under that copy, of a pass restarted at segment `from` >= 1. NaN if stopped.
-  double query(int thread, int from, const Problem& problem, const Control& control);
+  double lossFrom(int thread, int from, const Problem& problem, const Control& control);
+
+  // The change of the mean loss when one parameter changes by `step`. NaN if stopped.
+  double lossChange(int thread, std::size_t coordinate, float step, const Problem& problem, const Control& control);
 
   // Frees the activation buffers; the next computation allocates them again.
   void release();
 
  private:
-  struct Query {
+  struct ValueQuery {
     Weights weights;
     Pass pass;
   };
-  void reserve(const Problem& problem, int threads, int queries);
+  void reserve(const Problem& problem, int threads);
+  void reserveValueQueries(int count);
+  void reserveChangeQueries(int count);
   static Evaluation result(double loss, const Pass& pass, const Problem& problem);
 
   Graph graph_;
   Plan plan_;
   const Kernels& kernels_;
+  Weights unperturbed_;
   int blocks_ = 0;
   std::unique_ptr<Pass> base_;
-  std::vector<std::unique_ptr<Query>> queries_;  // by thread
-  std::vector<Arena> locals_;                    // by thread
+  std::unique_ptr<LossChange> lossBase_;
+  // By thread.
+  std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
+  std::vector<std::unique_ptr<ChangePass>> changeQueries_;
+  std::vector<Arena> locals_;
 };
 
 }  // namespace deepzero

@@ -16,7 +16,8 @@ constexpr int kLargestExtent = 1 << 20;
 
 bool sensible(const Shape& shape) {
   const auto within = [](int extent) { return extent >= 1 && extent <= kLargestExtent; };
-  return within(shape.channels) && within(shape.height) && within(shape.width) && shape.size() <= (std::size_t{1} << 28);
+  return within(shape.channels) && within(shape.height) && within(shape.width) &&
+         shape.size() <= (std::size_t{1} << 28);
 }
 
 }  // namespace
@@ -76,16 +77,13 @@ Shape Graph::infer(int index) const {
       const int kh = operation.kernelHeight, kw = operation.kernelWidth, padding = operation.padding;
       require(kh >= 1 && kw >= 1 && kh <= 1024 && kw <= 1024, index, "the kernel is out of range");
       require(padding >= 0 && padding <= 1024, index, "the padding is out of range");
-      require(in.height + 2 * padding >= kh && in.width + 2 * padding >= kw, index, "the kernel is larger than its input");
+      require(in.height + 2 * padding >= kh && in.width + 2 * padding >= kw, index,
+              "the kernel is larger than its input");
       return {operation.channels, window(in.height, kh, padding), window(in.width, kw, padding)};
     }
-    case Kind::BatchNorm:
-      require(operation.epsilon > 0, index, "epsilon must be positive");
-      return in;
+    case Kind::BatchNorm: require(operation.epsilon > 0, index, "epsilon must be positive"); return in;
     case Kind::Relu: return in;
-    case Kind::Add:
-      require(in == shapes_[operation.inputs[1]], index, "the summands' shapes differ");
-      return in;
+    case Kind::Add: require(in == shapes_[operation.inputs[1]], index, "the summands' shapes differ"); return in;
     case Kind::OptionA:
       require(operation.channels >= in.channels && (operation.channels - in.channels) % 2 == 0, index,
               "option A adds an even number of channels");

@@ -25,14 +25,14 @@ struct Shape {
 struct Operation {
   Kind kind = Kind::Relu;
   int inputs[2] = {0, -1};
-  int channels = 0;      // Convolution, OptionA: output channels. Linear: output features.
-  int kernelHeight = 1;  // Convolution
-  int kernelWidth = 1;   // Convolution
-  int kernel = 1;        // MaxPool
-  int stride = 1;        // Convolution, OptionA, MaxPool
-  int padding = 0;       // Convolution
-  bool bias = false;     // Convolution, Linear
-  double epsilon = 1e-5; // BatchNorm
+  int channels = 0;       // Convolution, OptionA: output channels. Linear: output features.
+  int kernelHeight = 1;   // Convolution
+  int kernelWidth = 1;    // Convolution
+  int kernel = 1;         // MaxPool
+  int stride = 1;         // Convolution, OptionA, MaxPool
+  int padding = 0;        // Convolution
+  bool bias = false;      // Convolution, Linear
+  double epsilon = 1e-5;  // BatchNorm
 };
 
 // One parameter tensor: `size` floats at `offset` of the flat parameter vector, flat OIHW inside.

@@ -92,12 +92,10 @@ void Pass::prepare(int index, const Problem& problem, const Weights& weights) {
     if (operation.kind != Kind::BatchNorm) continue;
     Affine& affine = affine_[step.operation];
     const std::size_t channels = affine.mean.size();
-    const float* running = problem.statistics + graph_.statisticsOffset(step.operation);
     const float* gamma = weights.weight(step.operation);
     const float* beta = weights.bias(step.operation);
     for (std::size_t c = 0; c < channels; ++c) {
-      const double mean = problem.training ? statistics(step.inputs[0]).mean[c] : running[c];
-      const double variance = problem.training ? statistics(step.inputs[0]).variance[c] : running[channels + c];
+      const auto [mean, variance] = moments(problem, step.operation, static_cast<int>(c));
       const double scale = gamma[c] / std::sqrt(variance + operation.epsilon);
       // The mean is rounded to float where it is subtracted; the rest of it goes into the shift.
       affine.mean[c] = static_cast<float>(mean);
@@ -105,6 +103,13 @@ void Pass::prepare(int index, const Problem& problem, const Weights& weights) {
       affine.shift[c] = static_cast<float>(beta[c] - (mean - affine.mean[c]) * scale);
     }
   }
+}
+
+std::pair<double, double> Pass::moments(const Problem& problem, int operation, int channel) const {
+  const int value = graph_.operations()[operation].inputs[0];
+  if (problem.training) return {statistics(value).mean[channel], statistics(value).variance[channel]};
+  const float* running = problem.statistics + graph_.statisticsOffset(operation);
+  return {running[channel], running[plan_.map(value).channels + channel]};
 }
 
 void Pass::runBlock(int index, int block, const Problem& problem, const Weights& weights, Arena& locals) {

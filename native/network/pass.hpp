@@ -1,6 +1,7 @@
 // One forward pass, whole or restarted at a cut point.
 #pragma once
 
+#include <utility>
 #include <vector>
 
 #include "network/arena.hpp"
@@ -30,6 +31,20 @@ class Pass {
   // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
   double restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control);
 
+  // What a batch norm applied, by channel.
+  struct Affine {
+    std::vector<float> mean, scale, shift;
+  };
+  const Affine& affine(int operation) const { return affine_[operation]; }
+  // A stored value's plane, and a measured value's mean.
+  const float* plane(int value, int channel, int block) const {
+    return values_.at(value, block) + channel * plan_.map(value).planeStride();
+  }
+  double mean(int value, int channel) const { return statistics_[value].mean[channel]; }
+  // Mean and variance that a batch norm used.
+  std::pair<double, double> moments(const Problem& problem, int operation, int channel) const;
+  const float* outputBlock(int block) const { return values_.at(plan_.outputValue(), block); }
+
   // The outputs, `count` rows.
   std::vector<float> outputs(const Problem& problem) const;
   // The running statistics after this pass, momentum 0.1, unbiased variance.
@@ -57,11 +72,7 @@ class Pass {
   std::vector<ChannelStatistics> statistics_;  // by value
   // By value: each block's moments, then its channels.
   std::vector<std::vector<double>> blockMean_, blockSquares_;
-  // By operation: what a batch norm applies.
-  struct Affine {
-    std::vector<float> mean, scale, shift;
-  };
-  std::vector<Affine> affine_;
+  std::vector<Affine> affine_;  // by operation
 };
 
 }  // namespace deepzero

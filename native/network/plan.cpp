@@ -96,6 +96,11 @@ void Plan::makeSegments() {
         measured.push_back(step.inputs[0]);
       }
     }
+    // Where pooling has made the expensive step's input small, storing that is cheaper than recomputing it.
+    if (isExpensive(kind) && producedIn_[step.inputs[0]] == static_cast<int>(segments_.size()) - 1) {
+      const int first = steps_[segments_.back().firstStep].inputs[0];
+      if (graph_.shapes()[step.inputs[0]].size() < graph_.shapes()[first].size()) open(s);
+    }
     segmentOf_[step.operation] = static_cast<int>(segments_.size()) - 1;
     producedIn_[step.output] = static_cast<int>(segments_.size()) - 1;
     segments_.back().endStep = s + 1;
@@ -116,12 +121,19 @@ void Plan::makeLayouts(const std::vector<int>& lastUse) {
   locals_.slotOf.assign(values, -1);
   std::vector<int> cacheBusy, scratchBusy, localsBusy;
   const int forever = std::numeric_limits<int>::max();
+  // A pass may compute a segment's cheap values as late as its expensive step asks for them: until then nothing that
+  // the segment reads may be overwritten.
+  const auto until = [&](int value, int step) {
+    if (lastUse[value] < 0 || lastUse[value] == static_cast<int>(steps_.size())) return std::max(lastUse[value], step);
+    const int last = segments_[segmentOfStep(lastUse[value])].endStep - 1;
+    return std::max(lastUse[value], isExpensive(graph_.operations()[steps_[last].operation].kind) ? last - 1 : last);
+  };
   const auto place = [&](int value, int step) {
     if (stored_[value]) {
       cache_.slotOf[value] = takeSlot(cache_, cacheBusy, maps_[value], -1, forever);
-      scratch_.slotOf[value] = takeSlot(scratch_, scratchBusy, maps_[value], step, std::max(lastUse[value], step));
+      scratch_.slotOf[value] = takeSlot(scratch_, scratchBusy, maps_[value], step, until(value, step));
     } else {
-      locals_.slotOf[value] = takeSlot(locals_, localsBusy, maps_[value], step, std::max(lastUse[value], step));
+      locals_.slotOf[value] = takeSlot(locals_, localsBusy, maps_[value], step, until(value, step));
     }
   };
   // The input is loaded before the first step, and is a local of segment 0 if nothing reads it.

@@ -18,9 +18,9 @@ struct Step {
 };
 
 // A run of steps that each image block takes on its own; all blocks have passed one segment before any enters the next.
-// A segment ends with its one expensive step (a convolution or linear layer), and wherever batch statistics of the whole
-// mini-batch must be known first. Its start is a cut point: a query that perturbs anything in it restarts there, from
-// the values that earlier segments stored.
+// A segment ends with its one expensive step (a convolution or linear layer), and wherever batch statistics of the
+// whole mini-batch must be known first. Its start is a cut point: a query that perturbs anything in it restarts there,
+// from the values that earlier segments stored.
 struct Segment {
   int firstStep = 0;
   int endStep = 0;

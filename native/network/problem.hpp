@@ -15,10 +15,10 @@ enum class Loss { CrossEntropy, MeanSquaredError, MeanAbsoluteError };
 
 // A point in parameter space and a mini-batch. It borrows: everything outlives the computation, nothing is written.
 struct Problem {
-  const float* parameters = nullptr;     // Graph::parameterCount()
-  const float* statistics = nullptr;     // Graph::statisticsCount()
-  const float* images = nullptr;         // NCHW
-  int count = 0;                         // images, > 0
+  const float* parameters = nullptr;  // Graph::parameterCount()
+  const float* statistics = nullptr;  // Graph::statisticsCount()
+  const float* images = nullptr;      // NCHW
+  int count = 0;                      // images, > 0
   Loss loss = Loss::CrossEntropy;
   const std::int32_t* labels = nullptr;  // cross-entropy: one per image, each within the outputs
   const float* targets = nullptr;        // other losses: one per output of each image

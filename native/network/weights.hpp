@@ -17,6 +17,11 @@ class Weights {
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
 
+  // Computes what the Winograd kernel reads; `set` does not keep it up to date.
+  void transform();
+  // An operation's transformed weights, null where the shape does not suit or transform() was never called.
+  const float* transformed(int operation) const;
+
   // An operation's weight (γ) and bias (β), null where it has none.
   const float* weight(int operation) const { return find(graph_.weightOf(operation)); }
   const float* bias(int operation) const { return find(graph_.biasOf(operation)); }
@@ -29,6 +34,7 @@ class Weights {
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   AlignedFloats data_;
+  std::vector<AlignedFloats> transformed_;  // by operation
 };
 
 }  // namespace deepzero

@@ -141,10 +141,10 @@ ISA_TEST("engine: a pass restarted at any cut point equals the whole, bit for bi
     example.training = seed % 3 != 0;
     Engine engine(example.graph, kernels());
     const double whole = engine.evaluate(example.problem(), threads(1)).loss;
-    CHECK(sameBits(engine.begin(example.problem(), threads(2)).loss, whole));
+    CHECK(sameBits(engine.begin(example.problem(), threads(2), QueryKind::Values).loss, whole));
     const int segments = static_cast<int>(engine.plan().segments().size());
     for (int from = segments - 1; from >= 1; --from) {
-      CHECK(sameBits(engine.query(from % 2, from, example.problem(), threads(1)), whole));
+      CHECK(sameBits(engine.lossFrom(from % 2, from, example.problem(), threads(1)), whole));
     }
   }
 }
@@ -152,18 +152,18 @@ ISA_TEST("engine: a pass restarted at any cut point equals the whole, bit for bi
 ISA_TEST("engine: a query sees its own thread's perturbation only, and none after it is taken back") {
   const Example example(smallResNet(), 17);
   Engine engine(example.graph, kernels());
-  const double whole = engine.begin(example.problem(), threads(2)).loss;
+  const double whole = engine.begin(example.problem(), threads(2), QueryKind::Values).loss;
   for (std::size_t i = 0; i < example.graph.parameterCount(); i += 7) {
     Example moved = example;
     moved.parameters[i] += 0.5f;
     Engine other(moved.graph, kernels());
     engine.weights(0).set(i, moved.parameters[i]);
     const int segment = engine.plan().segmentOf(example.graph.parameters()[example.graph.parameterAt(i)].operation);
-    const double perturbed = engine.query(0, segment, example.problem(), threads(1));
+    const double perturbed = engine.lossFrom(0, segment, example.problem(), threads(1));
     CHECK(sameBits(perturbed, other.evaluate(moved.problem(), threads(1)).loss));
-    CHECK(sameBits(engine.query(1, segment, example.problem(), threads(1)), whole));
+    CHECK(sameBits(engine.lossFrom(1, segment, example.problem(), threads(1)), whole));
     engine.weights(0).set(i, example.parameters[i]);
-    CHECK(sameBits(engine.query(0, segment, example.problem(), threads(1)), whole));
+    CHECK(sameBits(engine.lossFrom(0, segment, example.problem(), threads(1)), whole));
   }
 }
 
@@ -188,7 +188,7 @@ ISA_TEST("engine: one engine serves batches of any size, in any order, also afte
     const Evaluation expected = fresh.evaluate(example.problem(), threads(1));
     CHECK(sameBits(engine.evaluate(example.problem(), threads(2)).outputs, expected.outputs));
     engine.release();
-    CHECK(sameBits(engine.begin(example.problem(), threads(2)).outputs, expected.outputs));
+    CHECK(sameBits(engine.begin(example.problem(), threads(2), QueryKind::Values).outputs, expected.outputs));
     CHECK(sameBits(engine.evaluate(example.problem(), threads(2)).outputs, expected.outputs));
   }
 }
@@ -218,7 +218,7 @@ ISA_TEST("engine: stops when told to, and goes on afterwards") {
   Control control = threads(2);
   control.cancelled = &cancelled;
   CHECK_THROWS(Cancelled, engine.evaluate(example.problem(), control));
-  CHECK_THROWS(Cancelled, engine.begin(example.problem(), control));
+  CHECK_THROWS(Cancelled, engine.begin(example.problem(), control, QueryKind::Values));
   cancelled = false;
   Engine fresh(example.graph, kernels());
   CHECK(sameBits(engine.evaluate(example.problem(), control).outputs,

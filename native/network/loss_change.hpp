@@ -1,0 +1,33 @@
+// The change of the loss, from the change of the outputs, without subtracting two losses.
+#pragma once
+
+#include <vector>
+
+#include "kernels/kernels.hpp"
+#include "network/arena.hpp"
+#include "network/pass.hpp"
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+class LossChange {
+ public:
+  LossChange(const Map& map, int blocks);
+
+  // Takes what it needs of the unperturbed outputs.
+  void prepare(const Problem& problem, const Pass& base);
+
+  // The change of the loss's sum over a block's images, when the output channels `channels` change.
+  double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
+               const std::vector<int>& channels) const;
+
+ private:
+  double crossEntropyInDouble(const Problem& problem, int block, const float* change,
+                              const std::vector<int>& channels) const;
+
+  Map map_;
+  std::vector<const float*> outputs_;     // by block
+  AlignedFloats probabilities_, labels_;  // [block][class][lane], cross-entropy only
+};
+
+}  // namespace deepzero

@@ -1,0 +1,170 @@
+// Incremental queries against the float64 reference, on random networks, and their kernels against the direct ones.
+#include <algorithm>
+#include <cmath>
+#include <random>
+
+#include "estimators/estimators.hpp"
+#include "harness.hpp"
+#include "network/engine.hpp"
+#include "network/reference.hpp"
+#include "networks.hpp"
+
+namespace deepzero::test {
+namespace {
+
+Control threads(int count) {
+  Control control;
+  control.threads = count;
+  return control;
+}
+
+// Where an activation lies within float32's rounding of a kink, the two sides may see different slopes; nothing else
+// should cost more than a few units in the last place.
+constexpr double kTolerance = 2e-3;
+
+std::vector<double> incremental(const Example& example, double mu, bool central, int threadCount) {
+  Engine engine(example.graph, kernels());
+  const std::vector<std::uint32_t> coordinates = example.allCoordinates();
+  CoordinatewiseOptions options;
+  options.mu = mu;
+  options.central = central;
+  options.reuse = Reuse::Incremental;
+  options.coordinates = coordinates.data();
+  options.count = coordinates.size();
+  return coordinatewise(engine, example.problem(), options, threads(threadCount)).values;
+}
+
+double errorAgainstReference(const Example& example, double mu, bool central) {
+  const std::vector<std::uint32_t> coordinates = example.allCoordinates();
+  double loss = 0;
+  const std::vector<double> expected = referenceCoordinatewise(example.graph, example.problem(), coordinates.data(),
+                                                               coordinates.size(), mu, central, threads(2), &loss);
+  return relativeError(incremental(example, mu, central, 2), expected);
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference on random networks") {
+  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
+    Example example(randomNetwork(seed), seed % 3 == 0 ? 17 : 12, seed);
+    example.loss = static_cast<Loss>(seed % 3);
+    example.training = seed % 4 != 0;
+    const double error = errorAgainstReference(example, seed % 2 == 0 ? 1e-2 : 1e-3, seed % 5 == 0);
+    CHECK_PASSES(error < kTolerance ? "" : text("seed ", seed, ": relative error ", error));
+  }
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference where values are subtracted in vain") {
+  for (double mu : {1e-6, 1e-4}) {
+    CHECK(errorAgainstReference(Example(smallCnn(), 20), mu, false) < kTolerance);
+    CHECK(errorAgainstReference(Example(smallResNet(), 20), mu, false) < kTolerance);
+  }
+}
+
+ISA_TEST("incremental CGE has the same bits for any number of threads") {
+  const Example example(smallResNet(), 33);
+  const std::vector<double> one = incremental(example, 5e-3, false, 1);
+  CHECK(sameBits(one, incremental(example, 5e-3, false, 2)));
+  CHECK(sameBits(one, incremental(example, 5e-3, false, 3)));
+}
+
+TEST("a large perturbation changes the cross-entropy as much as two losses differ") {
+  Example example(smallCnn(), 5);
+  CHECK(errorAgainstReference(example, 40.0, false) < kTolerance);
+}
+
+TEST("caught: a change kernel that forgets the ReLU") {
+  Kernels wrong = kernels();
+  wrong.normalizeChange = [](const Map& map, const float* plane, const float* change, const AffineChange& affine, float,
+                             const Map& outMap, float* out, float* outBase) {
+    kernels().normalizeChange(map, plane, change, affine, -INFINITY, outMap, out, outBase);
+  };
+  const Example example(smallCnn(), 12);
+  Engine engine(example.graph, wrong);
+  const std::vector<std::uint32_t> coordinates = example.allCoordinates();
+  CoordinatewiseOptions options;
+  options.mu = 1e-3;
+  options.coordinates = coordinates.data();
+  options.count = coordinates.size();
+  double loss = 0;
+  const std::vector<double> expected = referenceCoordinatewise(example.graph, example.problem(), coordinates.data(),
+                                                               coordinates.size(), 1e-3, false, threads(2), &loss);
+  CHECK(relativeError(coordinatewise(engine, example.problem(), options, threads(1)).values, expected) > kTolerance);
+}
+
+std::vector<float> noise(std::size_t size) {
+  std::mt19937 generator(7);
+  std::normal_distribution<float> normal;
+  std::vector<float> result(size);
+  for (float& value : result) value = normal(generator);
+  return result;
+}
+
+// A map's planes filled with noise inside the zero border.
+std::vector<float> image(const Map& map) {
+  std::vector<float> values(map.size(), 0.0f);
+  const std::vector<float> random = noise(map.size());
+  for (int c = 0; c < map.channels; ++c) {
+    for (int y = 0; y < map.height; ++y) {
+      const std::ptrdiff_t row = map.at(c, y, 0);
+      std::copy_n(random.begin() + row, map.width * kLanes, values.begin() + row);
+    }
+  }
+  return values;
+}
+
+ISA_TEST("Winograd's convolution is the direct one, at sizes below, at and above its tiles") {
+  for (int channels : {1, 3, 4, 18}) {
+    for (int outputs : {1, 4, 5, 16, 18}) {
+      for (int size : {4, 8, 12, 20}) {
+        Builder builder({channels, size, size});
+        builder.convolution(outputs, 3, 3, 1, 1, false);
+        const Graph graph = builder.graph();
+        const Plan plan(graph);
+        Weights weights(graph, plan);
+        weights.assign(noise(graph.parameterCount()).data());
+        weights.transform();
+        const ConvolutionShape shape = plan.convolutionShape(0);
+        CHECK(shape.suitsWinograd());
+        const std::vector<float> in = image(shape.in);
+        const float guard = 12345;
+        std::vector<float> direct(shape.out.size()), fast(shape.out.size() + kLanes, guard);
+        std::vector<float> scratch(shape.winogradScratch() + kLanes, guard);
+        kernels().convolution(shape, in.data(), weights.weight(0), nullptr, direct.data());
+        kernels().winograd(shape, in.data(), weights.transformed(0), scratch.data(), fast.data());
+        CHECK(fast[shape.out.size()] == guard && scratch[shape.winogradScratch()] == guard);
+        fast.resize(shape.out.size());
+        const double error = relativeError(inDouble(fast), inDouble(direct));
+        CHECK_PASSES(error < 1e-5 ? "" : text(channels, "→", outputs, ", ", size, ": ", error));
+      }
+    }
+  }
+}
+
+ISA_TEST("a partial convolution is the whole one of planes that are zero elsewhere") {
+  for (int stride : {1, 2}) {
+    Builder builder({5, 7, 6});
+    builder.convolution(6, 3, 3, stride, 1, false);
+    const Graph graph = builder.graph();
+    const Plan plan(graph);
+    Weights weights(graph, plan);
+    weights.assign(noise(graph.parameterCount()).data());
+    const ConvolutionShape shape = plan.convolutionShape(0);
+    const std::vector<int> channels = {1, 4};
+    std::vector<float> in = image(shape.in), planes;
+    const std::size_t plane = static_cast<std::size_t>(shape.in.planeStride());
+    for (int c = 0; c < 5; ++c) {
+      const auto start = in.begin() + static_cast<std::ptrdiff_t>(c * plane);
+      if (std::count(channels.begin(), channels.end(), c) > 0) {
+        planes.insert(planes.end(), start, start + static_cast<std::ptrdiff_t>(plane));
+      } else {
+        std::fill_n(start, plane, 0.0f);
+      }
+    }
+    std::vector<float> whole(shape.out.size()), partial(shape.out.size());
+    kernels().convolution(shape, in.data(), weights.weight(0), nullptr, whole.data());
+    kernels().partialConvolution(shape, planes.data(), channels.data(), 2, weights.weight(0), partial.data());
+    CHECK(relativeError(inDouble(partial), inDouble(whole)) < 1e-6);
+  }
+}
+
+}  // namespace
+}  // namespace deepzero::test
