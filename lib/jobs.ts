@@ -10,7 +10,7 @@ import type { NativeError, NativeJob, NativeProgress } from './native.js';
 export interface Watch {
   /** Aborting rejects the call with the signal's reason within 100 ms and leaves every parameter as it was. */
   signal?: AbortSignal | undefined;
-  /** Called at most every 50 ms with the loss evaluations done and in all. */
+  /** Called at most every 50 ms with the queries (coordinates or directions) done and in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;
   /** The training step this is part of, from 0; errors carry it. */
   step?: number | undefined;

@@ -95,7 +95,7 @@ export interface NativeJob<T> {
   cancel(): void;
 }
 
-/** Called on the event loop, at most every 50 ms, with loss evaluations done and in all. */
+/** Called on the event loop, at most every 50 ms, with queries (coordinates or directions) done and in all. */
 export type NativeProgress = (done: number, total: number) => void;
 
 /**

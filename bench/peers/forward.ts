@@ -39,9 +39,9 @@ class Peer {
 
   async ask(request: object): Promise<Record<string, unknown>> {
     this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    const { value, done } = await this.#answers.next();
-    if (done) throw new Error('The PyTorch process ended; its message is above');
-    return JSON.parse(value) as Record<string, unknown>;
+    const answer: IteratorResult<string, undefined> = await this.#answers.next();
+    if (answer.done) throw new Error('The PyTorch process ended; its message is above');
+    return JSON.parse(answer.value) as Record<string, unknown>;
   }
 
   end(): void {
