@@ -9,7 +9,15 @@ import { fileURLToPath } from 'node:url';
 
 /** One operation of a compiled network; `inputs` are value numbers, 0 is the network's input and operation i yields i + 1. */
 export type NativeOperation =
-  | { kind: 'conv2d'; inputs: [number]; channels: number; kernel: [number, number]; stride: number; padding: number; bias: boolean }
+  | {
+      kind: 'conv2d';
+      inputs: [number];
+      channels: number;
+      kernel: [number, number];
+      stride: number;
+      padding: number;
+      bias: boolean;
+    }
   | { kind: 'batchNorm'; inputs: [number]; eps: number }
   | { kind: 'relu'; inputs: [number] }
   | { kind: 'add'; inputs: [number, number] }
