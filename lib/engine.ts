@@ -185,7 +185,7 @@ export class Engine {
     }
     return {
       ...this.#request({ parameters, statistics: point.statistics }, batch, true, watch),
-      mu: check.positive(mu, 'mu'),
+      mu: checkMu(mu),
       central: check.boolean(central, 'central'),
     };
   }
@@ -225,4 +225,12 @@ export class Engine {
 
 function show({ name, index }: Coordinate): string {
   return `${name}[${index}]`;
+}
+
+/** μ is a float32 in incremental queries. */
+function checkMu(mu: unknown): number {
+  const value = check.positive(mu, 'mu');
+  if (!(Math.fround(value) > 0 && Math.fround(value) < Infinity))
+    throw check.expected('mu', 'a number that float32 can hold', mu);
+  return value;
 }

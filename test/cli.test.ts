@@ -1,211 +1,267 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
-import { appendFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { writeCifar10 } from '../lib/data/cifar10.js';
-import { synthetic } from '../lib/data/synthetic.js';
 import { Model } from '../lib/model.js';
 import { cnn } from '../lib/network/cnn.js';
+import { version } from '../lib/version.js';
+import { deepzero, fails, json, TINY, writeImages } from './support/command.js';
+import { withFolder } from './support/tiny.js';
 
-interface Ended {
-  code: number | null;
-  stdout: string;
-  stderr: string;
+const COMMANDS = ['train', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info'];
+
+/** As many at a time as run side by side without crowding a small machine. */
+function* inFours<T>(items: readonly T[]): Generator<T[]> {
+  for (let i = 0; i < items.length; i += 4) yield items.slice(i, i + 4);
 }
 
-/** Runs the command; `onOutput` sees what it has printed so far and may send it a signal. */
-function deepzero(args: readonly string[], onOutput?: (text: string, kill: (signal: NodeJS.Signals) => void) => void) {
-  const main = join(import.meta.dirname, '..', 'lib', 'cli', 'main.ts');
-  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args]);
-  const text = { stdout: '', stderr: '' };
-  for (const name of ['stdout', 'stderr'] as const) {
-    child[name].setEncoding('utf8').on('data', (part: string) => {
-      text[name] += part;
-      onOutput?.(text.stdout + text.stderr, (signal) => child.kill(signal));
-    });
-  }
-  return new Promise<Ended>((resolve) => {
-    child.on('close', (code) => {
-      resolve({ code, ...text });
-    });
-  });
-}
-
-function lastLine(text: string): Record<string, unknown> {
-  return JSON.parse(text.trimEnd().split('\n').at(-1) ?? '') as Record<string, unknown>;
-}
-
-const CNN = ['--network', 'cnn', '--depth', '1'];
-
-describe('deepzero', function () {
-  this.timeout(120_000);
-  let folder: string;
-  let data: string;
-
-  before(async () => {
-    folder = await mkdtemp(join(tmpdir(), 'deepzero-cli-'));
-    data = join(folder, 'data');
-    await writeCifar10(data, synthetic({ train: 100, test: 30 }));
+describe('deepzero', () => {
+  it('lists its commands and says its version', async () => {
+    const [help, without, ofVersion] = await Promise.all([deepzero(['--help']), deepzero([]), deepzero(['--version'])]);
+    for (const name of COMMANDS) assert.match(help.stdout, new RegExp(`^  ${name} `, 'm'));
+    assert.deepEqual([help.code, help.stderr], [0, '']);
+    assert.deepEqual([without.code, without.stdout, without.stderr], [2, '', help.stdout]);
+    assert.equal(ofVersion.stdout, `${version}\n`);
   });
 
-  after(() => rm(folder, { recursive: true }));
-
-  it('info says what runs here, as JSON on the last line', async () => {
-    const { code, stdout } = await deepzero(['info', '--json']);
-    assert.equal(code, 0);
-    assert.equal(typeof lastLine(stdout)['version'], 'string');
-  });
-
-  it('every command has --help', async () => {
-    const names = ['train', 'prune', 'eval', 'gradcheck', 'data', 'info'];
-    const ended = await Promise.all(names.map((name) => deepzero([name, '--help'])));
-    for (const { code, stdout } of ended) {
+  it('has help for every command', async () => {
+    const outcomes = await Promise.all(COMMANDS.map((name) => deepzero([...name.split(' '), '--help'])));
+    outcomes.forEach(({ code, stdout }, i) => {
       assert.equal(code, 0);
-      assert.match(stdout, /^Usage: deepzero/);
-    }
-  });
-
-  it('gradcheck holds the engine against the reference', async () => {
-    const args = ['gradcheck', ...CNN, '--data', data, '--batch-size', '8', '--mu', '1e-3', '--count', '6', '--json'];
-    const { code, stdout, stderr } = await deepzero(args);
-    assert.equal(code, 0, stderr);
-    const { entries, relativeError, cosine } = lastLine(stdout);
-    assert.equal((entries as object[]).length, 6);
-    assert(Number(relativeError) < 1e-3 && Number(cosine) > 0.999999);
-    const chosen = join(folder, 'coordinates.json');
-    await writeFile(chosen, JSON.stringify([{ name: 'fc.weight', index: 3 }]));
-    const named = await deepzero([...args.slice(0, -3), '--coordinates', chosen, '--json']);
-    assert.equal(named.code, 0, named.stderr);
-    const [entry] = lastLine(named.stdout)['entries'] as { name: string; index: number }[];
-    assert.deepEqual([entry?.name, entry?.index], ['fc.weight', 3]);
-  });
-
-  it('train, stopped by Ctrl-C and resumed, ends with the bits of a run that was not; eval reads the weights', async () => {
-    const options = ['train', ...CNN, '--data', data, '--sparsity', '0.5', '--batch-size', '20', '--steps', '6'];
-    const more = ['--grasp-queries', '4', '--samples-per-class', '2'];
-    const whole = join(folder, 'whole');
-    const parts = join(folder, 'parts');
-    const ended = await deepzero([...options, ...more, '--out', whole, '--json']);
-    assert.equal(ended.code, 0, ended.stderr);
-    assert.equal(lastLine(ended.stdout)['steps'], 6);
-
-    let sent = false;
-    const stopped = await deepzero([...options, ...more, '--out', parts], (text, kill) => {
-      if (!sent && /step 2\/6/.test(text)) {
-        sent = true;
-        kill('SIGINT');
-      }
+      assert.ok(stdout.startsWith(`Usage: deepzero ${COMMANDS[i]!} `), stdout);
+      assert.match(stdout, /^ {2}--json /m);
+      for (const line of stdout.split('\n')) assert.ok(line.length <= 120, line);
     });
-    if (stopped.code !== 0) {
-      assert.equal(stopped.code, 130, stopped.stderr);
-      assert.match(stopped.stdout + stopped.stderr, /train --resume/);
-      const resumed = await deepzero(['train', '--resume', parts]);
-      assert.equal(resumed.code, 0, resumed.stderr);
-    }
-    const weights = join(whole, 'model.safetensors');
-    assert.deepEqual(await readFile(join(parts, 'model.safetensors')), await readFile(weights));
-    assert.equal((await readFile(join(parts, 'log.jsonl'), 'utf8')).trim().split('\n').length, 6);
-
-    const evaluated = await deepzero(['eval', '--weights', weights, '--data', data, '--json']);
-    assert.equal(evaluated.code, 0, evaluated.stderr);
-    assert.deepEqual(Object.keys(lastLine(evaluated.stdout)).sort(), ['accuracy', 'count', 'loss']);
+    assert.match(outcomes[0]!.stdout, /--sparsity N .*\n.*default 0\.9; 0\.99 on\s+synthetic data/);
   });
 
-  it('prune writes ratios that respect the sparsity', async () => {
-    const out = join(folder, 'ratios.json');
-    const small = ['--grasp-queries', '4', '--samples-per-class', '2', '--sparsity', '0.8'];
-    const { code, stdout, stderr } = await deepzero([
-      'prune',
-      ...CNN,
-      '--data',
-      data,
-      ...small,
-      '--out',
-      out,
-      '--json',
-    ]);
-    assert.equal(code, 0, stderr);
-    assert.equal(typeof lastLine(stdout)['layers'], 'object');
-    assert.match(await readFile(out, 'utf8'), /fc\.weight/);
-  });
-
-  describe('says in one line what is wrong with', () => {
-    const wrong: [string, () => Promise<string[]> | string[], RegExp][] = [
-      ['an unknown option', () => ['train', '--sparsty', '0.9'], /--sparsty.*--sparsity/],
-      ['an unknown command', () => ['trian'], /Unknown command "trian".*"train"/],
-      ['mu 0', () => ['train', ...CNN, '--mu', '0'], /mu to be a finite number > 0, received 0/],
-      ['sparsity 1', () => ['train', ...CNN, '--sparsity', '1'], /sparsity to be .* < 1, received 1/],
-      ['a depth that no ResNet has', () => ['info', '--network', 'resnet', '--depth', '21'], /6n \+ 2/],
+  it('refuses bad usage with exit code 2 and names what is near', async () => {
+    const cases: [string, RegExp][] = [
+      ['trian', /Unknown command "trian"; did you mean "train"\?$/],
+      ['data', /Expected deepzero data synthetic or deepzero data info$/],
+      ['data info', /Expected deepzero data info DIR\|synthetic \[options\]: DIR\|synthetic is missing$/],
+      ['info extra', /unexpected "extra"$/],
+      ['train --sparsty 0.9', /Unknown option --sparsty; did you mean "--sparsity"\?$/],
+      ['train -n 3', /Unknown option -n/],
+      ['train --mu', /Expected a value after --mu: N$/],
+      ['train --mu --lr 1', /Expected a value after --mu: N$/],
+      ['train --json=3', /--json takes no value$/],
+      ['train --mu 0', /Expected --mu to be a finite number > 0, received 0$/],
+      ['train --mu x', /Expected --mu to be a finite number > 0, received "x"$/],
+      ['train --lr=', /Expected --lr to be a finite number > 0, received ""$/],
+      ['train --sparsity 1', /Expected --sparsity to be a number >= 0 and < 1, received 1$/],
+      ['train --batch-size 2.5', /Expected --batch-size to be an integer >= 1, received 2\.5$/],
+      ['train --network vgg', /Expected --network to be one of resnet20, resnet, cnn, received "vgg"$/],
+      ['train --network cnn --depth 6', /Expected depth to be an integer from 1 to 5, received 6$/],
+      ['train --depth 20', /--depth goes with --network resnet or cnn, not with resnet20$/],
+      ['train --queries 9', /--queries goes with --estimator rge, not with sparse-cge$/],
+      ['train --steps 3 --epochs 1', /Expected --epochs or --steps, received both$/],
       [
-        'a batch larger than the data set',
-        () => ['train', ...CNN, '--data', data, '--batch-size', '101'],
-        /at most 100/,
-      ],
-      ['a missing folder', () => ['train', ...CNN, '--data', join(folder, 'none')], /none: folder does not exist/],
-      [
-        'a truncated batch',
-        async () => {
-          const copy = join(folder, 'truncated');
-          await writeCifar10(copy, synthetic({ train: 20, test: 5 }));
-          await appendFile(join(copy, 'test_batch.bin'), 'x');
-          return ['train', ...CNN, '--data', copy];
-        },
-        /test_batch\.bin: .*truncated/,
+        'train --steps 3 --warmup-epochs 1',
+        /Expected --warmup-epochs to be at most 0\.\d+, the run's length, received 1$/,
       ],
       [
-        'an output folder below a file',
-        async () => {
-          const file = join(folder, 'file');
-          await writeFile(file, '');
-          return ['train', ...CNN, '--data', data, '--batch-size', '10', '--out', join(file, 'run')];
-        },
-        /not a directory/,
+        'train --batch-size 5001',
+        /Expected --batch-size to be at most 5000, the images in "synthetic train", received 5001$/,
       ],
+      ['train --samples-per-class 501', /Expected --samples-per-class to be at most 500, .*, received 501$/],
+      ['train --resume runs --lr 1', /--lr does not go with --resume/],
+      ['eval', /Expected --weights FILE$/],
+      ['eval --weights x --mean 1,2', /Expected --mean to be three numbers R,G,B, received "1,2"$/],
+      ['eval --weights x --std 1,0,1', /Expected each of --std to be a finite number > 0, received 0$/],
+      ['gradcheck --batch-size 1001', /Expected --batch-size to be at most 1000, the images in "synthetic test"/],
       [
-        'weights that are not finite',
-        async () => {
-          using model = new Model(cnn({ depth: 1 }));
-          model.tensor('fc.bias')[2] = NaN;
-          const file = join(folder, 'nan.safetensors');
-          await model.save(file);
-          return ['eval', '--weights', file, '--data', data];
-        },
-        /fc\.bias\[2\] to be finite/,
+        'gradcheck --network cnn --count 12611',
+        /Expected --count to be at most 12610, the parameters, received 12611$/,
       ],
-      [
-        'a corrupt checkpoint',
-        async () => {
-          const run = join(folder, 'corrupt');
-          await mkdir(run);
-          const args = ['train', ...CNN, '--data', data, '--estimator', 'rge', '--queries', '2', '--steps', '1'];
-          await rm(run, { recursive: true });
-          assert.equal((await deepzero([...args, '--batch-size', '10', '--out', run])).code, 0);
-          const checkpoint = join(run, 'run.safetensors');
-          const bytes = await readFile(checkpoint);
-          bytes[bytes.length - 1]! ^= 1;
-          await writeFile(checkpoint, bytes);
-          return ['train', '--resume', run];
-        },
-        /run\.safetensors: is damaged/,
-      ],
+      ['gradcheck --count 3 --coordinates x', /Expected --coordinates or --count, received both$/],
+      ['data synthetic', /Expected --out DIR/],
     ];
-    for (const [what, makeArgs, message] of wrong) {
-      it(what, async () => {
-        const { code, stderr } = await deepzero(await makeArgs());
-        assert(code === 1 || code === 2, `exit code ${code}`);
-        assert.match(stderr, message);
-        assert.match(stderr, /^deepzero: [^\n]*\n$/m);
-        assert.doesNotMatch(stderr, /\n\s+at /);
-      });
+    for (const some of inFours(cases)) {
+      await Promise.all(some.map(([line, message]) => fails(line.split(' '), 2, message)));
     }
+  }).timeout(120_000);
+
+  it('reports an addon that does not start like any other error', async () => {
+    await fails(['info'], 1, /DEEPZERO_ISA/, { env: { DEEPZERO_ISA: 'abacus' } });
   });
 
-  it('leaves no temporary files', async () => {
-    const files = await readdir(folder, { recursive: true });
+  it('shows a stack trace when asked to', async () => {
+    const { stderr } = await deepzero(['train', '--mu', '0'], { env: { DEEPZERO_DEBUG: '1' } });
+    assert.match(stderr, /^deepzero: Expected --mu .*\n(.*\n)*\s+at /);
+  });
+});
+
+describe('deepzero info', () => {
+  it('says what runs here', async () => {
+    const machine = await json(['info']);
+    assert.equal(machine['version'], version);
+    assert.ok((machine['supportedIsas'] as string[]).includes(machine['isa'] as string));
+    assert.ok((machine['cores'] as number) >= 1);
+    const portable = await json(['info'], { env: { DEEPZERO_ISA: 'portable' } });
+    assert.equal(portable['isa'], 'portable');
+  });
+
+  it('lists the layers of a network', async () => {
+    const { parameters, layers } = await json(['info', '--network', 'resnet20']);
+    const rows = layers as { name: string; output: number[]; parameters: number }[];
+    assert.equal(parameters, 269_722);
+    assert.equal(
+      rows.reduce((sum, row) => sum + row.parameters, 0),
+      269_722,
+    );
     assert.deepEqual(
-      files.filter((file) => file.endsWith('.tmp')),
-      [],
+      rows.find(({ name }) => name === 'layer2.0.conv1'),
+      { name: 'layer2.0.conv1', kind: 'conv2d', output: [32, 16, 16], parameters: 16 * 32 * 9 },
     );
   });
+});
+
+describe('deepzero data', () => {
+  it('writes the generated set and summarises it', () =>
+    withFolder(async (folder) => {
+      const size = ['--train', '50', '--test', '20'];
+      const paths = ['a', 'b', 'c'].map((name) => join(folder, name));
+      const [a = '', b = '', c = ''] = paths;
+      await Promise.all([
+        json(['data', 'synthetic', '--out', a, ...size]),
+        json(['data', 'synthetic', '--out', b, ...size]),
+        json(['data', 'synthetic', '--out', c, ...size, '--seed', '1']),
+      ]);
+      const [first, same, other] = await Promise.all(paths.map((path) => readFile(join(path, 'data_batch_3.bin'))));
+      assert.ok(first!.equals(same!));
+      assert.ok(!first!.equals(other!));
+      const summary = await json(['data', 'info', a]);
+      assert.deepEqual(summary['train'], { count: 50, classes: new Array(10).fill(5) });
+      assert.deepEqual(summary['test'], { count: 20, classes: new Array(10).fill(2) });
+    }));
+
+  it('names the file and what is wrong with it', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const info = ['data', 'info', data];
+      const [first, second, test] = [1, 2, 0].map((i) => join(data, i ? `data_batch_${i}.bin` : 'test_batch.bin'));
+      await fails(['data', 'info', join(folder, 'none')], 1, /none: folder does not exist$/);
+      await fails(['data', 'info', first!], 1, /data_batch_1\.bin: is a file, expected a folder/);
+      await fails(['data', 'info', folder], 1, /holds none of data_batch_1\.bin/);
+
+      await truncate(first!, 5000);
+      await fails(info, 1, /data_batch_1\.bin: 5000 bytes .*truncated/);
+      await truncate(first!, 0);
+      await fails(info, 1, /data_batch_1\.bin: is empty/);
+      await truncate(first!, 3073);
+      const records = await readFile(second!);
+      records[3073] = 10;
+      await writeFile(second!, records);
+      await fails(info, 1, /data_batch_2\.bin: record 1 \(byte 3073\) has label 10, expected 0 to 9$/);
+      await truncate(second!, 3073);
+      await truncate(test!, 0);
+      await fails(['train', '--data', data], 1, /test_batch\.bin: is empty/);
+    }));
+
+  it('says where it cannot write', () =>
+    withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await writeFile(file, '');
+      await fails(['data', 'synthetic', '--out', join(file, 'x')], 1, /file\/x: not a directory$/);
+    }));
+});
+
+describe('deepzero eval', () => {
+  it('measures a weights file on the test images', () =>
+    withFolder(async (folder) => {
+      const weights = join(folder, 'model.safetensors');
+      const model = new Model(cnn({ depth: 1, channels: 2 }), { seed: 3 });
+      await model.save(weights);
+      const data = await writeImages(folder);
+      const [own, named, normalised] = await Promise.all([
+        json(['eval', '--weights', weights, '--data', data]),
+        json(['eval', '--weights', weights, '--data', data, ...TINY, '--batch-size', '7']),
+        json(['eval', '--weights', weights, '--data', data, '--mean', '0,0,0', '--std', '1,1,1']),
+      ]);
+      assert.deepEqual(Object.keys(own).sort(), ['accuracy', 'count', 'loss']);
+      assert.equal(own['count'], 20);
+      assert.equal(own['accuracy'], named['accuracy']);
+      assert.ok(Math.abs((own['loss'] as number) - (named['loss'] as number)) < 1e-6);
+      assert.notEqual(own['loss'], normalised['loss']);
+    }));
+
+  it('names the tensor that does not fit or is not finite', () =>
+    withFolder(async (folder) => {
+      const weights = join(folder, 'model.safetensors');
+      const model = new Model(cnn({ depth: 1, channels: 2 }), { seed: 3 });
+      model.tensor('conv_layers.0.bias')[1] = NaN;
+      await model.save(weights);
+      const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be finite, found NaN$/;
+      await fails(['eval', '--weights', weights], 1, found);
+      await fails(['eval', '--weights', weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
+      await fails(['eval', '--weights', join(folder, 'none')], 1, /none: file does not exist$/);
+    }));
+});
+
+describe('deepzero gradcheck', () => {
+  it('compares the coordinates of a file with the reference', () =>
+    withFolder(async (folder) => {
+      const file = join(folder, 'coordinates.json');
+      const wanted = [
+        { name: 'fc.weight', index: 3 },
+        { name: 'conv_layers.1.bias', index: 1 },
+        { name: 'conv_layers.0.weight', index: 50 },
+      ];
+      await writeFile(file, JSON.stringify(wanted));
+      const result = await json(['gradcheck', ...TINY, '--batch-size', '4', '--coordinates', file]);
+      assert.deepEqual(Object.keys(result), ['loss', 'entries', 'relativeError', 'cosine']);
+      const entries = result['entries'] as { name: string; index: number; cge: number; reference: number }[];
+      assert.deepEqual(
+        entries.map(({ name, index }) => ({ name, index })),
+        wanted,
+      );
+      assert.ok((result['relativeError'] as number) < 1e-2);
+      assert.ok((result['cosine'] as number) > 0.999);
+    }));
+
+  it('spreads coordinates over all tensors', async () => {
+    const { entries } = await json(['gradcheck', ...TINY, '--batch-size', '2', '--count', '12']);
+    const found = entries as { name: string; index: number }[];
+    assert.equal(new Set(found.map(({ name, index }) => `${name} ${index}`)).size, 12);
+    assert.equal(new Set(found.map(({ name }) => name)).size, 6);
+  });
+
+  it('says which coordinate of a file is wrong', () =>
+    withFolder(async (folder) => {
+      const file = join(folder, 'coordinates.json');
+      const check = ['gradcheck', ...TINY, '--coordinates', file];
+      const cases: [string, RegExp][] = [
+        ['[{"name": "fc.bias", "index": 0}, {"name": "fc.wieght", "index": 0}]', /entry 1: Unknown .*"fc\.weight"/],
+        ['[{"name": "fc.bias", "index": 10}]', /entry 0: Expected .*fc\.bias.* from 0 to 9, received 10$/],
+        ['[3]', /expected entry 0 to be \{"name", "index"\}$/],
+        ['[]', /expected a JSON list/],
+        ['[', /coordinates\.json: is not JSON: /],
+      ];
+      for (const [content, message] of cases) {
+        await writeFile(file, content);
+        await fails(check, 1, message);
+      }
+    }));
+});
+
+describe('deepzero prune', () => {
+  it('finds ratios that train accepts', () =>
+    withFolder(async (folder) => {
+      const data = ['--data', await writeImages(folder)];
+      const file = join(folder, 'ratios.json');
+      const grasp = ['--sparsity', '0.5', '--grasp-queries', '4', '--samples-per-class', '2'];
+      const found = await json(['prune', ...TINY, ...data, ...grasp, '--out', file]);
+      const layers = found['layers'] as Record<string, number>;
+      assert.deepEqual(Object.keys(layers), ['conv_layers.0.weight', 'fc.weight']);
+      assert.ok(Math.abs(54 * layers['conv_layers.0.weight']! + 20 * layers['fc.weight']! - 37) < 1);
+      assert.deepEqual((JSON.parse(await readFile(file, 'utf8')) as { layers: object }).layers, layers);
+
+      const out = join(folder, 'run');
+      const length = ['--batch-size', '8', '--steps', '1', '--out', out];
+      await json(['train', ...TINY, ...data, '--ratios', file, ...length]);
+      const [line] = (await readFile(join(out, 'log.jsonl'), 'utf8')).split('\n');
+      assert.equal((JSON.parse(line!) as { queries: number }).queries, (found['queried'] as number) + 1);
+      await fails(['train', '--ratios', file], 1, /ratios\.json: .*"conv_layers\.0\.weight"/);
+      await fails(['prune', '--out', join(folder, 'none', 'x')], 1, /none\/x: folder does not exist$/);
+    }));
 });

@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from '../check.js';
-import { checkBelonging, describe, flag, parse, withDefaults } from './options.js';
+import { checkBelonging, describe, flag, parse, WIDTH, withDefaults, wrap } from './options.js';
 import type { Given, OptionTable, Values } from './options.js';
 import { Output } from './output.js';
 
@@ -27,7 +27,7 @@ interface Definition<T extends OptionTable> {
   readonly summary: string;
   /** Names of the operands, all of them required. */
   readonly operands?: readonly string[];
-  /** Paragraphs at the end of `--help`. */
+  /** A paragraph at the end of `--help`. */
   readonly notes?: string;
   readonly options: T;
   /** Returns the object that `--json` prints. */
@@ -43,8 +43,11 @@ export function command<T extends OptionTable>(definition: Definition<T>): Comma
   const { name, summary, operands: expectedOperands = [], notes } = definition;
   const table: OptionTable = { ...definition.options, ...COMMON };
   const usage = ['deepzero', name, ...expectedOperands, '[options]'].join(' ');
-  const help = (): string =>
-    [`Usage: ${usage}`, summary, `Options:\n${describe(table)}`, ...(notes === undefined ? [] : [notes])].join('\n\n');
+  const help = (): string => {
+    const paragraphs = [`Usage: ${usage}`, summary, `Options:\n${describe(table)}`];
+    if (notes !== undefined) paragraphs.push(wrap(notes, WIDTH).join('\n'));
+    return paragraphs.join('\n\n');
+  };
   return {
     name,
     summary,

@@ -1,12 +1,11 @@
+import { InvalidArgumentError } from '../check.js';
 import { writeCifar10 } from '../data/cifar10.js';
-import type { ImageDataset } from '../data/dataset.js';
 import { synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { loadData, whole } from './inputs.js';
+import { countClasses, loadData, whole } from './inputs.js';
 import { number, text } from './options.js';
 import { grouped, table } from './output.js';
-import { InvalidArgumentError } from '../check.js';
 
 export const dataSynthetic: Command = command({
   name: 'data synthetic',
@@ -53,9 +52,3 @@ export const dataInfo: Command = command({
     };
   },
 });
-
-function countClasses({ labels, classes }: ImageDataset): number[] {
-  const counts = new Array<number>(classes).fill(0);
-  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
-  return counts;
-}

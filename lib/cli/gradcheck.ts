@@ -22,8 +22,10 @@ import { number, text } from './options.js';
 import { table } from './output.js';
 import { muOption } from './ratios.js';
 
-const NOTES = `Takes the first test images without augmentation, batch norm in training mode and the cross-entropy. --coordinates is a
-JSON list of {"name": tensor, "index": flat index in PyTorch's order}; without it, coordinates are spread over all tensors.`;
+const NOTES =
+  'Takes the first test images without augmentation, batch norm in training mode and the cross-entropy. --coordinates is ' +
+  'a JSON list of {"name": tensor, "index": flat index in PyTorch\'s order}; without it, coordinates are spread over all ' +
+  'tensors.';
 
 export const gradcheck: Command = command({
   name: 'gradcheck',

@@ -154,13 +154,18 @@ export function checkBelonging<T extends OptionTable>(table: T, given: Partial<V
   for (const key of Object.keys(given)) {
     const only = table[key]?.only;
     if (!only || only.values.includes(String(values[only.option]))) continue;
-    const [other, value] = [dashed(only.option), values[only.option]];
-    const actual = value === undefined ? 'not given' : String(value);
-    throw new InvalidArgumentError(`${dashed(key)} goes with ${other} ${only.values.join(' or ')}, which is ${actual}`);
+    const value = values[only.option];
+    const instead = value === undefined ? '' : `, not with ${String(value)}`;
+    throw new InvalidArgumentError(
+      `${dashed(key)} goes with ${dashed(only.option)} ${only.values.join(' or ')}${instead}`,
+    );
   }
 }
 
-/** The options' part of `--help`, wrapped at 100 columns. */
+/** Columns of `--help`. */
+export const WIDTH = 100;
+
+/** The options' part of `--help`. */
 export function describe(table: OptionTable): string {
   const rows = Object.entries(table).map(([key, known]) => ({
     left: `  ${dashed(key)}${known.placeholder === undefined ? '' : ` ${known.placeholder}`}`,
@@ -169,7 +174,7 @@ export function describe(table: OptionTable): string {
   const indent = 30;
   return rows
     .map(({ left, right }) => {
-      const lines = wrap(right, 100 - indent);
+      const lines = wrap(right, WIDTH - indent);
       const first = left.length < indent - 1 ? left.padEnd(indent) + (lines.shift() ?? '') : left;
       return [first, ...lines.map((line) => ' '.repeat(indent) + line)].join('\n');
     })
@@ -188,7 +193,8 @@ function plain(value: unknown): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-function wrap(text: string, width: number): string[] {
+/** Breaks a text into lines at spaces. */
+export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   let line = '';
   for (const word of text.split(' ')) {

@@ -69,6 +69,7 @@ export function percent(fraction: number): string {
 
 /** Seconds as a person would say them. */
 export function duration(seconds: number): string {
+  if (seconds < 0.95) return `${Math.round(1000 * seconds)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;

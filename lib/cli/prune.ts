@@ -8,7 +8,7 @@ import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, dataOption, loadData, networkOptions, seedOption, threadsOption } from './inputs.js';
 import { text } from './options.js';
-import { findRatios, graspOptions, muOption, ratioTable, sparsityOption, writeRatios } from './ratios.js';
+import { checkSamples, findRatios, graspOptions, muOption, ratioTable, sparsityOption, writeRatios } from './ratios.js';
 
 export const prune: Command = command({
   name: 'prune',
@@ -25,6 +25,7 @@ export const prune: Command = command({
   },
   async run(values, context) {
     const { train } = await loadData(values);
+    checkSamples(values.samplesPerClass, train);
     if (values.out !== undefined && !(await exists(dirname(values.out)))) {
       throw new FileError(values.out, 'folder does not exist');
     }

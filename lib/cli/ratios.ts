@@ -5,13 +5,13 @@
  */
 import * as check from '../check.js';
 import { FileError } from '../check.js';
-import type { Dataset } from '../data/dataset.js';
+import type { ImageDataset } from '../data/dataset.js';
 import { writeFileAtomically } from '../files.js';
 import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import { zoGrasp } from '../zo-grasp.js';
-import { isRecord, readJson, whole } from './inputs.js';
+import { countClasses, isRecord, readJson, whole } from './inputs.js';
 import { choice, number } from './options.js';
 import type { Option, OptionsOf, Requirement } from './options.js';
 import { duration, grouped, percent, table } from './output.js';
@@ -61,10 +61,17 @@ export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
   };
 }
 
+export function checkSamples(perClass: number, dataset: ImageDataset): void {
+  const least = Math.min(...countClasses(dataset));
+  if (perClass <= least) return;
+  const reason = `the images of the smallest class of ${JSON.stringify(dataset.name)}`;
+  throw check.expected('--samples-per-class', `at most ${least}, ${reason}`, perClass);
+}
+
 /** Runs ZO-GraSP with progress. */
 export async function findRatios(
   model: Model,
-  dataset: Dataset,
+  dataset: ImageDataset,
   options: GraspChoice & { sparsity: number; mu: number; seed: number },
   { output, signal }: { output: Output; signal: AbortSignal },
 ): Promise<LayerSparsity> {
@@ -109,18 +116,15 @@ export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number):
   ]);
 }
 
-/** The layer-wise ratios in a file of `deepzero prune --out`. */
-export async function readRatios(file: string): Promise<LayerSparsity> {
+/** The layer-wise ratios of a network in a file that `writeRatios` wrote. */
+export async function readRatios(file: string, { compiled }: Model): Promise<LayerSparsity> {
   const content = await readJson(file);
   const layers = isRecord(content) ? content['layers'] : undefined;
   if (!isRecord(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
-  for (const [name, ratio] of Object.entries(layers)) {
-    if (typeof ratio !== 'number' || !(ratio >= 0 && ratio <= 1)) {
-      throw new FileError(
-        file,
-        `expected the ratio of ${JSON.stringify(name)} to be a number from 0 to 1, found ${JSON.stringify(ratio)}`,
-      );
-    }
+  try {
+    keptCounts(compiled.parameters, layers as LayerSparsity);
+  } catch (cause) {
+    throw new FileError(file, (cause as Error).message, { cause });
   }
   return layers as LayerSparsity;
 }

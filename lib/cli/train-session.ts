@@ -7,6 +7,7 @@ import type { ImageDatasets } from '../data/cifar10.js';
 import { exists } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model, TestResult } from '../model.js';
+import type { Optimizer } from '../optimizers.js';
 import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
 import type { Output } from './output.js';
@@ -16,7 +17,7 @@ import type { RunFolder } from './run-folder.js';
 import { RunLog } from './run-folder.js';
 import { ProgressMeter } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
-import { makeEstimator, makeOptimizer } from './train-settings.js';
+import { makeEstimator } from './train-settings.js';
 
 /** Between steps a checkpoint is written when the last one is older. */
 const SAVE_SECONDS = 60;
@@ -25,6 +26,7 @@ interface Parts {
   readonly settings: TrainSettings;
   readonly model: Model;
   readonly data: ImageDatasets;
+  readonly optimizer: Optimizer;
   readonly folder: RunFolder;
   readonly output: Output;
   readonly signal: AbortSignal;
@@ -69,9 +71,10 @@ export class TrainSession {
 
   /** The sparsity to draw masks to, as far as it is known before ZO-GraSP. */
   async #knownRatios(): Promise<LayerSparsity | number | undefined> {
-    const { settings, folder } = this.#parts;
+    const { settings, model, folder } = this.#parts;
     if (settings.estimator !== 'sparse-cge' || settings.ratios === 'uniform') return settings.sparsity;
-    return (await exists(folder.ratios)) ? readRatios(folder.ratios) : undefined;
+    if (settings.ratios === 'zo-grasp' && !(await exists(folder.ratios))) return undefined;
+    return readRatios(folder.ratios, model);
   }
 
   async #prune(): Promise<LayerSparsity> {
@@ -83,13 +86,12 @@ export class TrainSession {
   }
 
   async #start(sparsity: LayerSparsity | number): Promise<TrainRun> {
-    const { settings, model, data, folder, output, signal } = this.#parts;
-    const { batchSize, seed, epochs, steps } = settings;
-    const length = epochs ?? (steps ?? 1) / Math.floor(data.train.count / batchSize);
+    const { settings, model, data, optimizer, folder, output, signal } = this.#parts;
+    const { batchSize, seed, epochs, steps = 1 } = settings;
     const run = train(model, data.train, {
       estimator: makeEstimator(settings, sparsity),
-      optimizer: makeOptimizer(settings, length),
-      ...(epochs === undefined ? { steps: steps ?? 1 } : { epochs }),
+      optimizer,
+      ...(epochs === undefined ? { steps } : { epochs }),
       ...((await exists(folder.checkpoint)) && { resume: folder.checkpoint }),
       batchSize,
       seed,
@@ -103,9 +105,13 @@ export class TrainSession {
 
   async #sayCost(run: TrainRun): Promise<void> {
     const { queriesPerStep, secondsPerStep, steps, hours } = await run.estimateCost();
-    this.#parts.output.line(
-      `cost: ${grouped(queriesPerStep)} queries, about ${duration(secondsPerStep)} a step; ${grouped(steps)} steps, about ${duration(3600 * hours)} in all`,
-    );
+    const { output } = this.#parts;
+    if (steps === 0) {
+      output.line('All steps are done.');
+      return;
+    }
+    const step = `${grouped(queriesPerStep)} queries, about ${duration(secondsPerStep)} a step`;
+    output.line(`Cost: ${step}; ${grouped(steps)} steps, about ${duration(3600 * hours)} in all.`);
   }
 
   async #steps(run: TrainRun, log: RunLog): Promise<void> {

@@ -109,18 +109,17 @@ export function settle(values: TrainSettings): TrainSettings {
   return Object.fromEntries(names.map((name) => [name, settled[name]])) as unknown as TrainSettings;
 }
 
-export function makeOptimizer(settings: TrainSettings, epochs: number): Optimizer {
-  const { momentum, weightDecay } = settings;
-  const schedule = makeSchedule(settings, epochs);
-  return settings.optimizer === 'adam'
-    ? adam({ lr: schedule, weightDecay })
-    : sgd({ lr: schedule, momentum, weightDecay });
+/** The optimizer of a run on so many images. */
+export function makeOptimizer(settings: TrainSettings, images: number): Optimizer {
+  const { optimizer, momentum, weightDecay, batchSize, epochs, steps = 1 } = settings;
+  const lr = makeSchedule(settings, epochs ?? steps / Math.floor(images / batchSize));
+  return optimizer === 'adam' ? adam({ lr, weightDecay }) : sgd({ lr, momentum, weightDecay });
 }
 
-/** A warm-up of the paper's 3 epochs would swallow a short run, so unless asked for it is at most a tenth of it. */
+/** The paper's 3 epochs of warm-up would swallow a short run, so unless asked for they are at most a tenth of it. */
 function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epochs: number): Schedule {
   const warmupEpochs = given ?? Math.min(3, epochs / 10);
-  if (warmupEpochs > epochs) throw check.expected('--warmup-epochs', `at most ${epochs}, the length of the run`, given);
+  if (warmupEpochs > epochs) throw check.expected('--warmup-epochs', `at most ${epochs}, the run's length`, given);
   if (schedule === 'constant') return constant(lr);
   if (schedule === 'step') return step({ initial: lr, every: epochs / 3, warmupEpochs });
   return cosine({ peak: lr, warmupEpochs });

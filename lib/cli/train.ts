@@ -4,6 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from '../check.js';
+import type { ImageDataset } from '../data/dataset.js';
 import { Model } from '../model.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
@@ -11,11 +12,11 @@ import { buildNetwork, checkBatchSize, loadData, threadsOption } from './inputs.
 import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
-import { readRatios, writeRatios } from './ratios.js';
+import { checkSamples, readRatios, writeRatios } from './ratios.js';
 import { RunFolder } from './run-folder.js';
 import { TrainSession } from './train-session.js';
 import type { TrainSettings } from './train-settings.js';
-import { readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
+import { makeOptimizer, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
 
 interface TrainOptions extends TrainSettings {
   threads: number;
@@ -34,10 +35,11 @@ const options: OptionsOf<TrainOptions> = {
   }),
 };
 
-const NOTES = `The defaults are the paper's for ResNet-20 on CIFAR-10, except on synthetic data, where they make a run of minutes.
-Ctrl-C saves and prints the command that resumes. The run's folder receives config.json (the options), ratios.json
-(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors
-(the weights, for deepzero eval and for PyTorch).`;
+const NOTES =
+  "The defaults are the paper's for ResNet-20 on CIFAR-10, except on synthetic data, where they make a run of minutes. " +
+  "Ctrl-C saves and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
+  '(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
+  '(the weights, for deepzero eval and for PyTorch).';
 
 export const train: Command = command({
   name: 'train',
@@ -52,10 +54,11 @@ export const train: Command = command({
     checkBatchSize(settings.batchSize, data.train);
     const network = buildNetwork(settings, data.train.classes);
     using model = new Model(network, { seed: settings.seed, threads: values.threads });
-    const folder = resumed ?? (await begin(settings, values.out, network.name));
+    const optimizer = makeOptimizer(settings, data.train.count);
+    const folder = resumed ?? (await begin(settings, values.out, model, data.train));
     const images = `${grouped(data.train.count)} images of ${data.train.name}`;
     output.line(`${network.name}, ${grouped(model.parameterCount)} parameters, ${images}, run in ${folder.path}`);
-    const session = new TrainSession({ settings, model, data, folder, output, signal });
+    const session = new TrainSession({ settings, model, data, optimizer, folder, output, signal });
     try {
       const result = await session.run();
       if (settings.data === 'synthetic') output.line(`\n${nextStep()}`);
@@ -69,12 +72,18 @@ export const train: Command = command({
 });
 
 /** Makes the run's folder with all that a resumption needs from the outset. */
-async function begin(settings: TrainSettings, out: string | undefined, network: string): Promise<RunFolder> {
-  const { ratios } = settings;
-  const fromFile = ratios === 'zo-grasp' || ratios === 'uniform' ? undefined : await readRatios(ratios);
-  const data = settings.data === 'synthetic' ? 'synthetic' : 'cifar10';
-  const folder = await RunFolder.create(out, `${network}-${data}`);
-  if (fromFile) await writeRatios(folder.ratios, fromFile);
+async function begin(
+  settings: TrainSettings,
+  out: string | undefined,
+  model: Model,
+  images: ImageDataset,
+): Promise<RunFolder> {
+  const { estimator, ratios, samplesPerClass, data } = settings;
+  const spread = estimator === 'sparse-cge' ? ratios : 'uniform';
+  if (spread === 'zo-grasp') checkSamples(samplesPerClass, images);
+  const given = spread === 'zo-grasp' || spread === 'uniform' ? undefined : await readRatios(spread, model);
+  const folder = await RunFolder.create(out, `${model.network.name}-${data === 'synthetic' ? data : 'cifar10'}`);
+  if (given) await writeRatios(folder.ratios, given);
   await writeConfig(folder.config, settings);
   return folder;
 }

@@ -1,6 +1,8 @@
 #include "addon/network_object.hpp"
 
 #include <algorithm>
+#include <memory>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -79,9 +81,17 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
                      const_cast<Kernels*>(&kernels));
 }
 
-NetworkObject::NetworkObject(const Napi::CallbackInfo& info)
-    : ObjectWrap(info),
-      engine_(std::make_shared<Engine>(toGraph(info[0], info[1]), *static_cast<const Kernels*>(info.Data()))) {
+// Only Napi::Error may leave a callback.
+static std::shared_ptr<Engine> makeEngine(const Napi::CallbackInfo& info) {
+  Graph graph = toGraph(info[0], info[1]);
+  try {
+    return std::make_shared<Engine>(std::move(graph), *static_cast<const Kernels*>(info.Data()));
+  } catch (const std::bad_alloc&) {
+    throw Napi::Error::New(info.Env(), "Not enough memory for the network's weights");
+  }
+}
+
+NetworkObject::NetworkObject(const Napi::CallbackInfo& info) : ObjectWrap(info), engine_(makeEngine(info)) {
   const Napi::Env env = info.Env();
   const Graph& graph = engine_->graph();
   std::vector<std::int32_t> cutPoints;

@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <numeric>
 
@@ -14,8 +13,6 @@ int cutPoint(const Engine& engine, std::size_t coordinate) {
 }
 
 namespace {
-
-constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 // Positions of the coordinates, those with the longest way to the loss first, so that no thread is left with a long
 // query at the end; neighbours in a tensor follow each other.
@@ -64,20 +61,17 @@ Estimate coordinatewise(Engine& engine, const Problem& problem, const Coordinate
       engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   estimate.values.resize(options.count);
   const std::vector<std::size_t> order = queryOrder(options);
-  std::atomic<std::size_t> failure{kNone};
 
-  runQueries(options.count, control, [&](int thread, std::size_t i) {
+  const std::size_t failed = runQueries(options.count, control, [&](int thread, std::size_t i) {
     const std::size_t position = order[i], coordinate = options.coordinates[position];
     const double slope = incremental
                              ? slopeOfChanges(engine, thread, problem, options, coordinate, control)
                              : slopeOfValues(engine, thread, problem, options, coordinate, estimate.loss, control);
     estimate.values[position] = slope;
-    if (std::isfinite(slope)) return true;
-    failure.store(coordinate);
-    return false;
+    return std::isfinite(slope);
   });
 
-  if (failure.load() != kNone) throw NonFinite(static_cast<long long>(failure.load()));
+  if (failed != options.count) throw NonFinite(static_cast<long long>(options.coordinates[order[failed]]));
   estimate.queries = 1 + options.count * (options.central ? 2 : 1);
   return estimate;
 }

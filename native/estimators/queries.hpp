@@ -3,36 +3,50 @@
 
 #include <omp.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
+#include <exception>
 #include <mutex>
 
 #include "network/problem.hpp"
 
 namespace deepzero {
 
-// Calls `query(thread, i)` for every i below `count`; a query returns whether to go on and must not throw. Throws
-// Cancelled if the control says stop.
+// Calls `query(thread, i)` for every i below `count` until one returns false; returns the smallest i that did, or
+// `count`. Throws what a query or the progress threw, or Cancelled if the control says stop.
 template <typename Query>
-void runQueries(std::size_t count, const Control& control, Query query) {
+std::size_t runQueries(std::size_t count, const Control& control, Query query) {
   std::atomic<std::size_t> next{0};
-  std::atomic<bool> failed{false};
+  std::atomic<bool> over{false};
   std::mutex reporting;
-  std::size_t done = 0;
+  std::exception_ptr thrown;
+  std::size_t done = 0, failed = count;
 #pragma omp parallel num_threads(control.threads)
   {
     const int thread = omp_get_thread_num();
-    for (;;) {
+    while (!over.load(std::memory_order_relaxed) && !control.stop()) {
       const std::size_t i = next.fetch_add(1, std::memory_order_relaxed);
-      if (i >= count || failed.load(std::memory_order_relaxed) || control.stop()) break;
-      if (!query(thread, i)) failed.store(true, std::memory_order_relaxed);
-      if (control.progress) {
+      if (i >= count) break;
+      try {
+        const bool finished = query(thread, i);
+        if (finished && !control.progress) continue;
         const std::lock_guard<std::mutex> lock(reporting);
-        control.progress(++done, count);
+        if (control.progress) control.progress(++done, count);
+        if (finished) continue;
+        // Indices are taken in order and none that was taken is dropped, so the smallest does not depend on timing.
+        failed = std::min(failed, i);
+      } catch (...) {
+        // Nothing may leave a parallel region.
+        const std::lock_guard<std::mutex> lock(reporting);
+        thrown = std::current_exception();
       }
+      over.store(true, std::memory_order_relaxed);
     }
   }
   if (control.stop()) throw Cancelled();
+  if (thrown) std::rethrow_exception(thrown);
+  return failed;
 }
 
 }  // namespace deepzero

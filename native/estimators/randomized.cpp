@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 
 #include "estimators/directions.hpp"
@@ -12,7 +11,6 @@ namespace {
 
 // Coordinates that one thread sums at a time: small enough for its cache, large enough to be worth taking.
 constexpr std::size_t kChunk = 4096;
-constexpr std::size_t kNone = static_cast<std::size_t>(-1);
 
 struct Slope {
   double value = 0;             // (ℓ(θ + μu) − ℓ(θ))/μ
@@ -29,6 +27,7 @@ void accumulate(const Graph& graph, const Directions& directions, const Randomiz
     const std::size_t first = chunk * kChunk, count = std::min(kChunk, values.size() - first);
     double direction[kChunk];
     for (std::size_t q = 0; q < slopes.size(); ++q) {
+      if (control.stop()) return false;
       directions.draw(q, first, count, direction);
       int parameter = graph.parameterAt(first);
       for (std::size_t i = 0; i < count; ++i) {
@@ -58,10 +57,8 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
     std::vector<float> perturbed;
   };
   std::vector<Buffers> buffers(control.threads, {std::vector<double>(d), std::vector<float>(d)});
-  for (Slope& slope : slopes) slope.factors.resize(graph.parameters().size());
-  std::atomic<std::size_t> failure{kNone};
 
-  runQueries(options.queries, control, [&](int thread, std::size_t q) {
+  const std::size_t failed = runQueries(options.queries, control, [&](int thread, std::size_t q) {
     std::vector<double>& direction = buffers[thread].direction;
     std::vector<float>& perturbed = buffers[thread].perturbed;
     directions.draw(q, 0, d, direction.data());
@@ -79,12 +76,10 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
     const double plus = lossAt(options.mu);
     const double minus = options.central ? lossAt(-options.mu) : estimate.loss;
     slopes[q].value = (plus - minus) / (options.central ? 2 * options.mu : options.mu);
-    if (std::isfinite(slopes[q].value)) return true;
-    failure.store(q);
-    return false;
+    return std::isfinite(slopes[q].value);
   });
 
-  if (failure.load() != kNone) throw NonFinite(static_cast<long long>(failure.load()));
+  if (failed != options.queries) throw NonFinite(static_cast<long long>(failed));
   accumulate(graph, directions, options, slopes, control, estimate.values);
   estimate.queries = 1 + options.queries * (options.central ? 2 : 1);
   return estimate;

@@ -177,19 +177,23 @@ static inline Vector log1p(Vector u) {
   return (s + s) * (broadcast(1.0f) + square * sum);
 }
 
-double crossEntropyChange(const float* probabilities, const float* labels, const float* change, const int* channels,
-                          int count, int lanes, float* largest) {
+double crossEntropyChange(const float* probabilities, const float* labels, int classes, const float* change,
+                          const int* channels, int count, int lanes, float* largest) {
   float result[kLanes], extent[kLanes];
   for (int part = 0; part < kLanes; part += kWidth) {
-    Vector sum{}, label{}, most{};
+    Vector label{}, most{};
     for (int j = 0; j < count; ++j) {
       const Vector delta = load(change + j * kLanes + part);
-      const std::ptrdiff_t at = std::ptrdiff_t{channels[j]} * kLanes + part;
-      sum += load(probabilities + at) * expm1(delta);
-      label += load(labels + at) * delta;
+      label += load(labels + std::ptrdiff_t{channels[j]} * kLanes + part) * delta;
       most = atLeast(most, delta > -delta ? delta : -delta);
     }
-    store(result + part, log1p(sum) - label);
+    Vector sum{};
+    for (int c = 0, j = 0; c < classes; ++c) {
+      const bool changes = j < count && channels[j] == c;
+      const Vector delta = changes ? load(change + j++ * kLanes + part) : Vector{};
+      sum += load(probabilities + std::ptrdiff_t{c} * kLanes + part) * expm1(delta - label);
+    }
+    store(result + part, log1p(sum));
     store(extent + part, most);
   }
   double total = 0;

@@ -144,10 +144,10 @@ struct Kernels {
   void (*maxPoolChange)(const Map& map, const float* plane, const float* change, int kernel, int stride,
                         const Map& outMap, float* out);
 
-  // Σ over the first `lanes` images of the change of the cross-entropy, log1p(Σⱼ pⱼ·expm1(Δⱼ)) − Δ_label, when the
+  // Σ over the first `lanes` images of the change of the cross-entropy, log1p(Σⱼ pⱼ·expm1(Δⱼ − Δ_label)), when the
   // outputs `channels` change. `probabilities` and `labels` (1 or 0) are [class][lane]. `largest` receives the largest
-  // |Δ|: beyond 1 the sum is not to be used.
-  double (*crossEntropyChange)(const float* probabilities, const float* labels, const float* change,
+  // |Δ|: beyond 0.5 the sum is not to be used.
+  double (*crossEntropyChange)(const float* probabilities, const float* labels, int classes, const float* change,
                                const int* channels, int count, int lanes, float* largest);
 };
 

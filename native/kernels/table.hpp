@@ -29,8 +29,8 @@ void addChange(const Map& aMap, const float* a, const float* aChange, const Map&
 void clampChange(const Map& map, const float* plane, const float* change, float floor, const Map& outMap, float* out);
 void maxPoolChange(const Map& map, const float* plane, const float* change, int kernel, int stride, const Map& outMap,
                    float* out);
-double crossEntropyChange(const float* probabilities, const float* labels, const float* change, const int* channels,
-                          int count, int lanes, float* largest);
+double crossEntropyChange(const float* probabilities, const float* labels, int classes, const float* change,
+                          const int* channels, int count, int lanes, float* largest);
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

@@ -10,6 +10,7 @@ namespace deepzero {
 AlignedFloats::AlignedFloats(std::size_t count) : size_(count) {
   // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
   constexpr std::size_t kAlignment = kLanes * sizeof(float);
+  if (count > SIZE_MAX / (2 * sizeof(float))) throw std::bad_alloc();
   void* memory = std::calloc(roundedToLanes(count) * sizeof(float) + kAlignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
   memory_.reset(memory);

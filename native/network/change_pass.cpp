@@ -146,6 +146,8 @@ void ChangePass::prepare(const Segment& segment, const Problem& problem) {
         const double rounding = static_cast<double>(affine.mean[channel]) - mean;
         varianceChange = sums_[value][2 * position + 1] / count + 2 * rounding * meanChange - meanChange * meanChange;
       }
+      // A variance that falls to zero may be rounded to below it.
+      varianceChange = std::max(varianceChange, -variance);
       const bool perturbed = step.operation == perturbation_.operation && channel == perturbation_.index;
       const double gammaChange = perturbed && !perturbation_.isBias ? perturbation_.step : 0;
       const double betaChange = perturbed && perturbation_.isBias ? perturbation_.step : 0;

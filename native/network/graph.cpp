@@ -14,6 +14,9 @@ void require(bool holds, int operation, const char* what) {
 // Keeps every index that a kernel computes within 32 bits per plane and every product within 63.
 constexpr int kLargestExtent = 1 << 20;
 
+// Flat indices fit into an int.
+constexpr std::size_t kMostParameters = 0x7fffffff;
+
 bool sensible(const Shape& shape) {
   const auto within = [](int extent) { return extent >= 1 && extent <= kLargestExtent; };
   return within(shape.channels) && within(shape.height) && within(shape.width) &&
@@ -41,6 +44,7 @@ Graph::Graph(Shape input, std::vector<Operation> operations) : operations_(std::
     bias_.push_back(-1);
     statistics_.push_back(statisticsCount_);
     const auto parameter = [&](bool isBias, std::size_t size) {
+      require(size <= kMostParameters - parameterCount_, i, "the network has too many parameters");
       (isBias ? bias_ : weight_).back() = static_cast<int>(parameters_.size());
       parameters_.push_back({i, isBias, parameterCount_, size});
       parameterCount_ += size;

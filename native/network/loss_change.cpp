@@ -41,9 +41,10 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
   if (problem.loss == Loss::CrossEntropy) {
     float largest = 0;
     const std::size_t at = block * map_.size();
-    const double sum = kernels.crossEntropyChange(probabilities_.data() + at, labels_.data() + at, change,
-                                                  channels.data(), static_cast<int>(channels.size()), lanes, &largest);
-    return largest > 1 ? crossEntropyInDouble(problem, block, change, channels) : sum;
+    const double sum =
+        kernels.crossEntropyChange(probabilities_.data() + at, labels_.data() + at, map_.channels, change,
+                                   channels.data(), static_cast<int>(channels.size()), lanes, &largest);
+    return largest > 0.5f ? crossEntropyInDouble(problem, block, change, channels) : sum;
   }
   const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width, image = plane * map_.channels;
   double sum = 0;

@@ -1,0 +1,227 @@
+import assert from 'node:assert/strict';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
+import { spawn } from 'node:child_process';
+import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import type { TrainStep } from '../lib/train.js';
+import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from './support/command.js';
+import { withFolder } from './support/tiny.js';
+
+/** ZO-GraSP and sparse-CGE with a redraw every other epoch of 7 steps. */
+const RECIPE = [
+  ...TINY,
+  ...['--batch-size', '8', '--sparsity', '0.5', '--redraw-every', '2'],
+  ...['--grasp-queries', '4', '--samples-per-class', '2', '--seed', '3'],
+];
+
+/** Waits for an epoch's line, which follows its checkpoint closely. */
+async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number): Promise<void> {
+  const line = new RegExp(`step +${7 * epoch}/`);
+  let printed = '';
+  await new Promise<void>((resolve, reject) => {
+    child.stdout.on('data', (chunk: Buffer) => {
+      printed += chunk.toString();
+      if (line.test(printed)) resolve();
+    });
+    child.on('close', () => {
+      reject(new Error(`ended before epoch ${epoch}: ${printed}`));
+    });
+  });
+}
+
+async function readLog(run: string): Promise<(TrainStep & { test?: object })[]> {
+  const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
+  return lines.map((line) => JSON.parse(line) as TrainStep);
+}
+
+/** What of a log does not depend on time. */
+async function courseOf(run: string): Promise<object[]> {
+  return (await readLog(run)).map(({ step, epoch, loss, accuracy, lr, queries, test }) => {
+    return { step, epoch, loss, accuracy, lr, queries, test };
+  });
+}
+
+describe('deepzero train', () => {
+  it('leaves options, ratios, log, checkpoint and weights, and says how it went', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const run = join(folder, 'run');
+      const result = await json(['train', ...RECIPE, '--data', data, '--epochs', '2', '--out', run]);
+      assert.deepEqual((await readdir(run)).sort(), [
+        'config.json',
+        'log.jsonl',
+        'model.safetensors',
+        'ratios.json',
+        'run.safetensors',
+      ]);
+      const log = await readLog(run);
+      assert.deepEqual(
+        log.map(({ step }) => step),
+        Array.from({ length: 14 }, (_, i) => i),
+      );
+      assert.deepEqual(
+        log.filter(({ test }) => test).map(({ step }) => step),
+        [6, 13],
+      );
+      const { steps, test, weights } = result as { steps: number; test: object; weights: string };
+      assert.equal(steps, 14);
+      assert.deepEqual(test, log[13]!.test);
+      assert.deepEqual(await json(['eval', '--weights', weights, '--data', data, '--batch-size', '8']), test);
+      await json(['eval', '--weights', join(run, 'run.safetensors'), '--data', data]);
+
+      await fails(
+        ['train', ...RECIPE, '--data', data, '--out', run],
+        1,
+        /already holds a run: continue it with --resume/,
+      );
+      const before = await readFile(join(run, 'run.safetensors'));
+      assert.equal((await json(['train', '--resume', run]))['steps'], 14);
+      assert.deepEqual(await readFile(join(run, 'run.safetensors')), before);
+    }));
+
+  it('says before it starts what it will cost, and shows progress', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const { stdout, code } = await deepzero(['train', ...RECIPE, '--data', data, '--steps', '4'], { cwd: folder });
+      assert.equal(code, 0);
+      const cost = stdout.search(/^Cost: \d+ queries, about \d+ ms a step; 4 steps, about .* in all\.$/m);
+      const progress = stdout.search(
+        /^step 4\/4 {2}epoch 1 {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}\S+ queries\/s {2}done/m,
+      );
+      assert.ok(cost >= 0 && progress > cost, stdout);
+      assert.match(stdout, /^test accuracy \S+ %/m);
+      assert.deepEqual(await readdir(join(folder, 'runs')), ['cnn1-cifar10-1']);
+      await deepzero(['train', ...RECIPE, '--data', data, '--steps', '1'], { cwd: folder });
+      assert.deepEqual((await readdir(join(folder, 'runs'))).sort(), ['cnn1-cifar10-1', 'cnn1-cifar10-2']);
+    }));
+
+  for (const estimator of ['cge', 'rge'] as const) {
+    it(`trains by ${estimator}`, () =>
+      withFolder(async (folder) => {
+        const run = join(folder, 'run');
+        const queries = estimator === 'rge' ? ['--queries', '5'] : [];
+        const adam = ['--optimizer', 'adam', '--lr', '0.01', '--schedule', 'step'];
+        const others = [...adam, '--batch-size', '8', '--steps', '2'];
+        await json(['train', ...TINY, '--estimator', estimator, ...queries, ...others, '--out', run]);
+        const expected = estimator === 'rge' ? 6 : 91;
+        for (const step of await readLog(run)) assert.equal(step.queries, expected);
+      }));
+  }
+
+  it('stops on Ctrl-C or kill -9, and resumes to the bits of a run never stopped', () =>
+    withFolder(async (folder) => {
+      const args = ['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '150'];
+      const [whole, stopped, killed] = ['whole', 'it is stopped', 'killed'].map((name) => join(folder, name));
+      await json([...args, '--out', whole!]);
+
+      const child = start([...args, '--out', stopped!]);
+      const outcome = outcomeOf(child);
+      await untilEpoch(child, 3);
+      child.kill('SIGINT');
+      const { code, stderr } = await outcome;
+      assert.deepEqual([code, stderr], [130, '']);
+      const reached = (await readLog(stopped!)).length;
+      assert.ok(reached >= 21 && reached < 1050);
+
+      const victim = start([...args, '--out', killed!]);
+      const end = outcomeOf(victim);
+      await untilEpoch(victim, 5);
+      victim.kill('SIGKILL');
+      await end;
+      // What a crash may leave: lines after the checkpoint, the last one torn.
+      await writeFile(join(killed!, 'log.jsonl'), '{"step":99,"loss":0}\n{"st', { flag: 'a' });
+
+      for (const run of [stopped!, killed!]) {
+        assert.equal((await json(['train', '--resume', run, '--threads', '1']))['steps'], 1050);
+        assert.deepEqual(await courseOf(run), await courseOf(whole!));
+        const [mine, its] = await Promise.all([run, whole!].map((path) => readFile(join(path, 'model.safetensors'))));
+        assert.ok(mine!.equals(its!), run);
+      }
+    })).timeout(120_000);
+
+  it('prints the command that resumes', () =>
+    withFolder(async (folder) => {
+      const args = ['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '5000', '--out', "it's here"];
+      const child = start(args, { cwd: folder });
+      const outcome = outcomeOf(child);
+      await untilEpoch(child, 1);
+      child.kill('SIGTERM');
+      const { code, stdout } = await outcome;
+      assert.equal(code, 143);
+      assert.match(stdout, /Stopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/);
+    }));
+
+  it('saves and ends quietly when nobody reads any more', () =>
+    withFolder(async (folder) => {
+      const run = join(folder, 'run');
+      const child = start(['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '5000', '--out', run]);
+      const closed = new Promise<number | null>((resolve) => child.on('close', resolve));
+      let stderr = '';
+      child.stderr.on('data', (chunk: Buffer) => (stderr += chunk.toString()));
+      await untilEpoch(child, 1);
+      child.stdout.destroy();
+      assert.deepEqual([await closed, stderr], [141, '']);
+      assert.ok((await readdir(run)).includes('run.safetensors'));
+    }));
+
+  it('names a damaged file of a run', () =>
+    withFolder(async (folder) => {
+      const run = join(folder, 'run');
+      await json(['train', ...RECIPE, '--data', await writeImages(folder), '--steps', '2', '--out', run]);
+      const resume = ['train', '--resume', run];
+      const [checkpoint, config, ratios] = ['run.safetensors', 'config.json', 'ratios.json'].map((name) =>
+        join(run, name),
+      );
+
+      await copyFile(checkpoint!, join(folder, 'copy'));
+      const bytes = await readFile(checkpoint!);
+      bytes[bytes.length - 1]! ^= 1;
+      await writeFile(checkpoint!, bytes);
+      await fails(resume, 1, /run\.safetensors: is damaged/);
+      await truncate(checkpoint!, bytes.length - 100);
+      await fails(resume, 1, /run\.safetensors: /);
+      await writeFile(checkpoint!, 'x');
+      await fails(resume, 1, /run\.safetensors: /);
+      await copyFile(join(folder, 'copy'), checkpoint!);
+
+      const options = JSON.parse(await readFile(config!, 'utf8')) as { options: Record<string, unknown> };
+      const edits: [Record<string, unknown>, RegExp][] = [
+        [{ lr: 0 }, /config\.json: Expected --lr to be a finite number > 0, received 0$/],
+        [{ lrr: 1 }, /config\.json: unknown option "lrr"; did you mean "lr"\?$/],
+        [
+          { lr: 0.2 },
+          /run\.safetensors: expected optimizer\.lr\.peak to be 0\.1, as when the run was saved, received 0\.2$/,
+        ],
+      ];
+      for (const [edit, message] of edits) {
+        await writeFile(config!, JSON.stringify({ options: { ...options.options, ...edit } }));
+        await fails(resume, 1, message);
+      }
+      await writeFile(config!, JSON.stringify(options));
+      await writeFile(ratios!, '{"layers": {"fc.weight": 2, "conv_layers.0.weight": 0}}');
+      await fails(resume, 1, /ratios\.json: Expected .*"fc\.weight".* from 0 to 1, received 2$/);
+      await fails(['train', '--resume', join(folder, 'none')], 1, /none\/config\.json: file does not exist$/);
+    })).timeout(60_000);
+
+  it('says where it cannot write, and leaves no part of a file', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      await writeFile(join(folder, 'file'), '');
+      await fails(
+        ['train', ...RECIPE, '--data', data, '--out', join(folder, 'file', 'x')],
+        1,
+        /file\/x: not a directory$/,
+      );
+
+      // A limit of 512-byte blocks on every file written stands for a full disk: log and weights fit, the checkpoint does not.
+      const run = join(folder, 'run');
+      await mkdir(run);
+      const limited = ['-c', 'ulimit -f 9; exec "$0" "$@"', ...COMMAND];
+      const args = ['train', ...RECIPE, '--width', '8', '--data', data, '--steps', '3', '--out', run];
+      const env = { ...process.env, TSX_DISABLE_CACHE: '1' };
+      const { code, stderr } = await outcomeOf(spawn('sh', [...limited, ...args], { env }));
+      assert.equal(code, 1);
+      assert.match(stderr, /^deepzero: .*run\/run\.safetensors: file too large\n$/);
+      assert.deepEqual((await readdir(run)).sort(), ['config.json', 'log.jsonl', 'ratios.json']);
+    }));
+});
