@@ -20,9 +20,21 @@ struct SomeChannels {
   int operator[](int plane) const { return channels[plane]; }
 };
 
-template <int Channels, int Pixels, typename Planes>
+// What the sums over taps start from.
+struct FromBias {
+  const float* bias;
+  FromBias at(int channel) const { return {bias == nullptr ? nullptr : bias + channel}; }
+  Vector operator()(int o, const float*) const { return broadcast(bias == nullptr ? 0.0f : bias[o]); }
+};
+struct FromOutput {
+  const float* bias;
+  FromOutput at(int channel) const { return {bias == nullptr ? nullptr : bias + channel}; }
+  Vector operator()(int o, const float* out) const { return load(out) + broadcast(bias == nullptr ? 0.0f : bias[o]); }
+};
+
+template <int Channels, int Pixels, typename Planes, typename Start>
 static inline void tile(const ConvolutionShape& shape, const Planes& planes, const float* in, const float* weights,
-                        const float* bias, float* out) {
+                        const Start& start, float* out) {
   const std::ptrdiff_t channelWeights = std::ptrdiff_t{shape.kernelHeight} * shape.kernelWidth * kChannelTile;
   const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
   const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
@@ -30,7 +42,7 @@ static inline void tile(const ConvolutionShape& shape, const Planes& planes, con
   for (int part = 0; part < kLanes; part += kWidth) {
     Vector sum[Channels][Pixels];
     for (int o = 0; o < Channels; ++o) {
-      for (int p = 0; p < Pixels; ++p) sum[o][p] = broadcast(bias == nullptr ? 0.0f : bias[o]);
+      for (int p = 0; p < Pixels; ++p) sum[o][p] = start(o, out + o * outPlane + p * kLanes + part);
     }
     for (int c = 0; c < planes.count; ++c) {
       const float* weight = weights + planes[c] * channelWeights;
@@ -54,21 +66,69 @@ static inline void tile(const ConvolutionShape& shape, const Planes& planes, con
   }
 }
 
-template <int Channels, typename Planes>
+template <int Channels, typename Planes, typename Start>
 static inline void tileOf(int pixels, const ConvolutionShape& shape, const Planes& planes, const float* in,
-                          const float* weights, const float* bias, float* out) {
+                          const float* weights, const Start& start, float* out) {
   static_assert(kPixelTile <= 4, "every number of pixels up to the tile has a case");
   switch (pixels) {
-    case 1: return tile<Channels, 1>(shape, planes, in, weights, bias, out);
-    case 2: return tile<Channels, 2>(shape, planes, in, weights, bias, out);
-    case 3: return tile<Channels, 3>(shape, planes, in, weights, bias, out);
-    default: return tile<Channels, kPixelTile>(shape, planes, in, weights, bias, out);
+    case 1: return tile<Channels, 1>(shape, planes, in, weights, start, out);
+    case 2: return tile<Channels, 2>(shape, planes, in, weights, start, out);
+    case 3: return tile<Channels, 3>(shape, planes, in, weights, start, out);
+    default: return tile<Channels, kPixelTile>(shape, planes, in, weights, start, out);
   }
 }
 
-template <typename Planes>
+// 3×3 on a 2×2 map: the tile is the whole map, and of the nine taps only the four that meet the map are multiplied.
+template <int Channels, typename Planes, typename Start>
+static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes, const float* in, const float* weights,
+                            const Start& start, int count, float* out) {
+  const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
+  const std::ptrdiff_t outRow = shape.out.rowStride(), outPlane = shape.out.planeStride();
+  const int inputs = planes.count;
+  for (int part = 0; part < kLanes; part += kWidth) {
+    Vector sum[Channels][4];
+    for (int o = 0; o < Channels; ++o) {
+      for (int p = 0; p < 4; ++p) {
+        sum[o][p] = o < count ? start(o, out + o * outPlane + p / 2 * outRow + p % 2 * kLanes + part) : Vector{};
+      }
+    }
+    for (int c = 0; c < inputs; ++c) {
+      const float* weight = weights + std::ptrdiff_t{planes[c]} * 9 * kChannelTile;
+      const float* pixel = in + c * inPlane + part;
+      const Vector value[4] = {load(pixel), load(pixel + kLanes), load(pixel + inRow), load(pixel + inRow + kLanes)};
+      for (int o = 0; o < Channels; ++o) {
+        for (int p = 0; p < 4; ++p) {
+          for (int q = 0; q < 4; ++q) {
+            const int tap = 3 * (q / 2 - p / 2 + 1) + q % 2 - p % 2 + 1;
+            sum[o][p] += broadcast(weight[tap * kChannelTile + o]) * value[q];
+          }
+        }
+      }
+    }
+    for (int o = 0; o < Channels && o < count; ++o) {
+      for (int p = 0; p < 4; ++p) store(out + o * outPlane + p / 2 * outRow + p % 2 * kLanes + part, sum[o][p]);
+    }
+  }
+}
+
+static inline bool isWholeMap(const ConvolutionShape& shape) {
+  return shape.in.height == 2 && shape.in.width == 2 && shape.kernelHeight == 3 && shape.kernelWidth == 3 &&
+         shape.stride == 1 && shape.padding == 1;
+}
+
+template <typename Planes, typename Start>
 static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const float* in,
-                            const float* packedWeights, const float* bias, float* out) {
+                            const float* packedWeights, const Start& start, float* out) {
+  if (isWholeMap(shape)) {
+    constexpr int kChannels = kWidth == 16 ? 4 : 2;
+    for (int channel = 0; channel < shape.out.channels; channel += kChannels) {
+      const float* weights =
+          packedWeights + channel / kChannelTile * kChannelTile * std::ptrdiff_t{9} * shape.in.channels;
+      wholeMap<kChannels>(shape, planes, in + shape.in.at(0, 0, 0), weights + channel % kChannelTile, start.at(channel),
+                          shape.out.channels - channel, out + shape.out.at(channel, 0, 0));
+    }
+    return;
+  }
   static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
   for (int row = 0; row < shape.out.height; ++row) {
@@ -80,13 +140,13 @@ static inline void convolve(const ConvolutionShape& shape, const Planes& planes,
       // The innermost of the outer loops is over channels, so that the input patch stays in the first-level cache.
       for (int channel = 0; channel < shape.out.channels; channel += kChannelTile) {
         const float* weights = packedWeights + channel * taps;
-        const float* biases = bias == nullptr ? nullptr : bias + channel;
+        const Start begin = start.at(channel);
         float* to = out + shape.out.at(channel, row, column);
         switch (shape.out.channels - channel) {
-          case 1: tileOf<1>(pixels, shape, planes, from, weights, biases, to); break;
-          case 2: tileOf<2>(pixels, shape, planes, from, weights, biases, to); break;
-          case 3: tileOf<3>(pixels, shape, planes, from, weights, biases, to); break;
-          default: tileOf<4>(pixels, shape, planes, from, weights, biases, to); break;
+          case 1: tileOf<1>(pixels, shape, planes, from, weights, begin, to); break;
+          case 2: tileOf<2>(pixels, shape, planes, from, weights, begin, to); break;
+          case 3: tileOf<3>(pixels, shape, planes, from, weights, begin, to); break;
+          default: tileOf<4>(pixels, shape, planes, from, weights, begin, to); break;
         }
       }
     }
@@ -95,12 +155,17 @@ static inline void convolve(const ConvolutionShape& shape, const Planes& planes,
 
 void convolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                  float* out) {
-  convolve(shape, AllChannels{shape.in.channels}, in, packedWeights, bias, out);
+  convolve(shape, AllChannels{shape.in.channels}, in, packedWeights, FromBias{bias}, out);
+}
+
+void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
+                    float* out) {
+  convolve(shape, AllChannels{shape.in.channels}, in, packedWeights, FromOutput{bias}, out);
 }
 
 void partialConvolution(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                         const float* packedWeights, float* out) {
-  convolve(shape, SomeChannels{count, channels}, in, packedWeights, nullptr, out);
+  convolve(shape, SomeChannels{count, channels}, in, packedWeights, FromBias{nullptr}, out);
 }
 
 }  // namespace DEEPZERO_ISA

@@ -3,7 +3,7 @@
 //
 // A kernel works on one image block, is single-threaded, allocates nothing, never throws and never reads
 // or writes outside the maps it is given. It overwrites the pixels of its output and leaves the border alone.
-// An output never overlaps an input, but for `add` and `clamp`, which may work in place on equal maps.
+// An output never overlaps an input.
 #pragma once
 
 #include <cstddef>
@@ -38,6 +38,9 @@ struct Map {
 // Output channels that one convolution tile computes; packed weights are grouped by it.
 inline constexpr int kChannelTile = 4;
 
+// The most 4×4 tiles of output that the Winograd kernel takes at a time.
+inline constexpr int kWinogradTiles = 8;
+
 struct ConvolutionShape {
   Map in;   // in.border >= padding
   Map out;  // out.height = (in.height + 2·padding − kernelHeight) / stride + 1, likewise the width
@@ -63,19 +66,63 @@ struct ConvolutionShape {
     return kernelHeight == 3 && kernelWidth == 3 && stride == 1 && padding == 1 && out.height % 4 == 0 &&
            out.width % 4 == 0;
   }
-  // Floats of transformed weights, [36 frequencies][output tile][input][output in tile], and of the kernel's scratch.
+  // Floats of transformed weights, [36 frequencies][output tile][input][output in tile].
   std::size_t winogradSize() const { return packedSize() / 9 * 36; }
+  // 4×4 tiles of output that the kernel takes at a time: as many as a second-level cache of 1 MiB holds
+  // beside the weights.
+  int winogradTiles() const {
+    const int tiles = out.width / 4 * (out.height / 4), channels = in.channels + out.channels;
+    const int most = channels <= 32 ? kWinogradTiles : channels <= 64 ? 4 : 2;
+    return tiles < most ? tiles : most;
+  }
+  // Floats between the frequencies of so many channels in the kernel's scratch: [channel][tile][lane] and a cache line
+  // more, lest a power of two sends all frequencies to the same lines of a cache.
+  std::size_t winogradStride(int channels) const {
+    return (static_cast<std::size_t>(winogradTiles()) * channels + 1) * kLanes;
+  }
+  // Floats of the kernel's scratch, transformed inputs and then products: [36 frequencies][winogradStride].
   std::size_t winogradScratch() const {
-    const std::size_t outputs = (out.channels + kChannelTile - 1) / kChannelTile * kChannelTile;
-    return (in.channels + outputs) * std::size_t{36} * (out.width / 4) * kLanes;
+    const int outputs = (out.channels + kChannelTile - 1) / kChannelTile * kChannelTile;
+    return 36 * (winogradStride(in.channels) + winogradStride(outputs));
   }
 };
 
-// A batch norm of one channel before and after a change: z = (y − mean)·scale + shift, and
-// Δz = (y − mean)·scaleChange + Δy·newScale + shiftChange.
+// What stands between convolutions, for every channel: out = pool(max(floor, (in − mean)·scale + shift + residual)).
+// Each part can be absent: a batch norm by the identity, a residual by a null pointer.
+struct Activation {
+  Map in, residual, out;
+  float floor = 0;     // 0 for a ReLU, −∞ for none
+  int poolKernel = 1;  // windows of the max pool, without padding
+  int poolStride = 1;
+};
+
+struct Affine {
+  float mean = 0, scale = 1, shift = 0;
+};
+
+// An affine map before and after a change: Δz = (y − mean)·scaleChange + Δy·newScale + shiftChange.
 struct AffineChange {
-  float mean, scale, shift;
-  float scaleChange, newScale, shiftChange;
+  float mean = 0, scale = 1, shift = 0;
+  float scaleChange = 0, newScale = 1, shiftChange = 0;
+};
+
+// One channel of an activation's change. Base and change lie in equal maps; null for a change that is zero, and
+// `residual` null for none.
+struct PlaneChange {
+  const float* base;
+  const float* change;
+  const float* residual;
+  const float* residualChange;
+  const AffineChange* affine;
+  float* out;
+};
+
+// One channel whose moments change: Σ change and Σ (2(base − mean) + change)·change are added to the sums of each lane.
+struct PlaneMoments {
+  const float* base;
+  const float* change;
+  float mean;
+  double sum[kLanes], square[kLanes];
 };
 
 struct Kernels {
@@ -85,32 +132,24 @@ struct Kernels {
   void (*convolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                       float* out);
 
+  // The same added to what `out` holds.
+  void (*addConvolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
+                         float* out);
+
   // Per channel, over the pixels of the first `lanes` images: the mean, and the sum of squared deviations from it.
   void (*moments)(const Map& map, const float* in, int lanes, double* mean, double* squares);
 
-  // out = max(floor, (in − mean)·scale + shift) per channel. floor is 0 for a fused ReLU and −∞ without; NaN passes.
-  void (*normalize)(const Map& inMap, const float* in, const float* mean, const float* scale, const float* shift,
-                    float floor, const Map& outMap, float* out);
+  // NaN passes. `residual` may be null.
+  void (*activate)(const Activation& shape, const Affine* affine, const float* in, const float* residual, float* out);
 
-  // out = max(floor, in). NaN passes.
-  void (*clamp)(const Map& inMap, const float* in, float floor, const Map& outMap, float* out);
+  // Every stride-th pixel of one plane.
+  void (*subsample)(const Map& map, const float* plane, int stride, const Map& outMap, float* out);
 
-  // out = max(floor, a + b). NaN passes.
-  void (*add)(const Map& aMap, const float* a, const Map& bMap, const float* b, float floor, const Map& outMap,
-              float* out);
-
-  // Option-A shortcut: every stride-th pixel; input channel c becomes output channel c + (out.channels −
-  // in.channels)/2, the others are zero.
-  void (*subsample)(const Map& inMap, const float* in, int stride, const Map& outMap, float* out);
-
-  // Windows of kernel×kernel without padding. NaN passes.
-  void (*maxPool)(const Map& inMap, const float* in, int kernel, int stride, const Map& outMap, float* out);
-
-  // Mean of each plane; the output is 1×1.
-  void (*averagePool)(const Map& inMap, const float* in, const Map& outMap, float* out);
+  // Mean of one plane; the output is 1×1.
+  void (*averagePool)(const Map& map, const float* plane, const Map& outMap, float* out);
 
   // The kernels below carry a change, perturbed − base, through the network without ever subtracting two values of
-  // nearly equal size. Those that take a `plane` work on one channel of a value; base and change lie in equal maps.
+  // nearly equal size.
 
   // The convolution, without bias, of `count` input planes that lie one after the other and are the input channels
   // `channels` (increasing): what the other channels would add is zero.
@@ -125,24 +164,11 @@ struct Kernels {
   // out = step · the input plane shifted to that position.
   void (*weightChange)(const ConvolutionShape& shape, const float* plane, int row, int column, float step, float* out);
 
-  // Σ change and Σ (2(base − mean) + change)·change over the first `lanes` images, for δmean and δvariance.
-  void (*changeMoments)(const Map& map, const float* plane, const float* change, float mean, int lanes, double sums[2]);
+  // Adds to the sums of `count` planes for the first `lanes` images.
+  void (*changeMoments)(const Map& map, PlaneMoments* planes, int count, int lanes);
 
-  // The change of max(floor, affine(plane)), floor 0 or −∞. `change` may be null for none, `outBase` if not wanted.
-  void (*normalizeChange)(const Map& map, const float* plane, const float* change, const AffineChange& affine,
-                          float floor, const Map& outMap, float* out, float* outBase);
-
-  // The change of max(floor, a + b), floor 0 or −∞; a change may be null for none.
-  void (*addChange)(const Map& aMap, const float* a, const float* aChange, const Map& bMap, const float* b,
-                    const float* bChange, float floor, const Map& outMap, float* out);
-
-  // The change of max(floor, plane), floor 0 or −∞.
-  void (*clampChange)(const Map& map, const float* plane, const float* change, float floor, const Map& outMap,
-                      float* out);
-
-  // The change of each window's maximum.
-  void (*maxPoolChange)(const Map& map, const float* plane, const float* change, int kernel, int stride,
-                        const Map& outMap, float* out);
+  // The changes of `count` planes of an activation.
+  void (*activateChange)(const Activation& shape, const PlaneChange* planes, int count);
 
   // Σ over the first `lanes` images of the change of the cross-entropy, log1p(Σⱼ pⱼ·expm1(Δⱼ − Δ_label)), when the
   // outputs `channels` change. `probabilities` and `labels` (1 or 0) are [class][lane]. `largest` receives the largest

@@ -9,21 +9,16 @@ namespace DEEPZERO_ISA {
 extern const Kernels kKernels;
 const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA),
                           convolution,
+                          addConvolution,
                           moments,
-                          normalize,
-                          clamp,
-                          add,
+                          activate,
                           subsample,
-                          maxPool,
                           averagePool,
                           partialConvolution,
                           winograd,
                           weightChange,
                           changeMoments,
-                          normalizeChange,
-                          addChange,
-                          clampChange,
-                          maxPoolChange,
+                          activateChange,
                           crossEntropyChange};
 
 }  // namespace DEEPZERO_ISA

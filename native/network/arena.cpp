@@ -1,5 +1,7 @@
 #include "network/arena.hpp"
 
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstdint>
 #include <cstdlib>
@@ -7,15 +9,21 @@
 
 namespace deepzero {
 
+static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 AlignedFloats::AlignedFloats(std::size_t count) : size_(count) {
   // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
   constexpr std::size_t kAlignment = kLanes * sizeof(float);
   if (count > SIZE_MAX / (2 * sizeof(float))) throw std::bad_alloc();
-  void* memory = std::calloc(roundedToLanes(count) * sizeof(float) + kAlignment, 1);
+  const std::size_t bytes = roundedToLanes(count) * sizeof(float);
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
+  void* memory = std::calloc(bytes + alignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
   memory_.reset(memory);
   const auto address = reinterpret_cast<std::uintptr_t>(memory);
-  data_ = reinterpret_cast<float*>((address + kAlignment - 1) / kAlignment * kAlignment);
+  data_ = reinterpret_cast<float*>((address + alignment - 1) / alignment * alignment);
+  // Queries run through many planes at once; each small page would cost them a walk of the page table.
+  if (bytes >= kHugePage) madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
 }
 
 void AlignedFloats::Free::operator()(void* memory) const { std::free(memory); }

@@ -12,7 +12,11 @@ namespace deepzero {
 
 namespace {
 
-bool isExpensive(Kind kind) { return kind == Kind::Convolution || kind == Kind::Linear; }
+double total(const double* lanes) {
+  double sum[4] = {};
+  for (int lane = 0; lane < kLanes; ++lane) sum[lane % 4] += lanes[lane];
+  return (sum[0] + sum[1]) + (sum[2] + sum[3]);
+}
 
 }  // namespace
 
@@ -20,37 +24,35 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     : graph_(graph),
       plan_(plan),
       kernels_(kernels),
+      spread_(graph, plan),
       blocks_(blocks),
-      producer_(graph.shapes().size(), -1),
-      materialized_(graph.shapes().size(), false),
-      channels_(graph.shapes().size()),
       stored_(plan.scratch(), blocks),
       locals_(plan.locals(), 1),
-      baseKey_(graph.shapes().size(), -1),
-      sums_(graph.shapes().size()),
-      affine_(graph.operations().size()) {
-  std::size_t largest = 0, scratch = 0;
-  for (int s = 0; s < static_cast<int>(plan.steps().size()); ++s) {
-    const Step& step = plan.steps()[s];
-    const Kind kind = graph.operations()[step.operation].kind;
-    producer_[step.output] = s;
-    // Flatten reads a plane once for each of its pixels.
-    if (isExpensive(kind) || kind == Kind::Flatten) materialized_[step.inputs[0]] = true;
-    if (kind == Kind::BatchNorm) affine_[step.operation].resize(plan.map(step.output).channels);
-    if (kind == Kind::Convolution && plan.convolutionShape(step.operation).suitsWinograd()) {
+      moments_(graph.shapes().size()),
+      affine_(graph.operations().size()),
+      producer_(graph.shapes().size(), nullptr),
+      recomputed_(graph.shapes().size()) {
+  std::size_t scratch = 0, most = 0, fleeting = 0;
+  for (const Step& step : plan.steps()) {
+    const Map& map = plan.map(step.output);
+    producer_[step.output] = &step;
+    if (!plan.stored(step.output)) recomputed_[step.output].plane = AlignedFloats(map.planeStride());
+    if (step.kind == StepKind::Activate && step.operation >= 0) affine_[step.operation].resize(map.channels);
+    if (step.kind == StepKind::Convolve && plan.convolutionShape(step.operation).suitsWinograd()) {
       scratch = std::max(scratch, plan.convolutionShape(step.operation).winogradScratch());
     }
   }
   for (int v = 0; v < static_cast<int>(graph.shapes().size()); ++v) {
-    const std::size_t plane = planeMap(v).size();
-    largest = std::max(largest, plane);
-    const bool used = v == 0 || producer_[v] >= 0;
-    basePlane_.emplace_back(used && !plan.stored(v) ? plane : 0);
-    changePlane_.emplace_back(used && !materialized(v) ? plane : 0);
-    channels_[v].reserve(plan.map(v).channels);
-    sums_[v].resize(2 * plan.map(v).channels);
+    if (spread_.recomputable(v)) fleeting = std::max(fleeting, plan.map(v).size());
+    most = std::max<std::size_t>(most, plan.map(v).channels);
   }
-  zero_ = AlignedFloats(largest);
+  for (const Segment& segment : plan.segments()) {
+    for (const int value : segment.measured) moments_[value].resize(plan.map(value).channels);
+  }
+  identity_.resize(most);
+  moved_.resize(graph.shapes().size());
+  planeChanges_.reserve(most);
+  fleeting_ = AlignedFloats(fleeting);
   winogradScratch_ = AlignedFloats(scratch);
 }
 
@@ -58,314 +60,277 @@ void ChangePass::startsFrom(const Pass& base, const LossChange& lossBase, const 
   base_ = &base;
   lossBase_ = &lossBase;
   weights_ = &weights;
-  std::fill(baseKey_.begin(), baseKey_.end(), -1);
+  for (Recomputed& recomputed : recomputed_) recomputed.channel = -1;
 }
 
 double ChangePass::run(const Problem& problem, std::size_t coordinate, float step, const Control& control) {
-  const Parameter& parameter = graph_.parameters()[graph_.parameterAt(coordinate)];
-  perturbation_ = {parameter.operation, parameter.isBias, static_cast<int>(coordinate - parameter.offset), step};
-  const int from = plan_.segmentOf(parameter.operation);
-  spread(plan_.segments()[from].firstStep);
+  perturbation_ = perturbationOf(graph_, coordinate, step);
+  return runFrom(plan_.segmentOf(perturbation_.operation), problem, control);
+}
+
+double ChangePass::run(const Problem& problem, const Weights& steps, const Control& control) {
+  perturbation_ = {};
+  perturbation_.steps = &steps;
+  return runFrom(0, problem, control);
+}
+
+double ChangePass::runFrom(int from, const Problem& problem, const Control& control) {
+  spread_.compute(perturbation_, plan_.segments()[from].firstStep);
   for (int index = from; index < static_cast<int>(plan_.segments().size()); ++index) {
     const Segment& segment = plan_.segments()[index];
-    prepare(segment, problem);
-    for (int value : segment.measured) std::fill(sums_[value].begin(), sums_[value].end(), 0.0);
-    for (int block = 0; block < blocks_; ++block) {
+    enter(segment, problem);
+    for (int i = 0; i < blocks_; ++i) {
       if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
-      runBlock(segment, block, problem);
+      // To and fro, so that the blocks written last, which a cache still holds, are read first.
+      runBlock(segment, index % 2 == 0 ? i : blocks_ - 1 - i, problem);
     }
   }
   return lossChange(problem);
 }
 
-// Finds the channels of every value that can change.
-void ChangePass::spread(int firstStep) {
-  for (std::vector<int>& channels : channels_) channels.clear();
-  for (int s = firstStep; s < static_cast<int>(plan_.steps().size()); ++s) {
+// Turns the changes of statistics, γ and β into what `activateChange` applies, and clears the sums that the segment's
+// blocks will add to.
+void ChangePass::enter(const Segment& segment, const Problem& problem) {
+  for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    const Operation& operation = graph_.operations()[step.operation];
-    const bool perturbed = step.operation == perturbation_.operation;
-    const std::vector<int>& in = channels_[step.inputs[0]];
-    std::vector<int>& out = channels_[step.output];
-    switch (operation.kind) {
-      case Kind::Convolution:
-      case Kind::Linear:
-        if (perturbed) {
-          const int taps = plan_.map(step.inputs[0]).channels * operation.kernelHeight * operation.kernelWidth;
-          out.push_back(perturbation_.isBias ? perturbation_.index : perturbation_.index / taps);
-        } else if (!in.empty()) {
-          out.resize(plan_.map(step.output).channels);
-          std::iota(out.begin(), out.end(), 0);
-        }
-        break;
-      case Kind::BatchNorm:
-        out = in;
-        if (perturbed && !changes(step.inputs[0], perturbation_.index)) out.push_back(perturbation_.index);
-        break;
-      case Kind::Add: {
-        const std::vector<int>& other = channels_[step.inputs[1]];
-        std::set_union(in.begin(), in.end(), other.begin(), other.end(), std::back_inserter(out));
-        break;
-      }
-      case Kind::OptionA: {
-        const int before = (plan_.map(step.output).channels - plan_.map(step.inputs[0]).channels) / 2;
-        for (int channel : in) out.push_back(channel + before);
-        break;
-      }
-      case Kind::Flatten: {
-        const int pixels = plan_.map(step.inputs[0]).height * plan_.map(step.inputs[0]).width;
-        for (int channel : in) {
-          for (int i = 0; i < pixels; ++i) out.push_back(channel * pixels + i);
-        }
-        break;
-      }
-      case Kind::Relu:
-      case Kind::MaxPool:
-      case Kind::GlobalAveragePool: out = in; break;
+    if (step.kind != StepKind::Activate || step.operation < 0) continue;
+    for (const int channel : channels(step.output)) {
+      affine_[step.operation][channel] = affineChange(step, channel, problem);
+    }
+  }
+  if (!problem.training) return;
+  for (const int value : segment.measured) {
+    for (std::size_t j = 0; j < channels(value).size(); ++j) {
+      moments_[value][j] = {};
+      moments_[value][j].mean = static_cast<float>(base_->mean(value, channels(value)[j]));
     }
   }
 }
 
-// Turns the changes of statistics, γ and β into what `normalizeChange` applies, for the batch norms of a segment.
-void ChangePass::prepare(const Segment& segment, const Problem& problem) {
-  for (int s = segment.firstStep; s < segment.endStep; ++s) {
-    const Step& step = plan_.steps()[s];
-    const Operation& operation = graph_.operations()[step.operation];
-    if (operation.kind != Kind::BatchNorm) continue;
-    const int value = step.inputs[0];
+AffineChange ChangePass::affineChange(const Step& step, int channel, const Problem& problem) const {
+  const Affine& affine = base_->affine(step)[channel];
+  const int value = step.inputs[0], position = spread_.positionOf(value, channel);
+  const auto [mean, variance] = base_->moments(problem, step.operation, channel);
+  // The kernels center on the mean rounded to float.
+  const double rounding = static_cast<double>(affine.mean) - mean;
+  double meanChange = 0, varianceChange = 0;
+  if (problem.training && position >= 0) {
     const Map& map = plan_.map(value);
     const double count = static_cast<double>(problem.count) * map.height * map.width;
-    const Pass::Affine& affine = base_->affine(step.operation);
-    for (int channel : channels_[step.output]) {
-      const int position = positionOf(value, channel);
-      const auto [mean, variance] = base_->moments(problem, step.operation, channel);
-      double meanChange = 0, varianceChange = 0;
-      if (problem.training && position >= 0) {
-        meanChange = sums_[value][2 * position] / count;
-        // The kernel centers on the mean rounded to float.
-        const double rounding = static_cast<double>(affine.mean[channel]) - mean;
-        varianceChange = sums_[value][2 * position + 1] / count + 2 * rounding * meanChange - meanChange * meanChange;
-      }
-      // A variance that falls to zero may be rounded to below it.
-      varianceChange = std::max(varianceChange, -variance);
-      const bool perturbed = step.operation == perturbation_.operation && channel == perturbation_.index;
-      const double gammaChange = perturbed && !perturbation_.isBias ? perturbation_.step : 0;
-      const double betaChange = perturbed && perturbation_.isBias ? perturbation_.step : 0;
-      const double gamma = weights_->weight(step.operation)[channel] + gammaChange;
-      const double before = std::sqrt(variance + operation.epsilon);
-      const double after = std::sqrt(variance + varianceChange + operation.epsilon);
-      // γ′/after − γ/before, its differences taken by hand.
-      const double scaleChange = gammaChange / before - gamma * varianceChange / (before * after * (before + after));
-      const double newScale = gamma / after;
-      const double rounding = static_cast<double>(affine.mean[channel]) - mean;
-      affine_[step.operation][channel] = {
-          affine.mean[channel],         affine.scale[channel],
-          affine.shift[channel],        static_cast<float>(scaleChange),
-          static_cast<float>(newScale), static_cast<float>(rounding * scaleChange - meanChange * newScale + betaChange),
-      };
-    }
+    const PlaneMoments& moments = moments_[value][position];
+    meanChange = total(moments.sum) / count;
+    varianceChange = total(moments.square) / count + 2 * rounding * meanChange - meanChange * meanChange;
+    // A variance that falls to zero may be rounded to below it.
+    varianceChange = std::max(varianceChange, -variance);
   }
+  double gammaChange = 0, betaChange = 0;
+  if (perturbation_.steps != nullptr) {
+    gammaChange = perturbation_.steps->weight(step.operation)[channel];
+    betaChange = perturbation_.steps->bias(step.operation)[channel];
+  } else if (perturbation_.touches(step) && channel == perturbation_.index) {
+    (perturbation_.isBias ? betaChange : gammaChange) = perturbation_.step;
+  }
+  const double gamma = weights_->weight(step.operation)[channel] + gammaChange;
+  const double epsilon = graph_.operations()[step.operation].epsilon;
+  const double before = std::sqrt(variance + epsilon), after = std::sqrt(variance + varianceChange + epsilon);
+  // γ′/after − γ/before, its differences taken by hand.
+  const double scaleChange = gammaChange / before - gamma * varianceChange / (before * after * (before + after));
+  const double newScale = gamma / after, shiftChange = rounding * scaleChange - meanChange * newScale + betaChange;
+  return {affine.mean,
+          affine.scale,
+          affine.shift,
+          static_cast<float>(scaleChange),
+          static_cast<float>(newScale),
+          static_cast<float>(shiftChange)};
 }
 
 void ChangePass::runBlock(const Segment& segment, int block, const Problem& problem) {
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    const int value = step.output;
-    if (channels_[value].empty()) continue;
-    if (isExpensive(graph_.operations()[step.operation].kind)) {
-      convolve(step, block);
-    } else if (materialized(value)) {
-      for (std::size_t j = 0; j < channels_[value].size(); ++j) {
-        computeChange(step, channels_[value][j], block, materializedPlane(value, static_cast<int>(j), block));
-      }
+    if (channels(step.output).empty()) continue;
+    switch (step.kind) {
+      case StepKind::Convolve: convolve(step, block); break;
+      case StepKind::Activate: activate(step, block); break;
+      case StepKind::Subsample:
+      case StepKind::AveragePool:
+      case StepKind::Flatten: shrink(step, block); break;
     }
   }
   if (!problem.training) return;
-  for (int value : segment.measured) {
-    if (!channels_[value].empty()) measure(value, block, problem);
+  for (const int value : segment.measured) {
+    if (!channels(value).empty()) measure(value, block, problem);
   }
 }
 
 void ChangePass::convolve(const Step& step, int block) {
-  const ConvolutionShape shape = plan_.convolutionShape(step.operation);
-  const int value = step.inputs[0];
-  float* out = materializedPlane(step.output, 0, block);
-  if (step.operation != perturbation_.operation) {
-    const std::vector<int>& channels = channels_[value];
-    const float* in = materializedPlane(value, 0, block);
-    const float* packed = weights_->weight(step.operation);
-    const float* transformed = weights_->transformed(step.operation);
-    if (static_cast<int>(channels.size()) == shape.in.channels && transformed != nullptr) {
-      kernels_.winograd(shape, in, transformed, winogradScratch_.data(), out);
-    } else if (static_cast<int>(channels.size()) == shape.in.channels) {
-      kernels_.convolution(shape, in, packed, nullptr, out);
-    } else {
-      kernels_.partialConvolution(shape, in, channels.data(), static_cast<int>(channels.size()), packed, out);
-    }
-  } else if (perturbation_.isBias) {
+  if (!perturbation_.touches(step)) {
+    multiply(step, block);
+  } else if (perturbation_.steps != nullptr) {
+    convolveSteps(step, block);
+  } else {
+    convolveWeight(step, block);
+  }
+}
+
+// Δy = W ∗ Δx.
+void ChangePass::multiply(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const std::vector<int>& changed = channels(step.inputs[0]);
+  const float* in = planes(step.inputs[0], block);
+  float* out = planes(step.output, block);
+  const float* packed = weights_->weight(step.operation);
+  const float* transformed = weights_->transformed(step.operation);
+  if (static_cast<int>(changed.size()) < shape.in.channels) {
+    kernels_.partialConvolution(shape, in, changed.data(), static_cast<int>(changed.size()), packed, out);
+  } else if (transformed != nullptr) {
+    kernels_.winograd(shape, in, transformed, winogradScratch_.data(), out);
+  } else {
+    kernels_.convolution(shape, in, packed, nullptr, out);
+  }
+}
+
+// Δy when one weight or bias changes, of one output channel.
+void ChangePass::convolveWeight(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  float* out = planes(step.output, block);
+  if (perturbation_.isBias) {
     for (int y = 0; y < shape.out.height; ++y) {
       std::fill_n(out + shape.out.at(0, y, 0), shape.out.width * kLanes, perturbation_.step);
     }
+    return;
+  }
+  const int window = shape.kernelHeight * shape.kernelWidth;
+  const int channel = perturbation_.index / window % shape.in.channels, tap = perturbation_.index % window;
+  kernels_.weightChange(shape, base(step.inputs[0], channel, block), tap / shape.kernelWidth, tap % shape.kernelWidth,
+                        perturbation_.step, out);
+}
+
+// Δy = W ∗ Δx + ΔW ∗ (x + Δx) + Δb.
+void ChangePass::convolveSteps(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const int value = step.inputs[0];
+  const float* weightSteps = perturbation_.steps->weight(step.operation);
+  const float* biasSteps = perturbation_.steps->bias(step.operation);
+  if (moved_[value].size() == 0) moved_[value] = AlignedFloats(shape.in.size());
+  const Affine identity;
+  float *moved = moved_[value].data(), *out = planes(step.output, block);
+  for (int c = 0; c < shape.in.channels; ++c) {
+    const int position = spread_.positionOf(value, c);
+    const float* change = position < 0 ? nullptr : planes(value, block) + position * shape.in.planeStride();
+    Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
+    sum.out.channels = 1;
+    kernels_.activate(sum, &identity, base(value, c, block), change, moved + c * shape.in.planeStride());
+  }
+  if (channels(value).empty()) {
+    kernels_.convolution(shape, moved, weightSteps, biasSteps, out);
   } else {
-    const int window = shape.kernelHeight * shape.kernelWidth;
-    const int channel = perturbation_.index / window % shape.in.channels, tap = perturbation_.index % window;
-    kernels_.weightChange(shape, base(value, channel, block), tap / shape.kernelWidth, tap % shape.kernelWidth,
-                          perturbation_.step, out);
+    multiply(step, block);
+    kernels_.addConvolution(shape, moved, weightSteps, biasSteps, out);
+  }
+}
+
+void ChangePass::activate(const Step& step, int block) {
+  const int value = step.inputs[0], residual = step.inputs[1];
+  if (spread_.fleeting(value) && !channels(value).empty()) recompute(*producer_[value], block);
+  const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
+  const std::ptrdiff_t stride = plan_.map(value).planeStride();
+  const std::ptrdiff_t residualStride = residual >= 0 ? plan_.map(residual).planeStride() : 0;
+  const float *base = base_->plane(value, 0, block), *change = planes(value, block);
+  const float* residualBase = residual >= 0 ? base_->plane(residual, 0, block) : nullptr;
+  const float* residualChange = residual >= 0 ? planes(residual, block) : nullptr;
+  float* out = planes(step.output, block);
+  planeChanges_.clear();
+  for (const int channel : channels(step.output)) {
+    const int position = spread_.positionOf(value, channel);
+    PlaneChange plane{base + channel * stride,
+                      position < 0 ? nullptr : change + position * stride,
+                      nullptr,
+                      nullptr,
+                      affine + channel,
+                      out};
+    if (residual >= 0) {
+      const int other = spread_.positionOf(residual, channel);
+      plane.residual = residualBase + channel * residualStride;
+      plane.residualChange = other < 0 ? nullptr : residualChange + other * residualStride;
+    }
+    planeChanges_.push_back(plane);
+    out += plan_.map(step.output).planeStride();
+  }
+  kernels_.activateChange(step.activation, planeChanges_.data(), static_cast<int>(planeChanges_.size()));
+}
+
+// A fleeting convolution once more, and what it reads if that was not stored either.
+void ChangePass::recompute(const Step& step, int block) {
+  const int input = step.inputs[0];
+  if (!plan_.stored(input) && !channels(input).empty()) activate(*producer_[input], block);
+  convolve(step, block);
+}
+
+// Option-A shortcuts, average pools and flattening are linear: they treat a change as they treat a value.
+void ChangePass::shrink(const Step& step, int block) {
+  const Map &inMap = plan_.map(step.inputs[0]), &outMap = plan_.map(step.output);
+  const float* in = planes(step.inputs[0], block);
+  float* out = planes(step.output, block);
+  for (std::size_t j = 0; j < channels(step.inputs[0]).size(); ++j, in += inMap.planeStride()) {
+    if (step.kind == StepKind::Flatten) {
+      for (int y = 0; y < inMap.height; ++y) {
+        for (int x = 0; x < inMap.width; ++x, out += outMap.planeStride()) {
+          std::copy_n(in + inMap.at(0, y, x), kLanes, out + outMap.at(0, 0, 0));
+        }
+      }
+      continue;
+    }
+    if (step.kind == StepKind::Subsample) {
+      kernels_.subsample(inMap, in, graph_.operations()[step.operation].stride, outMap, out);
+    } else {
+      kernels_.averagePool(inMap, in, outMap, out);
+    }
+    out += outMap.planeStride();
   }
 }
 
 void ChangePass::measure(int value, int block, const Problem& problem) {
-  const Map map = planeMap(value);
-  const int lanes = std::min(kLanes, problem.count - block * kLanes);
-  for (std::size_t j = 0; j < channels_[value].size(); ++j) {
-    const int channel = channels_[value][j];
-    double sums[2];
-    const float mean = static_cast<float>(base_->mean(value, channel));
-    kernels_.changeMoments(map, base(value, channel, block), materializedPlane(value, static_cast<int>(j), block), mean,
-                           lanes, sums);
-    sums_[value][2 * j] += sums[0];
-    sums_[value][2 * j + 1] += sums[1];
+  const Map& map = plan_.map(value);
+  const std::vector<int>& changed = channels(value);
+  const float *base = base_->plane(value, 0, block), *change = planes(value, block);
+  const std::ptrdiff_t stride = map.planeStride();
+  for (std::size_t j = 0; j < changed.size(); ++j) {
+    moments_[value][j].base = base + changed[j] * stride;
+    moments_[value][j].change = change + j * stride;
   }
+  kernels_.changeMoments(map, moments_[value].data(), static_cast<int>(changed.size()),
+                         std::min(kLanes, problem.count - block * kLanes));
 }
 
 double ChangePass::lossChange(const Problem& problem) const {
   const int value = plan_.outputValue();
-  if (channels_[value].empty()) return 0;
+  if (channels(value).empty()) return 0;
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {
-    sum += lossBase_->block(kernels_, problem, block, stored_.at(value, block), channels_[value]);
+    sum += lossBase_->block(kernels_, problem, block, stored_.at(value, block), channels(value));
   }
   return sum / lossCount(problem, plan_.map(value));
 }
 
-// Where a channel's plane is among the changed ones, −1 if it does not change.
-int ChangePass::positionOf(int value, int channel) const {
-  const std::vector<int>& channels = channels_[value];
-  if (static_cast<int>(channels.size()) == plan_.map(value).channels) return channel;
-  const auto found = std::lower_bound(channels.begin(), channels.end(), channel);
-  return found != channels.end() && *found == channel ? static_cast<int>(found - channels.begin()) : -1;
-}
-
-long long ChangePass::keyOf(int value, int channel, int block) const {
-  return static_cast<long long>(block) * plan_.map(value).channels + channel;
-}
-
-Map ChangePass::planeMap(int value) const {
-  Map map = plan_.map(value);
-  map.channels = 1;
-  return map;
-}
-
-float* ChangePass::materializedPlane(int value, int position, int block) {
-  float* planes = plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
-  return planes + position * plan_.map(value).planeStride();
+float* ChangePass::planes(int value, int block) {
+  if (spread_.fleeting(value)) return fleeting_.data();
+  return plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
 }
 
 const float* ChangePass::base(int value, int channel, int block) {
   if (plan_.stored(value)) return base_->plane(value, channel, block);
-  const long long key = keyOf(value, channel, block);
-  float* plane = basePlane_[value].data();
-  if (baseKey_[value] != key) {
-    baseKey_[value] = key;
-    computeBase(plan_.steps()[producer_[value]], channel, block, plane);
+  Recomputed& recomputed = recomputed_[value];
+  if (channel != recomputed.channel || block != recomputed.block) {
+    const Step& step = *producer_[value];
+    Activation shape = step.activation;
+    shape.out.channels = 1;
+    const float* residual = step.inputs[1] >= 0 ? base_->plane(step.inputs[1], channel, block) : nullptr;
+    kernels_.activate(shape, &base_->affine(step)[channel], base_->plane(step.inputs[0], channel, block), residual,
+                      recomputed.plane.data());
+    recomputed.channel = channel;
+    recomputed.block = block;
   }
-  return plane;
-}
-
-void ChangePass::computeBase(const Step& step, int channel, int block, float* out) {
-  const Operation& operation = graph_.operations()[step.operation];
-  const int value = step.inputs[0];
-  const Map inMap = planeMap(value), outMap = planeMap(step.output);
-  switch (operation.kind) {
-    case Kind::BatchNorm: {
-      const Pass::Affine& affine = base_->affine(step.operation);
-      kernels_.normalize(inMap, base(value, channel, block), &affine.mean[channel], &affine.scale[channel],
-                         &affine.shift[channel], step.floor, outMap, out);
-      break;
-    }
-    case Kind::Relu: kernels_.clamp(inMap, base(value, channel, block), step.floor, outMap, out); break;
-    case Kind::Add:
-      kernels_.add(inMap, base(value, channel, block), planeMap(step.inputs[1]), base(step.inputs[1], channel, block),
-                   step.floor, outMap, out);
-      break;
-    case Kind::OptionA: {
-      const int source = channel - (plan_.map(step.output).channels - plan_.map(value).channels) / 2;
-      const bool padded = source < 0 || source >= plan_.map(value).channels;
-      kernels_.subsample(inMap, padded ? zero_.data() : base(value, source, block), operation.stride, outMap, out);
-      break;
-    }
-    case Kind::MaxPool:
-      kernels_.maxPool(inMap, base(value, channel, block), operation.kernel, operation.stride, outMap, out);
-      break;
-    case Kind::GlobalAveragePool: kernels_.averagePool(inMap, base(value, channel, block), outMap, out); break;
-    case Kind::Flatten: {
-      const int pixels = inMap.height * inMap.width, pixel = channel % pixels;
-      const float* plane = base(value, channel / pixels, block);
-      std::copy_n(plane + inMap.at(0, pixel / inMap.width, pixel % inMap.width), kLanes, out + outMap.at(0, 0, 0));
-      break;
-    }
-    case Kind::Convolution:
-    case Kind::Linear: break;  // their outputs are always stored
-  }
-}
-
-const float* ChangePass::change(int value, int channel, int block) {
-  const int position = positionOf(value, channel);
-  if (position < 0) return nullptr;
-  if (materialized(value)) return materializedPlane(value, position, block);
-  float* plane = changePlane_[value].data();
-  computeChange(plan_.steps()[producer_[value]], channel, block, plane);
-  return plane;
-}
-
-void ChangePass::computeChange(const Step& step, int channel, int block, float* out) {
-  const Operation& operation = graph_.operations()[step.operation];
-  const int value = step.inputs[0];
-  const Map inMap = planeMap(value), outMap = planeMap(step.output);
-  // The change first: it may yield the base as well.
-  switch (operation.kind) {
-    case Kind::BatchNorm: {
-      // What reads this value's change here and now will ask for its base next.
-      const bool local = !materialized(step.output);
-      if (local) baseKey_[step.output] = keyOf(step.output, channel, block);
-      kernels_.normalizeChange(inMap, base(value, channel, block), change(value, channel, block),
-                               affine_[step.operation][channel], step.floor, outMap, out,
-                               local ? basePlane_[step.output].data() : nullptr);
-      break;
-    }
-    case Kind::Relu: {
-      const float* in = change(value, channel, block);
-      kernels_.clampChange(inMap, base(value, channel, block), in, step.floor, outMap, out);
-      break;
-    }
-    case Kind::Add: {
-      const int other = step.inputs[1];
-      const float* in = change(value, channel, block);
-      const float* second = change(other, channel, block);
-      kernels_.addChange(inMap, base(value, channel, block), in, planeMap(other), base(other, channel, block), second,
-                         step.floor, outMap, out);
-      break;
-    }
-    case Kind::OptionA: {
-      const int source = channel - (plan_.map(step.output).channels - plan_.map(value).channels) / 2;
-      kernels_.subsample(inMap, change(value, source, block), operation.stride, outMap, out);
-      break;
-    }
-    case Kind::MaxPool: {
-      const float* in = change(value, channel, block);
-      kernels_.maxPoolChange(inMap, base(value, channel, block), in, operation.kernel, operation.stride, outMap, out);
-      break;
-    }
-    case Kind::GlobalAveragePool: kernels_.averagePool(inMap, change(value, channel, block), outMap, out); break;
-    case Kind::Flatten: {
-      const int pixels = inMap.height * inMap.width, pixel = channel % pixels;
-      const float* plane = change(value, channel / pixels, block);
-      std::copy_n(plane + inMap.at(0, pixel / inMap.width, pixel % inMap.width), kLanes, out + outMap.at(0, 0, 0));
-      break;
-    }
-    case Kind::Convolution:
-    case Kind::Linear: break;  // see convolve
-  }
+  return recomputed.plane.data();
 }
 
 }  // namespace deepzero

@@ -1,7 +1,7 @@
 // One query that carries what its perturbation changes, Δ = perturbed − base, through the network, instead of the
 // values.
 //
-// It is the same finite difference, ℓ(θ + step·eᵢ) − ℓ(θ), but nothing large is ever subtracted, so float32 keeps its
+// It is the same finite difference, ℓ(θ + δ) − ℓ(θ), but nothing large is ever subtracted, so float32 keeps its
 // digits for any step; and a change stays as narrow as the network lets it: one channel until the next convolution.
 #pragma once
 
@@ -13,6 +13,7 @@
 #include "network/pass.hpp"
 #include "network/plan.hpp"
 #include "network/problem.hpp"
+#include "network/spread.hpp"
 #include "network/weights.hpp"
 
 namespace deepzero {
@@ -26,34 +27,29 @@ class ChangePass {
 
   // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`. NaN if stopped.
   double run(const Problem& problem, std::size_t coordinate, float step, const Control& control);
+  // The same when every parameter changes, each by its entry of `steps`.
+  double run(const Problem& problem, const Weights& steps, const Control& control);
 
  private:
-  // The perturbed parameter.
-  struct Perturbation {
-    int operation = -1;
-    bool isBias = false;
-    int index = 0;  // within its tensor
-    float step = 0;
-  };
-
-  void spread(int firstStep);
-  void prepare(const Segment& segment, const Problem& problem);
+  double runFrom(int segment, const Problem& problem, const Control& control);
+  void enter(const Segment& segment, const Problem& problem);
+  AffineChange affineChange(const Step& step, int channel, const Problem& problem) const;
   void runBlock(const Segment& segment, int block, const Problem& problem);
   void convolve(const Step& step, int block);
+  void convolveWeight(const Step& step, int block);
+  void convolveSteps(const Step& step, int block);
+  void multiply(const Step& step, int block);
+  void activate(const Step& step, int block);
+  void recompute(const Step& step, int block);
+  void shrink(const Step& step, int block);
   void measure(int value, int block, const Problem& problem);
   double lossChange(const Problem& problem) const;
 
-  bool materialized(int value) const { return plan_.stored(value) || materialized_[value]; }
-  bool changes(int value, int channel) const { return positionOf(value, channel) >= 0; }
-  int positionOf(int value, int channel) const;
-  long long keyOf(int value, int channel, int block) const;
-  Map planeMap(int value) const;
-  float* materializedPlane(int value, int position, int block);
-  // One channel's plane of the base pass, and of the change (null where there is none), recomputed if it is not stored.
+  const std::vector<int>& channels(int value) const { return spread_.channels(value); }
+  // Planes of the unperturbed pass, recomputed if they are not stored.
   const float* base(int value, int channel, int block);
-  const float* change(int value, int channel, int block);
-  void computeBase(const Step& step, int channel, int block, float* out);
-  void computeChange(const Step& step, int channel, int block, float* out);
+  // The planes of the change, one for each changed channel.
+  float* planes(int value, int block);
 
   const Graph& graph_;
   const Plan& plan_;
@@ -62,18 +58,23 @@ class ChangePass {
   const LossChange* lossBase_ = nullptr;
   const Weights* weights_ = nullptr;
   Perturbation perturbation_;
+  Spread spread_;
   int blocks_;
 
-  std::vector<int> producer_;                           // by value, the step
-  std::vector<bool> materialized_;                      // by value, local but read whole by an expensive step
-  std::vector<std::vector<int>> channels_;              // by value, the changed channels in increasing order
-  Arena stored_, locals_;                               // changes, the planes of changed channels one after the other
-  std::vector<AlignedFloats> basePlane_, changePlane_;  // by value, one plane
-  std::vector<long long> baseKey_;                      // by value, which (block, channel) basePlane_ holds
+  Arena stored_, locals_;                           // changes, the planes of changed channels one after the other
+  AlignedFloats fleeting_;                          // one block of what is not stored but computed again
+  std::vector<std::vector<PlaneMoments>> moments_;  // by value, per changed channel
+  std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
+  std::vector<AffineChange> identity_;              // per channel
+  std::vector<PlaneChange> planeChanges_;           // what one kernel call takes
+  std::vector<const Step*> producer_;               // by value
+  struct Recomputed {
+    AlignedFloats plane;  // of the unperturbed pass, empty if that is stored
+    int channel = -1, block = -1;
+  };
+  std::vector<Recomputed> recomputed_;  // by value
+  std::vector<AlignedFloats> moved_;    // by value, one block of base + change, of convolution inputs; made when needed
   AlignedFloats winogradScratch_;
-  AlignedFloats zero_;                             // a plane of zeros, as large as the largest
-  std::vector<std::vector<double>> sums_;          // by value, per changed channel: Σ Δ, Σ (2(y − mean) + Δ)·Δ
-  std::vector<std::vector<AffineChange>> affine_;  // by operation, per channel
 };
 
 }  // namespace deepzero

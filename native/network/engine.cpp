@@ -33,7 +33,8 @@ void Engine::reserveValueQueries(int count) {
 void Engine::reserveChangeQueries(int count) {
   if (lossBase_ == nullptr) lossBase_ = std::make_unique<LossChange>(plan_.map(plan_.outputValue()), blocks_);
   while (static_cast<int>(changeQueries_.size()) < count) {
-    changeQueries_.push_back(std::make_unique<ChangePass>(graph_, plan_, kernels_, blocks_));
+    changeQueries_.push_back(std::make_unique<ChangeQuery>(
+        ChangeQuery{Weights(graph_, plan_), ChangePass(graph_, plan_, kernels_, blocks_)}));
   }
 }
 
@@ -69,7 +70,7 @@ Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKi
     reserveChangeQueries(control.threads);
     unperturbed_.transform();
     lossBase_->prepare(problem, *base_);
-    for (auto& query : changeQueries_) query->startsFrom(*base_, *lossBase_, unperturbed_);
+    for (auto& query : changeQueries_) query->pass.startsFrom(*base_, *lossBase_, unperturbed_);
   }
   return evaluation;
 }
@@ -81,7 +82,13 @@ double Engine::lossFrom(int thread, int from, const Problem& problem, const Cont
 
 double Engine::lossChange(int thread, std::size_t coordinate, float step, const Problem& problem,
                           const Control& control) {
-  return changeQueries_[thread]->run(problem, coordinate, step, control);
+  return changeQueries_[thread]->pass.run(problem, coordinate, step, control);
+}
+
+double Engine::lossChange(int thread, const float* steps, const Problem& problem, const Control& control) {
+  ChangeQuery& query = *changeQueries_[thread];
+  query.steps.assign(steps);
+  return query.pass.run(problem, query.steps, control);
 }
 
 }  // namespace deepzero

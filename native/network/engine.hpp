@@ -40,6 +40,8 @@ class Engine {
 
   // The change of the mean loss when one parameter changes by `step`. NaN if stopped.
   double lossChange(int thread, std::size_t coordinate, float step, const Problem& problem, const Control& control);
+  // The same when every parameter changes by its entry of `steps`.
+  double lossChange(int thread, const float* steps, const Problem& problem, const Control& control);
 
   // Frees the activation buffers; the next computation allocates them again.
   void release();
@@ -48,6 +50,10 @@ class Engine {
   struct ValueQuery {
     Weights weights;
     Pass pass;
+  };
+  struct ChangeQuery {
+    Weights steps;
+    ChangePass pass;
   };
   void reserve(const Problem& problem, int threads);
   void reserveValueQueries(int count);
@@ -63,7 +69,7 @@ class Engine {
   std::unique_ptr<LossChange> lossBase_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
-  std::vector<std::unique_ptr<ChangePass>> changeQueries_;
+  std::vector<std::unique_ptr<ChangeQuery>> changeQueries_;
   std::vector<Arena> locals_;
 };
 

@@ -36,11 +36,13 @@ Pass::Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const L
       blockSquares_[value].resize(channels * blocks);
     }
   }
+  std::size_t most = 0;
   for (std::size_t i = 0; i < affine_.size(); ++i) {
-    if (graph.operations()[i].kind != Kind::BatchNorm) continue;
     const std::size_t channels = graph.shapes()[i + 1].channels;
-    affine_[i] = {std::vector<float>(channels), std::vector<float>(channels), std::vector<float>(channels)};
+    most = std::max(most, channels);
+    if (graph.operations()[i].kind == Kind::BatchNorm) affine_[i].resize(channels);
   }
+  identity_.resize(std::max<std::size_t>(most, graph.shapes()[0].channels));
 }
 
 const float* Pass::read(int value, int block, const Arena& locals) const {
@@ -83,24 +85,23 @@ double Pass::restart(int from, const Problem& problem, const Weights& weights, A
   return loss(problem);
 }
 
-// Turns statistics, γ and β into what `normalize` applies, for the batch norms of a segment.
+// Turns statistics, γ and β into what `activate` applies, for the batch norms of a segment.
 void Pass::prepare(int index, const Problem& problem, const Weights& weights) {
   const Segment& segment = plan_.segments()[index];
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    const Operation& operation = graph_.operations()[step.operation];
-    if (operation.kind != Kind::BatchNorm) continue;
-    Affine& affine = affine_[step.operation];
-    const std::size_t channels = affine.mean.size();
+    if (step.kind != StepKind::Activate || step.operation < 0) continue;
+    const double epsilon = graph_.operations()[step.operation].epsilon;
+    std::vector<Affine>& affine = affine_[step.operation];
     const float* gamma = weights.weight(step.operation);
     const float* beta = weights.bias(step.operation);
-    for (std::size_t c = 0; c < channels; ++c) {
+    for (std::size_t c = 0; c < affine.size(); ++c) {
       const auto [mean, variance] = moments(problem, step.operation, static_cast<int>(c));
-      const double scale = gamma[c] / std::sqrt(variance + operation.epsilon);
+      const double scale = gamma[c] / std::sqrt(variance + epsilon);
       // The mean is rounded to float where it is subtracted; the rest of it goes into the shift.
-      affine.mean[c] = static_cast<float>(mean);
-      affine.scale[c] = static_cast<float>(scale);
-      affine.shift[c] = static_cast<float>(beta[c] - (mean - affine.mean[c]) * scale);
+      affine[c].mean = static_cast<float>(mean);
+      affine[c].scale = static_cast<float>(scale);
+      affine[c].shift = static_cast<float>(beta[c] - (mean - affine[c].mean) * scale);
     }
   }
 }
@@ -126,31 +127,38 @@ void Pass::runBlock(int index, int block, const Problem& problem, const Weights&
 }
 
 void Pass::runStep(const Step& step, int block, const Weights& weights, Arena& locals) {
-  const Operation& operation = graph_.operations()[step.operation];
   const Map& inMap = plan_.map(step.inputs[0]);
   const Map& outMap = plan_.map(step.output);
   const float* in = read(step.inputs[0], block, locals);
   float* out = written(step.output, block, locals);
-  switch (operation.kind) {
-    case Kind::Convolution:
-    case Kind::Linear:
+  switch (step.kind) {
+    case StepKind::Convolve:
       kernels_.convolution(plan_.convolutionShape(step.operation), in, weights.weight(step.operation),
                            weights.bias(step.operation), out);
       break;
-    case Kind::BatchNorm: {
-      const Affine& affine = affine_[step.operation];
-      kernels_.normalize(inMap, in, affine.mean.data(), affine.scale.data(), affine.shift.data(), step.floor, outMap,
-                         out);
+    case StepKind::Activate: {
+      const float* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, locals) : nullptr;
+      kernels_.activate(step.activation, affine(step).data(), in, residual, out);
       break;
     }
-    case Kind::Relu: kernels_.clamp(inMap, in, step.floor, outMap, out); break;
-    case Kind::Add:
-      kernels_.add(inMap, in, plan_.map(step.inputs[1]), read(step.inputs[1], block, locals), step.floor, outMap, out);
+    case StepKind::Subsample: {
+      const int stride = graph_.operations()[step.operation].stride, before = plan_.paddingBefore(step);
+      for (int c = 0; c < outMap.channels; ++c) {
+        float* plane = out + c * outMap.planeStride();
+        if (c < before || c >= before + inMap.channels) {
+          std::fill_n(plane, outMap.planeStride(), 0.0f);
+        } else {
+          kernels_.subsample(inMap, in + (c - before) * inMap.planeStride(), stride, outMap, plane);
+        }
+      }
       break;
-    case Kind::OptionA: kernels_.subsample(inMap, in, operation.stride, outMap, out); break;
-    case Kind::MaxPool: kernels_.maxPool(inMap, in, operation.kernel, operation.stride, outMap, out); break;
-    case Kind::GlobalAveragePool: kernels_.averagePool(inMap, in, outMap, out); break;
-    case Kind::Flatten:
+    }
+    case StepKind::AveragePool:
+      for (int c = 0; c < inMap.channels; ++c) {
+        kernels_.averagePool(inMap, in + c * inMap.planeStride(), outMap, out + c * outMap.planeStride());
+      }
+      break;
+    case StepKind::Flatten:
       for (int c = 0, feature = 0; c < inMap.channels; ++c) {
         for (int y = 0; y < inMap.height; ++y) {
           for (int x = 0; x < inMap.width; ++x, ++feature) {

@@ -31,11 +31,10 @@ class Pass {
   // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
   double restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control);
 
-  // What a batch norm applied, by channel.
-  struct Affine {
-    std::vector<float> mean, scale, shift;
-  };
-  const Affine& affine(int operation) const { return affine_[operation]; }
+  // What an activation applied, by channel.
+  const std::vector<Affine>& affine(const Step& step) const {
+    return step.operation >= 0 ? affine_[step.operation] : identity_;
+  }
   // A stored value's plane, and a measured value's mean.
   const float* plane(int value, int channel, int block) const {
     return values_.at(value, block) + channel * plan_.map(value).planeStride();
@@ -72,7 +71,8 @@ class Pass {
   std::vector<ChannelStatistics> statistics_;  // by value
   // By value: each block's moments, then its channels.
   std::vector<std::vector<double>> blockMean_, blockSquares_;
-  std::vector<Affine> affine_;  // by operation
+  std::vector<std::vector<Affine>> affine_;  // by operation, per channel; of batch norms
+  std::vector<Affine> identity_;
 };
 
 }  // namespace deepzero

@@ -7,7 +7,32 @@ namespace deepzero {
 
 namespace {
 
-bool isExpensive(Kind kind) { return kind == Kind::Convolution || kind == Kind::Linear; }
+constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
+
+StepKind stepKind(Kind kind) {
+  switch (kind) {
+    case Kind::Convolution:
+    case Kind::Linear: return StepKind::Convolve;
+    case Kind::OptionA: return StepKind::Subsample;
+    case Kind::GlobalAveragePool: return StepKind::AveragePool;
+    case Kind::Flatten: return StepKind::Flatten;
+    case Kind::BatchNorm:
+    case Kind::Add:
+    case Kind::Relu:
+    case Kind::MaxPool: break;
+  }
+  return StepKind::Activate;
+}
+
+// The place of an operation in an activation's order.
+int stage(Kind kind) {
+  switch (kind) {
+    case Kind::BatchNorm: return 0;
+    case Kind::Add: return 1;
+    case Kind::Relu: return 2;
+    default: return 3;
+  }
+}
 
 // A slot that is free for a value of this map from step `from` on, or a new one.
 int takeSlot(Layout& layout, std::vector<int>& busyUntil, const Map& map, int from, int until) {
@@ -32,46 +57,81 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
       border = std::max(border, operation.padding);
     }
   }
-  std::vector<int> lastUse;
-  makeSteps(lastUse);
+  for (int i = 0; i < static_cast<int>(graph.operations().size()); ++i) {
+    const Operation& o = graph.operations()[i];
+    convolutions_.push_back({maps_[o.inputs[0]], maps_[i + 1], o.kernelHeight, o.kernelWidth, o.stride, o.padding});
+  }
+  makeSteps();
   makeSegments();
-  makeLayouts(lastUse);
+  makeLayouts();
 }
 
-// lastUse: by value, the last step that reads it.
-void Plan::makeSteps(std::vector<int>& lastUse) {
+void Plan::makeSteps() {
   const auto& operations = graph_.operations();
   const int count = static_cast<int>(operations.size());
-  std::vector<int> readers(count + 1, 0), onlyReader(count + 1, -1);
-  for (int i = 0; i < count; ++i) {
-    for (int input : operations[i].inputs) {
-      if (input < 0) continue;
-      ++readers[input];
-      onlyReader[input] = i;
+  std::vector<int> readers(count + 1, 0);
+  for (const Operation& operation : operations) {
+    for (int input : operation.inputs) {
+      if (input >= 0) ++readers[input];
     }
   }
-  std::vector<bool> fused(count, false);
+  // By value, the activation under way that yields it: it becomes a step when something reads it that cannot extend it.
+  struct Open {
+    Step step;
+    int stage = -1;
+  };
+  std::vector<Open> open(count + 1);
+  const auto close = [&](int value) {
+    if (value < 0 || open[value].stage < 0) return;
+    steps_.push_back(open[value].step);
+    open[value].stage = -1;
+  };
   for (int i = 0; i < count; ++i) {
-    if (fused[i]) continue;
     const Operation& operation = operations[i];
-    Step step{i, {operation.inputs[0], operation.inputs[1]}, i + 1, -std::numeric_limits<float>::infinity()};
-    if (operation.kind == Kind::Relu) step.floor = 0;
-    if ((operation.kind == Kind::BatchNorm || operation.kind == Kind::Add) && readers[i + 1] == 1 &&
-        operations[onlyReader[i + 1]].kind == Kind::Relu) {
-      fused[onlyReader[i + 1]] = true;
-      step.output = onlyReader[i + 1] + 1;
-      step.floor = 0;
+    Step step;
+    step.kind = stepKind(operation.kind);
+    step.operation = i;
+    std::copy_n(operation.inputs, 2, step.inputs);
+    if (step.kind == StepKind::Activate) {
+      step.activation.floor = kNoFloor;
+      if (operation.kind != Kind::BatchNorm) step.operation = -1;
+      for (const int input : {0, 1}) {
+        const int value = operation.inputs[input];
+        if (value < 0 || readers[value] != 1 || open[value].stage < 0) continue;
+        if (open[value].stage >= stage(operation.kind)) continue;
+        step = open[value].step;
+        open[value].stage = -1;
+        if (operation.kind == Kind::Add) step.inputs[1] = operation.inputs[1 - input];
+        break;
+      }
+      if (operation.kind == Kind::Relu) step.activation.floor = 0;
+      if (operation.kind == Kind::MaxPool) {
+        step.activation.poolKernel = operation.kernel;
+        step.activation.poolStride = operation.stride;
+      }
     }
-    steps_.push_back(step);
+    step.output = i + 1;
+    for (const int input : operation.inputs) close(input);
+    if (step.kind == StepKind::Activate) {
+      open[i + 1] = {step, stage(operation.kind)};
+    } else {
+      steps_.push_back(step);
+    }
+  }
+  close(count);
+  for (Step& step : steps_) {
+    step.activation.in = maps_[step.inputs[0]];
+    if (step.inputs[1] >= 0) step.activation.residual = maps_[step.inputs[1]];
+    step.activation.out = maps_[step.output];
   }
   output_ = count;
-  lastUse.assign(count + 1, -1);
+  lastUse_.assign(count + 1, -1);
   for (int s = 0; s < static_cast<int>(steps_.size()); ++s) {
-    for (int input : steps_[s].inputs) {
-      if (input >= 0) lastUse[input] = s;
+    for (const int input : steps_[s].inputs) {
+      if (input >= 0) lastUse_[input] = s;
     }
   }
-  lastUse[output_] = static_cast<int>(steps_.size());
+  lastUse_[output_] = static_cast<int>(steps_.size());
 }
 
 void Plan::makeSegments() {
@@ -87,64 +147,53 @@ void Plan::makeSegments() {
   };
   for (int s = 0; s < static_cast<int>(steps_.size()); ++s) {
     const Step& step = steps_[s];
-    const Kind kind = operations[step.operation].kind;
-    if (kind == Kind::BatchNorm) {
-      const int producer = producedIn_[step.inputs[0]];
-      if (producer == static_cast<int>(segments_.size()) - 1) open(s);
-      std::vector<int>& measured = segments_[producer].measured;
-      if (std::find(measured.begin(), measured.end(), step.inputs[0]) == measured.end()) {
-        measured.push_back(step.inputs[0]);
-      }
+    const int current = static_cast<int>(segments_.size()) - 1, input = step.inputs[0];
+    if (step.kind == StepKind::Activate && step.operation >= 0) {
+      std::vector<int>& measured = segments_[producedIn_[input]].measured;
+      if (std::find(measured.begin(), measured.end(), input) == measured.end()) measured.push_back(input);
+      if (producedIn_[input] == current) open(s);
     }
-    // Where pooling has made the expensive step's input small, storing that is cheaper than recomputing it.
-    if (isExpensive(kind) && producedIn_[step.inputs[0]] == static_cast<int>(segments_.size()) - 1) {
+    // Where pooling has made a convolution's input small, storing that is cheaper than recomputing it.
+    if (step.kind == StepKind::Convolve && producedIn_[input] == current) {
       const int first = steps_[segments_.back().firstStep].inputs[0];
-      if (graph_.shapes()[step.inputs[0]].size() < graph_.shapes()[first].size()) open(s);
+      if (graph_.shapes()[input].size() < graph_.shapes()[first].size()) open(s);
     }
-    segmentOf_[step.operation] = static_cast<int>(segments_.size()) - 1;
+    if (step.operation >= 0) segmentOf_[step.operation] = static_cast<int>(segments_.size()) - 1;
     producedIn_[step.output] = static_cast<int>(segments_.size()) - 1;
     segments_.back().endStep = s + 1;
-    if (isExpensive(kind) && s + 1 < static_cast<int>(steps_.size())) open(s + 1);
+    if (step.kind == StepKind::Convolve && s + 1 < static_cast<int>(steps_.size())) open(s + 1);
   }
 }
 
-void Plan::makeLayouts(const std::vector<int>& lastUse) {
-  const int values = static_cast<int>(maps_.size());
-  const auto segmentOfStep = [&](int step) { return segmentOf_[steps_[step].operation]; };
-  stored_.assign(values, false);
-  for (int v = 0; v < values; ++v) {
-    if (producedIn_[v] < 0) continue;
-    stored_[v] = v == output_ || (lastUse[v] >= 0 && segmentOfStep(lastUse[v]) > producedIn_[v]);
+void Plan::makeLayouts() {
+  const int values = static_cast<int>(maps_.size()), steps = static_cast<int>(steps_.size());
+  stored_.assign(values, true);
+  for (const Step& step : steps_) stored_[step.output] = step.kind != StepKind::Activate || step.output == output_;
+  for (const Segment& segment : segments_) {
+    for (int s = segment.firstStep; s < segment.endStep; ++s) {
+      for (const int input : steps_[s].inputs) {
+        if (input < 0) continue;
+        const bool later = producedIn_[input] < producedIn_[steps_[s].output];
+        if (later || steps_[s].kind == StepKind::Activate) stored_[input] = true;
+      }
+    }
   }
   cache_.slotOf.assign(values, -1);
   scratch_.slotOf.assign(values, -1);
   locals_.slotOf.assign(values, -1);
   std::vector<int> cacheBusy, scratchBusy, localsBusy;
-  const int forever = std::numeric_limits<int>::max();
-  // A pass may compute a segment's cheap values as late as its expensive step asks for them: until then nothing that
-  // the segment reads may be overwritten.
-  const auto until = [&](int value, int step) {
-    if (lastUse[value] < 0 || lastUse[value] == static_cast<int>(steps_.size())) return std::max(lastUse[value], step);
-    const int last = segments_[segmentOfStep(lastUse[value])].endStep - 1;
-    return std::max(lastUse[value], isExpensive(graph_.operations()[steps_[last].operation].kind) ? last - 1 : last);
-  };
   const auto place = [&](int value, int step) {
+    const int until = std::max(lastUse_[value], step);
     if (stored_[value]) {
-      cache_.slotOf[value] = takeSlot(cache_, cacheBusy, maps_[value], -1, forever);
-      scratch_.slotOf[value] = takeSlot(scratch_, scratchBusy, maps_[value], step, until(value, step));
+      cache_.slotOf[value] = takeSlot(cache_, cacheBusy, maps_[value], -1, steps);
+      scratch_.slotOf[value] = takeSlot(scratch_, scratchBusy, maps_[value], step, until);
     } else {
-      locals_.slotOf[value] = takeSlot(locals_, localsBusy, maps_[value], step, until(value, step));
+      locals_.slotOf[value] = takeSlot(locals_, localsBusy, maps_[value], step, until);
     }
   };
-  // The input is loaded before the first step, and is a local of segment 0 if nothing reads it.
-  stored_[0] = true;
+  // The input is loaded before the first step.
   place(0, -1);
-  for (int s = 0; s < static_cast<int>(steps_.size()); ++s) place(steps_[s].output, s);
-}
-
-ConvolutionShape Plan::convolutionShape(int operation) const {
-  const Operation& o = graph_.operations()[operation];
-  return {maps_[o.inputs[0]], maps_[operation + 1], o.kernelHeight, o.kernelWidth, o.stride, o.padding};
+  for (int s = 0; s < steps; ++s) place(steps_[s].output, s);
 }
 
 }  // namespace deepzero

@@ -9,17 +9,21 @@
 
 namespace deepzero {
 
-// One kernel call. A ReLU that alone reads a batch norm or a sum is fused into it as the floor 0.
+enum class StepKind { Convolve, Activate, Subsample, AveragePool, Flatten };
+
+// One kernel's work. What follows each other pixel by pixel, and is read by nothing else between, is fused into one
+// activation: batch norm, sum, ReLU and max pool in this order, each of which can be absent.
 struct Step {
-  int operation = 0;
-  int inputs[2] = {0, -1};
+  StepKind kind = StepKind::Activate;
+  int operation = -1;       // the one with parameters, or of its own kind; −1 for an activation without batch norm
+  int inputs[2] = {0, -1};  // the second is an activation's residual
   int output = 0;
-  float floor = 0;
+  Activation activation;
 };
 
 // A run of steps that each image block takes on its own; all blocks have passed one segment before any enters the next.
-// A segment ends with its one expensive step (a convolution or linear layer), and wherever batch statistics of the
-// whole mini-batch must be known first. Its start is a cut point: a query that perturbs anything in it restarts there,
+// A segment ends with its one convolution or linear layer, and wherever batch statistics of the whole mini-batch must
+// be known first. Its start is a cut point: a query that perturbs anything in it restarts there,
 // from the values that earlier segments stored.
 struct Segment {
   int firstStep = 0;
@@ -46,8 +50,10 @@ class Plan {
 
   // The segment that reads an operation's parameters.
   int segmentOf(int operation) const { return segmentOf_[operation]; }
-  // The segment that produces a value, and whether a later one reads it.
+  // The segment that produces a value.
   int producedIn(int value) const { return producedIn_[value]; }
+  // Whether a value is kept for the whole mini-batch. The others are the inputs of the convolution in their own
+  // segment: an activation of stored values, recomputed where it is needed.
   bool stored(int value) const { return stored_[value]; }
 
   // Stored values each with a buffer of their own, for the pass that queries restart from.
@@ -57,18 +63,24 @@ class Plan {
   // Values that live within one segment: one block each.
   const Layout& locals() const { return locals_; }
 
-  ConvolutionShape convolutionShape(int operation) const;
+  const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
+  // The channels of zeros that an option-A shortcut puts before those of its input.
+  int paddingBefore(const Step& step) const {
+    return (maps_[step.output].channels - maps_[step.inputs[0]].channels) / 2;
+  }
 
  private:
-  void makeSteps(std::vector<int>& lastUse);
+  void makeSteps();
   void makeSegments();
-  void makeLayouts(const std::vector<int>& lastUse);
+  void makeLayouts();
 
   const Graph& graph_;
   std::vector<Step> steps_;
   std::vector<Segment> segments_;
   std::vector<Map> maps_;
+  std::vector<ConvolutionShape> convolutions_;  // by operation
   std::vector<int> segmentOf_, producedIn_;
+  std::vector<int> lastUse_;  // by value, the last step that reads it; −1 for none
   std::vector<bool> stored_;
   Layout cache_, scratch_, locals_;
   int output_ = 0;

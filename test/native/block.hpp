@@ -1,6 +1,7 @@
 // One image block between guard words, and what a kernel must leave as it was.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>
@@ -8,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "harness.hpp"
 #include "kernels/kernels.hpp"
@@ -35,6 +37,12 @@ class Values {
   std::uint64_t state_;
 };
 
+inline std::vector<float> draw(std::size_t count, Values& values) {
+  std::vector<float> result(count);
+  for (float& value : result) value = values.next();
+  return result;
+}
+
 // A quiet NaN with a payload that no arithmetic makes: what is read by mistake shows, and so does what is overwritten.
 inline float sentinel() {
   const std::uint32_t bits = 0x7FC0DEADu;
@@ -60,12 +68,7 @@ class Block {
   // test.
   Block(const Map& map, Values& values) : Block(map) {
     std::fill_n(data(), map.size(), 0.0f);
-    for (int c = 0; c < map.channels; ++c) {
-      for (int y = 0; y < map.height; ++y) {
-        float* row = data() + map.at(c, y, 0);
-        for (int i = 0; i < map.width * kLanes; ++i) row[i] = values.next();
-      }
-    }
+    fill([&](int) { return values.next(); });
 #if defined(__SANITIZE_ADDRESS__)
     ASAN_POISON_MEMORY_REGION(storage_.get(), kGuard * sizeof(float));
     ASAN_POISON_MEMORY_REGION(data() + map.size(), kGuard * sizeof(float));
@@ -75,6 +78,19 @@ class Block {
   const Map& map() const { return map_; }
   float* data() { return storage_.get() + kGuard; }
   float& at(int image, int channel, int row, int column) { return data()[map_.at(channel, row, column) + image]; }
+
+  // Sets every pixel of every image to value(image).
+  template <typename Function>
+  void fill(const Function& value) {
+    for (int c = 0; c < map_.channels; ++c) {
+      for (int y = 0; y < map_.height; ++y) {
+        float* row = data() + map_.at(c, y, 0);
+        for (int i = 0; i < map_.width * kLanes; ++i) row[i] = value(i % kLanes);
+      }
+    }
+  }
+
+  float* plane(int channel) { return data() + channel * map_.planeStride(); }
 
   // NaN and both infinities, each in one image of one pixel per channel.
   void addSpecials(Values& values) {
@@ -137,9 +153,9 @@ std::string compare(Block& out, const Function& expected) {
         for (int x = 0; x < map.width; ++x) {
           const Expected wanted = expected(n, c, y, x);
           const float got = out.at(n, c, y, x);
+          const bool near = std::isfinite(wanted.value) && std::abs(got - wanted.value) <= wanted.tolerance;
           const bool same = std::isnan(wanted.value) ? std::isnan(got) && !isSentinel(got)
-                                                     : got == static_cast<float>(wanted.value) ||
-                                                           std::abs(got - wanted.value) <= wanted.tolerance;
+                                                     : near || got == static_cast<float>(wanted.value);
           if (!same) {
             return text("image ", n, ", channel ", c, ", pixel ", y, ",", x, ": got ", got, ", expected ", wanted.value,
                         " within ", wanted.tolerance);

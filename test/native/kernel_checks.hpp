@@ -2,14 +2,18 @@
 // description of what is wrong, or an empty string.
 //
 // Tolerances are worst-case bounds: a float sum of n terms is within n·2⁻²⁴·Σ|terms| of the exact one, in any order
-// of addition and with or without fused multiply-adds.
+// of addition and with or without fused multiply-adds. For changes the terms are the changes, never the values.
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "kernels/kernels.hpp"
 
 namespace deepzero::test {
+
+// The largest relative error of rounding to float.
+inline constexpr double kRounding = 0x1p-24;
 
 struct ConvolutionCase {
   int inChannels = 3;
@@ -22,27 +26,50 @@ struct ConvolutionCase {
   int padding = 1;
   int extraBorder = 0;  // of the input, beyond the padding
   int outBorder = 0;
-  bool bias = true;
-  bool specials = false;  // NaN and infinities among the inputs
+  bool bias = true;       // of `convolution` alone
+  bool specials = false;  // NaN and infinities among the inputs, not for Winograd
   bool fits() const { return height + 2 * padding >= kernelHeight && width + 2 * padding >= kernelWidth; }
   ConvolutionShape shape() const;
 };
 
 std::string checkConvolution(const Kernels& table, const ConvolutionCase& given);
+std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase& given,
+                                    const std::vector<int>& channels);
+std::string checkWinograd(const Kernels& table, const ConvolutionCase& given);
+std::string checkWeightChange(const Kernels& table, const ConvolutionCase& given, int row, int column);
 
-// `inMap` and `outMap` differ in their borders only.
-struct PixelCase {
-  Map inMap, outMap;
-  bool specials = false;
+struct ActivationCase {
+  int channels = 5;
+  int height = 5;
+  int width = 6;
+  int inBorder = 1;
+  int residualBorder = 0;
+  int outBorder = 2;
+  int poolKernel = 1;
+  int poolStride = 1;
+  float floor = 0;
+  bool affine = true;  // else the identity
+  bool residual = false;
+  bool specials = false;  // NaN and infinities among the inputs, NaN among the changes
+  bool fits() const { return height >= poolKernel && width >= poolKernel; }
+  Activation shape() const;
 };
+
+std::string checkActivate(const Kernels& table, const ActivationCase& given);
+// `size` bounds the changes of the inputs and of the affine maps. Of every four planes, one has no change of its input,
+// one none of its residual and one neither.
+std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size);
 
 // The first `lanes` images count; the others hold NaN. `offset` is added to every pixel.
 std::string checkMoments(const Kernels& table, const Map& map, int lanes, float offset);
-std::string checkNormalize(const Kernels& table, const PixelCase& given, float floor);
-std::string checkClamp(const Kernels& table, const PixelCase& given, float floor);
-std::string checkAdd(const Kernels& table, const PixelCase& given, float floor);
-std::string checkSubsample(const Kernels& table, const Map& inMap, int stride, int outChannels, int outBorder);
-std::string checkMaxPool(const Kernels& table, const Map& inMap, int kernel, int stride, int outBorder, bool specials);
-std::string checkAveragePool(const Kernels& table, const Map& inMap, int outBorder);
+// Over two image blocks, after each other.
+std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, float offset, float size);
+
+std::string checkSubsample(const Kernels& table, const Map& map, int stride, int outBorder);
+std::string checkAveragePool(const Kernels& table, const Map& map, int outBorder);
+
+// Changes up to `size` of the outputs `channels`; beyond 0.5 only the reported largest change counts.
+std::string checkCrossEntropyChange(const Kernels& table, int classes, const std::vector<int>& channels, int lanes,
+                                    float size);
 
 }  // namespace deepzero::test

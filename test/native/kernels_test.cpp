@@ -1,5 +1,4 @@
-// Every kernel at sizes below, at, a multiple of and above its tile.
-#include <algorithm>
+// Every kernel that works on values at sizes below, at, a multiple of and above its tile.
 #include <limits>
 #include <vector>
 
@@ -13,21 +12,8 @@ constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 const int kWidths[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 32};
 
-std::vector<PixelCase> pixelCases() {
-  std::vector<PixelCase> result;
-  for (const int channels : {1, 2, 3, 4, 5, 18}) {
-    for (const int width : {1, 2, 3, 4, 5, 7, 8, 9, 17}) {
-      for (const int inBorder : {0, 1, 2}) {
-        for (const int outBorder : {0, 1, 2}) {
-          const int height = 1 + (channels + width) % 4;
-          const Map in = {channels, height, width, inBorder}, out = {channels, height, width, outBorder};
-          result.push_back({in, out, (channels + width) % 2 == 0});
-        }
-      }
-    }
-  }
-  return result;
-}
+// Kernels and strides of pools.
+const int kPools[][2] = {{1, 1}, {2, 2}, {3, 2}, {2, 1}, {3, 3}, {1, 2}};
 
 TEST("instruction sets are named by their tables, and unknown names are refused") {
   const char* const* names;
@@ -119,6 +105,30 @@ ISA_TEST("convolution: kernels × strides × paddings × widths × bias") {
   CHECK(cases > 900);
 }
 
+ISA_TEST("convolution: maps as small as the kernel, whole and of some channels") {
+  int number = 0;
+  for (const int height : {1, 2, 3}) {
+    for (const int width : {1, 2, 3}) {
+      for (const int outChannels : {1, 2, 3, 4, 5, 6, 7, 8, 18, 33}) {
+        for (const int inChannels : {1, 2, 5, 33}) {
+          ConvolutionCase given;
+          given.inChannels = inChannels;
+          given.outChannels = outChannels;
+          given.height = height;
+          given.width = width;
+          given.bias = ++number % 2 == 0;
+          given.extraBorder = number % 3;
+          given.outBorder = number / 2 % 3;
+          given.specials = number % 5 == 0;
+          CHECK_PASSES(checkConvolution(kernels(), given));
+          CHECK_PASSES(checkPartialConvolution(kernels(), given, {inChannels / 2}));
+          if (inChannels > 2) CHECK_PASSES(checkPartialConvolution(kernels(), given, {0, 1, inChannels - 1}));
+        }
+      }
+    }
+  }
+}
+
 ISA_TEST("convolution: a linear layer is the case of 1×1 maps") {
   for (const int features : {1, 2, 4, 5, 10}) {
     for (const int inputs : {1, 18, 64}) {
@@ -145,49 +155,53 @@ ISA_TEST("moments: only live lanes count, a large mean costs no digits") {
   }
 }
 
-ISA_TEST("normalize, clamp and add: NaN and infinities pass in their own lane") {
-  for (const PixelCase& given : pixelCases()) {
-    for (const float floor : {0.0f, kNone}) {
-      CHECK_PASSES(checkNormalize(kernels(), given, floor));
-      CHECK_PASSES(checkClamp(kernels(), given, floor));
-      CHECK_PASSES(checkAdd(kernels(), given, floor));
-    }
-  }
-}
-
-ISA_TEST("subsample: strides × channels before and after") {
-  for (const int width : {1, 2, 3, 4, 5, 8, 9, 17}) {
-    for (const int stride : {1, 2, 3}) {
-      for (const int channels : {1, 2, 3, 16}) {
-        for (const int added : {0, 2, 4, 16}) {
-          const Map in = {channels, 1 + width % 5, width, stride % 2};
-          CHECK_PASSES(checkSubsample(kernels(), in, stride, channels + added, added % 3));
-        }
-      }
-    }
-  }
-}
-
-ISA_TEST("maxPool: windows × strides × widths, NaN passes") {
+ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their own lane") {
+  int number = 0;
   for (const int width : kWidths) {
     for (const int height : {1, 2, 3, 8}) {
-      for (const int kernel : {1, 2, 3}) {
-        for (const int stride : {1, 2, 3}) {
-          if (kernel > std::min(width, height)) continue;
-          const Map in = {1 + width % 3, height, width, stride % 2};
-          CHECK_PASSES(checkMaxPool(kernels(), in, kernel, stride, width % 2, height % 2 == 0));
+      for (const auto& pool : kPools) {
+        for (const bool affine : {false, true}) {
+          for (const bool residual : {false, true}) {
+            for (const float floor : {0.0f, kNone}) {
+              ActivationCase given;
+              given.channels = 1 + ++number % 5;
+              given.height = height;
+              given.width = width;
+              given.inBorder = number % 3;
+              given.residualBorder = number / 3 % 3;
+              given.outBorder = number / 9 % 3;
+              given.poolKernel = pool[0];
+              given.poolStride = pool[1];
+              given.floor = floor;
+              given.affine = affine;
+              given.residual = residual;
+              given.specials = number % 7 < 3;
+              if (given.fits()) CHECK_PASSES(checkActivate(kernels(), given));
+            }
+          }
         }
       }
     }
   }
 }
 
-ISA_TEST("averagePool: sizes of planes") {
+ISA_TEST("subsample: strides × borders, one plane of several") {
+  for (const int width : {1, 2, 3, 4, 5, 8, 9, 17}) {
+    for (const int stride : {1, 2, 3}) {
+      for (const int border : {0, 1, 2}) {
+        const Map map = {1 + width % 3, 1 + width % 5, width, border};
+        for (const int outBorder : {0, 1, 2}) CHECK_PASSES(checkSubsample(kernels(), map, stride, outBorder));
+      }
+    }
+  }
+}
+
+ISA_TEST("averagePool: sizes of planes, one of several") {
   for (const int width : kWidths) {
     for (const int height : {1, 2, 3, 8, 32}) {
       for (const int channels : {1, 4, 18}) {
-        const Map in = {channels, height, width, width % 3};
-        CHECK_PASSES(checkAveragePool(kernels(), in, height % 2));
+        const Map map = {channels, height, width, width % 3};
+        CHECK_PASSES(checkAveragePool(kernels(), map, height % 2));
       }
     }
   }

@@ -1,40 +1,31 @@
-// Deliberately wrong kernels: each check passes the real table and must catch the mistake made in a copy of it.
+// Deliberately wrong kernels of values: each check passes the real table and must catch the mistake made in a copy of
+// it.
 #include <algorithm>
 #include <cstring>
-#include <functional>
 #include <limits>
 #include <vector>
 
-#include "harness.hpp"
-#include "kernel_checks.hpp"
+#include "wrong_kernels.hpp"
 
 namespace deepzero::test {
 namespace {
 
-// A copy of the real table with something replaced.
-template <typename Break>
-Kernels broken(Break makeWrong) {
-  Kernels table = kernels();
-  makeWrong(table);
-  return table;
+ActivationCase activation(int poolKernel, bool affine, bool residual) {
+  ActivationCase result;
+  result.poolKernel = result.poolStride = poolKernel;
+  result.affine = affine;
+  result.residual = residual;
+  result.specials = true;
+  return result;
 }
-
-// The check passes the real kernels and fails the broken ones.
-std::string mustCatch(const Kernels& wrong, const std::function<std::string(const Kernels&)>& check) {
-  const std::string failure = check(kernels());
-  if (!failure.empty()) return "the real kernel failed: " + failure;
-  return check(wrong).empty() ? "the wrong kernel passed" : "";
-}
-
-const PixelCase kPixels = {{3, 3, 5, 1}, {3, 3, 5, 1}, true};
 
 std::string convolutionCheck(const Kernels& table) { return checkConvolution(table, ConvolutionCase{}); }
-std::string clampCheck(const Kernels& table) { return checkClamp(table, kPixels, 0.0f); }
-std::string addCheck(const Kernels& table) { return checkAdd(table, kPixels, 0.0f); }
-std::string normalizeCheck(const Kernels& table) { return checkNormalize(table, kPixels, 0.0f); }
+std::string reluCheck(const Kernels& table) { return checkActivate(table, activation(1, false, false)); }
+std::string poolCheck(const Kernels& table) { return checkActivate(table, activation(2, false, false)); }
+std::string normalizeCheck(const Kernels& table) { return checkActivate(table, activation(1, true, false)); }
+std::string residualCheck(const Kernels& table) { return checkActivate(table, activation(1, true, true)); }
 std::string momentsCheck(const Kernels& table) { return checkMoments(table, {2, 4, 5, 1}, 15, 1000.0f); }
-std::string maxPoolCheck(const Kernels& table) { return checkMaxPool(table, {2, 8, 8, 0}, 2, 2, 0, true); }
-std::string subsampleCheck(const Kernels& table) { return checkSubsample(table, {2, 5, 5, 0}, 2, 4, 0); }
+std::string subsampleCheck(const Kernels& table) { return checkSubsample(table, {2, 5, 5, 0}, 2, 0); }
 std::string averagePoolCheck(const Kernels& table) { return checkAveragePool(table, {2, 5, 5, 1}, 0); }
 
 TEST("caught: a convolution that drops its last tap") {
@@ -103,41 +94,99 @@ TEST("caught: a convolution that rounds its weights to sixteen bits") {
   CHECK_PASSES(mustCatch(wrong, convolutionCheck));
 }
 
-TEST("caught: a ReLU that swallows NaN") {
+TEST("caught: an activation that swallows NaN") {
   const Kernels wrong = broken([](Kernels& table) {
-    table.clamp = [](const Map& inMap, const float* in, float floor, const Map& outMap, float* out) {
-      for (int c = 0; c < inMap.channels; ++c) {
-        for (int y = 0; y < inMap.height; ++y) {
-          const float* from = in + inMap.at(c, y, 0);
-          float* to = out + outMap.at(c, y, 0);
-          for (int i = 0; i < inMap.width * kLanes; ++i) to[i] = from[i] > floor ? from[i] : floor;
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      std::vector<float> clean(in, in + shape.in.size());
+      for (float& value : clean) value = value == value ? value : -std::numeric_limits<float>::infinity();
+      kernels().activate(shape, affine, clean.data(), residual, out);
+    };
+  });
+  CHECK_PASSES(mustCatch(wrong, reluCheck));
+  CHECK_PASSES(mustCatch(wrong, poolCheck));
+}
+
+TEST("caught: an activation that writes its border") {
+  const Kernels wrong = broken([](Kernels& table) {
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      kernels().activate(shape, affine, in, residual, out);
+      out[shape.out.at(1, -1, 2)] = 0;
+    };
+  });
+  CHECK_PASSES(mustCatch(wrong, reluCheck));
+}
+
+TEST("caught: an activation that mixes up its channels, or reads its residual by the input's map") {
+  const Kernels wrong = broken([](Kernels& table) {
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      std::vector<Affine> first(affine, affine + shape.out.channels);
+      for (Affine& map : first) map.shift = affine[0].shift;
+      kernels().activate(shape, first.data(), in, residual, out);
+    };
+  });
+  CHECK_PASSES(mustCatch(wrong, normalizeCheck));
+
+  const Kernels shifted = broken([](Kernels& table) {
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      std::vector<float> padded(shape.in.size(), 0.0f);
+      std::copy_n(residual, std::min(shape.residual.size(), padded.size()), padded.begin());
+      Activation wrongShape = shape;
+      wrongShape.residual = shape.in;
+      kernels().activate(wrongShape, affine, in, padded.data(), out);
+    };
+  });
+  CHECK_PASSES(mustCatch(shifted, residualCheck));
+}
+
+TEST("caught: an activation that adds its residual after the ReLU, or forgets the ReLU") {
+  const Kernels late = broken([](Kernels& table) {
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      kernels().activate(shape, affine, in, nullptr, out);
+      for (int c = 0; c < shape.out.channels; ++c) {
+        for (int y = 0; y < shape.out.height; ++y) {
+          const float* from = residual + shape.residual.at(c, y, 0);
+          float* to = out + shape.out.at(c, y, 0);
+          for (int i = 0; i < shape.out.width * kLanes; ++i) to[i] += from[i];
         }
       }
     };
   });
-  CHECK_PASSES(mustCatch(wrong, clampCheck));
-}
+  CHECK_PASSES(mustCatch(late, residualCheck));
 
-TEST("caught: an addition that writes its border") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.add = [](const Map& aMap, const float* a, const Map& bMap, const float* b, float floor, const Map& outMap,
-                   float* out) {
-      kernels().add(aMap, a, bMap, b, floor, outMap, out);
-      out[outMap.at(1, -1, 2)] = 0;
+  const Kernels linear = broken([](Kernels& table) {
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      Activation unbounded = shape;
+      unbounded.floor = -std::numeric_limits<float>::infinity();
+      kernels().activate(unbounded, affine, in, residual, out);
     };
   });
-  CHECK_PASSES(mustCatch(wrong, addCheck));
+  CHECK_PASSES(mustCatch(linear, reluCheck));
+  CHECK_PASSES(mustCatch(linear, poolCheck));
 }
 
-TEST("caught: a normalization that mixes up its channels") {
+TEST("caught: a pool whose windows lack their last column") {
   const Kernels wrong = broken([](Kernels& table) {
-    table.normalize = [](const Map& inMap, const float* in, const float* mean, const float* scale, const float* shift,
-                         float floor, const Map& outMap, float* out) {
-      const std::vector<float> first(inMap.channels, shift[0]);
-      kernels().normalize(inMap, in, mean, scale, first.data(), floor, outMap, out);
+    table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                        float* out) {
+      // Every column repeats the one before it where a window ends.
+      std::vector<float> copied(in, in + shape.in.size());
+      for (int c = 0; c < shape.in.channels; ++c) {
+        for (int y = 0; y < shape.in.height; ++y) {
+          for (int x = 1; x < shape.in.width; x += 2) {
+            std::copy_n(in + shape.in.at(c, y, x - 1), kLanes, copied.data() + shape.in.at(c, y, x));
+          }
+        }
+      }
+      kernels().activate(shape, affine, copied.data(), residual, out);
     };
   });
-  CHECK_PASSES(mustCatch(wrong, normalizeCheck));
+  CHECK_PASSES(mustCatch(wrong, poolCheck));
 }
 
 TEST("caught: moments that count dead lanes, and moments that cancel") {
@@ -165,29 +214,16 @@ TEST("caught: moments that count dead lanes, and moments that cancel") {
   CHECK_PASSES(mustCatch(cancelling, momentsCheck));
 }
 
-TEST("caught: a pool that swallows NaN") {
+TEST("caught: a subsampling that starts at the second pixel, and a mean over the border") {
   const Kernels wrong = broken([](Kernels& table) {
-    table.maxPool = [](const Map& inMap, const float* in, int kernel, int stride, const Map& outMap, float* out) {
-      std::vector<float> clean(in, in + inMap.size());
-      for (float& value : clean) value = value == value ? value : -std::numeric_limits<float>::infinity();
-      kernels().maxPool(inMap, clean.data(), kernel, stride, outMap, out);
+    table.subsample = [](const Map& map, const float* plane, int stride, const Map& outMap, float* out) {
+      std::vector<float> shifted(plane, plane + map.planeStride());
+      shifted.insert(shifted.end(), kLanes, 0.0f);
+      kernels().subsample(map, shifted.data() + kLanes, stride, outMap, out);
     };
-  });
-  CHECK_PASSES(mustCatch(wrong, maxPoolCheck));
-}
-
-TEST("caught: a shortcut that puts all its zeros last, and a mean over the border") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.subsample = [](const Map& inMap, const float* in, int stride, const Map& outMap, float* out) {
-      std::vector<float> centred(outMap.size());
-      kernels().subsample(inMap, in, stride, outMap, centred.data());
-      const std::ptrdiff_t before = (outMap.channels - inMap.channels) / 2 * outMap.planeStride();
-      std::copy(centred.begin() + before, centred.end(), out);
-      std::fill_n(out + outMap.size() - before, before, 0.0f);
-    };
-    table.averagePool = [](const Map& inMap, const float* in, const Map& outMap, float* out) {
-      const Map wide = {inMap.channels, inMap.height + 2 * inMap.border, inMap.width + 2 * inMap.border, 0};
-      kernels().averagePool(wide, in, outMap, out);
+    table.averagePool = [](const Map& map, const float* plane, const Map& outMap, float* out) {
+      const Map wide = {map.channels, map.height + 2 * map.border, map.width + 2 * map.border, 0};
+      kernels().averagePool(wide, plane, outMap, out);
     };
   });
   CHECK_PASSES(mustCatch(wrong, subsampleCheck));

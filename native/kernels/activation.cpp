@@ -1,0 +1,160 @@
+// What stands between convolutions: normalisation, residual sum, ReLU and max pool in one sweep over a plane, of values
+// and of changes.
+#include "kernels/table.hpp"
+#include "kernels/vector.hpp"
+
+namespace deepzero {
+namespace DEEPZERO_ISA {
+
+#ifndef AHEAD
+#define AHEAD 128
+#endif
+static constexpr int kAhead = AHEAD * kLanes;
+// The larger; NaN in either passes.
+static inline Vector larger(Vector a, Vector b) { return (a != a) | (a > b) ? a : b; }
+
+// Calls `at(offset in the input, in the residual, in the output)` for the first vector of every pixel that is computed
+// on its own: of the output, and of the window's first input.
+template <typename Pixel>
+static inline void forPixels(const Activation& shape, int stride, Pixel at) {
+  // Copies, since a store through a vector may alias what is behind a reference.
+  const Map inMap = shape.in, residualMap = shape.residual, outMap = shape.out;
+  for (int y = 0; y < outMap.height; ++y) {
+    std::ptrdiff_t in = inMap.at(0, y * stride, 0), residual = residualMap.at(0, y * stride, 0);
+    std::ptrdiff_t out = outMap.at(0, y, 0);
+    for (int x = 0; x < outMap.width; ++x) {
+      for (int part = 0; part < kLanes; part += kWidth) at(in + part, residual + part, out + part);
+      in += stride * kLanes;
+      residual += stride * kLanes;
+      out += kLanes;
+    }
+  }
+}
+
+template <bool Residual, int Kernel>
+static inline void activatePlane(const Activation& shape, const Affine& affine, const float* in, const float* residual,
+                                 float* out) {
+  const Vector mean = broadcast(affine.mean), scale = broadcast(affine.scale), shift = broadcast(affine.shift);
+  const Vector floor = broadcast(shape.floor);
+  const std::ptrdiff_t inRow = shape.in.rowStride(), residualRow = shape.residual.rowStride();
+  const int kernel = Kernel > 0 ? Kernel : shape.poolKernel;
+  const int stride = Kernel > 0 ? Kernel : shape.poolStride;
+  forPixels(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
+    Vector result{};
+    for (int row = 0; row < kernel; ++row) {
+      for (int column = 0; column < kernel; ++column) {
+        Vector value = (load(in + i + row * inRow + column * kLanes) - mean) * scale + shift;
+        if (Residual) value += load(residual + r + row * residualRow + column * kLanes);
+        result = row + column == 0 ? value : larger(result, value);
+      }
+    }
+    store(out + o, atLeast(floor, result));
+  });
+}
+
+template <bool Residual>
+static inline void activatePlaneOf(const Activation& shape, const Affine& affine, const float* in,
+                                   const float* residual, float* out) {
+  if (shape.poolKernel == 1 && shape.poolStride == 1)
+    return activatePlane<Residual, 1>(shape, affine, in, residual, out);
+  if (shape.poolKernel == 2 && shape.poolStride == 2)
+    return activatePlane<Residual, 2>(shape, affine, in, residual, out);
+  activatePlane<Residual, 0>(shape, affine, in, residual, out);
+}
+
+void activate(const Activation& shape, const Affine* affine, const float* in, const float* residual, float* out) {
+  for (int c = 0; c < shape.out.channels; ++c) {
+    const float* plane = in + c * shape.in.planeStride();
+    float* to = out + c * shape.out.planeStride();
+    if (residual == nullptr) {
+      activatePlaneOf<false>(shape, affine[c], plane, nullptr, to);
+    } else {
+      activatePlaneOf<true>(shape, affine[c], plane, residual + c * shape.residual.planeStride(), to);
+    }
+  }
+}
+
+// max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.
+static inline Vector reluChange(Vector base, Vector change) {
+  const Vector zero{};
+  const Vector positive = base > zero ? base : zero, negative = base > zero ? zero : base;
+  return atLeast(-positive, change + negative);
+}
+
+template <bool Residual, bool Relu, int Kernel>
+static inline void activatePlaneChange(const Activation& shape, const PlaneChange& plane) {
+  // What does not change is one vector of zeros, read again and again.
+  static const float kZeros[kLanes] = {};
+  const AffineChange& affine = *plane.affine;
+  const Vector mean = broadcast(affine.mean), scale = broadcast(affine.scale), shift = broadcast(affine.shift);
+  const Vector scaleChange = broadcast(affine.scaleChange), newScale = broadcast(affine.newScale);
+  const Vector shiftChange = broadcast(affine.shiftChange);
+  const float *const in = plane.base, *const rest = plane.residual;
+  float* const out = plane.out;
+  const float* change = plane.change == nullptr ? kZeros : plane.change;
+  const float* residualChange = plane.residualChange == nullptr ? kZeros : plane.residualChange;
+  const std::ptrdiff_t moves = plane.change == nullptr ? 0 : 1, residualMoves = plane.residualChange == nullptr ? 0 : 1;
+  const std::ptrdiff_t inRow = shape.in.rowStride(), residualRow = shape.residual.rowStride();
+  const int kernel = Kernel > 0 ? Kernel : shape.poolKernel;
+  const int stride = Kernel > 0 ? Kernel : shape.poolStride;
+  const auto base = [&](std::ptrdiff_t i, std::ptrdiff_t r) {
+    const Vector value = (load(in + i) - mean) * scale + shift;
+    return Residual ? value + load(rest + r) : value;
+  };
+  const auto changed = [&](std::ptrdiff_t i, std::ptrdiff_t r) {
+    const Vector value = (load(in + i) - mean) * scaleChange + shiftChange + load(change + moves * i) * newScale;
+    return Residual ? value + load(residualChange + residualMoves * r) : value;
+  };
+  forPixels(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
+    __builtin_prefetch(in + i + kAhead);
+    __builtin_prefetch(change + moves * (i + kAhead));
+    if (Residual) __builtin_prefetch(rest + r + kAhead);
+    if (Residual) __builtin_prefetch(residualChange + residualMoves * (r + kAhead));
+    if (Kernel == 1) {
+      const Vector result = changed(i, r);
+      store(out + o, Relu ? reluChange(base(i, r), result) : result);
+      return;
+    }
+    Vector largest = base(i, r);
+    for (int row = 0; row < kernel; ++row) {
+      for (int column = 0; column < kernel; ++column) {
+        const Vector value = base(i + row * inRow + column * kLanes, r + row * residualRow + column * kLanes);
+        largest = atLeast(largest, value);
+      }
+    }
+    // Distances from the base's maximum are exact where it matters: zero at the maximum itself.
+    Vector result = changed(i, r) + (base(i, r) - largest);
+    for (int row = 0; row < kernel; ++row) {
+      for (int column = row == 0 ? 1 : 0; column < kernel; ++column) {
+        const std::ptrdiff_t ii = i + row * inRow + column * kLanes, rr = r + row * residualRow + column * kLanes;
+        result = larger(result, changed(ii, rr) + (base(ii, rr) - largest));
+      }
+    }
+    store(out + o, Relu ? reluChange(largest, result) : result);
+  });
+}
+
+template <bool Residual, bool Relu>
+static inline void activatePlaneChangeOf(const Activation& shape, const PlaneChange& plane) {
+  if (shape.poolKernel == 1 && shape.poolStride == 1) return activatePlaneChange<Residual, Relu, 1>(shape, plane);
+  if (shape.poolKernel == 2 && shape.poolStride == 2) return activatePlaneChange<Residual, Relu, 2>(shape, plane);
+  activatePlaneChange<Residual, Relu, 0>(shape, plane);
+}
+
+void activateChange(const Activation& shape, const PlaneChange* planes, int count) {
+  const bool relu = shape.floor == 0;
+  for (const PlaneChange* plane = planes; plane < planes + count; ++plane) {
+    if (plane->residual != nullptr && relu) {
+      activatePlaneChangeOf<true, true>(shape, *plane);
+    } else if (plane->residual != nullptr) {
+      activatePlaneChangeOf<true, false>(shape, *plane);
+    } else if (relu) {
+      activatePlaneChangeOf<false, true>(shape, *plane);
+    } else {
+      activatePlaneChangeOf<false, false>(shape, *plane);
+    }
+  }
+}
+
+}  // namespace DEEPZERO_ISA
+}  // namespace deepzero

@@ -1,0 +1,119 @@
+// The checks of what sums changes up: the moments and the loss.
+#include "block.hpp"
+#include "kernel_checks.hpp"
+
+namespace deepzero::test {
+
+std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, float offset, float size) {
+  constexpr int kBlocks = 2;
+  Values values;
+  // One more plane before and after those that are to change, which must stay as they are.
+  std::vector<PlaneMoments> planes(map.channels + 2);
+  for (PlaneMoments& plane : planes) {
+    plane.mean = offset + values.next();
+    for (int lane = 0; lane < kLanes; ++lane) {
+      plane.sum[lane] = values.next();
+      plane.square[lane] = values.next();
+    }
+  }
+  const std::vector<PlaneMoments> before = planes;
+  std::vector<Block> bases, changes;
+  for (int block = 0; block < kBlocks; ++block) {
+    bases.emplace_back(map, values);
+    changes.emplace_back(map, values);
+    bases[block].fill([&](int image) { return image < lanes ? offset + values.next() : sentinel(); });
+    changes[block].fill([&](int image) { return image < lanes ? size * values.next() : sentinel(); });
+    for (int c = 0; c < map.channels; ++c) {
+      planes[c + 1].base = bases[block].plane(c);
+      planes[c + 1].change = changes[block].plane(c);
+    }
+    table.changeMoments(map, planes.data() + 1, map.channels, lanes);
+  }
+
+  std::string failure;
+  for (int p = 0; p < map.channels + 2 && failure.empty(); ++p) {
+    const bool listed = p > 0 && p <= map.channels;
+    if (planes[p].mean != before[p].mean) failure = text("the mean of plane ", p - 1, " was written");
+    for (int n = 0; n < kLanes && failure.empty(); ++n) {
+      double sum = before[p].sum[n], square = before[p].square[n], sumSize = 0, squareSize = 0;
+      for (int block = 0; block < kBlocks && listed && n < lanes; ++block) {
+        for (int y = 0; y < map.height; ++y) {
+          for (int x = 0; x < map.width; ++x) {
+            const double deviation = double{bases[block].at(n, p - 1, y, x)} - before[p].mean;
+            const double change = changes[block].at(n, p - 1, y, x);
+            sum += change;
+            square += (2 * deviation + change) * change;
+            sumSize += std::abs(change);
+            squareSize += (2 * std::abs(deviation) + std::abs(change)) * std::abs(change);
+          }
+        }
+      }
+      // A float sums at most a plane; a square has a deviation, a sum and a product more. What comes on top are the
+      // additions to sums in double, none for a lane that is not to change.
+      const double pixels = static_cast<double>(map.height) * map.width;
+      const double inDouble = sumSize > 0 ? 0x1p-40 * (sumSize + squareSize) + 0x1p-50 : 0;
+      failure = differs(planes[p].sum[n], sum, pixels * kRounding * sumSize + inDouble);
+      if (failure.empty()) {
+        failure = differs(planes[p].square[n], square, (pixels + 3) * kRounding * squareSize + inDouble);
+      }
+      if (!failure.empty()) failure = text("plane ", p - 1, ", lane ", n, ": ", failure);
+    }
+  }
+  if (failure.empty()) return "";
+  return text(table.isa, " changeMoments of ", map.channels, "×", map.height, "×", map.width, ", border ", map.border,
+              ", ", lanes, " lanes, offset ", offset, ", changes of ", size, ": ", failure);
+}
+
+std::string checkCrossEntropyChange(const Kernels& table, int classes, const std::vector<int>& channels, int lanes,
+                                    float size) {
+  Values values;
+  // Images that do not count hold NaN.
+  std::vector<float> probabilities(static_cast<std::size_t>(classes) * kLanes, sentinel()), labels = probabilities;
+  std::vector<float> change(channels.size() * kLanes, sentinel());
+  for (int n = 0; n < lanes; ++n) {
+    std::vector<double> exponentials;
+    double sum = 0;
+    for (int c = 0; c < classes; ++c) sum += exponentials.emplace_back(std::exp(8 * values.next()));
+    const int label = values.below(classes);
+    for (int c = 0; c < classes; ++c) {
+      probabilities[c * kLanes + n] = static_cast<float>(exponentials[c] / sum);
+      labels[c * kLanes + n] = c == label ? 1.0f : 0.0f;
+    }
+    for (std::size_t j = 0; j < channels.size(); ++j) {
+      // The first image goes as far as it can in one direction: there, both series' arguments are at their largest.
+      const float extreme = (lanes % 2 == 0) == (channels[j] == label) ? size : -size;
+      change[j * kLanes + n] = n == 0 ? extreme : size * values.next();
+    }
+  }
+
+  float largest = sentinel();
+  const double got = table.crossEntropyChange(probabilities.data(), labels.data(), classes, change.data(),
+                                              channels.data(), static_cast<int>(channels.size()), lanes, &largest);
+  double expected = 0, tolerance = 0;
+  for (int n = 0; n < lanes; ++n) {
+    std::vector<double> delta(classes, 0.0);
+    for (std::size_t j = 0; j < channels.size(); ++j) delta[channels[j]] = change[j * kLanes + n];
+    double labelDelta = 0, sum = 0, magnitude = 0;
+    for (int c = 0; c < classes; ++c) {
+      if (labels[c * kLanes + n] == 1) labelDelta = delta[c];
+    }
+    for (int c = 0; c < classes; ++c) {
+      const double term = probabilities[c * kLanes + n] * std::expm1(delta[c] - labelDelta);
+      sum += term;
+      magnitude += std::abs(term);
+    }
+    expected += std::log1p(sum);
+    // Eight roundings in a term and one for each addition, which the logarithm multiplies by its slope; eight of its
+    // own.
+    tolerance += kRounding * ((classes + 8) * magnitude / (1 + sum) + 8 * std::abs(std::log1p(sum)));
+  }
+  const float wanted = channels.empty() ? 0 : size;
+  std::string failure;
+  if (largest != wanted) failure = text("largest change ", largest, ", expected ", wanted);
+  if (failure.empty() && size <= 0.5f) failure = differs(got, expected, tolerance);
+  if (failure.empty()) return "";
+  return text(table.isa, " crossEntropyChange of ", channels.size(), " of ", classes, " classes, ", lanes,
+              " lanes, changes of ", size, ": ", failure);
+}
+
+}  // namespace deepzero::test

@@ -1,0 +1,221 @@
+// The checks of activations and their changes, of moments, and of smaller maps from larger ones.
+#include "block.hpp"
+#include "kernel_checks.hpp"
+
+namespace deepzero::test {
+namespace {
+
+// The largest value(row, column) in the window of an output pixel, if it is above the floor. NaN passes.
+template <typename Function>
+double pooled(const Activation& shape, int y, int x, const Function& value) {
+  double largest = shape.floor;
+  for (int i = 0; i < shape.poolKernel; ++i) {
+    for (int j = 0; j < shape.poolKernel; ++j) {
+      const double candidate = value(y * shape.poolStride + i, x * shape.poolStride + j);
+      if (std::isnan(candidate)) return candidate;
+      largest = std::max(largest, candidate);
+    }
+  }
+  return largest;
+}
+
+// The same of sizes that make a tolerance: those that are not finite make none.
+template <typename Function>
+double largestSize(Activation shape, int y, int x, const Function& size) {
+  shape.floor = 0;
+  return pooled(shape, y, x, [&](int row, int column) {
+    const double found = size(row, column);
+    return std::isfinite(found) ? found : 0;
+  });
+}
+
+std::string describe(const Kernels& table, const char* name, const ActivationCase& given, const std::string& failure) {
+  if (failure.empty()) return "";
+  return text(table.isa, " ", name, " of ", given.channels, "×", given.height, "×", given.width, ", borders ",
+              given.inBorder, ",", given.residualBorder, " to ", given.outBorder, ", pool ", given.poolKernel, "/",
+              given.poolStride, ", floor ", given.floor, given.affine ? ", affine" : "",
+              given.residual ? ", residual" : "", given.specials ? ", specials" : "", ": ", failure);
+}
+
+}  // namespace
+
+Activation ActivationCase::shape() const {
+  Activation shape;
+  shape.in = {channels, height, width, inBorder};
+  if (residual) shape.residual = {channels, height, width, residualBorder};
+  shape.out = {channels, (height - poolKernel) / poolStride + 1, (width - poolKernel) / poolStride + 1, outBorder};
+  shape.floor = floor;
+  shape.poolKernel = poolKernel;
+  shape.poolStride = poolStride;
+  return shape;
+}
+
+std::string checkActivate(const Kernels& table, const ActivationCase& given) {
+  const Activation shape = given.shape();
+  Values values;
+  Block in(shape.in, values), residual(shape.residual, values), out(shape.out);
+  if (given.specials) in.addSpecials(values);
+  if (given.specials && given.residual) residual.addSpecials(values);
+  std::vector<Affine> affine(given.channels);
+  for (Affine& map : affine) {
+    if (given.affine) map = {values.next(), values.next(), values.next()};
+  }
+  table.activate(shape, affine.data(), in.data(), given.residual ? residual.data() : nullptr, out.data());
+
+  // Without an affine map there is at most one addition, which a float rounds as the reference does.
+  const double roundings = given.affine ? 4 : 0;
+  return describe(table, "activate", given, compare(out, [&](int n, int c, int y, int x) {
+                    const double mean = affine[c].mean, scale = affine[c].scale, shift = affine[c].shift;
+                    const auto rest = [&](int row, int column) {
+                      return given.residual ? double{residual.at(n, c, row, column)} : 0.0;
+                    };
+                    const double value = pooled(shape, y, x, [&](int row, int column) {
+                      return (in.at(n, c, row, column) - mean) * scale + shift + rest(row, column);
+                    });
+                    const double size = largestSize(shape, y, x, [&](int row, int column) {
+                      return std::abs((in.at(n, c, row, column) - mean) * scale) + std::abs(shift) +
+                             std::abs(rest(row, column));
+                    });
+                    return Expected{value, roundings * kRounding * size};
+                  }));
+}
+
+std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size) {
+  const Activation shape = given.shape();
+  Values values;
+  // Bases and affine maps lie on a grid so coarse that base values are exact in float: the kernel must see every kink
+  // of the ReLU and the pool exactly where the reference sees it. Many are as near to a kink as the changes are large.
+  const float grain = std::max(0x1p-20f, std::exp2(std::floor(std::log2(size / 4))));
+  const auto coarse = [&] { return static_cast<float>(values.below(9) - 4) / 4; };
+  const auto fine = [&](int) { return coarse() + static_cast<float>(values.below(9) - 4) * grain; };
+  const auto small = [&](int) { return size * values.next(); };
+  Block in(shape.in, values), residual(shape.residual, values), out(shape.out);
+  Block change(shape.in, values), residualChange(shape.residual, values);
+  in.fill(fine);
+  residual.fill(fine);
+  change.fill(small);
+  residualChange.fill(small);
+  if (given.specials) {
+    for (int c = 0; c < given.channels; ++c) {
+      change.at(values.below(kLanes), c, values.below(given.height), values.below(given.width)) =
+          std::numeric_limits<float>::quiet_NaN();
+    }
+  }
+  std::vector<AffineChange> affine(given.channels);
+  for (AffineChange& map : affine) {
+    if (!given.affine) continue;
+    const float scales[] = {1, -1, 0.5f, 2};
+    map = {coarse(), scales[values.below(4)], coarse(), small(0), 0, small(0)};
+    map.newScale = static_cast<float>(double{map.scale} + map.scaleChange);
+  }
+  const auto changes = [](int channel) { return channel % 4 < 2; };
+  const auto residualChanges = [&](int channel) { return given.residual && channel % 2 == 0; };
+  // Backwards: the planes need not lie in order.
+  std::vector<PlaneChange> planes;
+  for (int c = given.channels - 1; c >= 0; --c) {
+    planes.push_back({in.plane(c), changes(c) ? change.plane(c) : nullptr, given.residual ? residual.plane(c) : nullptr,
+                      residualChanges(c) ? residualChange.plane(c) : nullptr, &affine[c], out.plane(c)});
+  }
+  table.activateChange(shape, planes.data(), given.channels);
+
+  const std::string failure = compare(out, [&](int n, int c, int y, int x) {
+    const AffineChange& map = affine[c];
+    const auto moved = [&](int row, int column) { return changes(c) ? double{change.at(n, c, row, column)} : 0.0; };
+    const auto rest = [&](int row, int column) {
+      return given.residual ? double{residual.at(n, c, row, column)} : 0.0;
+    };
+    const auto restMoved = [&](int row, int column) {
+      return residualChanges(c) ? double{residualChange.at(n, c, row, column)} : 0.0;
+    };
+    const double before = pooled(shape, y, x, [&](int row, int column) {
+      return (double{in.at(n, c, row, column)} - map.mean) * map.scale + map.shift + rest(row, column);
+    });
+    const double after = pooled(shape, y, x, [&](int row, int column) {
+      return (in.at(n, c, row, column) + moved(row, column) - map.mean) * (double{map.scale} + map.scaleChange) +
+             (double{map.shift} + map.shiftChange) + (rest(row, column) + restMoved(row, column));
+    });
+    const double extent = largestSize(shape, y, x, [&](int row, int column) {
+      return std::abs((double{in.at(n, c, row, column)} - map.mean) * map.scaleChange) + std::abs(map.shiftChange) +
+             std::abs(moved(row, column) * map.newScale) + std::abs(restMoved(row, column));
+    });
+    // Four products and sums with their rounded scale, a residual, a distance from the base's maximum or from zero.
+    // What comes on top is the reference's own rounding, of values below 16.
+    return Expected{after - before, 9 * kRounding * extent + 0x1p-46};
+  });
+  return describe(table, "activateChange", given, failure.empty() ? "" : text("changes of ", size, ": ", failure));
+}
+
+std::string checkMoments(const Kernels& table, const Map& map, int lanes, float offset) {
+  Values values;
+  Block in(map, values);
+  in.fill([&](int image) { return image < lanes ? values.next() + offset : sentinel(); });
+  const double guard = -1234.5;
+  std::vector<double> mean(map.channels + 2, guard), squares(map.channels + 2, guard);
+  table.moments(map, in.data(), lanes, mean.data() + 1, squares.data() + 1);
+
+  std::string failure;
+  for (const std::vector<double>* result : {&mean, &squares}) {
+    if (result->front() != guard || result->back() != guard) failure = "a guard word was written";
+  }
+  for (int c = 0; c < map.channels && failure.empty(); ++c) {
+    const auto sumOf = [&](const auto& term) {
+      double sum = 0;
+      for (int n = 0; n < lanes; ++n) {
+        for (int y = 0; y < map.height; ++y) {
+          for (int x = 0; x < map.width; ++x) sum += term(double{in.at(n, c, y, x)});
+        }
+      }
+      return sum;
+    };
+    const double pixels = static_cast<double>(map.height) * map.width;
+    const double exact = sumOf([](double x) { return x; }) / (pixels * lanes);
+    const double magnitude = sumOf([](double x) { return std::abs(x); }) / (pixels * lanes);
+    const double deviations = sumOf([&](double x) { return (x - exact) * (x - exact); });
+    const double spread = sumOf([&](double x) { return std::abs(x - exact); });
+    // A lane sums at most a plane; each deviation is within 2⁻²⁴ of its own size and of the mean's.
+    const double squareTolerance = (pixels + 4) * kRounding * deviations + 4 * kRounding * std::abs(exact) * spread;
+    failure = differs(mean[c + 1], exact, pixels * kRounding * magnitude);
+    if (failure.empty()) failure = differs(squares[c + 1], deviations, squareTolerance + 1e-12 * exact * exact);
+    if (!failure.empty()) failure = text("channel ", c, ": ", failure);
+  }
+  if (failure.empty()) return "";
+  return text(table.isa, " moments of ", map.channels, "×", map.height, "×", map.width, ", border ", map.border, ", ",
+              lanes, " lanes, offset ", offset, ": ", failure);
+}
+
+std::string checkSubsample(const Kernels& table, const Map& map, int stride, int outBorder) {
+  const Map plane = {1, map.height, map.width, map.border};
+  const Map outMap = {map.channels, (map.height - 1) / stride + 1, (map.width - 1) / stride + 1, outBorder};
+  Values values;
+  Block in(plane, values), out(Map{1, outMap.height, outMap.width, outBorder});
+  in.addSpecials(values);
+  table.subsample(map, in.data(), stride, outMap, out.data());
+  const std::string failure =
+      compare(out, [&](int n, int, int y, int x) { return Expected{in.at(n, 0, y * stride, x * stride)}; });
+  if (failure.empty()) return "";
+  return text(table.isa, " subsample of ", map.height, "×", map.width, ", borders ", map.border, " to ", outBorder,
+              ", stride ", stride, ": ", failure);
+}
+
+std::string checkAveragePool(const Kernels& table, const Map& map, int outBorder) {
+  const Map plane = {1, map.height, map.width, map.border};
+  Values values;
+  Block in(plane, values), out(Map{1, 1, 1, outBorder});
+  table.averagePool(map, in.data(), Map{map.channels, 1, 1, outBorder}, out.data());
+  const std::string failure = compare(out, [&](int n, int, int, int) {
+    const double pixels = static_cast<double>(map.height) * map.width;
+    double sum = 0, magnitude = 0;
+    for (int y = 0; y < map.height; ++y) {
+      for (int x = 0; x < map.width; ++x) {
+        sum += in.at(n, 0, y, x);
+        magnitude += std::abs(in.at(n, 0, y, x));
+      }
+    }
+    return Expected{sum / pixels, (pixels + 2) * kRounding * magnitude / pixels};
+  });
+  if (failure.empty()) return "";
+  return text(table.isa, " averagePool of ", map.height, "×", map.width, ", borders ", map.border, " to ", outBorder,
+              ": ", failure);
+}
+
+}  // namespace deepzero::test
