@@ -32,6 +32,9 @@ import type { Weights } from './weights.js';
 /** How much of the unperturbed pass a query reuses. */
 export type Reuse = 'none' | 'layer' | 'incremental';
 
+/** The native core counts queries in 32 bits with a sign. */
+export const MOST_QUERIES: number = 2 ** 31 - 1;
+
 export const REUSES: readonly Reuse[] = ['none', 'layer', 'incremental'];
 
 /** The step of a finite difference and the point it is taken at. */
@@ -149,10 +152,9 @@ export class Engine {
     const { mu, queries, distribution, perTensor = false, seed, stream, index } = drawing;
     const request = {
       ...this.#difference(point, batch, options, watch),
-      queries: check.integer(queries, 'queries', 1, 0xffff_ffff),
+      queries: check.integer(queries, 'queries', 1, MOST_QUERIES),
       distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
       perTensor: check.boolean(perTensor, 'perTensor'),
-      scale: 1,
       seed: check.integer(seed, 'seed'),
       stream: Random.streamNumber(stream),
       index: check.integer(index, 'index', 0, 0xffff_ffff),
