@@ -32,9 +32,6 @@ import type { Weights } from './weights.js';
 /** How much of the unperturbed pass a query reuses. */
 export type Reuse = 'none' | 'layer' | 'incremental';
 
-/** The native core counts queries in 32 bits with a sign. */
-export const MOST_QUERIES: number = 2 ** 31 - 1;
-
 export const REUSES: readonly Reuse[] = ['none', 'layer', 'incremental'];
 
 /** The step of a finite difference and the point it is taken at. */
@@ -152,7 +149,7 @@ export class Engine {
     const { mu, queries, distribution, perTensor = false, seed, stream, index } = drawing;
     const request = {
       ...this.#difference(point, batch, options, watch),
-      queries: check.integer(queries, 'queries', 1, MOST_QUERIES),
+      queries: check.queryCount(queries, 'queries'),
       distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
       perTensor: check.boolean(perTensor, 'perTensor'),
       seed: check.integer(seed, 'seed'),
@@ -163,7 +160,12 @@ export class Engine {
       words: `along random direction ${at} with mu = ${mu}; lower mu or the learning rate`,
       coordinate: null,
     });
-    return this.#run((network, progress) => network.randomized(request, progress), watch, query);
+    const estimate = await this.#run((network, progress) => network.randomized(request, progress), watch, query);
+    // Every parameter moves, so a loss that is the same along all directions did not hear of it.
+    if (estimate.values.every((value) => value === 0)) {
+      throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
+    }
+    return estimate;
   }
 
   #request(point: Weights, batch: Batch, training: boolean, { step }: Watch): NativeRequest {
@@ -173,7 +175,7 @@ export class Engine {
     const at = parameters.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
       const coordinate = coordinateAt(compiled, at);
-      throw new NonFiniteLossError(`${show(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
+      throw new NonFiniteLossError(`${nameOf(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
     }
     const { images, count, labels, targets } = batch;
     const truth = loss === 'cross-entropy' ? { labels: labels! } : { targets: targets! };
@@ -187,7 +189,7 @@ export class Engine {
     }
     return {
       ...this.#request({ parameters, statistics: point.statistics }, batch, true, watch),
-      mu: checkMu(mu),
+      mu: check.smoothing(mu, 'mu'),
       central: check.boolean(central, 'central'),
     };
   }
@@ -201,14 +203,14 @@ export class Engine {
   #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;
-    const coordinate = show(coordinateAt(this.#parts.compiled, still));
+    const coordinate = nameOf(coordinateAt(this.#parts.compiled, still));
     throw check.expected('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, mu);
   }
 
   #basisQuery(mu: number): (at: number) => Query {
     return (at) => {
       const coordinate = coordinateAt(this.#parts.compiled, at);
-      return { words: `with ${show(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
+      return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
     };
   }
 
@@ -225,14 +227,6 @@ export class Engine {
   }
 }
 
-function show({ name, index }: Coordinate): string {
+function nameOf({ name, index }: Coordinate): string {
   return `${name}[${index}]`;
-}
-
-/** μ is a float32 in incremental queries. */
-function checkMu(mu: unknown): number {
-  const value = check.positive(mu, 'mu');
-  if (!(Math.fround(value) > 0 && Math.fround(value) < Infinity))
-    throw check.expected('mu', 'a number that float32 can hold', mu);
-  return value;
 }

@@ -150,5 +150,22 @@ function load(): NativeAddon {
   }
 }
 
-/** The addon, loaded once per process and shared by worker threads. */
-export const native: NativeAddon = load();
+let loaded: NativeAddon | undefined;
+
+function addon(): NativeAddon {
+  return (loaded ??= load());
+}
+
+/** The addon, loaded when first used, once per process, and shared by worker threads. */
+export const native: NativeAddon = {
+  get isa() {
+    return addon().isa;
+  },
+  get supportedIsas() {
+    return addon().supportedIsas;
+  },
+  get Network() {
+    return addon().Network;
+  },
+  random: (seed, stream, index, offset, count) => addon().random(seed, stream, index, offset, count),
+};

@@ -265,9 +265,9 @@ describe('jobs', () => {
     });
 
     it('get an error that says so when memory is out', () => {
-      // 1.6 GB of images, to be copied where there is room for them once.
+      // 2.3 GB of images, to be copied where there is room for them once.
       const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
-        ${poolingJob(100_000)}`;
+        ${poolingJob(140_000)}`;
       const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
       const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
       const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
@@ -296,7 +296,7 @@ describe('jobs', () => {
     });
 
     it('is an error that names the choices if unknown', () => {
-      const { status, stderr } = child(IMPORT_NATIVE, { DEEPZERO_ISA: 'sse' });
+      const { status, stderr } = child(`${IMPORT_NATIVE} console.log(native.isa);`, { DEEPZERO_ISA: 'sse' });
       const supported = native.supportedIsas.join(', ');
       assert.equal(status, 1);
       assert.ok(
