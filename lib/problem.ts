@@ -80,12 +80,11 @@ export function checkDataset(dataset: Dataset, { network, compiled, loss }: Targ
 
 /** Refuses what is no data set, or an empty one. */
 function checkShape(dataset: Dataset): void {
-  check.object(dataset, 'the data set');
-  const { name, count, shape } = dataset;
+  const { name, count, shape, batch } = check.object(dataset, 'the data set');
   check.string(name, "the data set's name");
   check.integer(count, `the images in data set ${JSON.stringify(name)}`, 1);
   if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
-  if (typeof dataset.batch !== 'function') throw expected("the data set's batch", 'a function', dataset.batch);
+  if (typeof batch !== 'function') throw expected("the data set's batch", 'a function', batch);
 }
 
 /** Refuses more images a step than there are; `what` is what the caller calls the number. */
