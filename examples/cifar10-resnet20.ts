@@ -9,6 +9,7 @@
 import { existsSync } from 'node:fs';
 
 import { cge, cifar10, cosine, Model, resnet20, sgd, train, zoGrasp } from 'deepzero';
+import type { TrainRun } from 'deepzero';
 
 const [folder = 'cifar-10-batches-bin', sparsity = '0.9', epochs = '50'] = process.argv.slice(2);
 const CHECKPOINT = 'cifar10-resnet20.safetensors';
@@ -22,30 +23,31 @@ const { signal } = stop;
 const { train: trainSet, test: testSet } = await cifar10(folder);
 using model = new Model(resnet20({ classes: 10 }), { seed: 1 });
 
-console.log('ZO-GraSP: how many coordinates each layer can do without');
-const ratios = await zoGrasp(model, trainSet, {
-  sparsity: Number(sparsity),
-  queries: 192,
-  mu: 5e-3,
-  samplesPerClass: 25,
-  seed: 1,
-  signal,
-});
-for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${name.padEnd(24)} ${(100 * ratio).toFixed(1)} %`);
-
-const run = train(model, trainSet, {
-  estimator: cge({ mu: 5e-3, sparsity: ratios, redrawEvery: 5 }),
-  optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
-  epochs: Number(epochs),
-  batchSize: 256,
-  seed: 1,
-  signal,
-  ...(existsSync(CHECKPOINT) && { resume: CHECKPOINT }),
-});
-const { queriesPerStep, secondsPerStep, hours } = await run.estimateCost();
-console.log(`${queriesPerStep} queries, ${secondsPerStep.toFixed(1)} s a step, ${hours.toFixed(1)} h in all`);
-
+let run: TrainRun | undefined;
 try {
+  console.log('ZO-GraSP: how many coordinates each layer can do without');
+  const ratios = await zoGrasp(model, trainSet, {
+    sparsity: Number(sparsity),
+    queries: 192,
+    mu: 5e-3,
+    samplesPerClass: 25,
+    seed: 1,
+    signal,
+  });
+  for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${name.padEnd(24)} ${(100 * ratio).toFixed(1)} %`);
+
+  run = train(model, trainSet, {
+    estimator: cge({ mu: 5e-3, sparsity: ratios, redrawEvery: 5 }),
+    optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
+    epochs: Number(epochs),
+    batchSize: 256,
+    seed: 1,
+    signal,
+    ...(existsSync(CHECKPOINT) && { resume: CHECKPOINT }),
+  });
+  const { queriesPerStep, secondsPerStep, hours } = await run.estimateCost();
+  console.log(`${queriesPerStep} queries, ${secondsPerStep.toFixed(1)} s a step, ${hours.toFixed(1)} h in all`);
+
   for await (const { step, loss, accuracy, queriesPerSecond } of run) {
     console.log(
       `step ${step}  loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}  ${queriesPerSecond.toFixed(0)} q/s`,
@@ -56,5 +58,7 @@ try {
 } catch (error) {
   if (!signal.aborted) throw error;
 }
-await run.save(CHECKPOINT);
-console.log(`${run.step} of ${run.totalSteps} steps done, saved in ${CHECKPOINT}`);
+if (run && run.step > 0) {
+  await run.save(CHECKPOINT);
+  console.log(`${run.step} of ${run.totalSteps} steps done, saved in ${CHECKPOINT}`);
+}

@@ -1,5 +1,5 @@
 /**
- * Must-be predicates: every public function validates its options with these, and every message reads
+ * Must-be predicates: public functions validate what they are given with these, once. A message about one value reads
  * `Expected <what> to be <constraint>, received <value>`.
  *
  * @module
@@ -23,6 +23,7 @@ export class FileError extends Error {
   }
 }
 
+/** A value in a message: short, on one line. */
 function show(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value);
   if (typeof value === 'bigint') return `${value}n`;
@@ -49,6 +50,13 @@ export function positive(value: unknown, what: string): number {
   return number(value, what, 'a finite number > 0', (v) => v > 0);
 }
 
+/** A smoothing parameter μ: a step in float32. */
+export function smoothing(value: unknown, what: string): number {
+  const step = Math.fround(positive(value, what));
+  if (!(step > 0 && step < Infinity)) throw expected(what, 'a number that float32 can hold', value);
+  return value as number;
+}
+
 export function nonNegative(value: unknown, what: string): number {
   return number(value, what, 'a finite number >= 0', (v) => v >= 0);
 }
@@ -62,6 +70,11 @@ export function fraction(value: unknown, what: string, low = 0, high = 1): numbe
 export function integer(value: unknown, what: string, low = 0, high: number = Number.MAX_SAFE_INTEGER): number {
   const range = high === Number.MAX_SAFE_INTEGER ? `>= ${low}` : `from ${low} to ${high}`;
   return number(value, what, `an integer ${range}`, (v) => Number.isSafeInteger(v) && v >= low && v <= high);
+}
+
+/** How many queries an estimate makes; the native core counts them in 32 bits with a sign. */
+export function queryCount(value: unknown, what: string): number {
+  return integer(value, what, 1, 2 ** 31 - 1);
 }
 
 export function boolean(value: unknown, what: string): boolean {
@@ -80,10 +93,29 @@ export function oneOf<const T extends string>(value: unknown, what: string, choi
   return value as T;
 }
 
+export function callback(value: unknown, what: string): void {
+  if (value !== undefined && typeof value !== 'function') throw expected(what, 'a function', value);
+}
+
+export function abortSignal(value: unknown, what: string): void {
+  const { throwIfAborted, addEventListener } = Object(value ?? {}) as Partial<AbortSignal>;
+  if (value !== undefined && !(typeof throwIfAborted === 'function' && typeof addEventListener === 'function')) {
+    throw expected(what, 'an AbortSignal', value);
+  }
+}
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+export function object(value: unknown, what: string): Record<string, unknown> {
+  if (!isObject(value)) throw expected(what, 'an object', value);
+  return value;
+}
+
 /** An object whose keys are all known: a misspelled option is refused with the nearest known one. */
 export function options<T extends object>(value: unknown, what: string, known: readonly (keyof T & string)[]): T {
-  if (typeof value !== 'object' || value === null || Array.isArray(value)) throw expected(what, 'an object', value);
-  for (const key of Object.keys(value)) {
+  for (const key of Object.keys(object(value, what))) {
     if (!(known as readonly string[]).includes(key)) {
       throw new InvalidArgumentError(`Unknown option ${JSON.stringify(key)} in ${what}${didYouMean(key, known)}`);
     }

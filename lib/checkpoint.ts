@@ -7,13 +7,15 @@
  */
 import { createHash } from 'node:crypto';
 
-import { FileError } from './check.js';
+import { FileError, isObject } from './check.js';
 import type { Model } from './model.js';
+import { native } from './native.js';
+import type { CompiledNetwork } from './network/compile.js';
 import type { OptimizerState } from './optimizers.js';
 import type { Tensor } from './safetensors.js';
-import { writeSafetensors } from './safetensors.js';
-import type { WeightsFile } from './weights.js';
-import { fromTensors, parseMetadata, readWeights, toMetadata, toTensors } from './weights.js';
+import { encodeSafetensors } from './safetensors.js';
+import type { Weights, WeightsFile } from './weights.js';
+import { checkFinite, fromTensors, parseMetadata, readWeights, toMetadata, toTensors } from './weights.js';
 
 /** A run's options, and the state of the run beside its model's arrays. */
 export interface RunState {
@@ -32,36 +34,47 @@ interface RunMetadata {
   readonly step: number;
   /** The optimizer's updates. */
   readonly updates: number;
+  /** The instruction set in use when it was written: another rounds otherwise. */
+  readonly isa: string;
 }
+
+/** What a run goes on from. */
+export type Resumption = Pick<RunMetadata, 'step' | 'isa'>;
 
 const FORMAT = 1;
 const MASK = 'mask.coordinates';
 
-/** Writes a checkpoint after `step` steps. All is copied before the promise is returned: the run may go on meanwhile. */
-export async function writeCheckpoint(file: string, model: Model, state: RunState, step: number): Promise<void> {
+/**
+ * The bytes of a checkpoint after `step` steps, to be written to `file`: copies, so that the run may go on.
+ *
+ * @throws FileError if a value is not finite: no run could go on from it.
+ */
+export function encodeCheckpoint(file: string, model: Model, state: RunState, step: number): Uint8Array[] {
   const mask = state.maskAt(step);
-  const tensors = new Map([...toTensors(model.compiled, model), ...optimizerTensors(model, state.optimizer)]);
+  const tensors = runTensors(model.compiled, model, state.optimizer);
+  checkFinite(file, tensors);
   if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
-  const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step };
+  const { isa } = native;
+  const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step, isa };
   const run = JSON.stringify(metadata);
-  await writeSafetensors(file, tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
+  return encodeSafetensors(tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
 }
 
 /**
- * Reads a checkpoint into a model and the optimizer's state, all or nothing, and returns the steps it had finished.
+ * Reads a checkpoint into a model and the optimizer's state, all or nothing.
  *
  * @throws FileError if the file is no checkpoint or a damaged one, or an option differs from `state.options`, naming it.
  */
-export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<number> {
+export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<Resumption> {
   const weights = await readWeights(file);
-  const { options, step, updates } = runOf(weights);
+  const { options, step, updates, isa } = runOf(weights);
   const difference = firstDifference(options, JSON.parse(JSON.stringify(state.options)));
   if (difference) {
     const { path, saved, given } = difference;
     throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
   }
   checkMask(weights, state.maskAt(step), step);
-  const slots = [...optimizerTensors(model, state.optimizer)].map(([name, { data }]) => {
+  const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
     const saved = weights.tensors.get(name)?.data;
     if (!(saved instanceof Float32Array) || saved.length !== data.length) {
       throw new FileError(file, `expected a tensor ${name} of ${data.length} numbers`);
@@ -71,7 +84,7 @@ export async function readCheckpoint(file: string, model: Model, state: RunState
   fromTensors(weights, model.compiled, model);
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
-  return step;
+  return { step, isa };
 }
 
 function runOf(weights: WeightsFile): RunMetadata {
@@ -95,9 +108,18 @@ function checkMask({ file, tensors }: WeightsFile, mask: Uint32Array | undefined
   if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
 }
 
+/** All numbers of a run as views: the model's tensors and the optimizer's. */
+export function runTensors(
+  compiled: CompiledNetwork,
+  weights: Weights,
+  optimizer: OptimizerState,
+): Map<string, Tensor> {
+  return new Map([...toTensors(compiled, weights), ...optimizerTensors(compiled, optimizer)]);
+}
+
 /** The optimizer's slots as views, a tensor for every parameter tensor. */
 function optimizerTensors(
-  { compiled }: Model,
+  compiled: CompiledNetwork,
   { slots }: OptimizerState,
 ): Map<string, Tensor & { data: Float32Array }> {
   const entries = Object.entries(slots).flatMap(([slot, values]) =>
@@ -124,21 +146,21 @@ function firstDifference(
   given: unknown,
   path = '',
 ): { path: string; saved: string; given: string } | undefined {
-  if (isObject(saved) && isObject(given)) {
+  if (isNested(saved) && isNested(given)) {
     for (const key of new Set([...Object.keys(saved), ...Object.keys(given)])) {
       const found = firstDifference(saved[key], given[key], path === '' ? key : `${path}.${key}`);
       if (found) return found;
     }
     return undefined;
   }
-  return saved === given ? undefined : { path, saved: show(saved), given: show(given) };
+  return saved === given ? undefined : { path, saved: inWords(saved), given: inWords(given) };
 }
 
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
+function isNested(value: unknown): value is Record<string, unknown> {
+  return isObject(value) || Array.isArray(value);
 }
 
-function show(value: unknown): string {
+function inWords(value: unknown): string {
   if (value === undefined) return 'nothing';
-  return isObject(value) ? 'an object' : JSON.stringify(value);
+  return isNested(value) ? 'an object' : JSON.stringify(value);
 }

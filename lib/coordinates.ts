@@ -13,7 +13,10 @@ export interface Coordinate {
 }
 
 /** Where a coordinate lies in the flat parameter vector. */
-export function flatIndex({ parameters }: CompiledNetwork, { name, index }: Coordinate): number {
+export function flatIndex({ parameters }: CompiledNetwork, coordinate: Coordinate): number {
+  check.object(coordinate, 'a coordinate');
+  const { name, index } = coordinate;
+  check.string(name, "the coordinate's name");
   const tensor = parameters.find((info) => info.name === name);
   if (!tensor) throw unknownTensor(name, parameters);
   return tensor.offset + check.integer(index, `the index into ${name}`, 0, tensor.size - 1);
@@ -26,11 +29,17 @@ export function coordinateAt({ parameters, parameterCount }: CompiledNetwork, fl
   return { name: tensor.name, index: flat - tensor.offset };
 }
 
-/** Refuses anything but distinct flat indices, at least one. */
-export function checkCoordinates({ parameterCount }: CompiledNetwork, coordinates: unknown): Uint32Array {
+/** Refuses anything but a list that could be of flat indices, at least one. */
+export function checkIndexList(coordinates: unknown): Uint32Array {
   if (!(coordinates instanceof Uint32Array) || coordinates.length === 0) {
     throw check.expected('coordinates', 'a Uint32Array with at least one flat parameter index', coordinates);
   }
+  return coordinates;
+}
+
+/** Refuses anything but distinct flat indices into a network's parameters, at least one. */
+export function checkCoordinates({ parameterCount }: CompiledNetwork, list: unknown): Uint32Array {
+  const coordinates = checkIndexList(list);
   const seen = new Uint8Array(parameterCount);
   coordinates.forEach((flat, i) => {
     if (flat >= parameterCount)

@@ -149,10 +149,9 @@ export class Engine {
     const { mu, queries, distribution, perTensor = false, seed, stream, index } = drawing;
     const request = {
       ...this.#difference(point, batch, options, watch),
-      queries: check.integer(queries, 'queries', 1, 0xffff_ffff),
+      queries: check.queryCount(queries, 'queries'),
       distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
       perTensor: check.boolean(perTensor, 'perTensor'),
-      scale: 1,
       seed: check.integer(seed, 'seed'),
       stream: Random.streamNumber(stream),
       index: check.integer(index, 'index', 0, 0xffff_ffff),
@@ -161,7 +160,12 @@ export class Engine {
       words: `along random direction ${at} with mu = ${mu}; lower mu or the learning rate`,
       coordinate: null,
     });
-    return this.#run((network, progress) => network.randomized(request, progress), watch, query);
+    const estimate = await this.#run((network, progress) => network.randomized(request, progress), watch, query);
+    // Every parameter moves, so a loss that is the same along all directions did not hear of it.
+    if (estimate.values.every((value) => value === 0)) {
+      throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
+    }
+    return estimate;
   }
 
   #request(point: Weights, batch: Batch, training: boolean, { step }: Watch): NativeRequest {
@@ -171,7 +175,7 @@ export class Engine {
     const at = parameters.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
       const coordinate = coordinateAt(compiled, at);
-      throw new NonFiniteLossError(`${show(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
+      throw new NonFiniteLossError(`${nameOf(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
     }
     const { images, count, labels, targets } = batch;
     const truth = loss === 'cross-entropy' ? { labels: labels! } : { targets: targets! };
@@ -185,7 +189,7 @@ export class Engine {
     }
     return {
       ...this.#request({ parameters, statistics: point.statistics }, batch, true, watch),
-      mu: checkMu(mu),
+      mu: check.smoothing(mu, 'mu'),
       central: check.boolean(central, 'central'),
     };
   }
@@ -199,14 +203,14 @@ export class Engine {
   #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;
-    const coordinate = show(coordinateAt(this.#parts.compiled, still));
+    const coordinate = nameOf(coordinateAt(this.#parts.compiled, still));
     throw check.expected('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, mu);
   }
 
   #basisQuery(mu: number): (at: number) => Query {
     return (at) => {
       const coordinate = coordinateAt(this.#parts.compiled, at);
-      return { words: `with ${show(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
+      return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
     };
   }
 
@@ -223,14 +227,6 @@ export class Engine {
   }
 }
 
-function show({ name, index }: Coordinate): string {
+function nameOf({ name, index }: Coordinate): string {
   return `${name}[${index}]`;
-}
-
-/** μ is a float32 in incremental queries. */
-function checkMu(mu: unknown): number {
-  const value = check.positive(mu, 'mu');
-  if (!(Math.fround(value) > 0 && Math.fround(value) < Infinity))
-    throw check.expected('mu', 'a number that float32 can hold', mu);
-  return value;
 }

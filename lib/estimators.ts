@@ -1,11 +1,11 @@
 import * as check from './check.js';
-import { checkCoordinates } from './coordinates.js';
+import { checkCoordinates, checkIndexList } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
 import type { CoordinatewiseOptions, Reuse } from './engine.js';
 import { REUSES } from './engine.js';
 import type { Watch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
-import { drawCoordinates } from './masks.js';
+import { checkSparsity, drawCoordinates } from './masks.js';
 import type { Model } from './model.js';
 import { Random } from './random.js';
 
@@ -81,8 +81,9 @@ export interface CgeOptions {
  * public code perturbs with += μ and −= μ, which does not restore a float32; here parameters are never written. Its feature
  * reuse restarts queries at residual blocks; what ours reuses is said at `reuse`.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown, or both `sparsity` and `coordinates` are given; at
- *   the first estimate if the sparsity does not name the model's tensors.
+ * @throws InvalidArgumentError if an option is out of range or unknown, or `coordinates` are given beside `sparsity` or
+ *   `redrawEvery`; at the first estimate if the sparsity does not name the model's tensors or a coordinate is not below its
+ *   number of parameters or occurs twice.
  * @example cge({ mu: 5e-3, sparsity: 0.9, redrawEvery: 5 })
  */
 export function cge(options: CgeOptions): Estimator {
@@ -96,23 +97,25 @@ export function cge(options: CgeOptions): Estimator {
     reuse = 'incremental',
   } = check.options<CgeOptions>(options, 'cge', known);
   const difference = {
-    mu: check.positive(mu, 'mu'),
+    mu: check.smoothing(mu, 'mu'),
     central: check.boolean(central, 'central'),
     reuse: check.oneOf(reuse, 'reuse', REUSES),
   };
   check.integer(redrawEvery, 'redrawEvery', 1);
-  if (typeof sparsity !== 'object') check.fraction(sparsity, 'sparsity');
+  checkSparsity(sparsity);
   if (coordinates === undefined) {
     const draw: Draw = ({ compiled }, { seed, epoch }) =>
       drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask', Math.floor(epoch / redrawEvery)));
-    return coordinatewise({ kind: 'cge', mu, central, sparsity, redrawEvery }, difference, draw);
+    return coordinatewise({ kind: 'cge', ...difference, sparsity, redrawEvery }, difference, draw);
   }
-  if (options.sparsity !== undefined) {
-    throw new check.InvalidArgumentError('Expected either sparsity or coordinates, received both');
+  for (const other of ['sparsity', 'redrawEvery'] as const) {
+    if (options[other] === undefined) continue;
+    throw new check.InvalidArgumentError(`Expected either ${other} or coordinates, received both`);
   }
-  const fixed = Uint32Array.from(coordinates).sort();
-  const draw: Draw = ({ compiled }) => checkCoordinates(compiled, fixed);
-  return coordinatewise({ kind: 'cge', mu, central, coordinates: fixed.length }, difference, draw);
+  const given = checkIndexList(coordinates).slice();
+  const sorted = given.toSorted();
+  const draw: Draw = ({ compiled }) => (checkCoordinates(compiled, given), sorted);
+  return coordinatewise({ kind: 'cge', ...difference, coordinates: given.length }, difference, draw);
 }
 
 type Draw = (model: Model, position: EstimatePosition) => Uint32Array;
@@ -153,7 +156,7 @@ function spread(all: Uint32Array, count: number): Uint32Array {
 export interface RgeOptions {
   /** Smoothing parameter μ, > 0. */
   mu: number;
-  /** Random directions per step, q, at least 1. */
+  /** Random directions per step, q, from 1 to 2³¹ − 1. */
   queries: number;
   /** Independent standard normal entries (default), uniform on the unit sphere, or independent entries ±1. */
   distribution?: 'gaussian' | 'sphere' | 'rademacher';
@@ -179,7 +182,8 @@ export interface RgeOptions {
  * the public code takes Gaussian entries, scales each tensor's part to unit length, and applies no factor, which is
  * `perTensor: true`.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown.
+ * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if `mu` is so small that no
+ *   direction changes the loss in float32.
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {
@@ -192,8 +196,8 @@ export function rge(options: RgeOptions): Estimator {
     perTensor = false,
     central = false,
   } = check.options<RgeOptions>(options, 'rge', known);
-  check.positive(mu, 'mu');
-  check.integer(queries, 'queries', 1, 0xffff_ffff);
+  check.smoothing(mu, 'mu');
+  check.queryCount(queries, 'queries');
   check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']);
   check.oneOf(scale, 'scale', ['paper', 'unbiased']);
   check.boolean(perTensor, 'perTensor');

@@ -5,7 +5,7 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readFile, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './check.js';
@@ -40,6 +40,11 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
+/** Before the random part and behind it: what `writeFileAtomically` calls its temporary file. */
+function temporaryName(file: string): [string, string] {
+  return [`.${basename(file).slice(0, 100)}.`, '.tmp'];
+}
+
 /** Renaming over a folder, a device or a pipe would replace it or fail late. */
 async function refuseWhatIsNoFile(file: string): Promise<void> {
   const existing = await stat(file).catch((error: unknown) => {
@@ -52,25 +57,46 @@ async function refuseWhatIsNoFile(file: string): Promise<void> {
 
 /**
  * Writes a file atomically: a temporary file in the same folder is written, flushed to disk and renamed, and the
- * folder is flushed. On failure the temporary file is removed and what stood there before is untouched. Memory
- * that may change meanwhile must be copied by the caller.
+ * folder is flushed. On failure the temporary file is removed and what stood there before is untouched; only if the
+ * folder cannot be flushed is the new content in place, and the error says so. Memory that may change meanwhile must be
+ * copied by the caller.
  *
  * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
  */
 export async function writeFileAtomically(file: string, chunks: readonly Uint8Array[] | string): Promise<void> {
   const folder = dirname(file);
-  const temporary = join(folder, `.${basename(file).slice(0, 100)}.${randomBytes(6).toString('hex')}.tmp`);
+  const temporary = join(folder, temporaryName(file).join(randomBytes(6).toString('hex')));
   try {
     await refuseWhatIsNoFile(file);
     await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
     await rename(temporary, file);
-    await syncFolder(folder);
   } catch (error) {
     // The first failure is the one to report, whatever becomes of the clean-up.
     await rm(temporary, { force: true }).catch(() => undefined);
     if (error instanceof FileError) throw error;
     throw new FileError(file, isMissing(error) ? 'folder does not exist' : reason(error), { cause: error });
+  }
+  await syncFolder(folder).catch((cause: unknown) => {
+    throw new FileError(file, `is written, but its folder could not be flushed to disk: ${reason(cause)}`, { cause });
+  });
+}
+
+/** Refuses a place that `writeFileAtomically` would refuse for what is there, before something is computed to be written. */
+export async function checkDestination(file: string): Promise<void> {
+  if (!(await exists(dirname(file)))) throw new FileError(file, 'folder does not exist');
+  await refuseWhatIsNoFile(file).catch((error: unknown) => {
+    throw error instanceof FileError ? error : new FileError(file, reason(error), { cause: error });
+  });
+}
+
+/** Removes the temporary files that killed processes have left of a file that nobody is writing now. */
+export async function removeTemporaries(file: string): Promise<void> {
+  const folder = dirname(file);
+  const [begin, end] = temporaryName(file);
+  for (const name of await readdir(folder).catch(() => [])) {
+    const random = name.startsWith(begin) && name.endsWith(end) ? name.slice(begin.length, -end.length) : '';
+    if (/^[0-9a-f]{12}$/.test(random)) await rm(join(folder, name), { force: true }).catch(() => undefined);
   }
 }
 

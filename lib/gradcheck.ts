@@ -2,6 +2,7 @@ import * as check from './check.js';
 import type { Coordinate } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
 import type { Watch } from './jobs.js';
+import { checkWatch } from './jobs.js';
 import type { Model } from './model.js';
 
 export interface GradcheckOptions extends Omit<Watch, 'step'> {
@@ -49,10 +50,14 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
     signal,
     onProgress,
   } = check.options<GradcheckOptions>(options, 'gradcheck', known);
+  if (!(coordinates instanceof Uint32Array) && !Array.isArray(coordinates)) {
+    throw check.expected('coordinates', 'a list of coordinates or a Uint32Array', coordinates);
+  }
+  checkWatch({ signal, onProgress });
   const flat =
     coordinates instanceof Uint32Array
       ? coordinates
-      : Uint32Array.from(coordinates, (one) => model.parameterIndex(one));
+      : Uint32Array.from(coordinates as readonly Coordinate[], (one) => model.parameterIndex(one));
   const difference = { mu, central, coordinates: flat };
   const engine = await model.coordinatewise(batch, difference, { signal });
   const reference = await model.reference(batch, difference, { signal, onProgress });

@@ -3,6 +3,7 @@
  *
  * @module
  */
+import * as check from './check.js';
 import type { Coordinate } from './coordinates.js';
 import type { NativeError, NativeJob, NativeProgress } from './native.js';
 
@@ -16,8 +17,15 @@ export interface Watch {
   step?: number | undefined;
 }
 
+/** Refuses what cannot watch or stop a call, before anything is computed. */
+export function checkWatch({ signal, onProgress }: Watch): void {
+  check.abortSignal(signal, 'signal');
+  check.callback(onProgress, 'onProgress');
+}
+
 /**
- * A loss was NaN or infinite, so there is no estimate. Parameters and optimizer state are those of the last finished step.
+ * A loss was NaN or infinite, so there is no estimate, or a step would have made the model so. Parameters and optimizer state
+ * are those of the last finished step.
  */
 export class NonFiniteLossError extends Error {
   readonly code = 'DEEPZERO_NON_FINITE_LOSS';
@@ -42,6 +50,7 @@ export class NonFiniteLossError extends Error {
  * @param start Makes the job; it gets the callback for progress.
  */
 export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, watch: Watch): Promise<T> {
+  checkWatch(watch);
   const { signal, onProgress } = watch;
   signal?.throwIfAborted();
   const job = start(onProgress);

@@ -18,13 +18,16 @@ export function availableCores(): number {
   return Math.max(1, Math.min(availableParallelism(), Math.ceil(cpuQuota('/'))));
 }
 
+/** The most threads a model may have. */
+export const MOST_THREADS = 1024;
+
 /**
  * The threads a model uses when it is not told: `OMP_NUM_THREADS` if that is set to an integer of at least 1, as in any
- * OpenMP program, otherwise `availableCores()`.
+ * OpenMP program, but at most 1024; otherwise `availableCores()`.
  */
 export function defaultThreads(): number {
   const wish = process.env['OMP_NUM_THREADS'] ?? '';
-  return /^[1-9]\d{0,3}$/.test(wish) ? Number(wish) : availableCores();
+  return /^[1-9]\d*$/.test(wish) ? Math.min(Number(wish), MOST_THREADS) : availableCores();
 }
 
 /**

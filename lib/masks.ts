@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { didYouMean, expected, fraction, InvalidArgumentError } from './check.js';
+import { didYouMean, expected, fraction, InvalidArgumentError, isObject } from './check.js';
 import type { TensorInfo } from './network/compile.js';
 import type { Random } from './random.js';
 
@@ -14,6 +14,19 @@ import type { Random } from './random.js';
  */
 export type LayerSparsity = Readonly<Record<string, number>>;
 
+/** Refuses what is neither one ratio in [0, 1) nor ratios in [0, 1] by name. */
+export function checkSparsity(sparsity: unknown): number | LayerSparsity {
+  if (typeof sparsity === 'number') return fraction(sparsity, 'sparsity');
+  if (!isObject(sparsity)) throw expected('sparsity', 'a number >= 0 and < 1 or ratios by name', sparsity);
+  for (const [name, ratio] of Object.entries(sparsity)) checkRatio(name, ratio);
+  return sparsity as LayerSparsity;
+}
+
+function checkRatio(name: string, ratio: unknown): void {
+  if (typeof ratio === 'number' && ratio >= 0 && ratio <= 1) return;
+  throw expected(`sparsity[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
+}
+
 /**
  * How many coordinates of each parameter tensor are queried: round((1 − s)·n) of a maskable tensor of n coordinates with
  * ratio s, and all of any other.
@@ -22,7 +35,8 @@ export type LayerSparsity = Readonly<Record<string, number>>;
  * @throws InvalidArgumentError if a ratio is out of range, missing, or of a tensor that is not maskable.
  */
 export function keptCounts(tensors: readonly TensorInfo[], sparsity: number | LayerSparsity): number[] {
-  const ratios = typeof sparsity === 'number' ? uniform(tensors, sparsity) : checked(tensors, sparsity);
+  checkSparsity(sparsity);
+  const ratios = typeof sparsity === 'number' ? uniform(tensors, sparsity) : named(tensors, sparsity);
   return tensors.map(({ name, size }) => Math.round((1 - (ratios.get(name) ?? 0)) * size));
 }
 
@@ -48,11 +62,10 @@ export function drawCoordinates(
 }
 
 function uniform(tensors: readonly TensorInfo[], sparsity: number): Map<string, number> {
-  fraction(sparsity, 'sparsity');
   return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, sparsity]));
 }
 
-function checked(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<string, number> {
+function named(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<string, number> {
   const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
   for (const name of Object.keys(sparsity)) {
     if (maskable.includes(name)) continue;
@@ -63,11 +76,6 @@ function checked(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<s
       `Expected sparsity to name maskable tensors of the network, received ${JSON.stringify(name)}${why}`,
     );
   }
-  for (const name of maskable) {
-    const ratio = sparsity[name];
-    if (ratio === undefined || !(ratio >= 0 && ratio <= 1)) {
-      throw expected(`sparsity[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
-    }
-  }
+  for (const name of maskable) checkRatio(name, sparsity[name]);
   return new Map(Object.entries(sparsity));
 }

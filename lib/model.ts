@@ -5,15 +5,16 @@ import type { Batch, Dataset } from './data/dataset.js';
 import type { CoordinatewiseOptions, RandomizedOptions, ReferenceOptions } from './engine.js';
 import { Engine } from './engine.js';
 import type { Watch } from './jobs.js';
-import { defaultThreads } from './machine.js';
+import { checkWatch } from './jobs.js';
+import { defaultThreads, MOST_THREADS } from './machine.js';
 import type { LossName, NativeEstimate, NativeEvaluation, NativeReferenceResult } from './native.js';
 import type { CompiledNetwork } from './network/compile.js';
 import { compile } from './network/compile.js';
 import type { Network } from './network/description.js';
 import { initialise } from './network/initialise.js';
-import { checkDataset, countCorrect, LOSSES } from './problem.js';
+import { checkDataset, checkLoss, countCorrect, LOSSES } from './problem.js';
 import { writeSafetensors } from './safetensors.js';
-import { described, fromTensors, readWeights, toMetadata, toTensors } from './weights.js';
+import { checkFinite, describedIn, fromTensors, lossIn, readWeights, toMetadata, toTensors } from './weights.js';
 
 export interface ModelOptions {
   /** Fixes the initial weights; an integer >= 0, default 0. */
@@ -24,7 +25,9 @@ export interface ModelOptions {
   threads?: number;
 }
 
-export interface LoadOptions extends Omit<ModelOptions, 'seed'> {
+export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
+  /** Default: the one in the file's metadata, as `save` wrote it, otherwise `cross-entropy`. */
+  loss?: LossName;
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
   network?: Network;
 }
@@ -80,7 +83,7 @@ export class Model implements Disposable {
 
   /**
    * @param network Plain data, from `resnet20()`, `cnn()` or your own hand.
-   * @throws InvalidArgumentError if the network does not fit together, naming the layer, or an option is wrong.
+   * @throws InvalidArgumentError if the network does not fit together, naming the layer, or the loss, or an option is wrong.
    */
   constructor(network: Network, options: ModelOptions = {}) {
     const {
@@ -89,9 +92,10 @@ export class Model implements Disposable {
       threads = defaultThreads(),
     } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads']);
     this.loss = check.oneOf(loss, 'loss', LOSSES);
-    this.threads = check.integer(threads, 'threads', 1, 1024);
+    this.threads = check.integer(threads, 'threads', 1, MOST_THREADS);
     this.network = network;
     this.compiled = compile(network);
+    checkLoss(this);
     const { parameters, statistics } = initialise(this.compiled, check.integer(seed, 'seed'));
     this.parameters = parameters;
     this.statistics = statistics;
@@ -110,8 +114,8 @@ export class Model implements Disposable {
     const known = ['network', 'loss', 'threads'] as const;
     const { network, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
     const weights = await readWeights(check.string(file, 'file'));
-    const { network: owner, ...defaults } = network ? { network } : described(weights);
-    const model = new Model(owner, { ...defaults, ...rest });
+    const { network: owner, loss } = network ? { network, loss: lossIn(weights) } : describedIn(weights);
+    const model = new Model(owner, { ...(loss && { loss }), ...rest });
     fromTensors(weights, model.compiled, model);
     return model;
   }
@@ -119,10 +123,12 @@ export class Model implements Disposable {
   /**
    * Writes weights and running statistics under PyTorch's names, with the network and the loss in the metadata, atomically.
    *
-   * @throws FileError if the file cannot be written.
+   * @throws FileError if the file cannot be written, or a value is not finite: nothing could load it.
    */
   async save(file: string): Promise<void> {
-    await writeSafetensors(check.string(file, 'file'), toTensors(this.compiled, this), toMetadata(this));
+    const tensors = toTensors(this.compiled, this);
+    checkFinite(check.string(file, 'file'), tensors);
+    await writeSafetensors(file, tensors, toMetadata(this));
   }
 
   /** The number of trainable parameters, d in the paper. */
@@ -181,6 +187,7 @@ export class Model implements Disposable {
     const known = ['batchSize', 'signal', 'onProgress'] as const;
     const { batchSize = 256, signal, onProgress } = check.options<TestOptions>(options, 'test', known);
     check.integer(batchSize, 'batchSize', 1);
+    checkWatch({ signal, onProgress });
     checkDataset(dataset, this);
     const { count } = dataset;
     let loss = 0;

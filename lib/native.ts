@@ -77,10 +77,8 @@ export interface NativeRandomized extends NativeRequest {
   mu: number;
   central: boolean;
   distribution: 'gaussian' | 'sphere' | 'rademacher';
-  /** Each parameter tensor's direction has unit length by itself ('tensor'), or all together (distribution decides). */
+  /** Whether each parameter tensor's part of a direction is scaled to unit length. */
   perTensor: boolean;
-  /** Multiplies the estimate: 1, or d for the unbiased sphere. */
-  scale: number;
   seed: number;
   stream: number;
   index: number;
@@ -116,11 +114,6 @@ export interface NativeError extends Error {
 }
 
 export interface NativeNetwork {
-  readonly parameterCount: number;
-  readonly statisticsCount: number;
-  readonly outputCount: number;
-  /** Where queries restart: for each parameter tensor in order, the number of its cut point. */
-  readonly cutPoints: Int32Array;
   evaluate(request: NativeRequest, progress?: NativeProgress): NativeJob<NativeEvaluation>;
   coordinatewise(request: NativeCoordinatewise, progress?: NativeProgress): NativeJob<NativeEstimate>;
   randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
@@ -157,5 +150,22 @@ function load(): NativeAddon {
   }
 }
 
-/** The addon, loaded once per process and shared by worker threads. */
-export const native: NativeAddon = load();
+let loaded: NativeAddon | undefined;
+
+function addon(): NativeAddon {
+  return (loaded ??= load());
+}
+
+/** The addon, loaded when first used, once per process, and shared by worker threads. */
+export const native: NativeAddon = {
+  get isa() {
+    return addon().isa;
+  },
+  get supportedIsas() {
+    return addon().supportedIsas;
+  },
+  get Network() {
+    return addon().Network;
+  },
+  random: (seed, stream, index, offset, count) => addon().random(seed, stream, index, offset, count),
+};

@@ -14,8 +14,6 @@ export interface OptimizerState {
 export interface Optimizer {
   /** Kind and options as JSON: a run resumes only under an equal one. */
   readonly describe: object;
-  /** Names of the arrays that a state has. */
-  readonly slots: readonly string[];
   readonly lr: Schedule;
   /** The state before the first update: all zero. */
   init(parameterCount: number): OptimizerState;
@@ -77,7 +75,7 @@ export function sgd(options: SgdOptions): Optimizer {
   }
   return {
     describe: { kind: 'sgd', lr: schedule.describe, momentum, nesterov, weightDecay },
-    ...slots('momentum'),
+    init: startingAtZero('momentum'),
     lr: schedule,
     update(parameters, gradient, state, rate) {
       checkUpdate(parameters, gradient, rate);
@@ -123,7 +121,7 @@ export function adam(options: AdamOptions): Optimizer {
   check.nonNegative(weightDecay, 'weightDecay');
   return {
     describe: { kind: 'adam', lr: schedule.describe, beta1, beta2, eps, weightDecay },
-    ...slots('m', 'v'),
+    init: startingAtZero('m', 'v'),
     lr: schedule,
     update(parameters, gradient, state, rate) {
       checkUpdate(parameters, gradient, rate);
@@ -144,14 +142,11 @@ export function adam(options: AdamOptions): Optimizer {
   };
 }
 
-function slots(...names: string[]): Pick<Optimizer, 'slots' | 'init'> {
-  return {
-    slots: names,
-    init: (parameterCount) => ({
-      step: 0,
-      slots: Object.fromEntries(names.map((name) => [name, new Float32Array(parameterCount)])),
-    }),
-  };
+function startingAtZero(...slots: string[]): Optimizer['init'] {
+  return (parameterCount) => ({
+    step: 0,
+    slots: Object.fromEntries(slots.map((name) => [name, new Float32Array(parameterCount)])),
+  });
 }
 
 function checkUpdate(parameters: Float32Array, gradient: Float32Array, lr: number): void {

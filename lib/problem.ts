@@ -4,6 +4,7 @@
  *
  * @module
  */
+import * as check from './check.js';
 import { expected, InvalidArgumentError } from './check.js';
 import type { Batch, Dataset } from './data/dataset.js';
 import type { CompiledNetwork } from './network/compile.js';
@@ -20,9 +21,20 @@ export interface Target {
   readonly loss: LossName;
 }
 
+/** Refuses a network that yields what the loss cannot be taken of. */
+export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
+  const { outputs, outputShape } = compiled;
+  if (loss !== 'cross-entropy' || outputs === outputShape[0]) return;
+  throw new InvalidArgumentError(
+    `Expected the network to yield one number a class for the loss cross-entropy, received a map of ${outputShape.join('×')}: ` +
+      'end it with a globalAveragePool or flatten, and a linear layer',
+  );
+}
+
 /** Refuses a batch whose images, labels or targets do not fit. */
 export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
   const shape = network.input;
+  check.object(batch, 'batch');
   const { images, count, labels, targets } = batch;
   if (!Number.isSafeInteger(count) || count < 1) throw expected('batch.count', 'an integer >= 1', count);
   const size = count * shape[0] * shape[1] * shape[2];
@@ -35,6 +47,7 @@ export function checkBatch(batch: Batch, { network, compiled, loss }: Target): v
   } else {
     const rows = `${compiled.outputs} outputs for each of ${count} images, for the loss ${loss}`;
     checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', rows);
+    if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
   }
 }
 
@@ -51,6 +64,7 @@ function checkArray<T extends Float32Array | Int32Array>(
 
 /** Refuses a data set whose images or classes do not fit, before the first batch is gathered. */
 export function checkDataset(dataset: Dataset, { network, compiled, loss }: Target): void {
+  checkShape(dataset);
   const name = `data set ${JSON.stringify(dataset.name)}`;
   if (dataset.shape.join() !== network.input.join()) {
     throw new InvalidArgumentError(
@@ -61,6 +75,23 @@ export function checkDataset(dataset: Dataset, { network, compiled, loss }: Targ
     throw new InvalidArgumentError(
       `Expected ${name} to have at most ${compiled.outputs} classes, the network's outputs, received ${dataset.classes}`,
     );
+  }
+}
+
+/** Refuses what is no data set, or an empty one. */
+function checkShape(dataset: Dataset): void {
+  const { name, count, shape, batch } = check.object(dataset, 'the data set');
+  check.string(name, "the data set's name");
+  check.integer(count, `the images in data set ${JSON.stringify(name)}`, 1);
+  if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
+  if (typeof batch !== 'function') throw expected("the data set's batch", 'a function', batch);
+}
+
+/** Refuses more images a step than there are; `what` is what the caller calls the number. */
+export function checkBatchSize(batchSize: number, { count, name }: Dataset, what: string): void {
+  check.integer(batchSize, what, 1);
+  if (batchSize > count) {
+    throw expected(what, `at most ${count}, the images in data set ${JSON.stringify(name)}`, batchSize);
   }
 }
 

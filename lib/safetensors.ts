@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { expected, FileError, oneOf } from './check.js';
+import { expected, FileError, isObject, object, oneOf } from './check.js';
 import { readFileBytes, writeFileAtomically } from './files.js';
 
 /** The element types that JavaScript has an array for; F16, BF16 and the 8-bit floats are refused. */
@@ -69,10 +69,6 @@ interface Entry {
   shape: number[];
   begin: number;
   end: number;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 function isCountList(value: unknown): value is number[] {
@@ -195,8 +191,10 @@ export async function readSafetensors(file: string): Promise<Safetensors> {
   return { tensors, metadata: parseMetadata(file, metadata) };
 }
 
-function checkTensor(name: string, { dtype, shape, data }: Tensor): void {
+function checkTensor(name: string, tensor: Tensor): void {
   const what = `tensor ${JSON.stringify(name)}`;
+  object(tensor, what);
+  const { dtype, shape, data } = tensor;
   if (name === METADATA) throw expected('a tensor name', `other than ${METADATA}`, name);
   oneOf(dtype, `dtype of ${what}`, DTYPES);
   if (!(data instanceof ARRAYS[dtype])) throw expected(`data of ${what}`, `a ${ARRAYS[dtype].name} for ${dtype}`, data);
@@ -223,12 +221,33 @@ function encodeHeader(tensors: readonly [string, Tensor][], metadata: Record<str
   return header;
 }
 
+function checkContent(tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string>): void {
+  const given: unknown = tensors;
+  if (!(given instanceof Map)) throw expected('tensors', 'a Map from names to tensors', given);
+  for (const [name, tensor] of tensors) checkTensor(name, tensor);
+  for (const [key, text] of Object.entries<unknown>(object(metadata, 'metadata'))) {
+    if (typeof text !== 'string') throw expected(`metadata ${JSON.stringify(key)}`, 'a string', text);
+  }
+}
+
+/** The bytes of a safetensors file, as `writeSafetensors` writes them: copies of all content. */
+export function encodeSafetensors(
+  tensors: ReadonlyMap<string, Tensor>,
+  metadata: Record<string, string> = {},
+): Uint8Array[] {
+  checkContent(tensors, metadata);
+  const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
+  const chunks = ordered.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice());
+  return [encodeHeader(ordered, metadata), ...chunks];
+}
+
 /**
  * Writes a safetensors file atomically. Tensors lie in the order given, wider elements first, so that each
  * begins at a multiple of its element's size. Content is copied before the call returns its promise: what
  * changes afterwards does not reach the file.
  *
- * @throws FileError if the file cannot be written; InvalidArgumentError if a tensor's length is not its shape's.
+ * @throws FileError if the file cannot be written; InvalidArgumentError if a tensor's length is not its shape's, or
+ *   metadata are not strings.
  * @example await writeSafetensors('w.safetensors', new Map([['bias', { dtype: 'F32', shape: [2], data }]]))
  */
 export async function writeSafetensors(
@@ -236,8 +255,5 @@ export async function writeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
   metadata: Record<string, string> = {},
 ): Promise<void> {
-  for (const [name, tensor] of tensors) checkTensor(name, tensor);
-  const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
-  const chunks = ordered.map(([, { data }]) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength).slice());
-  await writeFileAtomically(file, [encodeHeader(ordered, metadata), ...chunks]);
+  await writeFileAtomically(file, encodeSafetensors(tensors, metadata));
 }

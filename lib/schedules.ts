@@ -51,8 +51,9 @@ export function constant(lr: number): Schedule {
  *
  * With w = warmupEpochs·stepsPerEpoch and n = epochs·stepsPerEpoch, step t = 0, 1, … has the rate
  *
+ *     floor                                                      for t >= n, and before
  *     peak·(t + 1)/w                                             for t < w,
- *     floor + (peak − floor)·(1 + cos(π·(t − w)/(n − w)))/2      from then on, and floor from step n.
+ *     floor + (peak − floor)·(1 + cos(π·(t − w)/(n − w)))/2      from then on.
  *
  * The paper's recipe is a rate of 0.1, 3 warm-up epochs, then cosine, over 50 epochs. That the rate moves at every step, not
  * once an epoch, and starts at peak/w is our choice. A run no longer than its warm-up only climbs.
@@ -71,9 +72,10 @@ export function cosine(options: CosineOptions): Schedule {
   return {
     describe: { kind: 'cosine', peak, warmupEpochs, floor },
     at: ({ step, stepsPerEpoch, epochs }) => {
-      const warmup = warmupEpochs * stepsPerEpoch;
+      const [warmup, end] = [warmupEpochs * stepsPerEpoch, epochs * stepsPerEpoch];
+      if (step >= end) return floor;
       if (step < warmup) return peak * rampAt(step, warmup);
-      const progress = Math.min(1, (step - warmup) / (epochs * stepsPerEpoch - warmup));
+      const progress = (step - warmup) / (end - warmup);
       return floor + ((peak - floor) * (1 + Math.cos(Math.PI * progress))) / 2;
     },
   };

@@ -7,10 +7,11 @@ import * as check from './check.js';
 import type { Dataset } from './data/dataset.js';
 import { ImageDataset } from './data/dataset.js';
 import type { Estimator } from './estimators.js';
+import { checkWatch } from './jobs.js';
 import type { Watch } from './jobs.js';
 import type { Model } from './model.js';
 import type { Optimizer } from './optimizers.js';
-import { checkDataset } from './problem.js';
+import { checkBatchSize, checkDataset } from './problem.js';
 
 export interface TrainOptions extends Omit<Watch, 'step'> {
   /** How the gradient is estimated: `cge`, `rge` or your own. */
@@ -76,11 +77,8 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   checkPart(estimator, 'estimator', 'estimate', 'cge(…) or rge(…)');
   checkPart(optimizer, 'optimizer', 'update', 'sgd(…) or adam(…)');
   checkDataset(dataset, model);
-  check.integer(batchSize, 'batchSize', 1);
-  if (batchSize > dataset.count) {
-    const limit = `at most ${dataset.count}, the images in data set ${JSON.stringify(dataset.name)}`;
-    throw check.expected('batchSize', limit, batchSize);
-  }
+  checkBatchSize(batchSize, dataset, 'batchSize');
+  checkWatch({ signal, onProgress });
   if ((epochs === undefined) === (steps === undefined)) {
     const received = epochs === undefined ? 'neither' : 'both';
     throw new check.InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
@@ -104,7 +102,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     describe: {
       network: model.network,
       loss: model.loss,
-      dataset: { name: dataset.name, count: dataset.count },
+      dataset: { name: dataset.name, count: dataset.count, ...dataset.identity },
       estimator: estimator.describe,
       optimizer: optimizer.describe,
       ...{ epochs, steps, batchSize, seed, augment },

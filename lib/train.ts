@@ -1,14 +1,17 @@
 import type { RunState } from './checkpoint.js';
-import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import * as check from './check.js';
 import type { Batch, Dataset } from './data/dataset.js';
-import type { EstimatePosition } from './estimators.js';
+import type { EstimatePosition, GradientEstimate } from './estimators.js';
+import { writeFileAtomically } from './files.js';
+import { NonFiniteLossError } from './jobs.js';
 import type { Model } from './model.js';
 import type { OptimizerState } from './optimizers.js';
 import { countCorrect } from './problem.js';
 import { Random } from './random.js';
 import type { TrainOptions, TrainPlan } from './train-options.js';
 import { planTraining } from './train-options.js';
+import { findNonFinite } from './weights.js';
 
 /** What one step did. */
 export interface TrainStep {
@@ -49,14 +52,15 @@ const PROBE = 64;
  * on the next mini-batch and lets the optimizer move the parameters along it.
  *
  * An epoch is ⌊count / batchSize⌋ batches of the images in a random order of its own, without those left over. All that is
- * random is a function of (seed, position): equal options give equal bits, on any number of threads and across resumptions.
+ * random is a function of (seed, position): equal options give equal bits, on any number of threads and across resumptions,
+ * under one instruction set (`resumedIsa`).
  *
  * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects within
  * 100 ms with its reason and leaves model and optimizer as the last finished step did. After either, `save` still works.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, or images or
- *   classes do not fit the network. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite, and with
- *   `FileError` if `resume` names no checkpoint of a run with these options.
+ *   classes do not fit the network. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite or a step would
+ *   make a parameter so, and with `FileError` if `resume` names no checkpoint of a run with these options.
  * @example
  * const run = train(model, trainSet, {
  *   estimator: cge({ mu: 5e-3, sparsity }),
@@ -78,7 +82,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   readonly #model: Model;
   readonly #dataset: Dataset;
   readonly #plan: TrainPlan;
-  readonly #optimizer: OptimizerState;
+  #optimizer: OptimizerState;
+  #resumedIsa: string | undefined;
+  #saving: Promise<void> = Promise.resolve();
   #resumed: Promise<void> | undefined;
   #started = false;
   #step = 0;
@@ -99,10 +105,18 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   /**
+   * The instruction set, as `DEEPZERO_ISA` names it, under which the checkpoint was written that this run goes on from, known
+   * when `step` is. If another is in use, results may differ in the last bits from those of a run never stopped.
+   */
+  get resumedIsa(): string | undefined {
+    return this.#resumedIsa;
+  }
+
+  /**
    * Foretells queries and time of the steps to go by timing a sample of the next one's, spread over its layers, in a couple
    * of seconds. The run's results are as without it.
    *
-   * @example console.log(await run.estimateCost()); // { queriesPerStep: 27959, secondsPerStep: …, steps: …, hours: … }
+   * @example console.log(await run.estimateCost()); // { queriesPerStep: 28221, secondsPerStep: …, steps: …, hours: … }
    */
   async estimateCost(): Promise<TrainCost> {
     await this.#resume();
@@ -114,14 +128,18 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   /**
    * Writes a checkpoint atomically: `train` resumes from it to the same bits as without the interruption, `Model.load` reads
-   * its weights. It holds the run as it is when called; the run may go on meanwhile.
+   * its weights. It holds the run as it is when called; the run may go on meanwhile. Of several, the last called is the last
+   * written.
    *
-   * @throws FileError if the file cannot be written.
+   * @throws FileError if the file cannot be written, or a value is not finite.
    */
   async save(file: string): Promise<void> {
     check.string(file, 'file');
     await this.#resume();
-    await writeCheckpoint(file, this.#model, this.#state(), this.#step);
+    const content = encodeCheckpoint(file, this.#model, this.#state(), this.#step);
+    const written = this.#saving.then(() => writeFileAtomically(file, content));
+    this.#saving = written.catch(() => undefined);
+    await written;
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
@@ -141,12 +159,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { stepsPerEpoch, totalSteps } = this;
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
+    check.nonNegative(lr, "the schedule's learning rate");
     const batch = this.#batch(position);
     const estimate = await estimator.estimate(this.#model, batch, { ...position, signal, onProgress });
-    // From here to the count nothing waits, so an abort or a save sees either all of the step or none.
-    optimizer.update(this.#model.parameters, estimate.gradient, this.#optimizer, lr);
-    this.#model.statistics.set(estimate.statistics);
-    this.#step += 1;
+    this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
     const { loss, outputs, queries } = estimate;
     return {
@@ -161,11 +177,32 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     };
   }
 
+  /** Moves the model, the optimizer and the count, all or none: nothing waits, and what may throw comes first. */
+  #commit(estimate: GradientEstimate, lr: number): void {
+    const { compiled, parameters, statistics } = this.#model;
+    checkArray(estimate.gradient, parameters.length, "the estimate's gradient");
+    checkArray(estimate.statistics, statistics.length, "the estimate's statistics");
+    const moved = { parameters: parameters.slice(), statistics: estimate.statistics };
+    const optimizer = structuredClone(this.#optimizer);
+    this.#plan.optimizer.update(moved.parameters, estimate.gradient, optimizer, lr);
+    const found = findNonFinite(runTensors(compiled, moved, optimizer));
+    if (found !== undefined) {
+      throw new NonFiniteLossError(`after its update ${found}; lower the learning rate`, this.#step, null);
+    }
+    parameters.set(moved.parameters);
+    statistics.set(moved.statistics);
+    this.#optimizer = optimizer;
+    this.#step += 1;
+  }
+
   /** The checkpoint to go on from is read when the run is first used. */
   #resume(): Promise<void> {
     const { resume } = this.#plan;
     this.#resumed ??= (async () => {
-      if (resume !== undefined) this.#step = await readCheckpoint(resume, this.#model, this.#state());
+      if (resume === undefined) return;
+      const { step, isa } = await readCheckpoint(resume, this.#model, this.#state());
+      this.#step = step;
+      this.#resumedIsa = isa;
     })();
     return this.#resumed;
   }
@@ -210,4 +247,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
     return least.seconds + perQuery * (queriesPerStep - least.queries);
   }
+}
+
+/** An estimator may be the user's own. */
+function checkArray(value: unknown, length: number, what: string): void {
+  if (value instanceof Float32Array && value.length === length) return;
+  throw check.expected(what, `a Float32Array of ${length}`, value);
 }

@@ -41,9 +41,25 @@ export function toTensors(compiled: CompiledNetwork, weights: Weights): Map<stri
   return new Map(viewsOf(compiled, weights).map(({ name, shape, data }) => [name, { dtype: 'F32', shape, data }]));
 }
 
-/** The metadata of a weights file: what `described` reads. */
+/** The metadata of a weights file: what `describedIn` reads. */
 export function toMetadata({ network, loss }: { network: Network; loss: LossName }): Record<string, string> {
   return { writer: `deepzero ${version}`, loss, network: JSON.stringify(network) };
+}
+
+/** The first value that is not finite, as `fc.bias[1] is NaN`. */
+export function findNonFinite(tensors: ReadonlyMap<string, Tensor>): string | undefined {
+  for (const [name, { dtype, data }] of tensors) {
+    if (dtype !== 'F32') continue;
+    const at = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) return `${name}[${at}] is ${data[at]!}`;
+  }
+  return undefined;
+}
+
+/** Refuses to put values in a file that nothing could load. */
+export function checkFinite(file: string, tensors: ReadonlyMap<string, Tensor>): void {
+  const found = findNonFinite(tensors);
+  if (found !== undefined) throw new FileError(file, `is not written: ${found}, expected a finite number`);
 }
 
 /** Reads a weights file; `fromTensors` then holds it against a network. */
@@ -51,12 +67,17 @@ export async function readWeights(file: string): Promise<WeightsFile> {
   return { file, ...(await readSafetensors(file)) };
 }
 
+/** The loss in a file's metadata, if it is one of ours: others may mean something else by the word. */
+export function lossIn({ metadata }: WeightsFile): LossName | undefined {
+  return LOSSES.find((loss) => loss === metadata['loss']);
+}
+
 /**
  * The network and the loss that a file's metadata names.
  *
  * @throws FileError if there is no network, or one of them is none of ours.
  */
-export function described(weights: WeightsFile): { network: Network; loss: LossName } {
+export function describedIn(weights: WeightsFile): { network: Network; loss: LossName } {
   const { file, metadata } = weights;
   if (metadata['network'] === undefined) {
     throw new FileError(file, 'expected a network in the metadata, found none: say which network the weights are of');

@@ -1,6 +1,7 @@
 import * as check from './check.js';
-import type { Batch, Dataset } from './data/dataset.js';
+import type { Dataset } from './data/dataset.js';
 import type { Watch } from './jobs.js';
+import { checkWatch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
 import type { Model } from './model.js';
 import type { TensorInfo } from './network/compile.js';
@@ -22,6 +23,8 @@ export interface ZoGraspOptions extends Omit<Watch, 'step'> {
   directions?: 'shared' | 'fresh';
   /** Leave out the highest scores ('signed', default) or the smallest absolute ones ('magnitude', the public code). */
   rank?: 'signed' | 'magnitude';
+  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default false. */
+  perTensor?: boolean;
 }
 
 /**
@@ -44,10 +47,13 @@ export interface ZoGraspOptions extends Omit<Watch, 'step'> {
  * - `directions`. Equation (3) is a difference of two values of one function ĝ. The public code draws other directions for
  *   the second estimate, so the two differ by their independent noise even at the same point, and divided by μ that noise
  *   drowns what the difference is to measure. Default: the same directions.
+ * - `perTensor`. Equation (1) has no normalisation; the public code scales each tensor's part of a direction to unit length,
+ *   which weighs ĝ by 1/n in a tensor of n numbers and so favours small tensors. Default: directions as drawn.
  *
  * @param dataset Needs class labels.
  * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
- * @throws InvalidArgumentError if an option is out of range or unknown, or a class has fewer images than asked for.
+ * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or `mu` is
+ *   so small that float32 cannot tell one score from another.
  * @example const sparsity = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
 export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerSparsity> {
@@ -59,6 +65,7 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
     'seed',
     'directions',
     'rank',
+    'perTensor',
     'signal',
     'onProgress',
   ] as const;
@@ -70,19 +77,27 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
     seed = 0,
     directions = 'shared',
     rank = 'signed',
+    perTensor = false,
     signal,
     onProgress,
   } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
   check.fraction(sparsity, 'sparsity');
-  check.positive(mu, 'mu');
+  check.smoothing(mu, 'mu');
+  check.queryCount(queries, 'queries');
+  checkWatch({ signal, onProgress });
   check.oneOf(directions, 'directions', ['shared', 'fresh']);
   check.oneOf(rank, 'rank', ['signed', 'magnitude']);
   checkDataset(dataset, model);
-  const batch = drawSamples(dataset, check.integer(samplesPerClass, 'samplesPerClass', 1), check.integer(seed, 'seed'));
+  const classes = imagesByClass(dataset, samplesPerClass, 'samplesPerClass');
+  check.integer(seed, 'seed');
+  const samples = classes.map((images, label) =>
+    Array.from(new Random(seed, 'samples', label).sample(images.length, samplesPerClass), (i) => images[i]!),
+  );
+  const batch = dataset.batch(Uint32Array.from(samples.flat()));
 
   const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
     const index = directions === 'shared' ? 0 : part;
-    const draw = { queries, distribution: 'gaussian', seed, stream: 'pruning', index } as const;
+    const draw = { queries, distribution: 'gaussian', perTensor, seed, stream: 'pruning', index } as const;
     const progress = (done: number, total: number): void => {
       onProgress?.(part * total + done, 2 * total);
     };
@@ -96,33 +111,38 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
     1,
   );
   const scores = gradient.map((value, i) => (-parameters[i]! * (moved[i]! - value)) / mu);
+  const maskable = model.compiled.parameters.filter((tensor) => tensor.maskable);
+  if (maskable.every(({ offset, size }) => scores.subarray(offset, offset + size).every((score) => score === 0))) {
+    throw new check.InvalidArgumentError(
+      `Expected scores that differ, received 0 for every weight: mu = ${mu} is lost in float32, or all weights are 0`,
+    );
+  }
   const importance = scores.map(rank === 'signed' ? (score) => -score : Math.abs);
-  return ratios(
-    model.compiled.parameters.filter(({ maskable }) => maskable),
-    importance,
-    sparsity,
-  );
+  return ratios(maskable, importance, sparsity);
 }
 
-/** `perClass` images of every class, drawn without replacement, as one batch. */
-function drawSamples(dataset: Dataset, perClass: number, seed: number): Batch {
+/**
+ * The images of every class, to draw `perClass` of each from.
+ *
+ * @param what What the caller calls `perClass`.
+ * @throws InvalidArgumentError if a class has fewer, or there are no classes.
+ */
+export function imagesByClass(dataset: Dataset, perClass: number, what: string): number[][] {
   const { name, labels, classes } = dataset;
   if (!labels || classes === undefined) {
     throw new check.InvalidArgumentError(
       `Expected data set ${JSON.stringify(name)} to have class labels, to draw samples of every class`,
     );
   }
+  check.integer(perClass, what, 1);
   const members = Array.from({ length: classes }, (): number[] => []);
   labels.forEach((label, i) => members[label]?.push(i));
-  const samples = members.map((indices, label) => {
-    if (indices.length < perClass) {
-      throw new check.InvalidArgumentError(
-        `Expected samplesPerClass to be at most ${indices.length}, the images of class ${label} in data set ${JSON.stringify(name)}, received ${perClass}`,
-      );
-    }
-    return Array.from(new Random(seed, 'samples', label).sample(indices.length, perClass), (i) => indices[i]!);
-  });
-  return dataset.batch(Uint32Array.from(samples.flat()));
+  for (const [label, { length }] of members.entries()) {
+    if (length >= perClass) continue;
+    const limit = `at most ${length}, the images of class ${label} in data set ${JSON.stringify(name)}`;
+    throw check.expected(what, limit, perClass);
+  }
+  return members;
 }
 
 /** Keeps the most important coordinates of all tensors together; says what fraction of each tensor is left out. */

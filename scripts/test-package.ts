@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { outputOf, root, run, script } from './run.js';
@@ -38,15 +38,20 @@ function pack(): string {
   outputOf('npm', ['pack', '--silent', '--pack-destination', folder]);
   const [tarball, ...others] = readdirSync(folder);
   if (tarball === undefined || others.length > 0) throw new Error('Expected npm pack to write one file');
-  const stray = outputOf('tar', ['-tzf', join(folder, tarball)])
-    .split('\n')
-    .filter(
-      (file) =>
-        !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
-          file,
-        ),
-    );
+  const files = outputOf('tar', ['-tzf', join(folder, tarball)]).split('\n');
+  const stray = files.filter(
+    (file) =>
+      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|docs\/.*\.md|examples\/.*\.ts|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
+        file,
+      ),
+  );
   if (stray.length > 0) throw new Error(`Expected the package not to hold ${stray.join(', ')}`);
+  const linked = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/\]\((?!http)([^)]+)\)/g)].map(
+    ([, to]) => to!,
+  );
+  const missing = linked.filter((to) => !files.some((file) => file.startsWith(`package/${to}`)));
+  if (missing.length > 0)
+    throw new Error(`Expected the package to hold what its README links to: ${missing.join(', ')}`);
   return tarball;
 }
 

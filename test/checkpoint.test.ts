@@ -6,6 +6,7 @@ import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../lib/data/dataset.js';
 import { cge, rge } from '../lib/estimators.js';
 import { Model } from '../lib/model.js';
+import { native } from '../lib/native.js';
 import { adam, sgd } from '../lib/optimizers.js';
 import { readSafetensors, writeSafetensors } from '../lib/safetensors.js';
 import { cosine, step as stepwise } from '../lib/schedules.js';
@@ -167,6 +168,10 @@ describe('a checkpoint', () => {
         'estimator.sparsity to be 0.5, .* received 0.25',
         { ...OPTIONS, estimator: cge({ mu: 5e-3, sparsity: 0.25, redrawEvery: 1 }) },
       ],
+      [
+        'estimator.reuse to be "incremental", .* received "layer"',
+        { ...OPTIONS, estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1, reuse: 'layer' }) },
+      ],
       ['estimator.kind to be "cge", .* received "rge"', { ...OPTIONS, estimator: rge({ mu: 5e-3, queries: 1 }) }],
     ];
     await withCheckpoint(async (file) => {
@@ -178,6 +183,53 @@ describe('a checkpoint', () => {
       }
       const more = trained({ ...OPTIONS, resume: file }, tinyTensors(30));
       await assert.rejects(more, /expected dataset.count to be 24, .* received 30$/);
+      const different = trained({ ...OPTIONS, resume: file }, tinyTensors(24, 2));
+      await assert.rejects(different, /expected dataset.content to be "\w{16}", .* received "\w{16}"$/);
+    });
+  });
+
+  it('is refused by a run on other images, or under another normalisation', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      await trained(OPTIONS, tinyImages(), 1, file);
+      const resumed = (dataset: Dataset): Promise<Trained> => trained({ ...OPTIONS, resume: file }, dataset);
+      await assert.rejects(resumed(tinyImages(24, 2)), /expected dataset.content to be/);
+      const dark = tinyImages().withNormalization([0.5, 0.25], [0.25, 0.25]);
+      await assert.rejects(resumed(dark), /expected dataset.mean.1 to be 0.5, .* received 0.25$/);
+    });
+  });
+
+  it('says under which instruction set it was written', async () => {
+    await withCheckpoint(async (file) => {
+      using model = new Model(tinyNetwork());
+      const run = train(model, tinyTensors(), { ...OPTIONS, resume: file });
+      assert.equal(run.resumedIsa, undefined);
+      await run.estimateCost();
+      assert.equal(run.resumedIsa, native.isa);
+    });
+  });
+
+  it('is the last of several that were called for at once', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      using model = new Model(tinyNetwork(), { seed: 1 });
+      const run = train(model, tinyTensors(), OPTIONS);
+      const saving: Promise<void>[] = [];
+      for await (const { step } of run) if (step < 4) saving.push(run.save(file));
+      await Promise.all(saving);
+      const four = await trained(OPTIONS, tinyTensors(), 4);
+      assert.equal(bits((await Model.load(file)).parameters), four.parameters);
+    });
+  });
+
+  it('is not written with a value that is not finite', async () => {
+    await withCheckpoint(async (file) => {
+      const before = await readFile(file);
+      using model = new Model(tinyNetwork());
+      const run = train(model, tinyTensors(), OPTIONS);
+      model.statistics[2] = NaN;
+      await assert.rejects(run.save(file), { name: 'FileError', message: /bn\.running_mean\[2\] is NaN/ });
+      assert.deepEqual(await readFile(file), before);
     });
   });
 

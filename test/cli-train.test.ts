@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn } from 'node:child_process';
-import { copyFile, mkdir, readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { native } from '../lib/native.js';
 import type { TrainStep } from '../lib/train.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from './support/command.js';
 import { withFolder } from './support/tiny.js';
@@ -77,6 +78,9 @@ describe('deepzero train', () => {
       const before = await readFile(join(run, 'run.safetensors'));
       assert.equal((await json(['train', '--resume', run]))['steps'], 14);
       assert.deepEqual(await readFile(join(run, 'run.safetensors')), before);
+      if (native.isa === 'portable') return;
+      const elsewhere = await deepzero(['train', '--resume', run], { env: { DEEPZERO_ISA: 'portable' } });
+      assert.match(elsewhere.stdout, /^The run was saved under \w+ and goes on under portable: .* the last bits/m);
     }));
 
   it('says before it starts what it will cost, and shows progress', () =>
@@ -99,14 +103,46 @@ describe('deepzero train', () => {
     it(`trains by ${estimator}`, () =>
       withFolder(async (folder) => {
         const run = join(folder, 'run');
-        const queries = estimator === 'rge' ? ['--queries', '5'] : [];
+        const random = ['--queries', '5', '--distribution', 'sphere', '--per-tensor', '--scale', 'unbiased'];
+        const queries = estimator === 'rge' ? [...random, '--central'] : [];
         const adam = ['--optimizer', 'adam', '--lr', '0.01', '--schedule', 'step'];
         const others = [...adam, '--batch-size', '8', '--steps', '2'];
         await json(['train', ...TINY, '--estimator', estimator, ...queries, ...others, '--out', run]);
-        const expected = estimator === 'rge' ? 6 : 91;
+        const expected = estimator === 'rge' ? 11 : 91;
         for (const step of await readLog(run)) assert.equal(step.queries, expected);
+        assert.equal((await json(['train', '--resume', run]))['steps'], 2);
       }));
   }
+
+  it('takes a learning rate that suits estimator and optimizer unless given one', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const rates = await Promise.all(
+        [[], ['--optimizer', 'adam'], ['--estimator', 'rge', '--queries', '2']].map(async (options, i) => {
+          const out = join(folder, String(i));
+          const quick = ['--ratios', 'uniform', '--steps', '1', '--batch-size', '8'];
+          const length = options.includes('rge') ? quick.slice(2) : quick;
+          await json(['train', ...TINY, '--data', data, ...options, ...length, '--out', out]);
+          return (JSON.parse(await readFile(join(out, 'config.json'), 'utf8')) as { options: { lr: number } }).options
+            .lr;
+        }),
+      );
+      assert.deepEqual(rates, [0.1, 1e-3, 1e-3]);
+    }));
+
+  it('begins only where no file of a run is', () =>
+    withFolder(async (folder) => {
+      for (const name of ['ratios.json', 'run.safetensors', 'log.jsonl', 'model.safetensors']) {
+        const run = join(folder, name, 'run');
+        await mkdir(run, { recursive: true });
+        await writeFile(join(run, name), '');
+        await fails(
+          ['train', ...RECIPE, '--out', run],
+          1,
+          new RegExp(`run: already holds ${name}: choose another --out$`),
+        );
+      }
+    }));
 
   it('stops on Ctrl-C or kill -9, and resumes to the bits of a run never stopped', () =>
     withFolder(async (folder) => {
@@ -121,6 +157,7 @@ describe('deepzero train', () => {
       const { code, stderr } = await outcome;
       assert.deepEqual([code, stderr], [130, '']);
       const reached = (await readLog(stopped!)).length;
+      await writeFile(join(stopped!, '.run.safetensors.0123456789ab.tmp'), 'left by a process that was killed');
       assert.ok(reached >= 21 && reached < 1050);
 
       const victim = start([...args, '--out', killed!]);
@@ -136,6 +173,7 @@ describe('deepzero train', () => {
         assert.deepEqual(await courseOf(run), await courseOf(whole!));
         const [mine, its] = await Promise.all([run, whole!].map((path) => readFile(join(path, 'model.safetensors'))));
         assert.ok(mine!.equals(its!), run);
+        assert.ok((await readdir(run)).every((name) => !name.endsWith('.tmp')));
       }
     })).timeout(120_000);
 
@@ -145,9 +183,9 @@ describe('deepzero train', () => {
       const child = start(args, { cwd: folder });
       const outcome = outcomeOf(child);
       await untilEpoch(child, 1);
-      child.kill('SIGTERM');
+      child.kill('SIGHUP');
       const { code, stdout } = await outcome;
-      assert.equal(code, 143);
+      assert.equal(code, 129);
       assert.match(stdout, /Stopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/);
     }));
 
@@ -198,6 +236,17 @@ describe('deepzero train', () => {
         await fails(resume, 1, message);
       }
       await writeFile(config!, JSON.stringify(options));
+      const log = join(run, 'log.jsonl');
+      const lines = await readFile(log, 'utf8');
+      await writeFile(log, lines.slice(0, lines.indexOf('\n') + 1));
+      await fails(resume, 1, /log\.jsonl: has 1 lines, expected one for each of the 2 steps done$/);
+      await writeFile(log, 'x\n'.repeat(2));
+      await fails(resume, 1, /log\.jsonl: line 1 is not what training wrote of step 0$/);
+      await rm(log);
+      await fails(resume, 1, /log\.jsonl: file does not exist$/);
+      await writeFile(log, lines);
+      await rm(ratios!);
+      await fails(resume, 1, /ratios\.json: file does not exist$/);
       await writeFile(ratios!, '{"layers": {"fc.weight": 2, "conv_layers.0.weight": 0}}');
       await fails(resume, 1, /ratios\.json: Expected .*"fc\.weight".* from 0 to 1, received 2$/);
       await fails(['train', '--resume', join(folder, 'none')], 1, /none\/config\.json: file does not exist$/);

@@ -3,6 +3,7 @@ import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Model } from '../lib/model.js';
 import { cnn } from '../lib/network/cnn.js';
+import { readSafetensors, writeSafetensors } from '../lib/safetensors.js';
 import { version } from '../lib/version.js';
 import { deepzero, fails, json, TINY, writeImages } from './support/command.js';
 import { withFolder } from './support/tiny.js';
@@ -21,6 +22,9 @@ describe('deepzero', () => {
     assert.deepEqual([help.code, help.stderr], [0, '']);
     assert.deepEqual([without.code, without.stdout, without.stderr], [2, '', help.stdout]);
     assert.equal(ofVersion.stdout, `${version}\n`);
+    const short = await Promise.all([deepzero(['-h']), deepzero(['info', '-h']), deepzero(['info', '--help'])]);
+    assert.equal(short[0].stdout, help.stdout);
+    assert.equal(short[1].stdout, short[2].stdout);
   });
 
   it('has help for every command', async () => {
@@ -53,6 +57,8 @@ describe('deepzero', () => {
       ['train --network vgg', /Expected --network to be one of resnet20, resnet, cnn, received "vgg"$/],
       ['train --network cnn --depth 6', /Expected depth to be an integer from 1 to 5, received 6$/],
       ['train --depth 20', /--depth goes with --network resnet or cnn, not with resnet20$/],
+      ['train --estimator rge --grasp-queries 7', /--grasp-queries goes with --estimator sparse-cge, not with rge$/],
+      ['train --mu 1e-60', /Expected --mu to be a number that float32 can hold, received 1e-60$/],
       ['train --queries 9', /--queries goes with --estimator rge, not with sparse-cge$/],
       ['train --steps 3 --epochs 1', /Expected --epochs or --steps, received both$/],
       [
@@ -61,14 +67,17 @@ describe('deepzero', () => {
       ],
       [
         'train --batch-size 5001',
-        /Expected --batch-size to be at most 5000, the images in "synthetic train", received 5001$/,
+        /Expected --batch-size to be at most 5000, the images in data set "synthetic train", received 5001$/,
       ],
       ['train --samples-per-class 501', /Expected --samples-per-class to be at most 500, .*, received 501$/],
       ['train --resume runs --lr 1', /--lr does not go with --resume/],
       ['eval', /Expected --weights FILE$/],
       ['eval --weights x --mean 1,2', /Expected --mean to be three numbers R,G,B, received "1,2"$/],
       ['eval --weights x --std 1,0,1', /Expected each of --std to be a finite number > 0, received 0$/],
-      ['gradcheck --batch-size 1001', /Expected --batch-size to be at most 1000, the images in "synthetic test"/],
+      [
+        'gradcheck --batch-size 1001',
+        /Expected --batch-size to be at most 1000, the images in data set "synthetic test"/,
+      ],
       [
         'gradcheck --network cnn --count 12611',
         /Expected --count to be at most 12610, the parameters, received 12611$/,
@@ -82,7 +91,10 @@ describe('deepzero', () => {
   }).timeout(120_000);
 
   it('reports an addon that does not start like any other error', async () => {
-    await fails(['info'], 1, /DEEPZERO_ISA/, { env: { DEEPZERO_ISA: 'abacus' } });
+    const without = { env: { DEEPZERO_ISA: 'abacus' } };
+    await fails(['info'], 1, /DEEPZERO_ISA/, without);
+    assert.equal((await deepzero(['--version'], without)).stdout, `${version}\n`);
+    assert.equal((await deepzero(['train', '--help'], without)).code, 0);
   });
 
   it('shows a stack trace when asked to', async () => {
@@ -189,8 +201,10 @@ describe('deepzero eval', () => {
     withFolder(async (folder) => {
       const weights = join(folder, 'model.safetensors');
       const model = new Model(cnn({ depth: 1, channels: 2 }), { seed: 3 });
-      model.tensor('conv_layers.0.bias')[1] = NaN;
       await model.save(weights);
+      const { tensors, metadata } = await readSafetensors(weights);
+      tensors.get('conv_layers.0.bias')!.data[1] = NaN;
+      await writeSafetensors(weights, tensors, metadata);
       const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be finite, found NaN$/;
       await fails(['eval', '--weights', weights], 1, found);
       await fails(['eval', '--weights', weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
@@ -233,6 +247,7 @@ describe('deepzero gradcheck', () => {
       const cases: [string, RegExp][] = [
         ['[{"name": "fc.bias", "index": 0}, {"name": "fc.wieght", "index": 0}]', /entry 1: Unknown .*"fc\.weight"/],
         ['[{"name": "fc.bias", "index": 10}]', /entry 0: Expected .*fc\.bias.* from 0 to 9, received 10$/],
+        ['[{"index": 0}]', /entry 0: Expected the coordinate's name to be a non-empty string, received undefined$/],
         ['[3]', /expected entry 0 to be \{"name", "index"\}$/],
         ['[]', /expected a JSON list/],
         ['[', /coordinates\.json: is not JSON: /],
@@ -263,5 +278,6 @@ describe('deepzero prune', () => {
       assert.equal((JSON.parse(line!) as { queries: number }).queries, (found['queried'] as number) + 1);
       await fails(['train', '--ratios', file], 1, /ratios\.json: .*"conv_layers\.0\.weight"/);
       await fails(['prune', '--out', join(folder, 'none', 'x')], 1, /none\/x: folder does not exist$/);
+      await fails(['prune', '--out', folder, '--grasp-queries', '1000000'], 1, /: is a folder, expected a file$/);
     }));
 });

@@ -82,6 +82,20 @@ describe('ImageDataset', () => {
     assert.throws(() => dataset.take(Uint32Array.of(7)), /indices\[0\] to be < 7/);
   });
 
+  it('is told from others by shape, normalisation and content', () => {
+    const { images, labels } = options();
+    assert.deepEqual(dataset.identity, new ImageDataset(options()).identity);
+    const others = [
+      { images: images.with(3, images[3]! ^ 1) },
+      { labels: labels.with(0, 2) },
+      { mean: [0.25, 0.75] },
+      { shape: [2, 5, 3] as const },
+    ];
+    for (const other of others) {
+      assert.notDeepEqual(new ImageDataset({ ...options(), ...other }).identity, dataset.identity);
+    }
+  });
+
   it('refuses indices out of range', () => {
     assert.throws(() => dataset.batch(Uint32Array.of(0, 6, 7)), /Expected indices\[2\] to be < 7, .*, received 7/);
     assert.throws(() => dataset.batch([0] as unknown as Uint32Array), /Expected indices to be a Uint32Array/);
@@ -93,6 +107,8 @@ describe('ImageDataset', () => {
     };
     refused({ images: new Uint8Array(SIZE) }, /length of images to be 7 × 30, from labels and shape, received 30/);
     refused({ classNames: ['a', 'b'] }, /labels\[2\] to be < 2, the number of classes, received 2/);
+    refused({ classNames: undefined }, /classNames to be a list of names, received undefined/);
+    refused({ classNames: ['a', 2, 'c'] }, /classNames\[1\] to be a non-empty string, received 2/);
     refused({ mean: [0] }, /mean to be a list of 2 finite numbers, one per channel, received \[0\]/);
     refused({ mean: [0, NaN] }, /mean to be a list of 2 finite numbers/);
     refused({ std: [1, 0] }, /std\[1\] to be a finite number > 0, received 0/);

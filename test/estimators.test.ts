@@ -133,8 +133,20 @@ describe('cge', () => {
     );
     const both = { mu: 1, sparsity: 0.5, coordinates: Uint32Array.of(1) };
     assert.throws(() => cge(both), /either sparsity or coordinates, received both/);
-    const twice = gradientOf(cge({ mu: 1, coordinates: Uint32Array.of(4, 4) }));
-    await assert.rejects(twice, /coordinates\[1\] to be different from all before it, received 4/);
+    const redrawn = { mu: 1, redrawEvery: 2, coordinates: Uint32Array.of(1) };
+    assert.throws(() => cge(redrawn), /either redrawEvery or coordinates, received both/);
+    const wrong: [object, RegExp][] = [
+      [{ mu: 1e-60 }, /mu to be a number that float32 can hold, received 1e-60/],
+      [{ sparsity: null }, /sparsity to be a number >= 0 and < 1 or ratios by name, received null/],
+      [{ sparsity: { 'fc.weight': '0.5' } }, /sparsity\["fc\.weight"\] to be a number from 0 to 1, received "0\.5"/],
+      [{ coordinates: null }, /coordinates to be a Uint32Array .* received null/],
+      [{ coordinates: [1.7, 'x'] }, /coordinates to be a Uint32Array .* received \[1\.7, "x"\]/],
+    ];
+    for (const [options, message] of wrong) {
+      assert.throws(() => cge({ mu: 1, ...options }), { name: 'InvalidArgumentError', message });
+    }
+    const twice = gradientOf(cge({ mu: 1, coordinates: Uint32Array.of(9, 4, 9, 1) }));
+    await assert.rejects(twice, /coordinates\[2\] to be different from all before it, received 9/);
     await assert.rejects(
       gradientOf(cge({ mu: 1, coordinates: Uint32Array.of(99) })),
       /below 99, the parameters, received 99/,
@@ -194,9 +206,20 @@ describe('rge', () => {
     assert.notEqual(await at(3, 2, 1), first);
   });
 
+  it('refuses a step that no loss hears of', async () => {
+    for (const perTensor of [false, true]) {
+      await assert.rejects(gradientOf(rge({ mu: 1e-12, queries: 20, perTensor })), {
+        name: 'InvalidArgumentError',
+        message:
+          'Expected mu to be large enough to change the loss along a random direction in float32, received 1e-12',
+      });
+    }
+  });
+
   it('refuses options that are wrong', () => {
+    assert.throws(() => rge({ mu: 1, queries: 2 ** 31 }), /queries to be an integer .* received 2147483648/);
     assert.throws(() => rge({ mu: -1, queries: 1 }), /mu to be a finite number > 0, received -1/);
-    assert.throws(() => rge({ mu: 1, queries: 0 }), /queries to be an integer from 1 to 4294967295, received 0/);
+    assert.throws(() => rge({ mu: 1, queries: 0 }), /queries to be an integer from 1 to 2147483647, received 0/);
     assert.throws(() => rge({ mu: 1, queries: 1, distribution: 'normal' as 'sphere' }), /distribution to be one of/);
     assert.throws(() => rge({ mu: 1, queries: 1, scale: 'd' as 'paper' }), /scale to be one of paper, unbiased/);
   });

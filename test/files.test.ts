@@ -4,7 +4,14 @@ import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/prom
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileError } from '../lib/check.js';
-import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../lib/files.js';
+import {
+  checkDestination,
+  exists,
+  makeFolder,
+  readFileBytes,
+  removeTemporaries,
+  writeFileAtomically,
+} from '../lib/files.js';
 import { withFolder } from './support/tiny.js';
 
 const WRITER = fileURLToPath(new URL('support/write-large.ts', import.meta.url));
@@ -115,6 +122,33 @@ describe('writeFileAtomically', () => {
       const output = shell(MOUNTING_SHELL, script, file);
       assert.equal(output, `${file}: no space left on device\n`);
       return Promise.resolve();
+    });
+  });
+});
+
+describe('removeTemporaries', () => {
+  it('removes what a killed writer left of that file, and nothing else', async () => {
+    await withFolder(async (folder) => {
+      const others = ['.run.0123456789ab.tmp', '.run.tmp', '.run.x.tmp', 'run', 'run.0123456789ab.tmp'];
+      for (const name of [...others, '.run.x.0123456789ab.tmp']) await writeFile(join(folder, name), '');
+      await removeTemporaries(join(folder, 'run.x'));
+      assert.deepEqual((await readdir(folder)).sort(), others.toSorted());
+      await removeTemporaries(join(folder, 'none', 'run'));
+    });
+  });
+});
+
+describe('checkDestination', () => {
+  it('refuses what writing would refuse', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      await checkDestination(file);
+      await writeFile(file, '');
+      await checkDestination(file);
+      const absent = join(folder, 'absent', 'file');
+      await assert.rejects(checkDestination(absent), fileError(absent, 'folder does not exist'));
+      await assert.rejects(checkDestination(folder), fileError(folder, 'is a folder, expected a file'));
+      await assert.rejects(checkDestination(join(file, 'x')), fileError(join(file, 'x'), 'not a directory'));
     });
   });
 });

@@ -24,6 +24,16 @@ function child(text: string, env: Record<string, string> = {}): SpawnSyncReturns
 const IMPORT_JOBS = "import { makeNetwork, request, endlessJob } from './test/support/native-jobs.ts';";
 const IMPORT_NATIVE = "import { native } from './lib/native.ts';";
 
+/** A module that averages so many images of 64×64 in a job; without the loader of TypeScript, it starts at once. */
+function poolingJob(count: number): string {
+  return `import { createRequire } from 'node:module';
+    const native = createRequire(${JSON.stringify(root)})('node-gyp-build')(${JSON.stringify(root)});
+    const network = new native.Network([1, 64, 64], [{ kind: 'globalAveragePool', inputs: [0] }]);
+    const [images, targets, none] = [${count} * 64 * 64, ${count}, 0].map((length) => new Float32Array(length));
+    const point = { parameters: none, statistics: none, images, targets, count: ${count} };
+    await network.evaluate({ ...point, loss: 'mean-squared-error', training: true, threads: 1 }).promise;`;
+}
+
 async function rejection(promise: Promise<unknown>): Promise<NativeError> {
   const error = await promise.then(
     () => undefined,
@@ -242,6 +252,28 @@ describe('jobs', () => {
       assert.deepEqual({ status, signal }, { status: 7, signal: null });
     });
 
+    it('outlive workers that exit as soon as their job has resolved', () => {
+      // The worker is gone while the compute thread still returns from its job: often, as it is a race.
+      const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(`${poolingJob(1024)} process.exit();`)}`);
+      const { stdout, status, signal } = child(
+        `import { Worker } from 'node:worker_threads';
+        for (const end = Date.now() + 3000; Date.now() < end; )
+          await new Promise((resolve) => new Worker(new URL(${url})).on('exit', resolve));
+        console.log('alive');`,
+      );
+      assert.deepEqual({ stdout, status, signal }, { stdout: 'alive\n', status: 0, signal: null });
+    });
+
+    it('get an error that says so when memory is out', () => {
+      // 2.3 GB of images, to be copied where there is room for them once.
+      const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
+        ${poolingJob(140_000)}`;
+      const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
+      const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
+      const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
+      assert.equal(stdout, 'DEEPZERO_NATIVE Not enough memory\n', stderr);
+    });
+
     it('outlive the only worker that had loaded the addon', () => {
       const { stdout, status, signal } = child(
         `import { startWorker } from './test/support/start-worker.ts';
@@ -264,7 +296,7 @@ describe('jobs', () => {
     });
 
     it('is an error that names the choices if unknown', () => {
-      const { status, stderr } = child(IMPORT_NATIVE, { DEEPZERO_ISA: 'sse' });
+      const { status, stderr } = child(`${IMPORT_NATIVE} console.log(native.isa);`, { DEEPZERO_ISA: 'sse' });
       const supported = native.supportedIsas.join(', ');
       assert.equal(status, 1);
       assert.ok(

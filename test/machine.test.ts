@@ -49,6 +49,8 @@ describe('machine', () => {
     try {
       process.env['OMP_NUM_THREADS'] = '7';
       assert.equal(defaultThreads(), 7);
+      process.env['OMP_NUM_THREADS'] = '20000';
+      assert.equal(defaultThreads(), 1024);
       for (const nonsense of ['0', '-1', '2.5', 'all', '']) {
         process.env['OMP_NUM_THREADS'] = nonsense;
         assert.equal(defaultThreads(), availableCores());

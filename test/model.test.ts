@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
+import { TensorDataset } from '../lib/data/dataset.js';
 import type { CoordinatewiseOptions } from '../lib/engine.js';
 import { Model } from '../lib/model.js';
 import type { Network } from '../lib/network/description.js';
-import { flatten, linear } from '../lib/network/description.js';
+import { flatten, linear, relu } from '../lib/network/description.js';
 import type { Tensor } from '../lib/safetensors.js';
 import { readSafetensors, writeSafetensors } from '../lib/safetensors.js';
 import { bits, CLASSES, tinyImages, tinyNetwork, tinyTensors, whole, withFolder } from './support/tiny.js';
@@ -81,6 +82,22 @@ describe('Model', () => {
       }
     });
 
+    it('refuses what is no batch, signal or callback', async () => {
+      using model = new Model(tinyNetwork());
+      const batch = whole(tinyTensors(3));
+      const wrong: [Promise<unknown>, RegExp][] = [
+        [model.evaluate(undefined as never), /Expected batch to be an object, received undefined/],
+        [model.evaluate(batch, { signal: {} as never }), /Expected signal to be an AbortSignal, received an object/],
+        [model.evaluate(batch, { onProgress: 5 as never }), /Expected onProgress to be a function, received 5/],
+        [model.test(undefined as never), /Expected the data set to be an object, received undefined/],
+        [
+          model.test(new TensorDataset({ images: new Float32Array(0), shape: [2, 8, 8], labels: new Uint8Array(0) })),
+          /the images in data set "tensors" to be an integer >= 1, received 0/,
+        ],
+      ];
+      for (const [call, message] of wrong) await assert.rejects(call, { name: 'InvalidArgumentError', message });
+    });
+
     it('refuses a batch that does not fit', async () => {
       using model = new Model(tinyNetwork());
       using regression = new Model(tinyNetwork(), { loss: 'mean-squared-error' });
@@ -101,6 +118,10 @@ describe('Model', () => {
       await assert.rejects(
         regression.evaluate(batch),
         /batch.targets to be of type Float32Array, 3 outputs for each of 3 images/,
+      );
+      await assert.rejects(
+        regression.evaluate({ images, count, targets: new Float32Array(9), labels: new Int32Array(7) }),
+        /length of batch.labels to be 3, a class for each of 3 images, received 7/,
       );
       await assert.rejects(model.evaluate({ ...batch, count: 0 }), /batch.count to be an integer >= 1/);
     });
@@ -176,6 +197,30 @@ describe('Model', () => {
         await assert.rejects(Model.load(file), /model.safetensors: expected a network in the metadata, found none/);
         using loaded = await Model.load(file, { network: tinyNetwork() });
         assert.equal(bits(loaded.parameters), bits(model.parameters));
+      });
+    });
+
+    it('keep their loss under a given network', async () => {
+      await withFolder(async (folder) => {
+        const file = join(folder, 'model.safetensors');
+        using model = new Model(tinyNetwork(), { loss: 'mean-squared-error' });
+        await model.save(file);
+        assert.equal((await Model.load(file, { network: tinyNetwork() })).loss, 'mean-squared-error');
+        assert.equal((await Model.load(file, { loss: 'mean-absolute-error' })).loss, 'mean-absolute-error');
+      });
+    });
+
+    it('are not written with a value that is not finite', async () => {
+      await withFolder(async (folder) => {
+        const file = join(folder, 'model.safetensors');
+        using model = new Model(tinyNetwork());
+        await model.save(file);
+        model.tensor('fc.bias')[1] = Infinity;
+        await assert.rejects(model.save(file), {
+          name: 'FileError',
+          message: `${file}: is not written: fc.bias[1] is Infinity, expected a finite number`,
+        });
+        assert.ok((await Model.load(file)).parameters.every(Number.isFinite));
       });
     });
 
@@ -272,7 +317,13 @@ describe('Model', () => {
       () => new Model(tinyNetwork(), { loss: 'hinge' as 'cross-entropy' }),
       /loss to be one of cross-entropy/,
     );
+    const map: Network = { name: 'map', input: [2, 8, 8], layers: [relu()] };
+    assert.throws(
+      () => new Model(map),
+      /the network to yield one number a class for the loss cross-entropy, received a map of 2×8×8: end it/,
+    );
     using model = new Model(tinyNetwork());
+    assert.throws(() => model.parameterIndex({ index: 0 } as never), /coordinate's name to be a non-empty string/);
     const batch = whole(tinyTensors(3));
     const misspelt = { mu: 1, coordinate: Uint32Array.of(0) } as object as CoordinatewiseOptions;
     await assert.rejects(

@@ -257,6 +257,9 @@ describe('safetensors', () => {
       await refused({ dtype: 'BF16', shape: [4], data }, /dtype of tensor "w" to be one of F64, .* received "BF16"/);
       await refused({ dtype: 'F32', shape: [0.5, 8], data }, /shape of tensor "w" to be a list of whole numbers/);
       await refused({ dtype: 'F32', shape: [4], data }, /a tensor name to be other than __metadata__/, '__metadata__');
+      const written = writeSafetensors(file, new Map(), { a: 1 } as never);
+      await assert.rejects(written, /Expected metadata "a" to be a string, received 1/);
+      await assert.rejects(writeSafetensors(file, {} as never), /Expected tensors to be a Map/);
       await assert.rejects(readFile(file), { code: 'ENOENT' });
     });
   });

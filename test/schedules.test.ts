@@ -47,6 +47,13 @@ describe('schedules', () => {
     near(cosine({ peak: 1, warmupEpochs: 0.5 }).at({ step: 0, stepsPerEpoch: 4, epochs: 1 }), 0.5);
   });
 
+  it('cosine is at its floor after the end, whatever the warm-up', () => {
+    for (const warmupEpochs of [2, 3]) {
+      const schedule = cosine({ peak: 1, warmupEpochs, floor: 0.1 });
+      for (const step of [10, 11, 20]) assert.equal(schedule.at({ step, stepsPerEpoch: 5, epochs: 2 }), 0.1);
+    }
+  });
+
   it('every warm-up stays at or below the peak', () => {
     const schedules = [cosine({ peak: 1, warmupEpochs: 0.1 }), step({ initial: 1, every: 1, warmupEpochs: 0.1 })];
     for (const schedule of schedules) near(schedule.at({ step: 0, stepsPerEpoch: 3, epochs: 2 }), 1);

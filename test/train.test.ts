@@ -185,6 +185,50 @@ describe('train', () => {
     assert.equal(bits(model.parameters), before.at(-1));
   });
 
+  it('refuses a step that would leave the floats, and stays at the one before', async () => {
+    using model = new Model(tinyNetwork());
+    const optimizer = sgd({ lr: 1e38, weightDecay: 1e5, momentum: 0.9 });
+    const run = train(model, tinyTensors(), { ...OPTIONS, optimizer });
+    const before = bits(model.parameters);
+    await assert.rejects(finish(run), {
+      name: 'NonFiniteLossError',
+      message:
+        /^At step 0: expected a finite loss, but after its update conv\.weight\[0\] is -?Infinity; lower the learning rate$/,
+      step: 0,
+    });
+    assert.equal(bits(model.parameters), before);
+    assert.equal(run.step, 0);
+    await withFolder((folder) => run.save(join(folder, 'run.safetensors')));
+  });
+
+  it('whose estimator or schedule yields nonsense does not take the step', async () => {
+    const { estimator } = OPTIONS;
+    const changed = (change: object): Estimator => ({
+      ...estimator,
+      estimate: async (...given) => ({ ...(await estimator.estimate(...given)), ...change }),
+    });
+    const lr = { describe: {}, at: () => NaN };
+    const wrong: [Partial<TrainOptions>, RegExp][] = [
+      [
+        { estimator: changed({ statistics: new Float32Array(9) }) },
+        /the estimate's statistics to be a Float32Array of 8/,
+      ],
+      [{ estimator: changed({ gradient: [1] }) }, /the estimate's gradient to be a Float32Array of 99, received \[1\]/],
+      [
+        { optimizer: sgd({ lr }), estimator: { ...estimator, estimate: () => assert.fail() } },
+        /the schedule's learning rate to be a finite number >= 0, received NaN/,
+      ],
+    ];
+    for (const [options, message] of wrong) {
+      using model = new Model(tinyNetwork());
+      const before = [bits(model.parameters), bits(model.statistics)];
+      const run = train(model, tinyTensors(), { ...OPTIONS, ...options });
+      await assert.rejects(finish(run), { name: 'InvalidArgumentError', message });
+      assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
+      assert.equal(run.step, 0);
+    }
+  });
+
   it('is iterated once', async () => {
     using model = new Model(tinyNetwork());
     const run = train(model, tinyTensors(), OPTIONS);
@@ -237,6 +281,8 @@ describe('train', () => {
       start({ batchSize: 25 }),
       /batchSize to be at most 24, the images in data set "stripes", received 25/,
     );
+    assert.throws(() => train(model, undefined as never, OPTIONS), /the data set to be an object, received undefined/);
+    assert.throws(start({ signal: {} }), /signal to be an AbortSignal/);
     assert.throws(start({ batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
     assert.throws(start({ epochs: 1 }), /Expected either epochs or steps, received both/);
     assert.throws(start({ steps: undefined }), /Expected either epochs or steps, received neither/);

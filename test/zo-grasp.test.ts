@@ -107,6 +107,26 @@ describe('zoGrasp', () => {
     assert.deepEqual(await find('fresh'), await find('fresh'));
   });
 
+  it('scales each tensor to unit length if asked to, as the public code does', async () => {
+    using model = new Model(resnet({ depth: 8, width: 4, input: [2, 8, 8] }), { seed: 1 });
+    const find = (perTensor: boolean): Promise<LayerSparsity> =>
+      zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.8, perTensor });
+    assert.notDeepEqual(await find(true), await find(false));
+  });
+
+  it('refuses a step that float32 loses, and scores that tell nothing', async () => {
+    using model = new Model(tinyNetwork(), { seed: 1 });
+    const find = (mu: number): Promise<LayerSparsity> => zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.5, mu });
+    await assert.rejects(find(1e-12), /Expected mu to be large enough .* in float32, received 1e-12/);
+    model.tensor('conv.weight').fill(0);
+    model.tensor('fc.weight').fill(0);
+    await assert.rejects(find(5e-3), {
+      name: 'InvalidArgumentError',
+      message:
+        'Expected scores that differ, received 0 for every weight: mu = 0.005 is lost in float32, or all weights are 0',
+    });
+  });
+
   it('refuses data it cannot draw from, and options that are wrong', async () => {
     using model = new Model(tinyNetwork());
     const find = (options: Partial<ZoGraspOptions>, dataset: Dataset = tinyTensors()): Promise<LayerSparsity> =>

@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from '../check.js';
-import { checkBelonging, describe, flag, parse, WIDTH, withDefaults, wrap } from './options.js';
+import { checkBelonging, flag, optionsHelp, parse, WIDTH, withDefaults, wrap } from './options.js';
 import type { Given, OptionTable, Values } from './options.js';
 import { Output } from './output.js';
 
@@ -36,7 +36,7 @@ interface Definition<T extends OptionTable> {
 
 const COMMON = {
   json: flag('print one JSON object as the last line of standard output, and all else on standard error'),
-  help: flag('print this help'),
+  help: { ...flag('print this help'), short: 'h' },
 };
 
 export function command<T extends OptionTable>(definition: Definition<T>): Command {
@@ -44,7 +44,7 @@ export function command<T extends OptionTable>(definition: Definition<T>): Comma
   const table: OptionTable = { ...definition.options, ...COMMON };
   const usage = ['deepzero', name, ...expectedOperands, '[options]'].join(' ');
   const help = (): string => {
-    const paragraphs = [`Usage: ${usage}`, summary, `Options:\n${describe(table)}`];
+    const paragraphs = [`Usage: ${usage}`, summary, `Options:\n${optionsHelp(table)}`];
     if (notes !== undefined) paragraphs.push(wrap(notes, WIDTH).join('\n'));
     return paragraphs.join('\n\n');
   };

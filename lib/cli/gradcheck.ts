@@ -1,14 +1,13 @@
-import { expected, FileError, InvalidArgumentError } from '../check.js';
+import { expected, FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Coordinate } from '../coordinates.js';
 import { gradcheck as checkGradient } from '../gradcheck.js';
 import type { Model } from '../model.js';
+import { checkBatchSize } from '../problem.js';
 import { Random } from '../random.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {
-  checkBatchSize,
   dataOption,
-  isRecord,
   loadData,
   normalisationOptions,
   openModel,
@@ -49,7 +48,7 @@ export const gradcheck: Command = command({
       throw new InvalidArgumentError('Expected --coordinates or --count, received both');
     }
     const { test } = await loadData(values);
-    checkBatchSize(batchSize, test);
+    checkBatchSize(batchSize, test, '--batch-size');
     using model = await openModel(values, test.classes);
     const coordinates = file === undefined ? spread(model, count ?? 32, seed) : await readCoordinates(file, model);
     output.line(
@@ -98,7 +97,7 @@ async function readCoordinates(file: string, model: Model): Promise<Uint32Array>
     throw new FileError(file, 'expected a JSON list of {"name", "index"}, at least one');
   }
   return Uint32Array.from(content, (entry: unknown, i) => {
-    if (!isRecord(entry)) throw new FileError(file, `expected entry ${i} to be {"name", "index"}`);
+    if (!isObject(entry)) throw new FileError(file, `expected entry ${i} to be {"name", "index"}`);
     try {
       return model.parameterIndex(entry as unknown as Coordinate);
     } catch (cause) {

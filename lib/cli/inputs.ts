@@ -7,10 +7,10 @@ import * as check from '../check.js';
 import { FileError } from '../check.js';
 import { cifar10 } from '../data/cifar10.js';
 import type { ImageDatasets } from '../data/cifar10.js';
-import type { Dataset, ImageDataset } from '../data/dataset.js';
+import type { ImageDataset } from '../data/dataset.js';
 import { synthetic } from '../data/synthetic.js';
 import { readFileBytes } from '../files.js';
-import { defaultThreads } from '../machine.js';
+import { defaultThreads, MOST_THREADS } from '../machine.js';
 import { cnn } from '../network/cnn.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
@@ -75,7 +75,7 @@ export const normalisationOptions: OptionsOf<Normalisation> = {
 
 export const seedOption: Option<number> = number(whole(0), { help: 'fixes every random choice', default: 0 });
 
-export const threadsOption: Option<number> = number((value, what) => check.integer(value, what, 1, 1024), {
+export const threadsOption: Option<number> = number((value, what) => check.integer(value, what, 1, MOST_THREADS), {
   help: 'threads; results do not depend on it',
   default: defaultThreads(),
 });
@@ -110,15 +110,6 @@ export async function loadData(options: { data: string } & Partial<Normalisation
   return { train: normalised(sets.train), test: normalised(sets.test) };
 }
 
-export function checkBatchSize(batchSize: number, dataset: Dataset): void {
-  if (batchSize <= dataset.count) return;
-  throw check.expected(
-    '--batch-size',
-    `at most ${dataset.count}, the images in ${JSON.stringify(dataset.name)}`,
-    batchSize,
-  );
-}
-
 export async function readJson(file: string): Promise<unknown> {
   const content = new TextDecoder().decode(await readFileBytes(file));
   try {
@@ -126,10 +117,6 @@ export async function readJson(file: string): Promise<unknown> {
   } catch (cause) {
     throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
   }
-}
-
-export function isRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
 /** How many images each class has. */

@@ -8,8 +8,10 @@
 import { didYouMean, InvalidArgumentError } from '../check.js';
 import { version } from '../version.js';
 import type { Command } from './command.js';
+import { commands } from './commands.js';
 
-const SIGNALS = { SIGINT: 2, SIGTERM: 15, SIGPIPE: 13 } as const;
+const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGPIPE: 13 } as const;
+const HELP = ['--help', '-h'];
 
 /** Why the AbortSignal was aborted; what was stopped by it rejects with this very object. */
 class Interruption extends Error {
@@ -23,14 +25,12 @@ class Interruption extends Error {
 }
 
 async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
-  // Imported here, so that an addon that does not load is reported like any other error.
-  const { commands } = await import('./commands.js');
   const [first, ...rest] = args;
   if (first === '--version') {
     process.stdout.write(`${version}\n`);
     return;
   }
-  if (first === undefined || first === '--help' || first === 'help') {
+  if (first === undefined || HELP.includes(first) || first === 'help') {
     (first === undefined ? process.stderr : process.stdout).write(`${overview(commands)}\n`);
     if (first === undefined) process.exitCode = 2;
     return;
@@ -39,7 +39,7 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
   const chosen = group.find(({ name }) => name === args.slice(0, name.split(' ').length).join(' '));
   if (chosen) {
     await chosen.run(args.slice(chosen.name.split(' ').length), signal);
-  } else if (group.length > 0 && rest.includes('--help')) {
+  } else if (group.length > 0 && rest.some((arg) => HELP.includes(arg))) {
     process.stdout.write(`${group.map((command) => command.help()).join('\n\n')}\n`);
   } else if (group.length > 0) {
     throw new InvalidArgumentError(`Expected ${group.map(({ name }) => `deepzero ${name}`).join(' or ')}`);
@@ -67,6 +67,7 @@ function listenForSignals(): AbortSignal {
     if (controller.signal.aborted) process.exit(interruption.exitCode);
     controller.abort(interruption);
   };
+  process.on('SIGHUP', stop);
   process.on('SIGINT', stop);
   process.on('SIGTERM', stop);
   for (const stream of [process.stdout, process.stderr]) {

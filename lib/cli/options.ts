@@ -11,6 +11,8 @@ import { didYouMean, expected, InvalidArgumentError, oneOf } from '../check.js';
 /** One option; a `placeholder` of `undefined` makes it a flag. */
 export interface Option<T> {
   readonly placeholder: string | undefined;
+  /** A letter that stands for the name. */
+  readonly short?: string;
   readonly help: string;
   readonly default?: T;
   /** Replaces the default on the embedded data set, so that a first run ends within minutes. */
@@ -82,8 +84,10 @@ export function triple<S extends Spec<readonly number[]>>(spec: S): Option<Value
   });
 }
 
-export function flag(help: string): Option<boolean> {
-  return { placeholder: undefined, help, default: false, parse: () => true };
+/** A flag's text is empty on the command line, and its value in a run's config.json. */
+export function flag(help: string, only?: Requirement): Option<boolean> {
+  const parse = (text: string, name: string): boolean => oneOf(text || 'true', name, ['true', 'false']) === 'true';
+  return { placeholder: undefined, help, default: false, parse, ...(only && { only }) };
 }
 
 /** `batchSize` → `--batch-size`. */
@@ -102,9 +106,10 @@ export function parse<T extends OptionTable>(table: T, args: readonly string[]):
   const { tokens } = parseArgs({
     args: [...args],
     options: Object.fromEntries(
-      [...keys].map(
-        ([name, key]) => [name, { type: table[key]?.placeholder === undefined ? 'boolean' : 'string' }] as const,
-      ),
+      [...keys].map(([name, key]) => {
+        const { placeholder, short } = table[key]!;
+        return [name, { type: placeholder === undefined ? 'boolean' : 'string', ...(short && { short }) }] as const;
+      }),
     ),
     strict: false,
     allowPositionals: true,
@@ -117,7 +122,8 @@ export function parse<T extends OptionTable>(table: T, args: readonly string[]):
     if (token.kind !== 'option') continue;
     const key = keys.get(token.name);
     const known = key === undefined ? undefined : table[key];
-    if (key === undefined || known === undefined || !token.rawName.startsWith('--')) {
+    const written = token.rawName === `--${token.name}` || token.rawName === `-${known?.short ?? ''}`;
+    if (key === undefined || known === undefined || !written) {
       throw new InvalidArgumentError(
         `Unknown option ${token.rawName}${didYouMean(`--${token.name}`, Object.keys(table).map(dashed))}`,
       );
@@ -151,9 +157,15 @@ export function withDefaults<T extends OptionTable>(table: T, given: Partial<Val
 
 /** Refuses an option that means nothing beside the others. */
 export function checkBelonging<T extends OptionTable>(table: T, given: Partial<Values<T>>, values: Values<T>): void {
-  for (const key of Object.keys(given)) {
+  /** What is not met, by the option itself or by the one that it goes with. */
+  const unmet = (key: string): Requirement | undefined => {
     const only = table[key]?.only;
-    if (!only || only.values.includes(String(values[only.option]))) continue;
+    if (!only) return undefined;
+    return unmet(only.option) ?? (only.values.includes(String(values[only.option])) ? undefined : only);
+  };
+  for (const key of Object.keys(given)) {
+    const only = unmet(key);
+    if (!only) continue;
     const value = values[only.option];
     const instead = value === undefined ? '' : `, not with ${String(value)}`;
     throw new InvalidArgumentError(
@@ -166,9 +178,9 @@ export function checkBelonging<T extends OptionTable>(table: T, given: Partial<V
 export const WIDTH = 100;
 
 /** The options' part of `--help`. */
-export function describe(table: OptionTable): string {
+export function optionsHelp(table: OptionTable): string {
   const rows = Object.entries(table).map(([key, known]) => ({
-    left: `  ${dashed(key)}${known.placeholder === undefined ? '' : ` ${known.placeholder}`}`,
+    left: `  ${dashed(key)}${known.short === undefined ? '' : `, -${known.short}`}${known.placeholder === undefined ? '' : ` ${known.placeholder}`}`,
     right: known.help + remarks(known),
   }));
   const indent = 30;

@@ -1,7 +1,4 @@
-import { dirname } from 'node:path';
-
-import { FileError } from '../check.js';
-import { exists } from '../files.js';
+import { checkDestination } from '../files.js';
 import { keptCounts } from '../masks.js';
 import { Model } from '../model.js';
 import type { Command } from './command.js';
@@ -25,10 +22,8 @@ export const prune: Command = command({
   },
   async run(values, context) {
     const { train } = await loadData(values);
-    checkSamples(values.samplesPerClass, train);
-    if (values.out !== undefined && !(await exists(dirname(values.out)))) {
-      throw new FileError(values.out, 'folder does not exist');
-    }
+    checkSamples(values, train);
+    if (values.out !== undefined) await checkDestination(values.out);
     using model = new Model(buildNetwork(values, train.classes), { seed: values.seed, threads: values.threads });
     const layers = await findRatios(model, train, values, context);
     context.output.line(ratioTable(model, layers));

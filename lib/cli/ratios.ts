@@ -4,24 +4,26 @@
  * @module
  */
 import * as check from '../check.js';
-import { FileError } from '../check.js';
+import { FileError, isObject } from '../check.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { writeFileAtomically } from '../files.js';
 import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
-import { zoGrasp } from '../zo-grasp.js';
-import { countClasses, isRecord, readJson, whole } from './inputs.js';
-import { choice, number } from './options.js';
+import { imagesByClass, zoGrasp } from '../zo-grasp.js';
+import { readJson, whole } from './inputs.js';
+import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf, Requirement } from './options.js';
 import { duration, grouped, percent, table } from './output.js';
 import type { Output } from './output.js';
 
+/** ZO-GraSP's choices; the names are those of the options. */
 export interface GraspChoice {
   graspQueries: number;
   samplesPerClass: number;
   graspDirections: 'shared' | 'fresh';
   graspRank: 'signed' | 'magnitude';
+  graspPerTensor: boolean;
 }
 
 export const sparsityOption = (only?: Requirement): Option<number> =>
@@ -32,7 +34,7 @@ export const sparsityOption = (only?: Requirement): Option<number> =>
     ...(only && { only }),
   });
 
-export const muOption: Option<number> = number(check.positive, {
+export const muOption: Option<number> = number(check.smoothing, {
   help: 'smoothing parameter μ: the step of every finite difference',
   default: 5e-3,
 });
@@ -41,7 +43,12 @@ export const muOption: Option<number> = number(check.positive, {
 export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
   const beside = only && { only };
   return {
-    graspQueries: number(whole(1), { help: 'random directions of ZO-GraSP', default: 192, demo: 48, ...beside }),
+    graspQueries: number(check.queryCount, {
+      help: 'random directions of ZO-GraSP',
+      default: 192,
+      demo: 48,
+      ...beside,
+    }),
     samplesPerClass: number(whole(1), {
       help: 'images of each class that ZO-GraSP sees',
       default: 25,
@@ -58,14 +65,16 @@ export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
       default: 'signed',
       ...beside,
     }),
+    graspPerTensor: flag(
+      "scale each tensor's part of ZO-GraSP's directions to unit length, as the public code does",
+      only,
+    ),
   };
 }
 
-export function checkSamples(perClass: number, dataset: ImageDataset): void {
-  const least = Math.min(...countClasses(dataset));
-  if (perClass <= least) return;
-  const reason = `the images of the smallest class of ${JSON.stringify(dataset.name)}`;
-  throw check.expected('--samples-per-class', `at most ${least}, ${reason}`, perClass);
+/** Before anything else is computed, and in the command's words. */
+export function checkSamples({ samplesPerClass }: GraspChoice, dataset: ImageDataset): void {
+  imagesByClass(dataset, samplesPerClass, '--samples-per-class');
 }
 
 /** Runs ZO-GraSP with progress. */
@@ -88,6 +97,7 @@ export async function findRatios(
     seed: options.seed,
     directions: options.graspDirections,
     rank: options.graspRank,
+    perTensor: options.graspPerTensor,
     signal,
     onProgress: (done, total) => {
       output.status(
@@ -119,8 +129,8 @@ export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number):
 /** The layer-wise ratios of a network in a file that `writeRatios` wrote. */
 export async function readRatios(file: string, { compiled }: Model): Promise<LayerSparsity> {
   const content = await readJson(file);
-  const layers = isRecord(content) ? content['layers'] : undefined;
-  if (!isRecord(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
+  const layers = isObject(content) ? content['layers'] : undefined;
+  if (!isObject(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
   try {
     keptCounts(compiled.parameters, layers as LayerSparsity);
   } catch (cause) {

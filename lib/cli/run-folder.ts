@@ -5,11 +5,10 @@
  */
 import { mkdir, open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 
-import { FileError } from '../check.js';
-import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
-import type { TrainStep } from '../train.js';
+import { FileError, isObject } from '../check.js';
+import { exists, makeFolder, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
 
 export class RunFolder {
   readonly path: string;
@@ -30,13 +29,25 @@ export class RunFolder {
     this.weights = join(path, 'model.safetensors');
   }
 
-  /** Makes the folder `path`, which must not hold a run; without it, `runs/<name>-1` or the next number that is free. */
+  /** Removes what a killed process left half-written. */
+  async removeTemporaries(): Promise<void> {
+    for (const file of this.#files()) await removeTemporaries(file);
+  }
+
+  #files(): string[] {
+    return [this.config, this.ratios, this.checkpoint, this.log, this.weights];
+  }
+
+  /** Makes the folder `path`, which must hold none of a run's files; without it, `runs/<name>-1` or the next number that is free. */
   static async create(path: string | undefined, name: string): Promise<RunFolder> {
     if (path === undefined) return RunFolder.#createNumbered(join('runs', name));
     const folder = new RunFolder(path);
     await makeFolder(path);
     if (await exists(folder.config)) {
       throw new FileError(path, `already holds a run: continue it with --resume ${path}, or choose another --out`);
+    }
+    for (const file of folder.#files()) {
+      if (await exists(file)) throw new FileError(path, `already holds ${basename(file)}: choose another --out`);
     }
     return folder;
   }
@@ -66,24 +77,28 @@ export class RunLog {
     this.#handle = handle;
   }
 
-  /** Opens the log for appending, cut to its first `steps` lines: what a resumed run repeats is not there twice. */
+  /**
+   * Opens the log for appending, cut to its first `steps` lines: what a resumed run repeats is not there twice.
+   *
+   * @throws FileError if it has fewer, or one of them is not that step's.
+   */
   static async open(file: string, steps: number): Promise<RunLog> {
-    const lines = (await exists(file)) ? (await RunLog.#lines(file)).slice(0, steps) : [];
+    const lines = steps === 0 && !(await exists(file)) ? [] : (await RunLog.#lines(file)).slice(0, steps);
+    if (lines.length < steps) {
+      throw new FileError(file, `has ${lines.length} lines, expected one for each of the ${steps} steps done`);
+    }
+    lines.forEach((line, step) => lossOf(file, line, step));
     await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
-    return new RunLog(file, await open(file, 'a'));
+    return new RunLog(file, await named(file, open(file, 'a')));
   }
 
   async append(entry: object): Promise<void> {
-    try {
-      await this.#handle.appendFile(`${JSON.stringify(entry)}\n`);
-    } catch (cause) {
-      throw new FileError(this.#file, (cause as Error).message, { cause });
-    }
+    await named(this.#file, this.#handle.appendFile(`${JSON.stringify(entry)}\n`));
   }
 
   /** Makes the lines so far safe, before a checkpoint relies on them. */
   async sync(): Promise<void> {
-    await this.#handle.datasync();
+    await named(this.#file, this.#handle.datasync());
   }
 
   async close(): Promise<void> {
@@ -92,11 +107,32 @@ export class RunLog {
 
   /** The loss of every step. */
   static async losses(file: string): Promise<number[]> {
-    return (await RunLog.#lines(file)).map((line) => (JSON.parse(line) as TrainStep).loss);
+    return (await RunLog.#lines(file)).map((line, step) => lossOf(file, line, step));
   }
 
   static async #lines(file: string): Promise<string[]> {
     const text = new TextDecoder().decode(await readFileBytes(file));
     return text.split('\n').slice(0, -1);
+  }
+}
+
+/** The loss in the line of a step. */
+function lossOf(file: string, line: string, step: number): number {
+  let entry: unknown;
+  try {
+    entry = JSON.parse(line);
+  } catch {
+    // Reported below, like any other line that is none of ours.
+  }
+  if (isObject(entry) && entry['step'] === step && typeof entry['loss'] === 'number') return entry['loss'];
+  throw new FileError(file, `line ${step + 1} is not what training wrote of step ${step}`);
+}
+
+/** An action on a file, whose failure names it. */
+async function named<T>(file: string, action: Promise<T>): Promise<T> {
+  try {
+    return await action;
+  } catch (cause) {
+    throw new FileError(file, (cause as Error).message, { cause });
   }
 }

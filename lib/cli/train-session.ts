@@ -7,6 +7,7 @@ import type { ImageDatasets } from '../data/cifar10.js';
 import { exists } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model, TestResult } from '../model.js';
+import { native } from '../native.js';
 import type { Optimizer } from '../optimizers.js';
 import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
@@ -47,6 +48,10 @@ export class TrainSession {
     const known = await this.#knownRatios();
     let run = await this.#start(known ?? settings.sparsity);
     await this.#sayCost(run);
+    if (run.resumedIsa !== undefined && run.resumedIsa !== native.isa) {
+      const resumed = `The run was saved under ${run.resumedIsa} and goes on under ${native.isa}`;
+      output.line(`${resumed}: its results may differ in the last bits (DEEPZERO_ISA chooses).`);
+    }
     if (known === undefined) run = await this.#start(await this.#prune());
 
     const log = await RunLog.open(folder.log, run.step);
@@ -73,7 +78,9 @@ export class TrainSession {
   async #knownRatios(): Promise<LayerSparsity | number | undefined> {
     const { settings, model, folder } = this.#parts;
     if (settings.estimator !== 'sparse-cge' || settings.ratios === 'uniform') return settings.sparsity;
-    if (settings.ratios === 'zo-grasp' && !(await exists(folder.ratios))) return undefined;
+    // A run that has stepped has ratios: without its file it cannot go on, and reading says so.
+    const found = (await exists(folder.ratios)) || (await exists(folder.checkpoint));
+    if (settings.ratios === 'zo-grasp' && !found) return undefined;
     return readRatios(folder.ratios, model);
   }
 

@@ -6,25 +6,26 @@
 import { InvalidArgumentError } from '../check.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { Model } from '../model.js';
+import { checkBatchSize } from '../problem.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, checkBatchSize, loadData, threadsOption } from './inputs.js';
+import { buildNetwork, loadData, threadsOption } from './inputs.js';
 import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
 import { RunFolder } from './run-folder.js';
 import { TrainSession } from './train-session.js';
-import type { TrainSettings } from './train-settings.js';
+import type { GivenSettings, TrainSettings } from './train-settings.js';
 import { makeOptimizer, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
 
-interface TrainOptions extends TrainSettings {
+interface CommandOptions extends GivenSettings {
   threads: number;
   out: string | undefined;
   resume: string | undefined;
 }
 
-const options: OptionsOf<TrainOptions> = {
+const options: OptionsOf<CommandOptions> = {
   ...settingsOptions,
   threads: threadsOption,
   out: text('DIR', {
@@ -51,10 +52,11 @@ export const train: Command = command({
     const resumed = values.resume === undefined ? undefined : new RunFolder(values.resume);
     const settings = resumed ? await readConfig(resumed.config) : settle(values);
     const data = await loadData(settings);
-    checkBatchSize(settings.batchSize, data.train);
+    checkBatchSize(settings.batchSize, data.train, '--batch-size');
     const network = buildNetwork(settings, data.train.classes);
     using model = new Model(network, { seed: settings.seed, threads: values.threads });
     const optimizer = makeOptimizer(settings, data.train.count);
+    await resumed?.removeTemporaries();
     const folder = resumed ?? (await begin(settings, values.out, model, data.train));
     const images = `${grouped(data.train.count)} images of ${data.train.name}`;
     output.line(`${network.name}, ${grouped(model.parameterCount)} parameters, ${images}, run in ${folder.path}`);
@@ -78,9 +80,9 @@ async function begin(
   model: Model,
   images: ImageDataset,
 ): Promise<RunFolder> {
-  const { estimator, ratios, samplesPerClass, data } = settings;
+  const { estimator, ratios, data } = settings;
   const spread = estimator === 'sparse-cge' ? ratios : 'uniform';
-  if (spread === 'zo-grasp') checkSamples(samplesPerClass, images);
+  if (spread === 'zo-grasp') checkSamples(settings, images);
   const given = spread === 'zo-grasp' || spread === 'uniform' ? undefined : await readRatios(spread, model);
   const folder = await RunFolder.create(out, `${model.network.name}-${data === 'synthetic' ? data : 'cifar10'}`);
   if (given) await writeRatios(folder.ratios, given);
@@ -88,7 +90,7 @@ async function begin(
   return folder;
 }
 
-function refuseBesideResume(given: Partial<TrainOptions>): void {
+function refuseBesideResume(given: Partial<CommandOptions>): void {
   const extra = Object.keys(given).find((key) => !['resume', 'threads', 'json'].includes(key));
   if (extra === undefined) return;
   throw new InvalidArgumentError(

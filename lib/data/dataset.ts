@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { createHash } from 'node:crypto';
 import * as check from '../check.js';
 import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
 
@@ -26,6 +27,8 @@ export interface Dataset {
   readonly classes?: number;
   /** One class per image, for drawing the same number of every class. */
   readonly labels?: Uint8Array;
+  /** What tells the images from others of the same name and count, as JSON: a run resumes only on an equal one. */
+  readonly identity?: object;
   /** Gathers images by index; with `augmentation` each is cropped and flipped at random. */
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch;
 }
@@ -57,6 +60,15 @@ function checkChannels(values: readonly number[], what: string, channels: number
   }
 }
 
+/** A number that other content hardly has. */
+function digest(...arrays: (Uint8Array | Float32Array | undefined)[]): string {
+  const hash = createHash('sha256');
+  for (const array of arrays) {
+    if (array) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
+
 function checkIndices(indices: Uint32Array, count: number): void {
   if (!(indices instanceof Uint32Array)) throw check.expected('indices', 'a Uint32Array', indices);
   const wrong = indices.findIndex((index) => index >= count);
@@ -66,6 +78,11 @@ function checkIndices(indices: Uint32Array, count: number): void {
 function checkLabels(labels: Uint8Array, classes: number): void {
   const wrong = labels.findIndex((label) => label >= classes);
   if (wrong >= 0) throw check.expected(`labels[${wrong}]`, `< ${classes}, the number of classes`, labels[wrong]);
+}
+
+function checkClassNames(names: readonly string[]): void {
+  if (!Array.isArray(names)) throw check.expected('classNames', 'a list of names', names);
+  names.forEach((name, label) => check.string(name, `classNames[${label}]`));
 }
 
 /** (v/255 − mean) / std of every byte v, per channel. */
@@ -94,6 +111,7 @@ export class ImageDataset implements Dataset {
   readonly std: readonly number[];
   readonly #imageSize: number;
   readonly #source: PixelSource;
+  #digest: string | undefined;
 
   constructor(options: ImageDatasetOptions) {
     const { name, images, labels, shape, classNames, mean, std } = check.options<ImageDatasetOptions>(
@@ -107,6 +125,7 @@ export class ImageDataset implements Dataset {
     if (images.length !== labels.length * size) {
       throw check.expected('the length of images', `${labels.length} × ${size}, from labels and shape`, images.length);
     }
+    checkClassNames(classNames);
     checkLabels(labels, classNames.length);
     checkChannels(mean, 'mean', shape[0]);
     checkChannels(std, 'std', shape[0]);
@@ -122,6 +141,12 @@ export class ImageDataset implements Dataset {
     this.std = std;
     this.#imageSize = size;
     this.#source = { pixels: images, shape, table: normalisationTable(mean, std) };
+  }
+
+  /** Shape, normalisation and a digest of pixels and labels, made when first asked for. */
+  get identity(): object {
+    const { shape, mean, std } = this;
+    return { shape, mean, std, content: (this.#digest ??= digest(this.images, this.labels)) };
   }
 
   /** The same images under another normalisation; pixels are shared. */
@@ -197,6 +222,7 @@ export class TensorDataset implements Dataset {
   readonly labels?: Uint8Array;
   readonly targets?: Float32Array;
   readonly #imageSize: number;
+  #digest: string | undefined;
 
   constructor(options: TensorDatasetOptions) {
     const { name, images, shape, labels, classes, targets } = check.options<TensorDatasetOptions>(
@@ -235,6 +261,11 @@ export class TensorDataset implements Dataset {
       }
       this.targets = targets;
     }
+  }
+
+  /** Shape and a digest of images and labels or targets, made when first asked for. */
+  get identity(): object {
+    return { shape: this.shape, content: (this.#digest ??= digest(this.images, this.labels, this.targets)) };
   }
 
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch {

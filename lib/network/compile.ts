@@ -139,7 +139,7 @@ class Compiler {
       const titled = `${here} (${layer.type}${own === undefined ? '' : ` ${JSON.stringify(name)}`})`;
       return layer.type === 'residual'
         ? this.#residual(layer, value, here, titled, name)
-        : locate(titled, () => this.#append(describe(layer, this.#shapes[value]!, value), name, titled));
+        : locate(titled, () => this.#append(stepOf(layer, this.#shapes[value]!, value), name, titled));
     }, input);
   }
 
@@ -154,7 +154,7 @@ class Compiler {
       const [output, other] = [this.#shapes[straight]!, this.#shapes[around]!];
       if (output.some((extent, i) => extent !== other[i])) {
         throw new check.InvalidArgumentError(
-          `Expected body and ${identity ? 'input' : 'shortcut'} to have the same shape, received ${show(output)} and ${show(other)}`,
+          `Expected body and ${identity ? 'input' : 'shortcut'} to have the same shape, received ${extents(output)} and ${extents(other)}`,
         );
       }
       return this.#append({ operation: { kind: 'add', inputs: [straight, around] }, output }, name, titled);
@@ -197,7 +197,7 @@ class Compiler {
 }
 
 /** What a layer other than a residual block makes of a map of shape `input`, which is value `value`. */
-function describe(layer: Exclude<Layer, Residual>, input: Shape, value: number): Step {
+function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): Step {
   const inputs: [number] = [value];
   switch (layer.type) {
     case 'conv2d':
@@ -236,7 +236,7 @@ function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: Shape, in
   const kernel = checkKernel(side);
   const padded: [number, number] = [rows + 2 * padding, columns + 2 * padding];
   if (kernel[0] > padded[0] || kernel[1] > padded[1]) {
-    throw check.expected('kernel', `at most ${show(padded)}, the map with its padding`, kernel);
+    throw check.expected('kernel', `at most ${extents(padded)}, the map with its padding`, kernel);
   }
   return {
     operation: { kind: 'conv2d', inputs, channels, kernel, stride, padding, bias },
@@ -270,7 +270,11 @@ function describeMaxPool(layer: MaxPool, [channels, rows, columns]: Shape, input
   check.integer(kernel, 'kernel', 1);
   check.integer(stride, 'stride', 1, LARGEST_EXTENT);
   if (kernel > Math.min(rows, columns)) {
-    throw check.expected('kernel', `at most ${Math.min(rows, columns)} on a map of ${show([rows, columns])}`, kernel);
+    throw check.expected(
+      'kernel',
+      `at most ${Math.min(rows, columns)} on a map of ${extents([rows, columns])}`,
+      kernel,
+    );
   }
   return {
     operation: { kind: 'maxPool', inputs, kernel, stride },
@@ -284,7 +288,7 @@ function describeLinear(layer: Linear, input: Shape, inputs: [number]): Step {
   check.boolean(bias, 'bias');
   if (input[1] !== 1 || input[2] !== 1) {
     throw new check.InvalidArgumentError(
-      `Expected a flat input, received a map of ${show(input)}: add a globalAveragePool or flatten before`,
+      `Expected a flat input, received a map of ${extents(input)}: add a globalAveragePool or flatten before`,
     );
   }
   return {
@@ -320,7 +324,7 @@ function windows(extent: number, kernel: number, stride: number): number {
 function checkMap(shape: Shape): Shape {
   if (Math.max(...shape) > LARGEST_EXTENT || size(shape) > LARGEST_MAP) {
     throw new check.InvalidArgumentError(
-      `Expected a map of at most ${LARGEST_MAP} numbers and ${LARGEST_EXTENT} in any direction, received ${show(shape)}`,
+      `Expected a map of at most ${LARGEST_MAP} numbers and ${LARGEST_EXTENT} in any direction, received ${extents(shape)}`,
     );
   }
   return shape;
@@ -340,6 +344,6 @@ function size(shape: readonly number[]): number {
   return shape.reduce((product, extent) => product * extent, 1);
 }
 
-function show(shape: readonly number[]): string {
+function extents(shape: readonly number[]): string {
   return shape.join('×');
 }

@@ -1,6 +1,9 @@
 #include "addon/compute_thread.hpp"
 
 #include <algorithm>
+#include <stdexcept>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace deepzero {
@@ -23,7 +26,13 @@ ComputeThread::~ComputeThread() {
 
 void ComputeThread::post(std::shared_ptr<Task> task) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  if (!thread_.joinable()) thread_ = std::thread(&ComputeThread::loop, this);
+  if (!thread_.joinable()) {
+    try {
+      thread_ = std::thread(&ComputeThread::loop, this);
+    } catch (const std::system_error& error) {
+      throw std::runtime_error(std::string("The compute thread could not be started: ") + error.what());
+    }
+  }
   queue_.push_back(std::move(task));
   changed_.notify_all();
 }

@@ -23,7 +23,8 @@ class ComputeThread {
  public:
   static ComputeThread& instance();
 
-  // Runs the task after all that were posted before it. The thread starts with the first.
+  // Runs the task after all that were posted before it. The thread starts with the first; if it cannot, this throws and
+  // the task is not taken.
   void post(std::shared_ptr<Task> task);
 
   // Takes a task out of the queue again; false if it has begun or is unknown.

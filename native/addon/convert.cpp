@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 #include <initializer_list>
+#include <new>
 #include <stdexcept>
 #include <utility>
 
@@ -170,6 +171,16 @@ Napi::Error invalidArgument(Napi::Env env, const std::string& message) {
   return error;
 }
 
+std::string describe(const std::exception& error) {
+  return dynamic_cast<const std::bad_alloc*>(&error) != nullptr ? "Not enough memory" : error.what();
+}
+
+Napi::Error nativeError(Napi::Env env, const std::exception& error) {
+  Napi::Error result = Napi::Error::New(env, describe(error));
+  result.Set("code", kNativeCode);
+  return result;
+}
+
 std::int64_t toInteger(Napi::Value value, const std::string& what, std::int64_t low, std::int64_t high) {
   const double number = value.IsNumber() ? value.As<Napi::Number>().DoubleValue() : NAN;
   if (!(number >= static_cast<double>(low) && number <= static_cast<double>(high) && number == std::floor(number))) {
@@ -252,7 +263,6 @@ RandomizedRequest toRandomized(Napi::Object from, const Graph& graph) {
                                                  {"sphere", Distribution::Sphere},
                                                  {"rademacher", Distribution::Rademacher}});
   options.perTensor = toBoolean(from, "perTensor");
-  options.scale = toFinite(from, "scale");
   options.seed = static_cast<std::uint64_t>(toInteger(from.Get("seed"), "seed", 0, kMaxSafeInteger));
   options.stream = static_cast<std::uint32_t>(toInteger(from.Get("stream"), "stream", 0, UINT32_MAX));
   options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));

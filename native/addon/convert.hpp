@@ -5,6 +5,7 @@
 #include <napi.h>
 
 #include <cstdint>
+#include <exception>
 #include <string>
 #include <vector>
 
@@ -18,6 +19,14 @@ inline constexpr std::int64_t kMaxSafeInteger = (std::int64_t{1} << 53) - 1;
 
 // An error with code DEEPZERO_INVALID_ARGUMENT.
 Napi::Error invalidArgument(Napi::Env env, const std::string& message);
+
+inline constexpr const char* kNativeCode = "DEEPZERO_NATIVE";
+
+// What went wrong, in words for users.
+std::string describe(const std::exception& error);
+
+// An error with code DEEPZERO_NATIVE.
+Napi::Error nativeError(Napi::Env env, const std::exception& error);
 
 // Throws invalidArgument unless the value is an integer from `low` to `high`.
 std::int64_t toInteger(Napi::Value value, const std::string& what, std::int64_t low, std::int64_t high);

@@ -2,12 +2,12 @@
 
 #include <chrono>
 #include <exception>
-#include <new>
 #include <optional>
 #include <string>
 #include <utility>
 
 #include "addon/compute_thread.hpp"
+#include "addon/convert.hpp"
 
 namespace deepzero {
 
@@ -39,10 +39,8 @@ Outcome attempt(const Computation& computation, const Control& control) {
     return cancellation();
   } catch (const NonFinite& error) {
     return failure("DEEPZERO_NON_FINITE", error.what(), error.coordinate);
-  } catch (const std::bad_alloc&) {
-    return failure("DEEPZERO_NATIVE", "Not enough memory");
   } catch (const std::exception& error) {
-    return failure("DEEPZERO_NATIVE", error.what());
+    return failure(kNativeCode, describe(error));
   }
 }
 
@@ -70,12 +68,13 @@ class Jobs::Job : public Task {
       reported_ = now;
       send({this, done, total, {}});
     };
-    send({this, 0, 0, attempt(computation_, control)});
+    Message last{this, 0, 0, attempt(computation_, control)};
+    // What it held is freed here: the event loop waits for what is left of this function.
     computation_ = nullptr;
-    close();
+    send(std::move(last));
   }
 
-  // Nothing can be sent any more, and the job does not keep the process alive.
+  // Called on the event loop once the job does not run: it no longer keeps the process alive.
   void close() {
     if (open_) channel_.Release();
     open_ = false;
@@ -109,8 +108,13 @@ Napi::Object Jobs::start(int threads, Computation computation, Napi::Value progr
                                           : Channel::New(env_, "deepzero job", 0, 1);
   auto job = std::make_shared<Job>(threads, std::move(computation), channel);
   const auto deferred = Napi::Promise::Deferred::New(env_);
+  try {
+    ComputeThread::instance().post(job);
+  } catch (...) {
+    job->close();
+    throw;
+  }
   pending_.emplace(job.get(), Pending{job, deferred});
-  ComputeThread::instance().post(job);
 
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
@@ -124,7 +128,6 @@ void Jobs::cancel(const std::shared_ptr<Job>& job) {
   if (!job) return;
   job->cancelled = true;
   if (!ComputeThread::instance().withdraw(*job)) return;
-  job->close();
   finish(pending_.at(job.get()), {job.get(), 0, 0, cancellation()});
 }
 
@@ -156,12 +159,17 @@ void Jobs::report(Pending& pending, Napi::Function progress, const Message& mess
 void Jobs::finish(Pending& pending, const Message& message) {
   const Pending owned = std::move(pending);
   pending_.erase(message.job);
+  // The last message arrives before the call that sent it has returned, and until then that call uses the channel.
+  ComputeThread::instance().wait(*owned.job);
+  owned.job->close();
   if (owned.settled) return;
   try {
     const Napi::Value value = message.outcome->value(env_);
     message.outcome->failed ? owned.deferred.Reject(value) : owned.deferred.Resolve(value);
   } catch (const Napi::Error& error) {
     owned.deferred.Reject(error.Value());
+  } catch (const std::exception& error) {
+    owned.deferred.Reject(nativeError(env_, error).Value());
   }
 }
 
@@ -169,11 +177,8 @@ void Jobs::cancelAll() {
   for (auto& entry : pending_) entry.second.job->cancelled = true;
   for (auto& entry : pending_) {
     Job& job = *entry.second.job;
-    if (ComputeThread::instance().withdraw(job)) {
-      job.close();
-    } else {
-      ComputeThread::instance().wait(job);
-    }
+    if (!ComputeThread::instance().withdraw(job)) ComputeThread::instance().wait(job);
+    job.close();
   }
   pending_.clear();
 }

@@ -1,5 +1,6 @@
 // Computations that a Node environment (the main thread's or a worker's) has asked for. A job holds plain data only;
 // every handle into JavaScript lives here, with the environment. When that ends, its jobs are cancelled and waited for.
+// The compute thread has left a job for good before its promise settles.
 #pragma once
 
 #include <napi.h>

@@ -1,15 +1,14 @@
 #include "addon/network_object.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
-#include <new>
 #include <utility>
 #include <vector>
 
 #include "addon/convert.hpp"
 #include "addon/jobs.hpp"
 #include "estimators/estimators.hpp"
-#include "network/plan.hpp"
 #include "network/reference.hpp"
 
 namespace deepzero {
@@ -38,6 +37,11 @@ Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
   return result;
 }
 
+Napi::Object requestOf(const Napi::CallbackInfo& info) {
+  if (!info[0].IsObject()) throw invalidArgument(info.Env(), "Expected the request to be an object");
+  return info[0].As<Napi::Object>();
+}
+
 struct ReferenceResult {
   double loss = 0;
   std::vector<double> values;
@@ -50,21 +54,30 @@ Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
   return result;
 }
 
-// Starts `compute(request, control)` as a job. The request is copied now, the result made into an object at the end.
-template <typename Requested, typename Compute>
-Napi::Value startJob(const Napi::CallbackInfo& info, Requested request, Compute compute) {
-  const int threads = request.threads;
-  Computation computation =
-      [compute, shared = std::make_shared<const Requested>(std::move(request))](const Control& control) -> Delivery {
-    auto result = std::make_shared<const decltype(compute(*shared, control))>(compute(*shared, control));
-    return [result](Napi::Env env) { return toObject(env, *result); };
-  };
-  return info.Env().GetInstanceData<Jobs>()->start(threads, std::move(computation), info[1]);
+// What the body throws leaves as an error with a code and a message.
+template <typename Body>
+auto withClearErrors(Napi::Env env, Body body) -> decltype(body()) {
+  try {
+    return body();
+  } catch (const Napi::Error&) {
+    throw;
+  } catch (const std::exception& error) {
+    throw nativeError(env, error);
+  }
 }
 
-Napi::Object requestOf(const Napi::CallbackInfo& info) {
-  if (!info[0].IsObject()) throw invalidArgument(info.Env(), "Expected the request to be an object");
-  return info[0].As<Napi::Object>();
+// Starts `compute(request, control)` as a job. The request is converted now, the result made into an object at the end.
+template <typename Requested, typename Compute>
+Napi::Value startJob(const Napi::CallbackInfo& info, const Graph& graph, Requested convert(Napi::Object, const Graph&),
+                     Compute compute) {
+  return withClearErrors(info.Env(), [&] {
+    const auto request = std::make_shared<const Requested>(convert(requestOf(info), graph));
+    Computation computation = [compute, request](const Control& control) -> Delivery {
+      auto result = std::make_shared<const decltype(compute(*request, control))>(compute(*request, control));
+      return [result](Napi::Env env) { return toObject(env, *result); };
+    };
+    return info.Env().GetInstanceData<Jobs>()->start(request->threads, std::move(computation), info[1]);
+  });
 }
 
 }  // namespace
@@ -81,57 +94,34 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
                      const_cast<Kernels*>(&kernels));
 }
 
-// Only Napi::Error may leave a callback.
-static std::shared_ptr<Engine> makeEngine(const Napi::CallbackInfo& info) {
-  Graph graph = toGraph(info[0], info[1]);
-  try {
-    return std::make_shared<Engine>(std::move(graph), *static_cast<const Kernels*>(info.Data()));
-  } catch (const std::bad_alloc&) {
-    throw Napi::Error::New(info.Env(), "Not enough memory for the network's weights");
-  }
-}
-
-NetworkObject::NetworkObject(const Napi::CallbackInfo& info) : ObjectWrap(info), engine_(makeEngine(info)) {
-  const Napi::Env env = info.Env();
-  const Graph& graph = engine_->graph();
-  std::vector<std::int32_t> cutPoints;
-  for (const Parameter& parameter : graph.parameters()) {
-    cutPoints.push_back(engine_->plan().segmentOf(parameter.operation));
-  }
-  const auto property = [](const char* name, Napi::Value value) {
-    return Napi::PropertyDescriptor::Value(name, value, napi_enumerable);
-  };
-  Value().DefineProperties({
-      property("parameterCount", Napi::Number::New(env, static_cast<double>(graph.parameterCount()))),
-      property("statisticsCount", Napi::Number::New(env, static_cast<double>(graph.statisticsCount()))),
-      property("outputCount", Napi::Number::New(env, static_cast<double>(graph.output().size()))),
-      property("cutPoints", toTypedArray(env, cutPoints)),
-  });
-}
+NetworkObject::NetworkObject(const Napi::CallbackInfo& info)
+    : ObjectWrap(info), engine_(withClearErrors(info.Env(), [&] {
+        return std::make_shared<Engine>(toGraph(info[0], info[1]), *static_cast<const Kernels*>(info.Data()));
+      })) {}
 
 Napi::Value NetworkObject::evaluate(const Napi::CallbackInfo& info) {
-  return startJob(info, toRequest(requestOf(info), engine_->graph()),
+  return startJob(info, engine_->graph(), toRequest,
                   [engine = engine_](const Request& request, const Control& control) {
                     return engine->evaluate(request.problem(), control);
                   });
 }
 
 Napi::Value NetworkObject::coordinatewise(const Napi::CallbackInfo& info) {
-  return startJob(info, toCoordinatewise(requestOf(info), engine_->graph()),
+  return startJob(info, engine_->graph(), toCoordinatewise,
                   [engine = engine_](const CoordinatewiseRequest& request, const Control& control) {
                     return deepzero::coordinatewise(*engine, request.problem(), request.options(), control);
                   });
 }
 
 Napi::Value NetworkObject::randomized(const Napi::CallbackInfo& info) {
-  return startJob(info, toRandomized(requestOf(info), engine_->graph()),
+  return startJob(info, engine_->graph(), toRandomized,
                   [engine = engine_](const RandomizedRequest& request, const Control& control) {
                     return deepzero::randomized(*engine, request.problem(), request.options, control);
                   });
 }
 
 Napi::Value NetworkObject::reference(const Napi::CallbackInfo& info) {
-  return startJob(info, toCoordinatewise(requestOf(info), engine_->graph()),
+  return startJob(info, engine_->graph(), toCoordinatewise,
                   [engine = engine_](const CoordinatewiseRequest& request, const Control& control) {
                     ReferenceResult result;
                     result.values = referenceCoordinatewise(engine->graph(), request.problem(),
@@ -142,7 +132,7 @@ Napi::Value NetworkObject::reference(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) {
-  runAfterJobs([engine = engine_] { engine->release(); });
+  withClearErrors(info.Env(), [&] { runAfterJobs([engine = engine_] { engine->release(); }); });
   return info.Env().Undefined();
 }
 

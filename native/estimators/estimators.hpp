@@ -37,7 +37,6 @@ struct RandomizedOptions {
   std::size_t queries = 0;
   Distribution distribution = Distribution::Gaussian;
   bool perTensor = false;  // each parameter tensor's direction has unit length by itself
-  double scale = 1;
   std::uint64_t seed = 0;
   std::uint32_t stream = 0;
   std::uint32_t index = 0;

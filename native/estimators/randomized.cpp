@@ -17,9 +17,9 @@ struct Slope {
   std::vector<double> factors;  // of this query's direction, by parameter tensor
 };
 
-// values[i] = scale/q · Σ slope·u[i], the queries in their order whatever thread sums them.
-void accumulate(const Graph& graph, const Directions& directions, const RandomizedOptions& options,
-                const std::vector<Slope>& slopes, const Control& control, std::vector<double>& values) {
+// values[i] = 1/q · Σ slope·u[i], the queries in their order whatever thread sums them.
+void accumulate(const Graph& graph, const Directions& directions, const std::vector<Slope>& slopes,
+                const Control& control, std::vector<double>& values) {
   const std::size_t chunks = (values.size() + kChunk - 1) / kChunk;
   Control quiet = control;
   quiet.progress = nullptr;
@@ -36,7 +36,7 @@ void accumulate(const Graph& graph, const Directions& directions, const Randomiz
         values[first + i] += slopes[q].value * slopes[q].factors[parameter] * direction[i];
       }
     }
-    for (std::size_t i = 0; i < count; ++i) values[first + i] *= options.scale / static_cast<double>(slopes.size());
+    for (std::size_t i = 0; i < count; ++i) values[first + i] *= 1 / static_cast<double>(slopes.size());
     return true;
   });
 }
@@ -80,7 +80,7 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
   });
 
   if (failed != options.queries) throw NonFinite(static_cast<long long>(failed));
-  accumulate(graph, directions, options, slopes, control, estimate.values);
+  accumulate(graph, directions, slopes, control, estimate.values);
   estimate.queries = 1 + options.queries * (options.central ? 2 : 1);
   return estimate;
 }

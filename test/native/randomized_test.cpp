@@ -124,7 +124,6 @@ ISA_TEST("RGE equals its formula by hand") {
         options.queries = 3;
         options.distribution = distribution;
         options.perTensor = perTensor;
-        options.scale = 2.5;
         options.seed = 42;
         options.stream = 5;
         options.index = 9;
@@ -140,7 +139,7 @@ ISA_TEST("RGE equals its formula by hand") {
           };
           const double slope = central ? (lossAt(options.mu) - lossAt(-options.mu)) / (2 * options.mu)
                                        : (lossAt(options.mu) - lossAt(0)) / options.mu;
-          for (std::size_t i = 0; i < u.size(); ++i) expected[i] += options.scale / 3 * slope * u[i];
+          for (std::size_t i = 0; i < u.size(); ++i) expected[i] += slope / 3 * u[i];
         }
         const Estimate result = estimate(example, options);
         // Rounding μu differently could move a parameter by one float, which the loss would hardly show.
@@ -151,7 +150,7 @@ ISA_TEST("RGE equals its formula by hand") {
   }
 }
 
-ISA_TEST("RGE of a linear function is an unbiased estimate of its gradient, on the sphere with the scale d") {
+ISA_TEST("RGE of a linear function is an unbiased estimate of its gradient, on the sphere of 1/d of it") {
   // The absolute error against targets far away is linear in the parameters; its gradient is minus the mean input.
   Example example(Builder({4, 1, 1}).linear(1, true).graph(), 16);
   example.loss = Loss::MeanAbsoluteError;
@@ -167,9 +166,11 @@ ISA_TEST("RGE of a linear function is an unbiased estimate of its gradient, on t
     options.mu = 0.5;
     options.queries = 4000;
     options.distribution = distribution;
-    options.scale = distribution == Distribution::Sphere ? static_cast<double>(d) : 1;
     options.seed = 3;
-    const std::vector<double> values = estimate(example, options).values;
+    std::vector<double> values = estimate(example, options).values;
+    if (distribution == Distribution::Sphere) {
+      for (double& value : values) value *= static_cast<double>(d);
+    }
     const double deviations = 4 * std::sqrt(2.0 / 4000) * norm(gradient.data(), d);
     for (std::size_t i = 0; i < d; ++i) CHECK_NEAR(values[i], gradient[i], deviations);
   }
