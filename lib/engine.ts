@@ -30,9 +30,9 @@ import { Random } from './random.js';
 import type { Weights } from './weights.js';
 
 /** How much of the unperturbed pass a query reuses. */
-export type Reuse = 'none' | 'layer' | 'incremental';
+export type Reuse = 'none' | 'block' | 'layer' | 'incremental';
 
-export const REUSES: readonly Reuse[] = ['none', 'layer', 'incremental'];
+export const REUSES: readonly Reuse[] = ['none', 'block', 'layer', 'incremental'];
 
 /** The step of a finite difference and the point it is taken at. */
 export interface DifferenceOptions {
@@ -52,11 +52,17 @@ export interface ReferenceOptions extends DifferenceOptions {
 export interface CoordinatewiseOptions extends ReferenceOptions {
   /**
    * How much of the unperturbed pass a query reuses. `incremental` (default) carries only what the perturbation changes,
-   * which is fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer and
-   * `none` at the input, and both subtract: their results are the same bits as each other's.
+   * which is fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer,
+   * `block` at its residual block and `none` at the input, and they subtract: their results are the same bits as each
+   * other's.
    */
   reuse?: Reuse;
 }
+
+/** A direction moves every layer, so there is no layer or block to restart from. */
+export type RandomizedReuse = 'none' | 'incremental';
+
+export const RANDOMIZED_REUSES: readonly RandomizedReuse[] = ['none', 'incremental'];
 
 export interface RandomizedOptions extends DifferenceOptions {
   /** Random directions, at least 1. */
@@ -65,6 +71,8 @@ export interface RandomizedOptions extends DifferenceOptions {
   distribution: 'gaussian' | 'sphere' | 'rademacher';
   /** Scales each parameter tensor's part of a direction to unit length; default false. */
   perTensor?: boolean;
+  /** `incremental` (default) carries what the perturbation changes, `none` runs whole passes and subtracts losses. */
+  reuse?: RandomizedReuse;
   /** Direction i is a pure function of (seed, stream, index, i). */
   seed: number;
   stream: Stream;
@@ -144,14 +152,16 @@ export class Engine {
   }
 
   async randomized(point: Weights, batch: Batch, options: RandomizedOptions, watch: Watch): Promise<NativeEstimate> {
-    const known = ['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'seed', 'stream', 'index'] as const;
-    const drawing = check.options<RandomizedOptions>(options, 'randomized', known);
-    const { mu, queries, distribution, perTensor = false, seed, stream, index } = drawing;
+    const drawing = check.options<RandomizedOptions>(options, 'randomized', [
+      ...['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'reuse', 'seed', 'stream', 'index'],
+    ] as const);
+    const { mu, queries, distribution, perTensor = false, reuse = 'incremental', seed, stream, index } = drawing;
     const request = {
       ...this.#difference(point, batch, options, watch),
       queries: check.queryCount(queries, 'queries'),
       distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
       perTensor: check.boolean(perTensor, 'perTensor'),
+      reuse: check.oneOf(reuse, 'reuse', RANDOMIZED_REUSES),
       seed: check.integer(seed, 'seed'),
       stream: Random.streamNumber(stream),
       index: check.integer(index, 'index', 0, 0xffff_ffff),

@@ -1,8 +1,8 @@
 import * as check from './check.js';
 import { checkCoordinates, checkIndexList } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
-import type { CoordinatewiseOptions, Reuse } from './engine.js';
-import { REUSES } from './engine.js';
+import type { CoordinatewiseOptions, RandomizedReuse, Reuse } from './engine.js';
+import { RANDOMIZED_REUSES, REUSES } from './engine.js';
 import type { Watch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
 import { checkSparsity, drawCoordinates } from './masks.js';
@@ -166,6 +166,11 @@ export interface RgeOptions {
   perTensor?: boolean;
   /** Central differences: twice the loss evaluations. Default false. */
   central?: boolean;
+  /**
+   * `incremental` (default) carries what the perturbation changes, which loses no digits for any μ; `none` runs whole
+   * passes, a tenth faster, and subtracts losses.
+   */
+  reuse?: RandomizedReuse;
 }
 
 /**
@@ -187,7 +192,7 @@ export interface RgeOptions {
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {
-  const known = ['mu', 'queries', 'distribution', 'scale', 'perTensor', 'central'] as const;
+  const known = ['mu', 'queries', 'distribution', 'scale', 'perTensor', 'central', 'reuse'] as const;
   const {
     mu,
     queries,
@@ -195,6 +200,7 @@ export function rge(options: RgeOptions): Estimator {
     scale = 'paper',
     perTensor = false,
     central = false,
+    reuse = 'incremental',
   } = check.options<RgeOptions>(options, 'rge', known);
   check.smoothing(mu, 'mu');
   check.queryCount(queries, 'queries');
@@ -202,9 +208,10 @@ export function rge(options: RgeOptions): Estimator {
   check.oneOf(scale, 'scale', ['paper', 'unbiased']);
   check.boolean(perTensor, 'perTensor');
   check.boolean(central, 'central');
+  check.oneOf(reuse, 'reuse', RANDOMIZED_REUSES);
   const perDirection = central ? 2 : 1;
   return {
-    describe: { kind: 'rge', mu, queries, distribution, scale, perTensor, central },
+    describe: { kind: 'rge', mu, queries, distribution, scale, perTensor, central, reuse },
     queriesPerStep: () => 1 + perDirection * queries,
     sample: (evaluations) => {
       const fewer = Math.max(1, Math.floor((evaluations - 1) / perDirection));
@@ -215,6 +222,7 @@ export function rge(options: RgeOptions): Estimator {
         queries,
         distribution,
         perTensor,
+        reuse,
         seed: context.seed,
         stream: 'directions',
         index: context.step,

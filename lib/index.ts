@@ -11,7 +11,14 @@ export type { Augmentation, Batch, Dataset, ImageDatasetOptions, TensorDatasetOp
 export { ImageDataset, TensorDataset } from './data/dataset.js';
 export type { SyntheticOptions } from './data/synthetic.js';
 export { synthetic } from './data/synthetic.js';
-export type { CoordinatewiseOptions, DifferenceOptions, RandomizedOptions, Reuse, ReferenceOptions } from './engine.js';
+export type {
+  CoordinatewiseOptions,
+  DifferenceOptions,
+  RandomizedOptions,
+  RandomizedReuse,
+  Reuse,
+  ReferenceOptions,
+} from './engine.js';
 export type {
   CgeOptions,
   EstimateContext,

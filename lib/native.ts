@@ -69,7 +69,7 @@ export interface NativeCoordinatewise extends NativeRequest {
   coordinates: Uint32Array;
   mu: number;
   central: boolean;
-  reuse: 'none' | 'layer' | 'incremental';
+  reuse: 'none' | 'block' | 'layer' | 'incremental';
 }
 
 export interface NativeRandomized extends NativeRequest {
@@ -79,6 +79,7 @@ export interface NativeRandomized extends NativeRequest {
   distribution: 'gaussian' | 'sphere' | 'rademacher';
   /** Whether each parameter tensor's part of a direction is scaled to unit length. */
   perTensor: boolean;
+  reuse: 'none' | 'incremental';
   seed: number;
   stream: number;
   index: number;

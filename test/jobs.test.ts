@@ -207,7 +207,7 @@ describe('jobs', () => {
       ['threads', { threads: 0 }],
       ['mu', { mu: NaN }],
       ['loss', { loss: 'hinge' }],
-      ['reuse', { reuse: 'block' }],
+      ['reuse', { reuse: 'some' }],
     ];
     for (const [what, change] of wrong) {
       it(`are refused: ${what} in ${JSON.stringify(Object.keys(change))}`, () => {

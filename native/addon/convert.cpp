@@ -222,6 +222,14 @@ Problem Request::problem() const {
   return problem;
 }
 
+static Reuse toReuse(Napi::Object from) {
+  return toChoice<Reuse>(from, "reuse",
+                         {{"none", Reuse::None},
+                          {"block", Reuse::Block},
+                          {"layer", Reuse::Layer},
+                          {"incremental", Reuse::Incremental}});
+}
+
 Request toRequest(Napi::Object from, const Graph& graph) {
   Request request;
   fill(request, from, graph);
@@ -245,9 +253,7 @@ CoordinatewiseRequest toCoordinatewise(Napi::Object from, const Graph& graph) {
       toIndices(from.Env(), "coordinates", toVector<std::uint32_t>(from, "coordinates"), graph.parameterCount());
   request.mu = toFinite(from, "mu");
   request.central = toBoolean(from, "central");
-  if (from.Has("reuse"))
-    request.reuse = toChoice<Reuse>(
-        from, "reuse", {{"none", Reuse::None}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
+  if (from.Has("reuse")) request.reuse = toReuse(from);
   return request;
 }
 
@@ -257,6 +263,7 @@ RandomizedRequest toRandomized(Napi::Object from, const Graph& graph) {
   RandomizedOptions& options = request.options;
   options.mu = toFinite(from, "mu");
   options.central = toBoolean(from, "central");
+  options.reuse = toReuse(from);
   options.queries = static_cast<std::size_t>(toInt(from, "queries", 1));
   options.distribution = toChoice<Distribution>(from, "distribution",
                                                 {{"gaussian", Distribution::Gaussian},

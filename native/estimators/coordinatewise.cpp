@@ -7,9 +7,11 @@
 
 namespace deepzero {
 
-int cutPoint(const Engine& engine, std::size_t coordinate) {
+int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse) {
+  if (reuse == Reuse::None) return 1;
   const Graph& graph = engine.graph();
-  return engine.plan().segmentOf(graph.parameters()[graph.parameterAt(coordinate)].operation);
+  const int layer = engine.plan().segmentOf(graph.parameters()[graph.parameterAt(coordinate)].operation);
+  return reuse == Reuse::Block ? engine.plan().blockOf(layer) : layer;
 }
 
 namespace {
@@ -27,7 +29,7 @@ std::vector<std::size_t> queryOrder(const CoordinatewiseOptions& options) {
 // The difference quotient at a coordinate from perturbed losses.
 double slopeOfValues(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
                      std::size_t coordinate, double baseLoss, const Control& control) {
-  const int from = options.reuse == Reuse::None ? 1 : cutPoint(engine, coordinate);
+  const int from = cutPoint(engine, coordinate, options.reuse);
   Weights& weights = engine.weights(thread);
   const float value = problem.parameters[coordinate];
   const auto lossAt = [&](float perturbed) {

@@ -11,8 +11,9 @@
 
 namespace deepzero {
 
-// None runs a perturbed pass from the input, Layer from the perturbed layer; Incremental carries only what changes.
-enum class Reuse { None, Layer, Incremental };
+// None runs a perturbed pass from the input, Block from the residual block and Layer from the layer that is perturbed;
+// Incremental carries only what changes.
+enum class Reuse { None, Block, Layer, Incremental };
 
 struct CoordinatewiseOptions {
   double mu = 0;
@@ -23,7 +24,7 @@ struct CoordinatewiseOptions {
 };
 
 // The segment where a query that perturbs this coordinate restarts.
-int cutPoint(const Engine& engine, std::size_t coordinate);
+int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse);
 
 // CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
@@ -34,6 +35,7 @@ enum class Distribution { Gaussian, Sphere, Rademacher };
 struct RandomizedOptions {
   double mu = 0;
   bool central = false;
+  Reuse reuse = Reuse::Incremental;  // or None
   std::size_t queries = 0;
   Distribution distribution = Distribution::Gaussian;
   bool perTensor = false;  // each parameter tensor's direction has unit length by itself

@@ -45,7 +45,9 @@ void accumulate(const Graph& graph, const Directions& directions, const std::vec
 
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control) {
   Estimate estimate;
-  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, QueryKind::Values);
+  const bool incremental = options.reuse == Reuse::Incremental;
+  static_cast<Evaluation&>(estimate) =
+      engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   const Graph& graph = engine.graph();
   const std::size_t d = graph.parameterCount();
   estimate.values.assign(d, 0.0);
@@ -54,27 +56,27 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
   std::vector<Slope> slopes(options.queries);
   struct Buffers {
     std::vector<double> direction;
-    std::vector<float> perturbed;
+    std::vector<float> moved;  // the perturbed parameters, or the steps to them
   };
   std::vector<Buffers> buffers(control.threads, {std::vector<double>(d), std::vector<float>(d)});
 
   const std::size_t failed = runQueries(options.queries, control, [&](int thread, std::size_t q) {
-    std::vector<double>& direction = buffers[thread].direction;
-    std::vector<float>& perturbed = buffers[thread].perturbed;
+    auto& [direction, moved] = buffers[thread];
     directions.draw(q, 0, d, direction.data());
     slopes[q].factors = directions.factors(direction.data());
-    const auto lossAt = [&](double mu) {
+    const auto change = [&](double mu) {
       for (std::size_t p = 0; p < graph.parameters().size(); ++p) {
         const Parameter& tensor = graph.parameters()[p];
         for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
-          perturbed[i] = static_cast<float>(problem.parameters[i] + mu * slopes[q].factors[p] * direction[i]);
+          const double step = mu * slopes[q].factors[p] * direction[i];
+          moved[i] = static_cast<float>(incremental ? step : problem.parameters[i] + step);
         }
       }
-      engine.weights(thread).assign(perturbed.data());
-      return engine.lossFrom(thread, 1, problem, control);
+      if (incremental) return engine.lossChange(thread, moved.data(), problem, control);
+      engine.weights(thread).assign(moved.data());
+      return engine.lossFrom(thread, 1, problem, control) - estimate.loss;
     };
-    const double plus = lossAt(options.mu);
-    const double minus = options.central ? lossAt(-options.mu) : estimate.loss;
+    const double plus = change(options.mu), minus = options.central ? change(-options.mu) : 0;
     slopes[q].value = (plus - minus) / (options.central ? 2 * options.mu : options.mu);
     return std::isfinite(slopes[q].value);
   });

@@ -63,6 +63,7 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
   }
   makeSteps();
   makeSegments();
+  makeBlocks();
   makeLayouts();
 }
 
@@ -162,6 +163,20 @@ void Plan::makeSegments() {
     producedIn_[step.output] = static_cast<int>(segments_.size()) - 1;
     segments_.back().endStep = s + 1;
     if (step.kind == StepKind::Convolve && s + 1 < static_cast<int>(steps_.size())) open(s + 1);
+  }
+}
+
+void Plan::makeBlocks() {
+  blockOf_.assign(segments_.size(), 0);
+  for (int b = 1; b < static_cast<int>(segments_.size()); ++b) {
+    std::vector<int> crossing;
+    for (int s = segments_[b].firstStep; s < static_cast<int>(steps_.size()); ++s) {
+      for (const int input : steps_[s].inputs) {
+        if (input < 0 || producedIn_[input] >= b) continue;
+        if (std::find(crossing.begin(), crossing.end(), input) == crossing.end()) crossing.push_back(input);
+      }
+    }
+    blockOf_[b] = crossing.size() == 1 ? b : blockOf_[b - 1];
   }
 }
 

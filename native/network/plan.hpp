@@ -50,6 +50,9 @@ class Plan {
 
   // The segment that reads an operation's parameters.
   int segmentOf(int operation) const { return segmentOf_[operation]; }
+  // The last segment, up to this one, through whose input all that follows runs: where a residual block starts, or the
+  // segment itself outside of them.
+  int blockOf(int segment) const { return blockOf_[segment]; }
   // The segment that produces a value.
   int producedIn(int value) const { return producedIn_[value]; }
   // Whether a value is kept for the whole mini-batch. The others are the inputs of the convolution in their own
@@ -72,6 +75,7 @@ class Plan {
  private:
   void makeSteps();
   void makeSegments();
+  void makeBlocks();
   void makeLayouts();
 
   const Graph& graph_;
@@ -79,7 +83,7 @@ class Plan {
   std::vector<Segment> segments_;
   std::vector<Map> maps_;
   std::vector<ConvolutionShape> convolutions_;  // by operation
-  std::vector<int> segmentOf_, producedIn_;
+  std::vector<int> segmentOf_, blockOf_, producedIn_;
   std::vector<int> lastUse_;  // by value, the last step that reads it; −1 for none
   std::vector<bool> stored_;
   Layout cache_, scratch_, locals_;

@@ -110,7 +110,7 @@ ISA_TEST("CGE with reuse equals CGE without, bit for bit") {
   for (int seed = 0; seed < 30; ++seed) {
     Example example(randomNetwork(seed), 1 + seed % 20, seed);
     example.training = seed % 3 != 0;
-    const Run run{5e-3, seed % 2 == 0, Reuse::Layer, 1};
+    const Run run{5e-3, seed % 2 == 0, seed % 4 < 2 ? Reuse::Layer : Reuse::Block, 1};
     Run without = run;
     without.reuse = Reuse::None;
     CHECK(sameBits(estimate(example, run).values, estimate(example, without).values));
@@ -122,12 +122,29 @@ ISA_TEST("CGE restarts later for later layers") {
   const Engine engine(graph, kernels());
   int previous = 1;
   for (std::size_t i = 0; i < graph.parameterCount(); ++i) {
-    const int cut = cutPoint(engine, i);
+    const int cut = cutPoint(engine, i, Reuse::Layer);
     CHECK(cut >= previous);
     previous = cut;
   }
-  CHECK(cutPoint(engine, 0) == 1);
+  CHECK(cutPoint(engine, 0, Reuse::Layer) == 1);
   CHECK(previous >= 6);
+}
+
+ISA_TEST("CGE restarts at the residual block, no later than at the layer") {
+  const Graph graph = smallResNet();
+  const Engine engine(graph, kernels());
+  int inside = 0;
+  for (std::size_t i = 0; i < graph.parameterCount(); ++i) {
+    const int layer = cutPoint(engine, i, Reuse::Layer), block = cutPoint(engine, i, Reuse::Block);
+    CHECK(block <= layer);
+    if (block < layer) ++inside;
+  }
+  CHECK(inside > 0);
+  const Graph chain = smallCnn();
+  const Engine chainEngine(chain, kernels());
+  for (std::size_t i = 0; i < chain.parameterCount(); ++i) {
+    CHECK(cutPoint(chainEngine, i, Reuse::Block) == cutPoint(chainEngine, i, Reuse::Layer));
+  }
 }
 
 ISA_TEST("CGE has the same bits for every number of threads") {

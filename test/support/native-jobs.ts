@@ -46,6 +46,6 @@ export function shortJob(): NativeCoordinatewise {
 
 /** RGE that takes longer than a test may, so that one can only pass if the job is stopped. */
 export function endlessJob(): NativeRandomized {
-  const draw = { distribution: 'gaussian', perTensor: false, seed: 1, stream: 5, index: 0 } as const;
+  const draw = { distribution: 'gaussian', perTensor: false, reuse: 'none', seed: 1, stream: 5, index: 0 } as const;
   return { ...request(), ...draw, queries: 2 ** 20, mu: 5e-3, central: false };
 }
