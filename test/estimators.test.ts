@@ -226,6 +226,16 @@ describe('rge', () => {
   });
 });
 
+function closeTo(actual: ArrayLike<number>, expected: ArrayLike<number>): void {
+  assert.equal(actual.length, expected.length);
+  for (let i = 0; i < expected.length; i++) {
+    assert.ok(
+      Math.abs(actual[i]! - expected[i]!) <= 1e-5 * (1 + Math.abs(expected[i]!)),
+      `${actual[i]} ${expected[i]}`,
+    );
+  }
+}
+
 describe('an estimate', () => {
   const estimators: [string, Estimator][] = [
     ['cge', cge({ mu: 5e-3 })],
@@ -249,9 +259,10 @@ describe('an estimate', () => {
       const before = [bits(model.parameters), bits(model.statistics)];
       const base = await model.evaluate(batch, { training: true });
       const estimate = await estimator.estimate(model, batch, POSITION);
-      assert.equal(estimate.loss, base.loss);
-      assert.equal(bits(estimate.outputs), bits(base.outputs));
-      assert.equal(bits(estimate.statistics), bits(base.statistics));
+      // The pass that queries start from is computed in double.
+      closeTo([estimate.loss], [base.loss]);
+      closeTo(estimate.outputs, base.outputs);
+      closeTo(estimate.statistics, base.statistics);
       assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
     });
   }

@@ -223,11 +223,9 @@ Problem Request::problem() const {
 }
 
 static Reuse toReuse(Napi::Object from) {
-  return toChoice<Reuse>(from, "reuse",
-                         {{"none", Reuse::None},
-                          {"block", Reuse::Block},
-                          {"layer", Reuse::Layer},
-                          {"incremental", Reuse::Incremental}});
+  return toChoice<Reuse>(
+      from, "reuse",
+      {{"none", Reuse::None}, {"block", Reuse::Block}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
 }
 
 Request toRequest(Napi::Object from, const Graph& graph) {

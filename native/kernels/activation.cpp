@@ -11,11 +11,14 @@ namespace DEEPZERO_ISA {
 #endif
 static constexpr int kAhead = AHEAD * kLanes;
 // The larger; NaN in either passes.
-static inline Vector larger(Vector a, Vector b) { return (a != a) | (a > b) ? a : b; }
+template <typename Vector>
+static inline Vector larger(Vector a, Vector b) {
+  return (a != a) | (a > b) ? a : b;
+}
 
 // Calls `at(offset in the input, in the residual, in the output)` for the first vector of every pixel that is computed
 // on its own: of the output, and of the window's first input.
-template <typename Pixel>
+template <typename Scalar, typename Pixel>
 static inline void forPixels(const Activation& shape, int stride, Pixel at) {
   // Copies, since a store through a vector may alias what is behind a reference.
   const Map inMap = shape.in, residualMap = shape.residual, outMap = shape.out;
@@ -23,7 +26,7 @@ static inline void forPixels(const Activation& shape, int stride, Pixel at) {
     std::ptrdiff_t in = inMap.at(0, y * stride, 0), residual = residualMap.at(0, y * stride, 0);
     std::ptrdiff_t out = outMap.at(0, y, 0);
     for (int x = 0; x < outMap.width; ++x) {
-      for (int part = 0; part < kLanes; part += kWidth) at(in + part, residual + part, out + part);
+      for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) at(in + part, residual + part, out + part);
       in += stride * kLanes;
       residual += stride * kLanes;
       out += kLanes;
@@ -31,15 +34,16 @@ static inline void forPixels(const Activation& shape, int stride, Pixel at) {
   }
 }
 
-template <bool Residual, int Kernel>
-static inline void activatePlane(const Activation& shape, const Affine& affine, const float* in, const float* residual,
-                                 float* out) {
+template <bool Residual, int Kernel, typename Scalar>
+static inline void activatePlane(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
+                                 const Scalar* residual, Scalar* out) {
+  using Vector = typename Simd<Scalar>::Vector;
   const Vector mean = broadcast(affine.mean), scale = broadcast(affine.scale), shift = broadcast(affine.shift);
-  const Vector floor = broadcast(shape.floor);
+  const Vector floor = broadcast(static_cast<Scalar>(shape.floor));
   const std::ptrdiff_t inRow = shape.in.rowStride(), residualRow = shape.residual.rowStride();
   const int kernel = Kernel > 0 ? Kernel : shape.poolKernel;
   const int stride = Kernel > 0 ? Kernel : shape.poolStride;
-  forPixels(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
+  forPixels<Scalar>(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
     Vector result{};
     for (int row = 0; row < kernel; ++row) {
       for (int column = 0; column < kernel; ++column) {
@@ -52,9 +56,9 @@ static inline void activatePlane(const Activation& shape, const Affine& affine, 
   });
 }
 
-template <bool Residual>
-static inline void activatePlaneOf(const Activation& shape, const Affine& affine, const float* in,
-                                   const float* residual, float* out) {
+template <bool Residual, typename Scalar>
+static inline void activatePlaneOf(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
+                                   const Scalar* residual, Scalar* out) {
   if (shape.poolKernel == 1 && shape.poolStride == 1)
     return activatePlane<Residual, 1>(shape, affine, in, residual, out);
   if (shape.poolKernel == 2 && shape.poolStride == 2)
@@ -62,14 +66,62 @@ static inline void activatePlaneOf(const Activation& shape, const Affine& affine
   activatePlane<Residual, 0>(shape, affine, in, residual, out);
 }
 
-void activate(const Activation& shape, const Affine* affine, const float* in, const float* residual, float* out) {
+template <typename Scalar>
+void activate(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
+              Scalar* out) {
   for (int c = 0; c < shape.out.channels; ++c) {
-    const float* plane = in + c * shape.in.planeStride();
-    float* to = out + c * shape.out.planeStride();
+    const Scalar* plane = in + c * shape.in.planeStride();
+    Scalar* to = out + c * shape.out.planeStride();
     if (residual == nullptr) {
-      activatePlaneOf<false>(shape, affine[c], plane, nullptr, to);
+      activatePlaneOf<false>(shape, affine[c], plane, residual, to);
     } else {
       activatePlaneOf<true>(shape, affine[c], plane, residual + c * shape.residual.planeStride(), to);
+    }
+  }
+}
+
+template void activate(const Activation&, const Affine*, const float*, const float*, float*);
+template void activate(const Activation&, const AffineOf<double>*, const double*, const double*, double*);
+
+void alignSigns(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
+                const double* exactResidual, const Affine* affine, const float* residual, float* in) {
+  for (int c = 0; c < shape.in.channels; ++c) {
+    const AffineOf<double>& exact = exactAffine[c];
+    const DoubleVector exactMean = broadcast(exact.mean), exactScale = broadcast(exact.scale);
+    const DoubleVector exactShift = broadcast(exact.shift);
+    const Affine rounded = affine[c];
+    const Vector mean = broadcast(rounded.mean), scale = broadcast(rounded.scale), shift = broadcast(rounded.shift);
+    for (int y = 0; y < shape.in.height; ++y) {
+      const std::ptrdiff_t first = shape.in.at(c, y, 0), firstResidual = shape.residual.at(c, y, 0);
+      for (int x = 0; x < shape.in.width; ++x) {
+        const std::ptrdiff_t at = first + x * kLanes, other = firstResidual + x * kLanes;
+        double wanted[kLanes];
+        float got[kLanes];
+        for (int part = 0; part < kLanes; part += Simd<double>::kWidth) {
+          DoubleVector value = (load(exactIn + at + part) - exactMean) * exactScale + exactShift;
+          if (exactResidual != nullptr) value += load(exactResidual + other + part);
+          store(wanted + part, value);
+        }
+        for (int part = 0; part < kLanes; part += kWidth) {
+          // The expression of `activate`, so that it is rounded alike.
+          Vector value = (load(in + at + part) - mean) * scale + shift;
+          if (residual != nullptr) value += load(residual + other + part);
+          store(got + part, value);
+        }
+        int wrong = 0;
+        for (int lane = 0; lane < kLanes; ++lane) wrong |= (wanted[lane] > 0) != (got[lane] > 0);
+        if (wrong == 0) continue;
+        for (int lane = 0; lane < kLanes; ++lane) {
+          const float rest = residual == nullptr ? 0.0f : residual[other + lane];
+          // A few steps suffice; where the scale is so small that they do not, the sign does not matter.
+          for (int step = 0; step < 8 && (wanted[lane] > 0) != (got[lane] > 0); ++step) {
+            const bool up = (wanted[lane] > 0) == (rounded.scale > 0);
+            in[at + lane] = __builtin_nextafterf(in[at + lane], up ? __builtin_huge_valf() : -__builtin_huge_valf());
+            const Vector value = (broadcast(in[at + lane]) - mean) * scale + shift + broadcast(rest);
+            got[lane] = value[0];
+          }
+        }
+      }
     }
   }
 }
@@ -105,7 +157,7 @@ static inline void activatePlaneChange(const Activation& shape, const PlaneChang
     const Vector value = (load(in + i) - mean) * scaleChange + shiftChange + load(change + moves * i) * newScale;
     return Residual ? value + load(residualChange + residualMoves * r) : value;
   };
-  forPixels(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
+  forPixels<float>(shape, stride, [&](std::ptrdiff_t i, std::ptrdiff_t r, std::ptrdiff_t o) {
     __builtin_prefetch(in + i + kAhead);
     __builtin_prefetch(change + moves * (i + kAhead));
     if (Residual) __builtin_prefetch(rest + r + kAhead);

@@ -24,7 +24,10 @@ struct SomeChannels {
 struct FromBias {
   const float* bias;
   FromBias at(int channel) const { return {bias == nullptr ? nullptr : bias + channel}; }
-  Vector operator()(int o, const float*) const { return broadcast(bias == nullptr ? 0.0f : bias[o]); }
+  template <typename Scalar>
+  typename Simd<Scalar>::Vector operator()(int o, const Scalar*) const {
+    return broadcast(bias == nullptr ? Scalar{0} : static_cast<Scalar>(bias[o]));
+  }
 };
 struct FromOutput {
   const float* bias;
@@ -32,14 +35,15 @@ struct FromOutput {
   Vector operator()(int o, const float* out) const { return load(out) + broadcast(bias == nullptr ? 0.0f : bias[o]); }
 };
 
-template <int Channels, int Pixels, typename Planes, typename Start>
-static inline void tile(const ConvolutionShape& shape, const Planes& planes, const float* in, const float* weights,
-                        const Start& start, float* out) {
+template <int Channels, int Pixels, typename Planes, typename Start, typename Scalar>
+static inline void tile(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+                        const Start& start, Scalar* out) {
+  using Vector = typename Simd<Scalar>::Vector;
   const std::ptrdiff_t channelWeights = std::ptrdiff_t{shape.kernelHeight} * shape.kernelWidth * kChannelTile;
   const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
   const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
   const std::ptrdiff_t outPlane = shape.out.planeStride();
-  for (int part = 0; part < kLanes; part += kWidth) {
+  for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
     Vector sum[Channels][Pixels];
     for (int o = 0; o < Channels; ++o) {
       for (int p = 0; p < Pixels; ++p) sum[o][p] = start(o, out + o * outPlane + p * kLanes + part);
@@ -47,12 +51,12 @@ static inline void tile(const ConvolutionShape& shape, const Planes& planes, con
     for (int c = 0; c < planes.count; ++c) {
       const float* weight = weights + planes[c] * channelWeights;
       for (int row = 0; row < shape.kernelHeight; ++row) {
-        const float* pixel = in + c * inPlane + row * inRow + part;
+        const Scalar* pixel = in + c * inPlane + row * inRow + part;
         for (int column = 0; column < shape.kernelWidth; ++column) {
           Vector value[Pixels];
           for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
           for (int o = 0; o < Channels; ++o) {
-            const Vector w = broadcast(weight[o]);
+            const Vector w = broadcast(static_cast<Scalar>(weight[o]));
             for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
           }
           weight += kChannelTile;
@@ -66,9 +70,9 @@ static inline void tile(const ConvolutionShape& shape, const Planes& planes, con
   }
 }
 
-template <int Channels, typename Planes, typename Start>
-static inline void tileOf(int pixels, const ConvolutionShape& shape, const Planes& planes, const float* in,
-                          const float* weights, const Start& start, float* out) {
+template <int Channels, typename Planes, typename Start, typename Scalar>
+static inline void tileOf(int pixels, const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
+                          const float* weights, const Start& start, Scalar* out) {
   static_assert(kPixelTile <= 4, "every number of pixels up to the tile has a case");
   switch (pixels) {
     case 1: return tile<Channels, 1>(shape, planes, in, weights, start, out);
@@ -79,13 +83,14 @@ static inline void tileOf(int pixels, const ConvolutionShape& shape, const Plane
 }
 
 // 3×3 on a 2×2 map: the tile is the whole map, and of the nine taps only the four that meet the map are multiplied.
-template <int Channels, typename Planes, typename Start>
-static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes, const float* in, const float* weights,
-                            const Start& start, int count, float* out) {
+template <int Channels, typename Planes, typename Start, typename Scalar>
+static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+                            const Start& start, int count, Scalar* out) {
+  using Vector = typename Simd<Scalar>::Vector;
   const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
   const std::ptrdiff_t outRow = shape.out.rowStride(), outPlane = shape.out.planeStride();
   const int inputs = planes.count;
-  for (int part = 0; part < kLanes; part += kWidth) {
+  for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
     Vector sum[Channels][4];
     for (int o = 0; o < Channels; ++o) {
       for (int p = 0; p < 4; ++p) {
@@ -94,13 +99,13 @@ static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes,
     }
     for (int c = 0; c < inputs; ++c) {
       const float* weight = weights + std::ptrdiff_t{planes[c]} * 9 * kChannelTile;
-      const float* pixel = in + c * inPlane + part;
+      const Scalar* pixel = in + c * inPlane + part;
       const Vector value[4] = {load(pixel), load(pixel + kLanes), load(pixel + inRow), load(pixel + inRow + kLanes)};
       for (int o = 0; o < Channels; ++o) {
         for (int p = 0; p < 4; ++p) {
           for (int q = 0; q < 4; ++q) {
             const int tap = 3 * (q / 2 - p / 2 + 1) + q % 2 - p % 2 + 1;
-            sum[o][p] += broadcast(weight[tap * kChannelTile + o]) * value[q];
+            sum[o][p] += broadcast(static_cast<Scalar>(weight[tap * kChannelTile + o])) * value[q];
           }
         }
       }
@@ -116,9 +121,9 @@ static inline bool isWholeMap(const ConvolutionShape& shape) {
          shape.stride == 1 && shape.padding == 1;
 }
 
-template <typename Planes, typename Start>
-static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const float* in,
-                            const float* packedWeights, const Start& start, float* out) {
+template <typename Planes, typename Start, typename Scalar>
+static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
+                            const float* packedWeights, const Start& start, Scalar* out) {
   if (isWholeMap(shape)) {
     constexpr int kChannels = kWidth == 16 ? 4 : 2;
     for (int channel = 0; channel < shape.out.channels; channel += kChannels) {
@@ -135,13 +140,13 @@ static inline void convolve(const ConvolutionShape& shape, const Planes& planes,
     for (int column = 0; column < shape.out.width; column += kPixelTile) {
       const int left = shape.out.width - column;
       const int pixels = left < kPixelTile ? left : kPixelTile;
-      const float* from =
+      const Scalar* from =
           in + shape.in.at(0, row * shape.stride - shape.padding, column * shape.stride - shape.padding);
       // The innermost of the outer loops is over channels, so that the input patch stays in the first-level cache.
       for (int channel = 0; channel < shape.out.channels; channel += kChannelTile) {
         const float* weights = packedWeights + channel * taps;
         const Start begin = start.at(channel);
-        float* to = out + shape.out.at(channel, row, column);
+        Scalar* to = out + shape.out.at(channel, row, column);
         switch (shape.out.channels - channel) {
           case 1: tileOf<1>(pixels, shape, planes, from, weights, begin, to); break;
           case 2: tileOf<2>(pixels, shape, planes, from, weights, begin, to); break;
@@ -153,10 +158,14 @@ static inline void convolve(const ConvolutionShape& shape, const Planes& planes,
   }
 }
 
-void convolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
-                 float* out) {
+template <typename Scalar>
+void convolution(const ConvolutionShape& shape, const Scalar* in, const float* packedWeights, const float* bias,
+                 Scalar* out) {
   convolve(shape, AllChannels{shape.in.channels}, in, packedWeights, FromBias{bias}, out);
 }
+
+template void convolution(const ConvolutionShape&, const float*, const float*, const float*, float*);
+template void convolution(const ConvolutionShape&, const double*, const float*, const float*, double*);
 
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                     float* out) {

@@ -96,9 +96,11 @@ struct Activation {
   int poolStride = 1;
 };
 
-struct Affine {
-  float mean = 0, scale = 1, shift = 0;
+template <typename Scalar>
+struct AffineOf {
+  Scalar mean = 0, scale = 1, shift = 0;
 };
+using Affine = AffineOf<float>;
 
 // An affine map before and after a change: Δz = (y − mean)·scaleChange + Δy·newScale + shiftChange.
 struct AffineChange {
@@ -125,28 +127,41 @@ struct PlaneMoments {
   double sum[kLanes], square[kLanes];
 };
 
-struct Kernels {
-  const char* isa;
-
+// The kernels of a forward pass, on activations of float or double. Weights are float in both.
+template <typename Scalar>
+struct ValueKernels {
   // out = weights ∗ in + bias. A linear layer is the case of 1×1 maps and a 1×1 kernel. `bias` may be null.
-  void (*convolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
-                      float* out);
-
-  // The same added to what `out` holds.
-  void (*addConvolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
-                         float* out);
+  void (*convolution)(const ConvolutionShape& shape, const Scalar* in, const float* packedWeights, const float* bias,
+                      Scalar* out);
 
   // Per channel, over the pixels of the first `lanes` images: the mean, and the sum of squared deviations from it.
-  void (*moments)(const Map& map, const float* in, int lanes, double* mean, double* squares);
+  void (*moments)(const Map& map, const Scalar* in, int lanes, double* mean, double* squares);
 
   // NaN passes. `residual` may be null.
-  void (*activate)(const Activation& shape, const Affine* affine, const float* in, const float* residual, float* out);
+  void (*activate)(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
+                   Scalar* out);
 
   // Every stride-th pixel of one plane.
-  void (*subsample)(const Map& map, const float* plane, int stride, const Map& outMap, float* out);
+  void (*subsample)(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
 
   // Mean of one plane; the output is 1×1.
-  void (*averagePool)(const Map& map, const float* plane, const Map& outMap, float* out);
+  void (*averagePool)(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out);
+};
+
+struct Kernels : ValueKernels<float> {
+  const char* isa;
+
+  // What the unperturbed pass of queries is computed with.
+  ValueKernels<double> exact;
+
+  // Moves floats of `in`, which are those of `exactIn` rounded, by as few units in the last place as make the rounded
+  // activation positive exactly where the exact one is, before its floor and pool. Residuals may be null.
+  void (*alignSigns)(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
+                     const double* exactResidual, const Affine* affine, const float* residual, float* in);
+
+  // The convolution added to what `out` holds.
+  void (*addConvolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
+                         float* out);
 
   // The kernels below carry a change, perturbed − base, through the network without ever subtracting two values of
   // nearly equal size.

@@ -7,13 +7,15 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 // Σ over the plane of (x − center)^Power for each lane.
-template <int Power>
-static inline void laneSums(const Map& map, const float* plane, float center, double* sums) {
+template <int Power, typename Scalar>
+static inline void laneSums(const Map& map, const Scalar* plane, Scalar center, double* sums) {
+  using Vector = typename Simd<Scalar>::Vector;
+  constexpr int kWidth = Simd<Scalar>::kWidth;
   for (int lane = 0; lane < kLanes; ++lane) sums[lane] = 0;
   const Vector c = broadcast(center);
   for (int y = 0; y < map.height; ++y) {
-    const float* row = plane + y * map.rowStride();
-    float sum[kLanes];
+    const Scalar* row = plane + y * map.rowStride();
+    Scalar sum[kLanes];
     for (int part = 0; part < kLanes; part += kWidth) {
       // Two chains of additions hide half of their latency.
       Vector even{}, odd{};
@@ -39,20 +41,24 @@ static inline double total(const double* sums, int lanes) {
   return result;
 }
 
-void moments(const Map& map, const float* in, int lanes, double* mean, double* squares) {
+template <typename Scalar>
+void moments(const Map& map, const Scalar* in, int lanes, double* mean, double* squares) {
   const double count = static_cast<double>(lanes) * map.height * map.width;
   double sums[kLanes];
   for (int c = 0; c < map.channels; ++c) {
-    const float* plane = in + map.at(c, 0, 0);
-    laneSums<1>(map, plane, 0.0f, sums);
+    const Scalar* plane = in + map.at(c, 0, 0);
+    laneSums<1>(map, plane, Scalar{0}, sums);
     mean[c] = total(sums, lanes) / count;
-    // The center is the mean rounded to float; what the rounding adds is known exactly.
-    const float center = static_cast<float>(mean[c]);
+    // The center is the mean rounded; what the rounding adds is known exactly.
+    const Scalar center = static_cast<Scalar>(mean[c]);
     laneSums<2>(map, plane, center, sums);
     const double offset = mean[c] - static_cast<double>(center);
     squares[c] = total(sums, lanes) - count * offset * offset;
   }
 }
+
+template void moments(const Map&, const float*, int, double*, double*);
+template void moments(const Map&, const double*, int, double*, double*);
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

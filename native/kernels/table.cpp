@@ -7,13 +7,15 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 extern const Kernels kKernels;
-const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA),
-                          convolution,
+template <typename Scalar>
+static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>, moments<Scalar>, activate<Scalar>,
+                                                       subsample<Scalar>, averagePool<Scalar>};
+
+const Kernels kKernels = {kValueKernels<float>,
+                          DEEPZERO_STRING(DEEPZERO_ISA),
+                          kValueKernels<double>,
+                          alignSigns,
                           addConvolution,
-                          moments,
-                          activate,
-                          subsample,
-                          averagePool,
                           partialConvolution,
                           winograd,
                           weightChange,

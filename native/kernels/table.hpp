@@ -6,14 +6,22 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-void convolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
-                 float* out);
+template <typename Scalar>
+void convolution(const ConvolutionShape& shape, const Scalar* in, const float* packedWeights, const float* bias,
+                 Scalar* out);
+template <typename Scalar>
+void moments(const Map& map, const Scalar* in, int lanes, double* mean, double* squares);
+template <typename Scalar>
+void activate(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
+              Scalar* out);
+template <typename Scalar>
+void subsample(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
+template <typename Scalar>
+void averagePool(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out);
+void alignSigns(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
+                const double* exactResidual, const Affine* affine, const float* residual, float* in);
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                     float* out);
-void moments(const Map& map, const float* in, int lanes, double* mean, double* squares);
-void activate(const Activation& shape, const Affine* affine, const float* in, const float* residual, float* out);
-void subsample(const Map& map, const float* plane, int stride, const Map& outMap, float* out);
-void averagePool(const Map& map, const float* plane, const Map& outMap, float* out);
 void partialConvolution(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                         const float* packedWeights, float* out);
 void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, float* scratch,

@@ -11,22 +11,35 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 #if defined(__AVX512F__)
-inline constexpr int kWidth = 16;
+inline constexpr int kVectorBytes = 64;
 #elif defined(__AVX2__)
-inline constexpr int kWidth = 8;
+inline constexpr int kVectorBytes = 32;
 #else
-inline constexpr int kWidth = 4;
+inline constexpr int kVectorBytes = 16;
 #endif
 
-typedef float Vector __attribute__((vector_size(kWidth * sizeof(float))));
-typedef float Memory __attribute__((vector_size(kWidth * sizeof(float)), aligned(4), may_alias));
+// Vectors of float or double.
+template <typename Scalar>
+struct Simd {
+  static constexpr int kWidth = kVectorBytes / sizeof(Scalar);
+  typedef Scalar Vector __attribute__((vector_size(kVectorBytes)));
+  typedef Scalar Memory __attribute__((vector_size(kVectorBytes), aligned(sizeof(Scalar)), may_alias));
+};
 
-static inline Vector load(const float* at) { return *reinterpret_cast<const Memory*>(at); }
-static inline void store(float* at, Vector value) { *reinterpret_cast<Memory*>(at) = value; }
+inline constexpr int kWidth = Simd<float>::kWidth;
+using Vector = Simd<float>::Vector;
+using DoubleVector = Simd<double>::Vector;
+
+static inline Vector load(const float* at) { return *reinterpret_cast<const Simd<float>::Memory*>(at); }
+static inline DoubleVector load(const double* at) { return *reinterpret_cast<const Simd<double>::Memory*>(at); }
+static inline void store(float* at, Vector value) { *reinterpret_cast<Simd<float>::Memory*>(at) = value; }
+static inline void store(double* at, DoubleVector value) { *reinterpret_cast<Simd<double>::Memory*>(at) = value; }
 static inline Vector broadcast(float value) { return value - Vector{}; }
+static inline DoubleVector broadcast(double value) { return value - DoubleVector{}; }
 
 // The operands' order makes a NaN in `value` pass.
 static inline Vector atLeast(Vector floor, Vector value) { return floor > value ? floor : value; }
+static inline DoubleVector atLeast(DoubleVector floor, DoubleVector value) { return floor > value ? floor : value; }
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

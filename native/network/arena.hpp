@@ -11,14 +11,15 @@ namespace deepzero {
 
 inline std::size_t roundedToLanes(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
 
-// Zeroed floats on a 64-byte boundary.
-class AlignedFloats {
+// Zeroed numbers on a 64-byte boundary.
+template <typename Scalar>
+class Aligned {
  public:
-  AlignedFloats() = default;
-  explicit AlignedFloats(std::size_t count);
+  Aligned() = default;
+  explicit Aligned(std::size_t count);
 
-  float* data() { return data_; }
-  const float* data() const { return data_; }
+  Scalar* data() { return data_; }
+  const Scalar* data() const { return data_; }
   std::size_t size() const { return size_; }
 
  private:
@@ -26,26 +27,31 @@ class AlignedFloats {
     void operator()(void* memory) const;
   };
   std::unique_ptr<void, Free> memory_;
-  float* data_ = nullptr;
+  Scalar* data_ = nullptr;
   std::size_t size_ = 0;
 };
 
-// The buffers of a layout for a number of image blocks.
-class Arena {
- public:
-  Arena() = default;
-  Arena(const Layout& layout, int blocks);
+using AlignedFloats = Aligned<float>;
 
-  float* at(int value, int block) {
+// The buffers of a layout for a number of image blocks.
+template <typename Scalar>
+class ArenaOf {
+ public:
+  ArenaOf() = default;
+  ArenaOf(const Layout& layout, int blocks);
+
+  Scalar* at(int value, int block) {
     const int slot = layout_->slotOf[value];
     return memory_[slot].data() + static_cast<std::size_t>(block) * layout_->slots[slot].size();
   }
-  const float* at(int value, int block) const { return const_cast<Arena*>(this)->at(value, block); }
+  const Scalar* at(int value, int block) const { return const_cast<ArenaOf*>(this)->at(value, block); }
   std::size_t bytes() const;
 
  private:
   const Layout* layout_ = nullptr;
-  std::vector<AlignedFloats> memory_;
+  std::vector<Aligned<Scalar>> memory_;
 };
+
+using Arena = ArenaOf<float>;
 
 }  // namespace deepzero

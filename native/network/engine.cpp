@@ -38,7 +38,10 @@ void Engine::reserveChangeQueries(int count) {
   }
 }
 
-Evaluation Engine::result(double loss, const Pass& pass, const Problem& problem) {
+namespace {
+
+template <typename Scalar>
+Evaluation resultOf(double loss, const PassOf<Scalar>& pass, const Problem& problem) {
   if (!std::isfinite(loss)) throw NonFinite(-1);
   Evaluation evaluation;
   evaluation.loss = loss;
@@ -47,32 +50,44 @@ Evaluation Engine::result(double loss, const Pass& pass, const Problem& problem)
   return evaluation;
 }
 
+}  // namespace
+
 Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
   reserve(problem, control.threads);
   reserveValueQueries(1);
   unperturbed_.assign(problem.parameters);
   Pass& pass = valueQueries_[0]->pass;
-  return result(pass.run(problem, unperturbed_, locals_, control), pass, problem);
+  return resultOf(pass.run(problem, unperturbed_, locals_, control), pass, problem);
 }
 
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
   reserve(problem, control.threads);
   if (base_ == nullptr) base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks_);
   unperturbed_.assign(problem.parameters);
-  Evaluation evaluation = result(base_->run(problem, unperturbed_, locals_, control), *base_, problem);
-  if (kind == QueryKind::Values) {
-    reserveValueQueries(control.threads);
-    for (auto& query : valueQueries_) {
-      query->weights.assign(problem.parameters);
-      query->pass.restartsFrom(*base_);
-    }
-  } else {
-    reserveChangeQueries(control.threads);
-    unperturbed_.transform();
-    lossBase_->prepare(problem, *base_);
-    for (auto& query : changeQueries_) query->pass.startsFrom(*base_, *lossBase_, unperturbed_);
+  return kind == QueryKind::Values ? beginValues(problem, control) : beginChanges(problem, control);
+}
+
+Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
+  const double loss = base_->run(problem, unperturbed_, locals_, control);
+  reserveValueQueries(control.threads);
+  for (auto& query : valueQueries_) {
+    query->weights.assign(problem.parameters);
+    query->pass.restartsFrom(*base_);
   }
-  return evaluation;
+  return resultOf(loss, *base_, problem);
+}
+
+Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
+  // In double, lest rounding close a ReLU that is open or open one that is closed: changes see no other kink.
+  ExactPass exact(graph_, plan_, kernels_, plan_.scratch(), blocks_);
+  std::vector<ArenaOf<double>> locals;
+  for (int thread = 0; thread < control.threads; ++thread) locals.emplace_back(plan_.locals(), 1);
+  const double loss = exact.run(problem, unperturbed_, locals, control, base_.get());
+  reserveChangeQueries(control.threads);
+  unperturbed_.transform();
+  lossBase_->prepare(problem, *base_);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*base_, *lossBase_, unperturbed_);
+  return resultOf(loss, exact, problem);
 }
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {

@@ -58,7 +58,8 @@ class Engine {
   void reserve(const Problem& problem, int threads);
   void reserveValueQueries(int count);
   void reserveChangeQueries(int count);
-  static Evaluation result(double loss, const Pass& pass, const Problem& problem);
+  Evaluation beginValues(const Problem& problem, const Control& control);
+  Evaluation beginChanges(const Problem& problem, const Control& control);
 
   Graph graph_;
   Plan plan_;

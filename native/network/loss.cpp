@@ -8,7 +8,8 @@ namespace deepzero {
 namespace {
 
 // log Σ exp(outputs) − outputs[label] of one image.
-double crossEntropy(const Map& map, const float* outputs, int lane, int label) {
+template <typename Scalar>
+double crossEntropy(const Map& map, const Scalar* outputs, int lane, int label) {
   // Started from the first class, not −∞, so that a NaN anywhere reaches the result.
   double largest = outputs[map.at(0, 0, 0) + lane];
   for (int c = 1; c < map.channels; ++c) largest = std::max<double>(largest, outputs[map.at(c, 0, 0) + lane]);
@@ -17,8 +18,8 @@ double crossEntropy(const Map& map, const float* outputs, int lane, int label) {
   return std::log(sum) + largest - outputs[map.at(label, 0, 0) + lane];
 }
 
-template <typename Term>
-double sumOverElements(const Map& map, const float* outputs, int lane, const float* targets, Term term) {
+template <typename Scalar, typename Term>
+double sumOverElements(const Map& map, const Scalar* outputs, int lane, const float* targets, Term term) {
   double sum = 0;
   for (int c = 0; c < map.channels; ++c) {
     for (int y = 0; y < map.height; ++y) {
@@ -34,7 +35,8 @@ std::size_t elements(const Map& map) { return static_cast<std::size_t>(map.chann
 
 }  // namespace
 
-double blockLoss(const Problem& problem, const Map& map, const float* outputs, int block) {
+template <typename Scalar>
+double blockLoss(const Problem& problem, const Map& map, const Scalar* outputs, int block) {
   const int first = block * kLanes, lanes = std::min(kLanes, problem.count - first);
   double sum = 0;
   for (int lane = 0; lane < lanes; ++lane) {
@@ -53,6 +55,9 @@ double blockLoss(const Problem& problem, const Map& map, const float* outputs, i
   }
   return sum;
 }
+
+template double blockLoss(const Problem&, const Map&, const float*, int);
+template double blockLoss(const Problem&, const Map&, const double*, int);
 
 double lossCount(const Problem& problem, const Map& map) {
   return problem.loss == Loss::CrossEntropy ? problem.count : problem.count * static_cast<double>(elements(map));

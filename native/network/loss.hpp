@@ -7,7 +7,8 @@
 namespace deepzero {
 
 // The loss's sum over the images of one block. `outputs` is that block of the network's output.
-double blockLoss(const Problem& problem, const Map& map, const float* outputs, int block);
+template <typename Scalar>
+double blockLoss(const Problem& problem, const Map& map, const Scalar* outputs, int block);
 
 // What the blocks' sum is divided by for the mean: images, or all elements for the losses over elements.
 double lossCount(const Problem& problem, const Map& map);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <type_traits>
 
 #include "network/loss.hpp"
 
@@ -16,9 +17,19 @@ constexpr double kMomentum = 0.1;
 
 int lanesOf(const Problem& problem, int block) { return std::min(kLanes, problem.count - block * kLanes); }
 
+template <typename Scalar>
+const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
+  if constexpr (std::is_same_v<Scalar, double>) {
+    return kernels.exact;
+  } else {
+    return kernels;
+  }
+}
+
 }  // namespace
 
-Pass::Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks)
+template <typename Scalar>
+PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks)
     : graph_(graph),
       plan_(plan),
       kernels_(kernels),
@@ -45,40 +56,49 @@ Pass::Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const L
   identity_.resize(std::max<std::size_t>(most, graph.shapes()[0].channels));
 }
 
-const float* Pass::read(int value, int block, const Arena& locals) const {
+template <typename Scalar>
+const Scalar* PassOf<Scalar>::read(int value, int block, const ArenaOf<Scalar>& locals) const {
   if (!plan_.stored(value)) return locals.at(value, 0);
   return (plan_.producedIn(value) < from_ ? base_->values_ : values_).at(value, block);
 }
 
-float* Pass::written(int value, int block, Arena& locals) {
+template <typename Scalar>
+Scalar* PassOf<Scalar>::written(int value, int block, ArenaOf<Scalar>& locals) {
   return plan_.stored(value) ? values_.at(value, block) : locals.at(value, 0);
 }
 
-const ChannelStatistics& Pass::statistics(int value) const {
+template <typename Scalar>
+const ChannelStatistics& PassOf<Scalar>::statistics(int value) const {
   return (plan_.producedIn(value) < from_ ? base_ : this)->statistics_[value];
 }
 
-double Pass::run(const Problem& problem, const Weights& weights, std::vector<Arena>& locals, const Control& control) {
+template <typename Scalar>
+double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::vector<ArenaOf<Scalar>>& locals,
+                           const Control& control, PassOf<float>* rounded) {
   from_ = 0;
   for (int segment = 0; segment < static_cast<int>(plan_.segments().size()); ++segment) {
     prepare(segment, problem, weights);
+    if (rounded != nullptr) rounded->prepare(segment, problem, weights);
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
-      if (!control.stop()) runBlock(segment, block, problem, weights, locals[omp_get_thread_num()]);
+      if (!control.stop()) runBlock(segment, block, problem, weights, locals[omp_get_thread_num()], rounded);
     }
     if (control.stop()) throw Cancelled();
     combineMoments(segment, problem);
+    if (rounded != nullptr) rounded->statistics_ = statistics_;
   }
   return loss(problem);
 }
 
-double Pass::restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control) {
+template <typename Scalar>
+double PassOf<Scalar>::restart(int from, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+                               const Control& control) {
   from_ = from;
   for (int segment = from; segment < static_cast<int>(plan_.segments().size()); ++segment) {
     prepare(segment, problem, weights);
     for (int block = 0; block < blocks_; ++block) {
       if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
-      runBlock(segment, block, problem, weights, locals);
+      runBlock(segment, block, problem, weights, locals, nullptr);
     }
     combineMoments(segment, problem);
   }
@@ -86,76 +106,87 @@ double Pass::restart(int from, const Problem& problem, const Weights& weights, A
 }
 
 // Turns statistics, γ and β into what `activate` applies, for the batch norms of a segment.
-void Pass::prepare(int index, const Problem& problem, const Weights& weights) {
+template <typename Scalar>
+void PassOf<Scalar>::prepare(int index, const Problem& problem, const Weights& weights) {
   const Segment& segment = plan_.segments()[index];
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
     if (step.kind != StepKind::Activate || step.operation < 0) continue;
     const double epsilon = graph_.operations()[step.operation].epsilon;
-    std::vector<Affine>& affine = affine_[step.operation];
+    std::vector<AffineOf<Scalar>>& affine = affine_[step.operation];
     const float* gamma = weights.weight(step.operation);
     const float* beta = weights.bias(step.operation);
     for (std::size_t c = 0; c < affine.size(); ++c) {
       const auto [mean, variance] = moments(problem, step.operation, static_cast<int>(c));
       const double scale = gamma[c] / std::sqrt(variance + epsilon);
-      // The mean is rounded to float where it is subtracted; the rest of it goes into the shift.
-      affine[c].mean = static_cast<float>(mean);
-      affine[c].scale = static_cast<float>(scale);
-      affine[c].shift = static_cast<float>(beta[c] - (mean - affine[c].mean) * scale);
+      // The mean is rounded where it is subtracted; the rest of it goes into the shift.
+      affine[c].mean = static_cast<Scalar>(mean);
+      affine[c].scale = static_cast<Scalar>(scale);
+      affine[c].shift = static_cast<Scalar>(beta[c] - (mean - affine[c].mean) * scale);
     }
   }
 }
 
-std::pair<double, double> Pass::moments(const Problem& problem, int operation, int channel) const {
+template <typename Scalar>
+std::pair<double, double> PassOf<Scalar>::moments(const Problem& problem, int operation, int channel) const {
   const int value = graph_.operations()[operation].inputs[0];
   if (problem.training) return {statistics(value).mean[channel], statistics(value).variance[channel]};
   const float* running = problem.statistics + graph_.statisticsOffset(operation);
   return {running[channel], running[plan_.map(value).channels + channel]};
 }
 
-void Pass::runBlock(int index, int block, const Problem& problem, const Weights& weights, Arena& locals) {
+template <typename Scalar>
+void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, const Weights& weights,
+                              ArenaOf<Scalar>& locals, PassOf<float>* rounded) {
   if (index == 0) loadInput(problem, block);
+  if (index == 0 && rounded != nullptr) rounded->loadInput(problem, block);
   const Segment& segment = plan_.segments()[index];
-  for (int s = segment.firstStep; s < segment.endStep; ++s) runStep(plan_.steps()[s], block, weights, locals);
+  for (int s = segment.firstStep; s < segment.endStep; ++s) {
+    const Step& step = plan_.steps()[s];
+    runStep(step, block, weights, locals);
+    if (rounded != nullptr) round(step, block, *rounded);
+  }
   if (!problem.training) return;
   for (int value : segment.measured) {
     const Map& map = plan_.map(value);
     const std::size_t at = static_cast<std::size_t>(block) * map.channels;
-    kernels_.moments(map, read(value, block, locals), lanesOf(problem, block), &blockMean_[value][at],
-                     &blockSquares_[value][at]);
+    valueKernels<Scalar>(kernels_).moments(map, read(value, block, locals), lanesOf(problem, block),
+                                           &blockMean_[value][at], &blockSquares_[value][at]);
   }
 }
 
-void Pass::runStep(const Step& step, int block, const Weights& weights, Arena& locals) {
+template <typename Scalar>
+void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights, ArenaOf<Scalar>& locals) {
+  const ValueKernels<Scalar>& kernels = valueKernels<Scalar>(kernels_);
   const Map& inMap = plan_.map(step.inputs[0]);
   const Map& outMap = plan_.map(step.output);
-  const float* in = read(step.inputs[0], block, locals);
-  float* out = written(step.output, block, locals);
+  const Scalar* in = read(step.inputs[0], block, locals);
+  Scalar* out = written(step.output, block, locals);
   switch (step.kind) {
     case StepKind::Convolve:
-      kernels_.convolution(plan_.convolutionShape(step.operation), in, weights.weight(step.operation),
-                           weights.bias(step.operation), out);
+      kernels.convolution(plan_.convolutionShape(step.operation), in, weights.weight(step.operation),
+                          weights.bias(step.operation), out);
       break;
     case StepKind::Activate: {
-      const float* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, locals) : nullptr;
-      kernels_.activate(step.activation, affine(step).data(), in, residual, out);
+      const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, locals) : nullptr;
+      kernels.activate(step.activation, affine(step).data(), in, residual, out);
       break;
     }
     case StepKind::Subsample: {
       const int stride = graph_.operations()[step.operation].stride, before = plan_.paddingBefore(step);
       for (int c = 0; c < outMap.channels; ++c) {
-        float* plane = out + c * outMap.planeStride();
+        Scalar* plane = out + c * outMap.planeStride();
         if (c < before || c >= before + inMap.channels) {
-          std::fill_n(plane, outMap.planeStride(), 0.0f);
+          std::fill_n(plane, outMap.planeStride(), Scalar{0});
         } else {
-          kernels_.subsample(inMap, in + (c - before) * inMap.planeStride(), stride, outMap, plane);
+          kernels.subsample(inMap, in + (c - before) * inMap.planeStride(), stride, outMap, plane);
         }
       }
       break;
     }
     case StepKind::AveragePool:
       for (int c = 0; c < inMap.channels; ++c) {
-        kernels_.averagePool(inMap, in + c * inMap.planeStride(), outMap, out + c * outMap.planeStride());
+        kernels.averagePool(inMap, in + c * inMap.planeStride(), outMap, out + c * outMap.planeStride());
       }
       break;
     case StepKind::Flatten:
@@ -170,24 +201,45 @@ void Pass::runStep(const Step& step, int block, const Weights& weights, Arena& l
   }
 }
 
-void Pass::loadInput(const Problem& problem, int block) {
+// Called for every step in turn, so that what the step read is still there.
+template <typename Scalar>
+void PassOf<Scalar>::round(const Step& step, int block, PassOf<float>& rounded) const {
+  const int input = step.inputs[0], residual = step.inputs[1];
+  if constexpr (std::is_same_v<Scalar, double>) {
+    if (step.kind == StepKind::Activate && step.activation.floor == 0) {
+      kernels_.alignSigns(step.activation, affine(step).data(), values_.at(input, block),
+                          residual >= 0 ? values_.at(residual, block) : nullptr, rounded.affine(step).data(),
+                          residual >= 0 ? rounded.values_.at(residual, block) : nullptr,
+                          rounded.values_.at(input, block));
+    }
+  }
+  if (!plan_.stored(step.output)) return;
+  const Map& map = plan_.map(step.output);
+  const Scalar* from = values_.at(step.output, block);
+  std::transform(from, from + map.size(), rounded.values_.at(step.output, block),
+                 [](Scalar value) { return static_cast<float>(value); });
+}
+
+template <typename Scalar>
+void PassOf<Scalar>::loadInput(const Problem& problem, int block) {
   const Map& map = plan_.map(0);
-  float* out = values_.at(0, block);
+  Scalar* out = values_.at(0, block);
   const std::size_t plane = static_cast<std::size_t>(map.height) * map.width, image = plane * map.channels;
   const int lanes = lanesOf(problem, block);
   for (int lane = 0; lane < kLanes; ++lane) {
     const float* in = problem.images + (static_cast<std::size_t>(block) * kLanes + lane) * image;
     for (int c = 0; c < map.channels; ++c) {
       for (int y = 0; y < map.height; ++y) {
-        float* row = out + map.at(c, y, 0) + lane;
-        for (int x = 0; x < map.width; ++x) row[x * kLanes] = lane < lanes ? *in++ : 0.0f;
+        Scalar* row = out + map.at(c, y, 0) + lane;
+        for (int x = 0; x < map.width; ++x) row[x * kLanes] = lane < lanes ? static_cast<Scalar>(*in++) : Scalar{0};
       }
     }
   }
 }
 
 // Blocks are combined in their order, whatever thread measured them (Chan, Golub & LeVeque's update).
-void Pass::combineMoments(int index, const Problem& problem) {
+template <typename Scalar>
+void PassOf<Scalar>::combineMoments(int index, const Problem& problem) {
   if (!problem.training) return;
   for (int value : plan_.segments()[index].measured) {
     const Map& map = plan_.map(value);
@@ -208,7 +260,8 @@ void Pass::combineMoments(int index, const Problem& problem) {
   }
 }
 
-double Pass::loss(const Problem& problem) const {
+template <typename Scalar>
+double PassOf<Scalar>::loss(const Problem& problem) const {
   const Map& map = plan_.map(plan_.outputValue());
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {
@@ -217,22 +270,25 @@ double Pass::loss(const Problem& problem) const {
   return sum / lossCount(problem, map);
 }
 
-std::vector<float> Pass::outputs(const Problem& problem) const {
+template <typename Scalar>
+std::vector<float> PassOf<Scalar>::outputs(const Problem& problem) const {
   const Map& map = plan_.map(plan_.outputValue());
   std::vector<float> result;
   result.reserve(static_cast<std::size_t>(problem.count) * map.channels * map.height * map.width);
   for (int image = 0; image < problem.count; ++image) {
-    const float* block = values_.at(plan_.outputValue(), image / kLanes);
+    const Scalar* block = values_.at(plan_.outputValue(), image / kLanes);
     for (int c = 0; c < map.channels; ++c) {
       for (int y = 0; y < map.height; ++y) {
-        for (int x = 0; x < map.width; ++x) result.push_back(block[map.at(c, y, x) + image % kLanes]);
+        for (int x = 0; x < map.width; ++x)
+          result.push_back(static_cast<float>(block[map.at(c, y, x) + image % kLanes]));
       }
     }
   }
   return result;
 }
 
-std::vector<float> Pass::runningStatistics(const Problem& problem) const {
+template <typename Scalar>
+std::vector<float> PassOf<Scalar>::runningStatistics(const Problem& problem) const {
   std::vector<float> result(problem.statistics, problem.statistics + graph_.statisticsCount());
   if (!problem.training) return result;
   for (int i = 0; i < static_cast<int>(graph_.operations().size()); ++i) {
@@ -251,5 +307,8 @@ std::vector<float> Pass::runningStatistics(const Problem& problem) const {
   }
   return result;
 }
+
+template class PassOf<float>;
+template class PassOf<double>;
 
 }  // namespace deepzero

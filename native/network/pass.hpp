@@ -16,33 +16,37 @@ struct ChannelStatistics {
   std::vector<double> mean, variance;
 };
 
-// The state of a pass. Values produced before segment `from` are read from `base`'s buffers, later ones from its own:
-// so a query writes nothing that another could see.
-class Pass {
+// The state of a pass, on float or double. Values produced before segment `from` are read from `base`'s buffers, later
+// ones from its own: so a query writes nothing that another could see.
+template <typename Scalar>
+class PassOf {
  public:
-  Pass(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks);
+  PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks);
 
   // The pass that restarted runs read from; itself unless set.
-  void restartsFrom(const Pass& base) { base_ = &base; }
+  void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
 
-  // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
-  double run(const Problem& problem, const Weights& weights, std::vector<Arena>& locals, const Control& control);
+  // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled. With `rounded`, that pass
+  // becomes this one rounded to float, but with every ReLU open exactly where it is here.
+  double run(const Problem& problem, const Weights& weights, std::vector<ArenaOf<Scalar>>& locals,
+             const Control& control, PassOf<float>* rounded = nullptr);
   // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
-  double restart(int from, const Problem& problem, const Weights& weights, Arena& locals, const Control& control);
+  double restart(int from, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+                 const Control& control);
 
   // What an activation applied, by channel.
-  const std::vector<Affine>& affine(const Step& step) const {
+  const std::vector<AffineOf<Scalar>>& affine(const Step& step) const {
     return step.operation >= 0 ? affine_[step.operation] : identity_;
   }
   // A stored value's plane, and a measured value's mean.
-  const float* plane(int value, int channel, int block) const {
+  const Scalar* plane(int value, int channel, int block) const {
     return values_.at(value, block) + channel * plan_.map(value).planeStride();
   }
   double mean(int value, int channel) const { return statistics_[value].mean[channel]; }
   // Mean and variance that a batch norm used.
   std::pair<double, double> moments(const Problem& problem, int operation, int channel) const;
-  const float* outputBlock(int block) const { return values_.at(plan_.outputValue(), block); }
+  const Scalar* outputBlock(int block) const { return values_.at(plan_.outputValue(), block); }
 
   // The outputs, `count` rows.
   std::vector<float> outputs(const Problem& problem) const;
@@ -51,28 +55,36 @@ class Pass {
 
  private:
   void prepare(int segment, const Problem& problem, const Weights& weights);
-  void runBlock(int segment, int block, const Problem& problem, const Weights& weights, Arena& locals);
-  void runStep(const Step& step, int block, const Weights& weights, Arena& locals);
+  void runBlock(int segment, int block, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+                PassOf<float>* rounded);
+  void round(const Step& step, int block, PassOf<float>& rounded) const;
+  void runStep(const Step& step, int block, const Weights& weights, ArenaOf<Scalar>& locals);
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);
   double loss(const Problem& problem) const;
 
-  const float* read(int value, int block, const Arena& locals) const;
-  float* written(int value, int block, Arena& locals);
+  const Scalar* read(int value, int block, const ArenaOf<Scalar>& locals) const;
+  Scalar* written(int value, int block, ArenaOf<Scalar>& locals);
   const ChannelStatistics& statistics(int value) const;
+
+  template <typename>
+  friend class PassOf;
 
   const Graph& graph_;
   const Plan& plan_;
   const Kernels& kernels_;
-  const Pass* base_ = this;
+  const PassOf* base_ = this;
   int blocks_;
   int from_ = 0;
-  Arena values_;
+  ArenaOf<Scalar> values_;
   std::vector<ChannelStatistics> statistics_;  // by value
   // By value: each block's moments, then its channels.
   std::vector<std::vector<double>> blockMean_, blockSquares_;
-  std::vector<std::vector<Affine>> affine_;  // by operation, per channel; of batch norms
-  std::vector<Affine> identity_;
+  std::vector<std::vector<AffineOf<Scalar>>> affine_;  // by operation, per channel; of batch norms
+  std::vector<AffineOf<Scalar>> identity_;
 };
+
+using Pass = PassOf<float>;
+using ExactPass = PassOf<double>;
 
 }  // namespace deepzero

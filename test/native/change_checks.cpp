@@ -73,14 +73,17 @@ std::string checkCrossEntropyChange(const Kernels& table, int classes, const std
   for (int n = 0; n < lanes; ++n) {
     std::vector<double> exponentials;
     double sum = 0;
-    for (int c = 0; c < classes; ++c) sum += exponentials.emplace_back(std::exp(8 * values.next()));
     const int label = values.below(classes);
+    for (int c = 0; c < classes; ++c) {
+      sum += exponentials.emplace_back(std::exp(n == 0 && c == label ? -20 : 8 * values.next()));
+    }
     for (int c = 0; c < classes; ++c) {
       probabilities[c * kLanes + n] = static_cast<float>(exponentials[c] / sum);
       labels[c * kLanes + n] = c == label ? 1.0f : 0.0f;
     }
     for (std::size_t j = 0; j < channels.size(); ++j) {
-      // The first image goes as far as it can in one direction: there, both series' arguments are at their largest.
+      // The first image, most wrong at first, goes as far as it can in one direction: there, both series' arguments are
+      // at their largest.
       const float extreme = (lanes % 2 == 0) == (channels[j] == label) ? size : -size;
       change[j * kLanes + n] = n == 0 ? extreme : size * values.next();
     }
