@@ -90,6 +90,15 @@ class Block {
     }
   }
 
+  // Sets every pixel to that of an equally large block, and leaves the border.
+  void copyPixels(Block& other) {
+    for (int c = 0; c < map_.channels; ++c) {
+      for (int y = 0; y < map_.height; ++y) {
+        std::copy_n(&other.at(0, c, y, 0), map_.width * kLanes, &at(0, c, y, 0));
+      }
+    }
+  }
+
   float* plane(int channel) { return data() + channel * map_.planeStride(); }
 
   // NaN and both infinities, each in one image of one pixel per channel.

@@ -118,6 +118,22 @@ std::string checkConvolution(const Kernels& table, const ConvolutionCase& given)
                   }));
 }
 
+std::string checkAddConvolution(const Kernels& table, const ConvolutionCase& given) {
+  Operands operands(given, allChannels(given));
+  const std::vector<float> bias = draw(given.outChannels, operands.values);
+  Block before(operands.shape.out, operands.values), out(operands.shape.out);
+  out.copyPixels(before);
+  table.addConvolution(operands.shape, operands.in.data(), operands.packed().data(), given.bias ? bias.data() : nullptr,
+                       out.data());
+  return describe(table, "addConvolution", given, compare(out, [&](int n, int o, int y, int x) {
+                    const Expected added = operands.at(n, o, y, x, given.bias ? bias[o] : 0);
+                    const double held = before.at(n, o, y, x);
+                    const double roundings = static_cast<double>(operands.taps()) + 2;
+                    // One sum more, and what is held is a term of all.
+                    return Expected{held + added.value, 2 * added.tolerance + roundings * kRounding * std::abs(held)};
+                  }));
+}
+
 std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase& given,
                                     const std::vector<int>& channels) {
   Operands operands(given, channels);

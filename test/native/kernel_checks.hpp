@@ -26,13 +26,15 @@ struct ConvolutionCase {
   int padding = 1;
   int extraBorder = 0;  // of the input, beyond the padding
   int outBorder = 0;
-  bool bias = true;       // of `convolution` alone
+  bool bias = true;       // of `convolution` and `addConvolution`
   bool specials = false;  // NaN and infinities among the inputs, not for Winograd
   bool fits() const { return height + 2 * padding >= kernelHeight && width + 2 * padding >= kernelWidth; }
   ConvolutionShape shape() const;
 };
 
 std::string checkConvolution(const Kernels& table, const ConvolutionCase& given);
+// What `out` holds before is random; its border and what lies around it is not to be touched.
+std::string checkAddConvolution(const Kernels& table, const ConvolutionCase& given);
 std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase& given,
                                     const std::vector<int>& channels);
 std::string checkWinograd(const Kernels& table, const ConvolutionCase& given);

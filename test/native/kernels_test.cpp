@@ -71,6 +71,7 @@ ISA_TEST("convolution: output channels × input channels × widths") {
         given.outBorder = number / 2 % 3;
         given.specials = number % 5 == 0;
         CHECK_PASSES(checkConvolution(kernels(), given));
+        CHECK_PASSES(checkAddConvolution(kernels(), given));
       }
     }
   }
@@ -97,6 +98,7 @@ ISA_TEST("convolution: kernels × strides × paddings × widths × bias") {
             if (!given.fits()) continue;
             ++cases;
             CHECK_PASSES(checkConvolution(kernels(), given));
+            CHECK_PASSES(checkAddConvolution(kernels(), given));
           }
         }
       }
@@ -121,6 +123,7 @@ ISA_TEST("convolution: maps as small as the kernel, whole and of some channels")
           given.outBorder = number / 2 % 3;
           given.specials = number % 5 == 0;
           CHECK_PASSES(checkConvolution(kernels(), given));
+          CHECK_PASSES(checkAddConvolution(kernels(), given));
           CHECK_PASSES(checkPartialConvolution(kernels(), given, {inChannels / 2}));
           if (inChannels > 2) CHECK_PASSES(checkPartialConvolution(kernels(), given, {0, 1, inChannels - 1}));
         }

@@ -66,6 +66,18 @@ TEST("caught: a convolution that skips the last column") {
   CHECK_PASSES(mustCatch(wrong, convolutionCheck));
 }
 
+TEST("caught: an added convolution that overwrites, or forgets its bias") {
+  const auto check = [](const Kernels& table) { return checkAddConvolution(table, ConvolutionCase{}); };
+  const Kernels overwriting = broken([](Kernels& table) { table.addConvolution = table.convolution; });
+  CHECK_PASSES(mustCatch(overwriting, check));
+
+  const Kernels unbiased = broken([](Kernels& table) {
+    table.addConvolution = [](const ConvolutionShape& shape, const float* in, const float* packed, const float*,
+                              float* out) { kernels().addConvolution(shape, in, packed, nullptr, out); };
+  });
+  CHECK_PASSES(mustCatch(unbiased, check));
+}
+
 TEST("caught: a convolution that writes one float beyond its output") {
   const Kernels wrong = broken([](Kernels& table) {
     table.convolution = [](const ConvolutionShape& shape, const float* in, const float* packed, const float* bias,
