@@ -17,7 +17,7 @@ const RECIPE = [
 
 /** Waits for an epoch's line, which follows its checkpoint closely. */
 async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number): Promise<void> {
-  const line = new RegExp(`step +${7 * epoch}/`);
+  const line = new RegExp(`^ *${7 * epoch}/`, 'm');
   let printed = '';
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (chunk: Buffer) => {
@@ -88,9 +88,9 @@ describe('deepzero train', () => {
       const data = await writeImages(folder);
       const { stdout, code } = await deepzero(['train', ...RECIPE, '--data', data, '--steps', '4'], { cwd: folder });
       assert.equal(code, 0);
-      const cost = stdout.search(/^Cost: \d+ queries, about \d+ ms a step; 4 steps, about .* in all\.$/m);
+      const cost = stdout.search(/^Cost: \d+ queries, about \S+ ms a step; 4 steps, about .* in all\.$/m);
       const progress = stdout.search(
-        /^step 4\/4 {2}epoch 1 {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}\S+ queries\/s {2}done/m,
+        /^4\/4 steps {2}done {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}epoch 1 {2}\S+ queries\/s/m,
       );
       assert.ok(cost >= 0 && progress > cost, stdout);
       assert.match(stdout, /^test accuracy \S+ %/m);
@@ -153,9 +153,16 @@ describe('deepzero train', () => {
       const child = start([...args, '--out', stopped!]);
       const outcome = outcomeOf(child);
       await untilEpoch(child, 3);
+      await fails(['train', '--resume', stopped!], 1, /it is stopped: another process is training in it$/);
       child.kill('SIGINT');
-      const { code, stderr } = await outcome;
+      // An echo: for one wish, timeout signals both its child and the group that the child is in.
+      child.kill('SIGTERM');
+      const { code, stderr, stdout } = await outcome;
       assert.deepEqual([code, stderr], [130, '']);
+      assert.match(
+        stdout,
+        /^Saving and stopping; once more to quit at once\.\n\d+ of 1,050 steps are done and saved;/m,
+      );
       const reached = (await readLog(stopped!)).length;
       await writeFile(join(stopped!, '.run.safetensors.0123456789ab.tmp'), 'left by a process that was killed');
       assert.ok(reached >= 21 && reached < 1050);
