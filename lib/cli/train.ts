@@ -38,7 +38,7 @@ const options: OptionsOf<CommandOptions> = {
 };
 
 const NOTES =
-  "The defaults are the paper's for ResNet-20 on CIFAR-10, which take days on a few cores, except on synthetic data, where " +
+  "The defaults are the paper's for ResNet-20 on CIFAR-10, which take weeks on a few cores, except on synthetic data, where " +
   'they make a run of minutes; what a run will cost is said before it starts. Ctrl-C saves the steps done, not the one in ' +
   "progress, and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
   '(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
@@ -123,7 +123,8 @@ function invocation(): string {
 function nextStep(): string {
   return `This was generated data. For CIFAR-10, unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and:
   ${invocation()} --data cifar-10-batches-bin
-That is the paper's run, of days on a few cores: what it will cost is said before it starts. --sparsity 0.99 takes about a tenth.`;
+That is the paper's run, of weeks on a few cores: what it will cost is said before it starts.
+--sparsity 0.99 makes a seventh of the queries.`;
 }
 
 function quoted(path: string): string {
