@@ -14,6 +14,10 @@ import type { TrainRun } from 'deepzero';
 const [folder = 'cifar-10-batches-bin', sparsity = '0.9', epochs = '50'] = process.argv.slice(2);
 const CHECKPOINT = 'cifar10-resnet20.safetensors';
 
+process.on('uncaughtException', ({ message }) => {
+  console.error(message);
+  process.exit(1);
+});
 const stop = new AbortController();
 process.once('SIGINT', () => {
   stop.abort();

@@ -68,7 +68,8 @@ export function fraction(value: unknown, what: string, low = 0, high = 1): numbe
 
 /** An integer in [low, high]. */
 export function integer(value: unknown, what: string, low = 0, high: number = Number.MAX_SAFE_INTEGER): number {
-  const range = high === Number.MAX_SAFE_INTEGER ? `>= ${low}` : `from ${low} to ${high}`;
+  const unbounded = high === Number.MAX_SAFE_INTEGER && !(typeof value === 'number' && value > high);
+  const range = unbounded ? `>= ${low}` : `from ${low} to ${high}`;
   return number(value, what, `an integer ${range}`, (v) => Number.isSafeInteger(v) && v >= low && v <= high);
 }
 

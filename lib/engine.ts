@@ -81,16 +81,14 @@ export interface RandomizedOptions extends DifferenceOptions {
 
 type Start<T> = (network: NativeNetwork, progress?: NativeProgress) => NativeJob<T>;
 
-/** The query at which a loss was not finite: in words, with advice, and the coordinate if it moved one. */
+/** The query at which a loss was not finite, in words; if it was a perturbed one, its mu; if it moved a coordinate, which. */
 interface Query {
   readonly words: string;
+  readonly mu?: number;
   readonly coordinate: Coordinate | null;
 }
 
-const BASE: Query = {
-  words: 'at the parameters themselves; lower the learning rate, or check the images and targets',
-  coordinate: null,
-};
+const BASE: Query = { words: 'at the parameters themselves', coordinate: null };
 
 /** What an engine is made of; a model is one. */
 interface Parts {
@@ -167,7 +165,8 @@ export class Engine {
       index: check.integer(index, 'index', 0, 0xffff_ffff),
     };
     const query = (at: number): Query => ({
-      words: `along random direction ${at} with mu = ${mu}; lower mu or the learning rate`,
+      words: `along random direction ${at} with mu = ${mu}`,
+      mu,
       coordinate: null,
     });
     const estimate = await this.#run((network, progress) => network.randomized(request, progress), watch, query);
@@ -220,7 +219,7 @@ export class Engine {
   #basisQuery(mu: number): (at: number) => Query {
     return (at) => {
       const coordinate = coordinateAt(this.#parts.compiled, at);
-      return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}; lower mu or the learning rate`, coordinate };
+      return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}`, mu, coordinate };
     };
   }
 
@@ -231,10 +230,18 @@ export class Engine {
       return await runJob((progress) => start(network, progress), watch);
     } catch (error) {
       if (!isNonFinite(error)) throw error;
-      const { words, coordinate } = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
-      throw new NonFiniteLossError(`it is NaN or infinite ${words}`, watch.step ?? null, coordinate);
+      const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
+      const problem = `it is NaN or infinite ${query.words}${advice(query, watch)}`;
+      throw new NonFiniteLossError(problem, watch.step ?? null, query.coordinate);
     }
   }
+}
+
+/** A loss outside a training run has no learning rate. */
+function advice({ mu }: Query, { step }: Watch): string {
+  const lower = [...(mu === undefined ? [] : ['mu']), ...(step === undefined ? [] : ['the learning rate'])];
+  const check = mu === undefined ? ['check the images and targets'] : [];
+  return `; ${[...(lower.length > 0 ? [`lower ${lower.join(' or ')}`] : []), ...check].join(', or ')}`;
 }
 
 function nameOf({ name, index }: Coordinate): string {

@@ -114,15 +114,41 @@ export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffe
 }
 
 /**
- * Makes a folder and those above it; one that exists is fine.
+ * Makes a folder whose parent exists.
  *
- * @throws FileError `<folder>: permission denied`, `not a directory` (something above it is a file), …
+ * @returns whether it is new: false if there was a folder of that name.
+ * @throws FileError `<folder>: is a file, expected a folder`, `permission denied`, …
+ */
+export async function makeNewFolder(folder: string): Promise<boolean> {
+  return madeFolder(folder).catch((error: unknown) => {
+    throw error instanceof FileError ? error : new FileError(folder, reason(error), { cause: error });
+  });
+}
+
+/**
+ * Makes a folder and those above it; one that exists is fine. Node's recursive `mkdir` would never return where a folder can
+ * neither be made nor found, as below /proc.
+ *
+ * @throws FileError as of `makeNewFolder`.
  */
 export async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true });
+    await madeFolder(folder);
   } catch (error) {
-    throw new FileError(folder, reason(error), { cause: error });
+    if (isMissing(error) && dirname(folder) !== folder) await makeFolder(dirname(folder));
+    await makeNewFolder(folder);
+  }
+}
+
+async function madeFolder(folder: string): Promise<boolean> {
+  try {
+    await mkdir(folder);
+    return true;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    const existing = await stat(folder).catch(() => undefined);
+    if (existing?.isDirectory()) return false;
+    throw new FileError(folder, `is a ${existing ? 'file' : 'symbolic link to nothing'}, expected a folder`);
   }
 }
 

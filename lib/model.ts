@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 import * as check from './check.js';
 import type { Coordinate } from './coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from './coordinates.js';
@@ -62,10 +63,11 @@ export interface TestResult {
  * The arrays are live and the only copy: what you write into them counts from the next call on. A call copies them when it
  * starts and never writes them, so they are untouched after an estimate, an abort or an error. Every method that evaluates
  * is asynchronous, runs on the process's one compute thread, and rejects with `NonFiniteLossError` if a loss is NaN or
- * infinite. Disposing of a model frees its activation buffers at once rather than at garbage collection.
+ * infinite. The activation buffers are freed with the model by garbage collection, and at once where its scope ends if it
+ * was declared by `using model = …` (TypeScript 5.2, Node 24).
  *
  * @example
- * using model = new Model(resnet20({ classes: 10 }), { seed: 1 });
+ * const model = new Model(resnet20({ classes: 10 }), { seed: 1 });
  * const { loss, accuracy } = await model.test(testSet);
  */
 export class Model implements Disposable {

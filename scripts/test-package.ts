@@ -76,7 +76,8 @@ function use(): void {
 
   writeFileSync(join(folder, 'consumer.ts'), CONSUMER);
   symlinkSync(join(root, 'node_modules/@types'), join(folder, 'node_modules/@types'));
-  const target = ['--target', 'es2022', '--module', 'node20', '--lib', 'es2023,esnext.disposable', '--types', 'node'];
+  // No --lib: what the declarations need beyond the target's own they must bring themselves.
+  const target = ['--target', 'es2022', '--module', 'nodenext', '--types', 'node'];
   run(join(root, 'node_modules/.bin/tsc'), ['--strict', ...target, 'consumer.ts'], { cwd: folder });
   const printed = outputOf('node', ['consumer.js'], { cwd: folder });
   const estimate = JSON.parse(printed) as { loss: number; queries: number; finite: boolean; length: number };
@@ -84,4 +85,9 @@ function use(): void {
   if (!(estimate.loss > 0 && estimate.queries === 731 && estimate.finite && estimate.length === 730)) {
     throw new Error('Expected 731 queries and 730 finite entries from CGE on the CNN of depth 1');
   }
+
+  const [, example] = /```js\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
+  if (example === undefined) throw new Error('Expected an example in README.md');
+  writeFileSync(join(folder, 'example.mjs'), example);
+  run('node', ['example.mjs', '1'], { cwd: folder });
 }

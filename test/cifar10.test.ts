@@ -43,7 +43,8 @@ async function refused(folder: string, path: string, problem: RegExp): Promise<v
 describe('cifar10', () => {
   it('loads the batches there are, in order, of any length', async () => {
     await withBatches(async (folder) => {
-      const { train, test } = await cifar10(folder);
+      const { train, test, missing } = await cifar10(folder);
+      assert.deepEqual(missing, ['data_batch_2.bin', 'data_batch_3.bin', 'data_batch_5.bin']);
       assert.equal(train.count, 5);
       assert.deepEqual([...train.labels], [0, 1, 2, 7, 8]);
       assert.deepEqual([...test.labels], [5, 6, 7, 8]);

@@ -17,7 +17,7 @@ const RECIPE = [
 
 /** Waits for an epoch's line, which follows its checkpoint closely. */
 async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number): Promise<void> {
-  const line = new RegExp(`step +${7 * epoch}/`);
+  const line = new RegExp(`^ *${7 * epoch}/`, 'm');
   let printed = '';
   await new Promise<void>((resolve, reject) => {
     child.stdout.on('data', (chunk: Buffer) => {
@@ -88,9 +88,9 @@ describe('deepzero train', () => {
       const data = await writeImages(folder);
       const { stdout, code } = await deepzero(['train', ...RECIPE, '--data', data, '--steps', '4'], { cwd: folder });
       assert.equal(code, 0);
-      const cost = stdout.search(/^Cost: \d+ queries, about \d+ ms a step; 4 steps, about .* in all\.$/m);
+      const cost = stdout.search(/^Cost: \d+ queries, about \S+ ms a step; 4 steps, about .* in all\.$/m);
       const progress = stdout.search(
-        /^step 4\/4 {2}epoch 1 {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}\S+ queries\/s {2}done/m,
+        /^4\/4 steps {2}done {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}epoch 1 {2}\S+ queries\/s/m,
       );
       assert.ok(cost >= 0 && progress > cost, stdout);
       assert.match(stdout, /^test accuracy \S+ %/m);
@@ -177,16 +177,24 @@ describe('deepzero train', () => {
       }
     })).timeout(120_000);
 
-  it('prints the command that resumes', () =>
+  it('keeps others out, takes a doubled signal for one, and prints the command that resumes', () =>
     withFolder(async (folder) => {
       const args = ['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '5000', '--out', "it's here"];
       const child = start(args, { cwd: folder });
       const outcome = outcomeOf(child);
       await untilEpoch(child, 1);
-      child.kill('SIGHUP');
-      const { code, stdout } = await outcome;
-      assert.equal(code, 129);
-      assert.match(stdout, /Stopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/);
+      await fails(['train', '--resume', "it's here"], 1, /it's here: another process is training in it$/, {
+        cwd: folder,
+      });
+      // Both are pending when the process goes on, in whichever order.
+      for (const signal of ['SIGSTOP', 'SIGHUP', 'SIGINT', 'SIGCONT'] as const) child.kill(signal);
+      const { code, stdout, stderr } = await outcome;
+      assert.ok(code === 129 || code === 130, String(code));
+      assert.equal(stderr, '');
+      assert.match(
+        stdout,
+        /^Saving and stopping; once more to quit at once\.\n(.*\n)?[\d,]+ of 35,000 steps are done and saved; .*\nStopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/m,
+      );
     }));
 
   it('saves and ends quietly when nobody reads any more', () =>

@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { readFile, truncate, writeFile } from 'node:fs/promises';
+import { spawn } from 'node:child_process';
+import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Model } from '../lib/model.js';
 import { cnn } from '../lib/network/cnn.js';
 import { readSafetensors, writeSafetensors } from '../lib/safetensors.js';
 import { version } from '../lib/version.js';
-import { deepzero, fails, json, TINY, writeImages } from './support/command.js';
+import { COMMAND, deepzero, fails, json, outcomeOf, TINY, writeImages } from './support/command.js';
 import { withFolder } from './support/tiny.js';
 
 const COMMANDS = ['train', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info'];
@@ -24,6 +25,8 @@ describe('deepzero', () => {
     assert.equal(ofVersion.stdout, `${version}\n`);
     const short = await Promise.all([deepzero(['-h']), deepzero(['info', '-h']), deepzero(['info', '--help'])]);
     assert.equal(short[0].stdout, help.stdout);
+    assert.equal((await deepzero(['-v'])).stdout, `${version}\n`);
+    assert.match(help.stdout, /--version/);
     assert.equal(short[1].stdout, short[2].stdout);
   });
 
@@ -45,7 +48,10 @@ describe('deepzero', () => {
       ['data info', /Expected deepzero data info DIR\|synthetic \[options\]: DIR\|synthetic is missing$/],
       ['info extra', /unexpected "extra"$/],
       ['train --sparsty 0.9', /Unknown option --sparsty; did you mean "--sparsity"\?$/],
-      ['train -n 3', /Unknown option -n/],
+      ['train -n 3', /Unknown option -n; --help lists them$/],
+      ['train -sparsity 3', /Unknown option -sparsity; did you mean "--sparsity"\?$/],
+      ['train --seed 1e30', /Expected --seed to be an integer from 0 to 9007199254740991, received 1e\+30$/],
+      ['train --ratios file --sparsity 0.3', /--sparsity does not go with --ratios FILE: the file says/],
       ['train --mu', /Expected a value after --mu: N$/],
       ['train --mu --lr 1', /Expected a value after --mu: N$/],
       ['train --json=3', /--json takes no value$/],
@@ -55,7 +61,9 @@ describe('deepzero', () => {
       ['train --sparsity 1', /Expected --sparsity to be a number >= 0 and < 1, received 1$/],
       ['train --batch-size 2.5', /Expected --batch-size to be an integer >= 1, received 2\.5$/],
       ['train --network vgg', /Expected --network to be one of resnet20, resnet, cnn, received "vgg"$/],
-      ['train --network cnn --depth 6', /Expected depth to be an integer from 1 to 5, received 6$/],
+      ['train --network cnn --depth 6', /Expected --depth to be an integer from 1 to 5, received 6$/],
+      ['info --network cnn --depth 6', /^deepzero: Expected --depth to be an integer from 1 to 5, received 6$/],
+      ['info --network resnet --depth 7', /Expected --depth to be 6n \+ 2 /],
       ['train --depth 20', /--depth goes with --network resnet or cnn, not with resnet20$/],
       ['train --estimator rge --grasp-queries 7', /--grasp-queries goes with --estimator sparse-cge, not with rge$/],
       ['train --mu 1e-60', /Expected --mu to be a number that float32 can hold, received 1e-60$/],
@@ -63,7 +71,7 @@ describe('deepzero', () => {
       ['train --steps 3 --epochs 1', /Expected --epochs or --steps, received both$/],
       [
         'train --steps 3 --warmup-epochs 1',
-        /Expected --warmup-epochs to be at most 0\.\d+, the run's length, received 1$/,
+        /Expected --warmup-epochs to be at most 0\.00962, the run's length, received 1$/,
       ],
       [
         'train --batch-size 5001',
@@ -72,8 +80,12 @@ describe('deepzero', () => {
       ['train --samples-per-class 501', /Expected --samples-per-class to be at most 500, .*, received 501$/],
       ['train --resume runs --lr 1', /--lr does not go with --resume/],
       ['eval', /Expected --weights FILE$/],
+      ['eval --weights x', /Expected --data DIR\|synthetic, what to evaluate on$/],
       ['eval --weights x --mean 1,2', /Expected --mean to be three numbers R,G,B, received "1,2"$/],
-      ['eval --weights x --std 1,0,1', /Expected each of --std to be a finite number > 0, received 0$/],
+      [
+        'eval --weights x --data synthetic --std 1,0,1',
+        /Expected each of --std to be a finite number > 0, received 0$/,
+      ],
       [
         'gradcheck --batch-size 1001',
         /Expected --batch-size to be at most 1000, the images in data set "synthetic test"/,
@@ -81,6 +93,10 @@ describe('deepzero', () => {
       [
         'gradcheck --network cnn --count 12611',
         /Expected --count to be at most 12610, the parameters, received 12611$/,
+      ],
+      [
+        'gradcheck --network cnn --mu 1e-44',
+        /Expected a reference to compare with, received 0 at every coordinate: mu = 1e-44/,
       ],
       ['gradcheck --count 3 --coordinates x', /Expected --coordinates or --count, received both$/],
       ['data synthetic', /Expected --out DIR/],
@@ -95,6 +111,14 @@ describe('deepzero', () => {
     await fails(['info'], 1, /DEEPZERO_ISA/, without);
     assert.equal((await deepzero(['--version'], without)).stdout, `${version}\n`);
     assert.equal((await deepzero(['train', '--help'], without)).code, 0);
+  });
+
+  it('says in one line that its output cannot be written', async () => {
+    const [program, ...first] = COMMAND;
+    const full = ['-c', 'exec "$0" "$@" > /dev/full', program, ...first];
+    const { code, stderr } = await outcomeOf(spawn('sh', [...full, 'info']));
+    assert.equal(code, 1);
+    assert.match(stderr, /^deepzero: standard output: .*no space left on device.*\n$/);
   });
 
   it('shows a stack trace when asked to', async () => {
@@ -156,6 +180,13 @@ describe('deepzero data', () => {
       await fails(['data', 'info', first!], 1, /data_batch_1\.bin: is a file, expected a folder/);
       await fails(['data', 'info', folder], 1, /holds none of data_batch_1\.bin/);
 
+      await rm(join(data, 'data_batch_3.bin'));
+      assert.match(
+        (await deepzero(info)).stdout,
+        /: 48 images of cifar10 train \(data_batch_3\.bin missing\), 3×32×32/,
+      );
+      assert.deepEqual((await json(info))['missing'], ['data_batch_3.bin']);
+
       await truncate(first!, 5000);
       await fails(info, 1, /data_batch_1\.bin: 5000 bytes .*truncated/);
       await truncate(first!, 0);
@@ -175,6 +206,7 @@ describe('deepzero data', () => {
       const file = join(folder, 'file');
       await writeFile(file, '');
       await fails(['data', 'synthetic', '--out', join(file, 'x')], 1, /file\/x: not a directory$/);
+      await fails(['data', 'synthetic', '--out', file], 1, /file: is a file, expected a folder$/);
     }));
 });
 
@@ -206,9 +238,10 @@ describe('deepzero eval', () => {
       tensors.get('conv_layers.0.bias')!.data[1] = NaN;
       await writeSafetensors(weights, tensors, metadata);
       const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be finite, found NaN$/;
-      await fails(['eval', '--weights', weights], 1, found);
-      await fails(['eval', '--weights', weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
-      await fails(['eval', '--weights', join(folder, 'none')], 1, /none: file does not exist$/);
+      const evaluate = ['eval', '--data', 'synthetic', '--weights'];
+      await fails([...evaluate, weights], 1, found);
+      await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
+      await fails([...evaluate, join(folder, 'none')], 1, /none: file does not exist$/);
     }));
 });
 
@@ -276,7 +309,13 @@ describe('deepzero prune', () => {
       await json(['train', ...TINY, ...data, '--ratios', file, ...length]);
       const [line] = (await readFile(join(out, 'log.jsonl'), 'utf8')).split('\n');
       assert.equal((JSON.parse(line!) as { queries: number }).queries, (found['queried'] as number) + 1);
+      await fails(['train', '--ratios', file], 1, /ratios\.json: holds the ratios of cnn1, not of resnet20$/);
+      const { network, ...anonymous } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+      assert.equal(network, 'cnn1');
+      await writeFile(file, JSON.stringify(anonymous));
       await fails(['train', '--ratios', file], 1, /ratios\.json: .*"conv_layers\.0\.weight"/);
+      const sparse = await deepzero(['prune', ...TINY, ...data, ...grasp, '--sparsity', '0.999999']);
+      assert.match(sparse.stdout, /^Nothing is queried of conv_layers\.0\.weight, fc\.weight: lower the sparsity/m);
       await fails(['prune', '--out', join(folder, 'none', 'x')], 1, /none\/x: folder does not exist$/);
       await fails(['prune', '--out', folder, '--grasp-queries', '1000000'], 1, /: is a folder, expected a file$/);
     }));

@@ -189,8 +189,16 @@ describe('makeFolder', () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       await writeFile(file, '');
-      await assert.rejects(makeFolder(file), fileError(file, 'file already exists'));
+      await assert.rejects(makeFolder(file), fileError(file, 'is a file, expected a folder'));
       await assert.rejects(makeFolder(join(file, 'a')), fileError(join(file, 'a'), 'not a directory'));
+      const link = join(folder, 'link');
+      await symlink(join(folder, 'none'), link);
+      await assert.rejects(makeFolder(link), fileError(link, 'is a symbolic link to nothing, expected a folder'));
     });
+  });
+
+  it('returns where the system neither makes nor finds a folder', async () => {
+    const none = '/proc/deepzero';
+    await assert.rejects(makeFolder(join(none, 'a')), fileError(none, 'no such file or directory'));
   });
 });

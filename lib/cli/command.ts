@@ -4,7 +4,7 @@
  * @module
  */
 import { InvalidArgumentError } from '../check.js';
-import { checkBelonging, flag, optionsHelp, parse, WIDTH, withDefaults, wrap } from './options.js';
+import { checkBelonging, dashed, flag, optionsHelp, parse, WIDTH, withDefaults, wrap } from './options.js';
 import type { Given, OptionTable, Values } from './options.js';
 import { Output } from './output.js';
 
@@ -35,7 +35,9 @@ interface Definition<T extends OptionTable> {
 }
 
 const COMMON = {
-  json: flag('print one JSON object as the last line of standard output, and all else on standard error'),
+  json: flag(
+    'print one JSON object as the last line of standard output, and all else on standard error; after an error none, but an exit code other than 0',
+  ),
   help: { ...flag('print this help'), short: 'h' },
 };
 
@@ -66,11 +68,22 @@ export function command<T extends OptionTable>(definition: Definition<T>): Comma
         // The table is the definition's and two flags, so its values are what the definition expects.
         const result = await definition.run(values as Values<T>, { ...(given as Given<T>), output, signal });
         output.result(result);
+      } catch (error) {
+        throw inCommandsWords(error, table);
       } finally {
         output.clearStatus();
       }
     },
   };
+}
+
+/** The library calls an option by its key, `batchSize`: a message about it says what is written, `--batch-size`. */
+function inCommandsWords(error: unknown, table: OptionTable): unknown {
+  if (!(error instanceof InvalidArgumentError)) return error;
+  const [expected, key = ''] = /^Expected (\w+) to be /.exec(error.message) ?? [];
+  if (expected === undefined || !Object.hasOwn(table, key)) return error;
+  const rest = error.message.slice(expected.length);
+  return new InvalidArgumentError(`Expected ${dashed(key)} to be ${rest}`, { cause: error });
 }
 
 function checkOperands(operands: readonly string[], expected: readonly string[], usage: string): void {

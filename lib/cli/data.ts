@@ -3,7 +3,7 @@ import { writeCifar10 } from '../data/cifar10.js';
 import { synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { countClasses, loadData, whole } from './inputs.js';
+import { countClasses, DATA, dataHelp, inWords, loadData, whole } from './inputs.js';
 import { number, text } from './options.js';
 import { grouped, table } from './output.js';
 
@@ -26,11 +26,13 @@ export const dataSynthetic: Command = command({
 
 export const dataInfo: Command = command({
   name: 'data info',
-  operands: ['DIR|synthetic'],
-  summary: 'Checks and summarises a folder of CIFAR-10 binary files.',
+  operands: [DATA],
+  summary: 'Checks and summarises a data set.',
+  notes: `${DATA}: ${dataHelp}.`,
   options: {},
   async run(_, { output, operands: [data = ''] }) {
-    const { train, test } = await loadData({ data });
+    const sets = await loadData({ data });
+    const { train, test, missing = [] } = sets;
     const trainClasses = countClasses(train);
     const testClasses = countClasses(test);
     const rows = train.classNames.map((name, label) => [
@@ -38,15 +40,17 @@ export const dataInfo: Command = command({
       grouped(trainClasses[label] ?? 0),
       grouped(testClasses[label] ?? 0),
     ]);
-    output.line(`${data}: images of ${train.shape.join('×')} in ${train.classes} classes\n`);
+    output.line(`${data}: ${inWords(sets)}, ${train.shape.join('×')} in ${train.classes} classes\n`);
     output.line(table([['class', 'train', 'test'], ...rows, ['all', grouped(train.count), grouped(test.count)]]));
-    output.line(`\nnormalised by mean ${train.mean.join(', ')} and std ${train.std.join(', ')}`);
+    const rounded = (values: readonly number[]): string => values.map((value) => value.toFixed(4)).join(', ');
+    output.line(`\nnormalised by mean ${rounded(train.mean)} and std ${rounded(train.std)}`);
     return {
       data,
       shape: train.shape,
       classes: train.classNames,
       train: { count: train.count, classes: trainClasses },
       test: { count: test.count, classes: testClasses },
+      missing,
       mean: train.mean,
       std: train.std,
     };

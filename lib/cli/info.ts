@@ -18,8 +18,9 @@ interface LayerRow {
 export const info: Command = command({
   name: 'info',
   summary: 'Says what runs here: version, instruction set, threads; with --network, its layers.',
-  options: optionalNetworkOptions,
-  run(values, { output }) {
+  options: optionalNetworkOptions('none unless given'),
+  run({ network: name, depth, width }, { output }) {
+    const network = name && buildNetwork({ network: name, depth, width }, 10);
     const machine = {
       version,
       isa: native.isa,
@@ -33,10 +34,8 @@ export const info: Command = command({
     output.line(`instruction set  ${machine.isa} (of ${machine.supportedIsas.join(', ')}; DEEPZERO_ISA chooses)`);
     output.line(`threads          ${machine.threads}`);
     output.line(`cores            ${machine.cores} (by CPU affinity and the container's quota)`);
-    const { network: name, depth, width } = values;
-    if (name === undefined) return Promise.resolve(machine);
+    if (!network) return Promise.resolve(machine);
 
-    const network = buildNetwork({ network: name, depth, width }, 10);
     const compiled = compile(network);
     const layers = layerRows(compiled);
     output.line(`\n${network.name}, input ${network.input.join('×')}, ${grouped(compiled.parameterCount)} parameters`);

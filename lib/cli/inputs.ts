@@ -17,6 +17,7 @@ import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
 import { choice, number, text, triple } from './options.js';
 import type { Option, OptionsOf } from './options.js';
+import { counted } from './output.js';
 
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
 type NetworkName = (typeof NETWORKS)[number];
@@ -52,16 +53,17 @@ export const networkOptions: OptionsOf<NetworkChoice> = {
   ...shapeOptions,
 };
 
-/** Where a weights file usually says what network it belongs to. */
-export const optionalNetworkOptions: OptionsOf<{ [K in keyof NetworkChoice]: NetworkChoice[K] | undefined }> = {
-  network: choice(NETWORKS, { help: `${networkHelp}; needed unless the weights file says it` }),
-  ...shapeOptions,
-};
+/** Where a network need not be named; `otherwise` says what is taken unless it is. */
+export function optionalNetworkOptions(
+  otherwise: string,
+): OptionsOf<{ [K in keyof NetworkChoice]: NetworkChoice[K] | undefined }> {
+  return { network: choice(NETWORKS, { help: `${networkHelp}; ${otherwise}` }), ...shapeOptions };
+}
 
-export const dataOption: Option<string> = text('DIR|synthetic', {
-  help: 'a folder of CIFAR-10 binary files, or the embedded generated data set',
-  default: 'synthetic',
-});
+export const DATA = 'DIR|synthetic';
+export const dataHelp = 'a folder of CIFAR-10 binary files, or the embedded generated data set';
+
+export const dataOption: Option<string> = text(DATA, { help: dataHelp, default: 'synthetic' });
 
 interface Normalisation {
   mean: readonly number[] | undefined;
@@ -107,7 +109,13 @@ export async function loadData(options: { data: string } & Partial<Normalisation
   const { mean, std } = options;
   if (std) for (const value of std) check.positive(value, 'each of --std');
   const normalised = (set: ImageDataset): ImageDataset => set.withNormalization(mean ?? set.mean, std ?? set.std);
-  return { train: normalised(sets.train), test: normalised(sets.test) };
+  return { ...sets, train: normalised(sets.train), test: normalised(sets.test) };
+}
+
+/** The training images: how many of what, and what is missing of them. */
+export function inWords({ train, missing = [] }: ImageDatasets): string {
+  const without = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
+  return `${counted(train.count, 'image')} of ${train.name}${without}`;
 }
 
 export async function readJson(file: string): Promise<unknown> {

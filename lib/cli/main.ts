@@ -12,21 +12,19 @@ import { commands } from './commands.js';
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGPIPE: 13 } as const;
 const HELP = ['--help', '-h'];
+const VERSION = ['--version', '-v'];
 
 /** Why the AbortSignal was aborted; what was stopped by it rejects with this very object. */
 class Interruption extends Error {
   override readonly name = 'AbortError';
-  readonly exitCode: number;
-
-  constructor(signal: keyof typeof SIGNALS) {
-    super(`stopped by ${signal}`);
-    this.exitCode = 128 + SIGNALS[signal];
-  }
 }
+
+/** A signal may come twice for one wish: `timeout -s INT` sends it to its child and to the group that the child is in. */
+const SAME_WISH_MS = 1000;
 
 async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
   const [first, ...rest] = args;
-  if (first === '--version') {
+  if (first !== undefined && VERSION.includes(first)) {
     process.stdout.write(`${version}\n`);
     return;
   }
@@ -55,25 +53,42 @@ function overview(commands: readonly Command[]): string {
     'Usage: deepzero COMMAND [options]',
     'Trains neural networks by zeroth-order optimisation: from forward passes alone, without back-propagation.',
     `Commands:\n${rows.join('\n')}`,
-    'deepzero COMMAND --help lists the options of a command. DEEPZERO_DEBUG=1 adds stack traces to errors.',
+    'deepzero COMMAND --help lists the options of a command, deepzero --version says the version. In the environment,\n' +
+      "DEEPZERO_DEBUG=1 adds stack traces to errors, and DEEPZERO_ISA chooses among info's instruction sets.",
   ].join('\n\n');
 }
 
-/** A first signal asks the command to save and stop, a second one ends the process at once. */
+/**
+ * A first signal asks the command to save and stop, one that comes later than an echo of it ends the process at once. Output
+ * that cannot be written asks the same: nobody reads it any more, or the disk is full.
+ */
 function listenForSignals(): AbortSignal {
   const controller = new AbortController();
-  const stop = (name: keyof typeof SIGNALS): void => {
-    const interruption = new Interruption(name);
-    if (controller.signal.aborted) process.exit(interruption.exitCode);
-    controller.abort(interruption);
+  let stoppedAt = Infinity;
+  const stop = (exitCode: number, why: string): void => {
+    stoppedAt = performance.now();
+    process.exitCode = exitCode;
+    controller.abort(new Interruption(why));
   };
-  process.on('SIGHUP', stop);
-  process.on('SIGINT', stop);
-  process.on('SIGTERM', stop);
-  for (const stream of [process.stdout, process.stderr]) {
+  const onSignal = (name: keyof typeof SIGNALS): void => {
+    if (!controller.signal.aborted) stop(128 + SIGNALS[name], name);
+    else if (performance.now() - stoppedAt > SAME_WISH_MS) process.exit(128 + SIGNALS[name]);
+  };
+  process.on('SIGHUP', onSignal);
+  process.on('SIGINT', onSignal);
+  process.on('SIGTERM', onSignal);
+  for (const [stream, name] of [
+    [process.stdout, 'standard output'],
+    [process.stderr, 'standard error'],
+  ] as const) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EPIPE') throw error;
-      if (!controller.signal.aborted) stop('SIGPIPE');
+      if (controller.signal.aborted) return;
+      if (error.code === 'EPIPE') {
+        stop(128 + SIGNALS.SIGPIPE, 'SIGPIPE');
+      } else {
+        stop(1, error.message);
+        process.stderr.write(`deepzero: ${name}: ${error.message}\n`);
+      }
     });
   }
   return controller.signal;
@@ -83,9 +98,7 @@ const signal = listenForSignals();
 try {
   await main(process.argv.slice(2), signal);
 } catch (error) {
-  if (error instanceof Interruption) {
-    process.exitCode = error.exitCode;
-  } else {
+  if (!(error instanceof Interruption)) {
     const message = error instanceof Error ? error.message : String(error);
     process.stderr.write(`deepzero: ${message.replace(/\s*\n\s*/g, ' ')}\n`);
     process.exitCode = error instanceof InvalidArgumentError ? 2 : 1;

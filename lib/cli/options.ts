@@ -124,13 +124,19 @@ export function parse<T extends OptionTable>(table: T, args: readonly string[]):
     const known = key === undefined ? undefined : table[key];
     const written = token.rawName === `--${token.name}` || token.rawName === `-${known?.short ?? ''}`;
     if (key === undefined || known === undefined || !written) {
-      throw new InvalidArgumentError(
-        `Unknown option ${token.rawName}${didYouMean(`--${token.name}`, Object.keys(table).map(dashed))}`,
-      );
+      throw unknown(args[token.index] ?? token.rawName, Object.keys(table).map(dashed));
     }
     options[key] = known.parse(valueOf(token, known), token.rawName);
   }
   return { options: options as Partial<Values<T>>, operands };
+}
+
+/** A whole word after one dash is read as letters, so it is the argument as it was written that is named. */
+function unknown(written: string, known: readonly string[]): InvalidArgumentError {
+  const name = written.replace(/=.*/s, '');
+  const word = name.replace(/^-+/, '');
+  const hint = word.length > 1 ? didYouMean(`--${word}`, known) : '; --help lists them';
+  return new InvalidArgumentError(`Unknown option ${name}${hint}`);
 }
 
 function valueOf(

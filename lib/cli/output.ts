@@ -5,10 +5,10 @@
  * @module
  */
 
-/** Where nothing can be rewritten in place, a status is printed at most this often. */
-const STATUS_SECONDS = 5;
-/** On a terminal the status line is redrawn at most this often. */
-const REDRAW_SECONDS = 0.05;
+/** How often a status is printed at most: rewritten in place on a terminal, and else, after a large or a small change. */
+const SECONDS = { terminal: 0.05, large: 5, small: 30 };
+/** Of a terminal that does not say, or says 0. */
+const COLUMNS = 80;
 
 export class Output {
   readonly #json: boolean;
@@ -29,15 +29,14 @@ export class Output {
   }
 
   /**
-   * The state of what is running: rewritten in place on a terminal, else a line every few seconds, or none for a small
-   * change that is only worth seeing live.
+   * The state of what is running: rewritten in place on a terminal, else a line every few seconds, and less often for a
+   * small change that is rather worth seeing live.
    */
   status(text: string, change: 'large' | 'small' = 'large'): void {
     const terminal = this.#stream.isTTY;
-    if (!terminal && change === 'small') return;
-    if (now() - this.#lastStatus < (terminal ? REDRAW_SECONDS : STATUS_SECONDS)) return;
+    if (now() - this.#lastStatus < SECONDS[terminal ? 'terminal' : change]) return;
     this.#lastStatus = now();
-    this.#stream.write(terminal ? `\r\x1b[K${text.slice(0, this.#stream.columns - 1)}` : `${text}\n`);
+    this.#stream.write(terminal ? `\r\x1b[K${text.slice(0, (this.#stream.columns || COLUMNS) - 1)}` : `${text}\n`);
     this.#statusShown = terminal;
   }
 
@@ -62,6 +61,11 @@ export function grouped(value: number): string {
   return Math.round(value).toLocaleString('en-US');
 }
 
+/** `1 step`, `1,234 steps` */
+export function counted(count: number, what: string): string {
+  return `${grouped(count)} ${what}${count === 1 ? '' : 's'}`;
+}
+
 /** 0.1234 → `12.3 %` */
 export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)} %`;
@@ -69,6 +73,7 @@ export function percent(fraction: number): string {
 
 /** Seconds as a person would say them. */
 export function duration(seconds: number): string {
+  if (seconds < 0.0095) return `${(1000 * seconds).toFixed(1)} ms`;
   if (seconds < 0.95) return `${Math.round(1000 * seconds)} ms`;
   if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;

@@ -14,7 +14,7 @@ import { imagesByClass, zoGrasp } from '../zo-grasp.js';
 import { readJson, whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf, Requirement } from './options.js';
-import { duration, grouped, percent, table } from './output.js';
+import { counted, duration, grouped, percent, table } from './output.js';
 import type { Output } from './output.js';
 
 /** ZO-GraSP's choices; the names are those of the options. */
@@ -87,7 +87,7 @@ export async function findRatios(
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
   output.line(
-    `ZO-GraSP: ${grouped(options.graspQueries)} random directions, ${options.samplesPerClass} images of each class …`,
+    `ZO-GraSP: ${counted(options.graspQueries, 'random direction')}, ${counted(options.samplesPerClass, 'image')} of each class …`,
   );
   const ratios = await zoGrasp(model, dataset, {
     sparsity: options.sparsity,
@@ -118,19 +118,29 @@ export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number):
   });
   const always = compiled.parameters.filter(({ maskable }) => !maskable).reduce((sum, { size }) => sum + size, 0);
   const all = kept.reduce((sum, count) => sum + count, 0);
-  return table([
+  const unqueried = compiled.parameters.filter((_, i) => kept[i] === 0).map(({ name }) => name);
+  const warning =
+    unqueried.length === 0
+      ? ''
+      : `\n\nNothing is queried of ${unqueried.join(', ')}: lower the sparsity to train them.`;
+  const counts = table([
     ['tensor', 'left out', 'queried', 'of'],
     ...rows,
     ['batch norm and biases', percent(0), grouped(always), grouped(always)],
     ['all', percent(1 - all / compiled.parameterCount), grouped(all), grouped(compiled.parameterCount)],
   ]);
+  return counts + warning;
 }
 
 /** The layer-wise ratios of a network in a file that `writeRatios` wrote. */
-export async function readRatios(file: string, { compiled }: Model): Promise<LayerSparsity> {
+export async function readRatios(file: string, { compiled, network }: Model): Promise<LayerSparsity> {
   const content = await readJson(file);
   const layers = isObject(content) ? content['layers'] : undefined;
   if (!isObject(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
+  const owner = (content as { network?: unknown }).network;
+  if (typeof owner === 'string' && owner !== network.name) {
+    throw new FileError(file, `holds the ratios of ${owner}, not of ${network.name}`);
+  }
   try {
     keptCounts(compiled.parameters, layers as LayerSparsity);
   } catch (cause) {

@@ -3,12 +3,13 @@
  *
  * @module
  */
-import { mkdir, open } from 'node:fs/promises';
+import { open, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
 import { FileError, isObject } from '../check.js';
-import { exists, makeFolder, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
+import { exists, makeFolder, makeNewFolder, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
 
 export class RunFolder {
   readonly path: string;
@@ -29,6 +30,24 @@ export class RunFolder {
     this.weights = join(path, 'model.safetensors');
   }
 
+  /**
+   * Keeps other processes out until this one ends, however it ends: the lock is a socket in Linux's abstract namespace, named
+   * after the folder's inode, which the kernel closes with the process. Processes of other containers do not see it.
+   *
+   * @throws FileError if another process has the folder.
+   */
+  async lock(): Promise<void> {
+    const { dev, ino } = await named(this.path, stat(this.path, { bigint: true }));
+    await new Promise<void>((resolve, reject) => {
+      const server = createServer((socket) => socket.destroy());
+      server.on('error', (error: NodeJS.ErrnoException) => {
+        const problem = error.code === 'EADDRINUSE' ? 'another process is training in it' : error.message;
+        reject(new FileError(this.path, problem, { cause: error }));
+      });
+      server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
+    });
+  }
+
   /** Removes what a killed process left half-written. */
   async removeTemporaries(): Promise<void> {
     for (const file of this.#files()) await removeTemporaries(file);
@@ -43,6 +62,7 @@ export class RunFolder {
     if (path === undefined) return RunFolder.#createNumbered(join('runs', name));
     const folder = new RunFolder(path);
     await makeFolder(path);
+    await folder.lock();
     if (await exists(folder.config)) {
       throw new FileError(path, `already holds a run: continue it with --resume ${path}, or choose another --out`);
     }
@@ -55,13 +75,10 @@ export class RunFolder {
   static async #createNumbered(stem: string): Promise<RunFolder> {
     await makeFolder(dirname(stem));
     for (let i = 1; ; i++) {
-      const path = `${stem}-${i}`;
-      try {
-        await mkdir(path);
-        return new RunFolder(path);
-      } catch (error) {
-        if ((error as NodeJS.ErrnoException).code !== 'EEXIST')
-          throw new FileError(path, (error as Error).message, { cause: error });
+      const folder = new RunFolder(`${stem}-${i}`);
+      if (!(await exists(folder.path)) && (await makeNewFolder(folder.path))) {
+        await folder.lock();
+        return folder;
       }
     }
   }

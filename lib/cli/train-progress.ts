@@ -2,7 +2,7 @@ import type { TrainStep } from '../train.js';
 import { duration, grouped, percent } from './output.js';
 
 /** Steps that the shown loss, accuracy and speed are means over: single mini-batches jump. */
-const WINDOW = 10;
+export const WINDOW = 10;
 
 /** The progress line of a training run: where it is, how it does, and when it will be done. */
 export class ProgressMeter {
@@ -18,22 +18,22 @@ export class ProgressMeter {
     if (this.#recent.length > WINDOW) this.#recent.shift();
   }
 
-  /** After `done` steps and the fraction `within` of the next. */
+  /** After `done` steps and the fraction `within` of the next; what matters least comes last, where a terminal cuts it. */
   line(done: number, within = 0): string {
     const total = this.#totalSteps;
-    const position = `step ${String(done).padStart(String(total).length)}/${total}`;
     const next = within > 0 ? ` + ${Math.floor(100 * within)} %` : '';
+    const position = `${String(done).padStart(String(total).length)}/${total} steps${next}`;
     const last = this.#recent.at(-1);
-    if (!last) return position + next;
+    if (!last) return position;
     const left = this.#mean(({ seconds }) => seconds) * (total - done - within);
     return [
-      position + next,
-      `epoch ${last.epoch + 1}`,
+      position,
+      done < total ? `ETA ${duration(left)}` : 'done',
       `loss ${this.#mean(({ loss }) => loss).toFixed(3)}`,
       `accuracy ${percent(this.#mean(({ accuracy }) => accuracy ?? NaN))}`,
       `lr ${last.lr.toPrecision(2)}`,
+      `epoch ${last.epoch + 1}`,
       `${grouped(this.#mean(({ queriesPerSecond }) => queriesPerSecond))} queries/s`,
-      done < total ? `ETA ${duration(left)}` : 'done',
     ].join('  ');
   }
 

@@ -12,11 +12,11 @@ import type { Optimizer } from '../optimizers.js';
 import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
 import type { Output } from './output.js';
-import { duration, grouped, percent } from './output.js';
+import { counted, duration, grouped, percent } from './output.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
 import type { RunFolder } from './run-folder.js';
 import { RunLog } from './run-folder.js';
-import { ProgressMeter } from './train-progress.js';
+import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
 import { makeEstimator } from './train-settings.js';
 
@@ -45,6 +45,7 @@ export class TrainSession {
   async run(): Promise<object> {
     const { settings, model, folder, output } = this.#parts;
     const begun = performance.now();
+    const resumed = await exists(folder.checkpoint);
     const known = await this.#knownRatios();
     let run = await this.#start(known ?? settings.sparsity);
     await this.#sayCost(run);
@@ -68,7 +69,7 @@ export class TrainSession {
       `\nloss ${loss.first.toFixed(3)} in the first steps, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`,
     );
     output.line(
-      `test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${duration(seconds)}`,
+      `test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${duration(seconds)}${resumed ? ' since the run was resumed' : ''}`,
     );
     output.line(`weights in ${folder.weights}`);
     return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
@@ -118,7 +119,7 @@ export class TrainSession {
       return;
     }
     const step = `${grouped(queriesPerStep)} queries, about ${duration(secondsPerStep)} a step`;
-    output.line(`Cost: ${step}; ${grouped(steps)} steps, about ${duration(3600 * hours)} in all.`);
+    output.line(`Cost: ${step}; ${counted(steps, 'step')}, about ${duration(3600 * hours)} in all.`);
   }
 
   async #steps(run: TrainRun, log: RunLog): Promise<void> {
@@ -131,6 +132,7 @@ export class TrainSession {
     const milestone = Math.max(1, Math.round(run.totalSteps / 10));
     let saved = performance.now();
     try {
+      if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
       for await (const step of run) {
         this.#meter.add(step);
         const endsEpoch = run.step % run.stepsPerEpoch === 0;
@@ -145,7 +147,12 @@ export class TrainSession {
         }
       }
     } catch (error) {
-      if (error === signal.reason) await save();
+      if (error === signal.reason) {
+        await save();
+        output.line(
+          `${grouped(run.step)} of ${counted(run.totalSteps, 'step')} are done and saved; a step in progress is not kept.`,
+        );
+      }
       throw error;
     }
     await save();

@@ -149,7 +149,9 @@ export function makeOptimizer(settings: TrainSettings, images: number): Optimize
 /** The paper's 3 epochs of warm-up would swallow a short run, so unless asked for they are at most a tenth of it. */
 function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epochs: number): Schedule {
   const warmupEpochs = given ?? Math.min(3, epochs / 10);
-  if (warmupEpochs > epochs) throw check.expected('--warmup-epochs', `at most ${epochs}, the run's length`, given);
+  if (warmupEpochs > epochs) {
+    throw check.expected('--warmup-epochs', `at most ${Number(epochs.toPrecision(3))}, the run's length`, given);
+  }
   if (schedule === 'constant') return constant(lr);
   if (schedule === 'step') return step({ initial: lr, every: epochs / 3, warmupEpochs });
   return cosine({ peak: lr, warmupEpochs });

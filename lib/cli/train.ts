@@ -9,12 +9,13 @@ import { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, loadData, threadsOption } from './inputs.js';
+import { buildNetwork, inWords, loadData, threadsOption } from './inputs.js';
 import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
 import { RunFolder } from './run-folder.js';
+import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';
 import { makeOptimizer, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
@@ -37,10 +38,12 @@ const options: OptionsOf<CommandOptions> = {
 };
 
 const NOTES =
-  "The defaults are the paper's for ResNet-20 on CIFAR-10, except on synthetic data, where they make a run of minutes. " +
-  "Ctrl-C saves and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
+  "The defaults are the paper's for ResNet-20 on CIFAR-10, which take weeks on a few cores, except on synthetic data, where " +
+  'they make a run of minutes; what a run will cost is said before it starts. Ctrl-C saves the steps done, not the one in ' +
+  "progress, and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
   '(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
-  '(the weights, for deepzero eval and for PyTorch).';
+  '(the weights, for deepzero eval and for PyTorch). Progress counts the steps done; log and errors number steps and ' +
+  `epochs from 0. Progress shows loss and accuracy as means over ${WINDOW} steps, the log has those of every step.`;
 
 export const train: Command = command({
   name: 'train',
@@ -49,6 +52,9 @@ export const train: Command = command({
   options,
   async run(values, { options: given, output, signal }) {
     if (values.resume !== undefined) refuseBesideResume(given);
+    if (given.sparsity !== undefined && isRatiosFile(values)) {
+      throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
+    }
     const resumed = values.resume === undefined ? undefined : new RunFolder(values.resume);
     const settings = resumed ? await readConfig(resumed.config) : settle(values);
     const data = await loadData(settings);
@@ -56,10 +62,14 @@ export const train: Command = command({
     const network = buildNetwork(settings, data.train.classes);
     using model = new Model(network, { seed: settings.seed, threads: values.threads });
     const optimizer = makeOptimizer(settings, data.train.count);
+    await resumed?.lock();
     await resumed?.removeTemporaries();
     const folder = resumed ?? (await begin(settings, values.out, model, data.train));
-    const images = `${grouped(data.train.count)} images of ${data.train.name}`;
-    output.line(`${network.name}, ${grouped(model.parameterCount)} parameters, ${images}, run in ${folder.path}`);
+    const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
+    output.line(`${about}, run in ${folder.path}`);
+    signal.addEventListener('abort', () => {
+      output.line('Saving and stopping; once more to quit at once.');
+    });
     const session = new TrainSession({ settings, model, data, optimizer, folder, output, signal });
     try {
       const result = await session.run();
@@ -81,13 +91,17 @@ async function begin(
   images: ImageDataset,
 ): Promise<RunFolder> {
   const { estimator, ratios, data } = settings;
-  const spread = estimator === 'sparse-cge' ? ratios : 'uniform';
-  if (spread === 'zo-grasp') checkSamples(settings, images);
-  const given = spread === 'zo-grasp' || spread === 'uniform' ? undefined : await readRatios(spread, model);
+  if (estimator === 'sparse-cge' && ratios === 'zo-grasp') checkSamples(settings, images);
+  const given = isRatiosFile(settings) ? await readRatios(ratios, model) : undefined;
   const folder = await RunFolder.create(out, `${model.network.name}-${data === 'synthetic' ? data : 'cifar10'}`);
   if (given) await writeRatios(folder.ratios, given);
   await writeConfig(folder.config, settings);
   return folder;
+}
+
+/** Whether the ratios are those of a file, which are beside the point for other estimators. */
+function isRatiosFile({ estimator, ratios }: TrainSettings | GivenSettings): boolean {
+  return estimator === 'sparse-cge' && ratios !== 'zo-grasp' && ratios !== 'uniform';
 }
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
@@ -108,7 +122,9 @@ function invocation(): string {
 /** What to try after the embedded data. */
 function nextStep(): string {
   return `This was generated data. For CIFAR-10, unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and:
-  ${invocation()} --data cifar-10-batches-bin`;
+  ${invocation()} --data cifar-10-batches-bin
+That is the paper's run, of weeks on a few cores: what it will cost is said before it starts.
+--sparsity 0.99 makes a seventh of the queries.`;
 }
 
 function quoted(path: string): string {

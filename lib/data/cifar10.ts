@@ -43,6 +43,8 @@ const OFFICIAL_FOLDER = 'cifar-10-batches-bin';
 export interface ImageDatasets {
   train: ImageDataset;
   test: ImageDataset;
+  /** The training batches of CIFAR-10 that the folder does not have. */
+  missing?: readonly string[];
 }
 
 export interface Cifar10Options {
@@ -134,6 +136,7 @@ export async function cifar10(path: string, options: Cifar10Options = {}): Promi
   return {
     train: new ImageDataset({ name: 'cifar10 train', images, labels, ...common }),
     test: new ImageDataset({ name: 'cifar10 test', ...test, ...common }),
+    missing: TRAIN_FILES.filter((name) => !trainFiles.includes(name)),
   };
 }
 
