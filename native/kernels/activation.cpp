@@ -113,10 +113,11 @@ void alignSigns(const Activation& shape, const AffineOf<double>* exactAffine, co
         if (wrong == 0) continue;
         for (int lane = 0; lane < kLanes; ++lane) {
           const float rest = residual == nullptr ? 0.0f : residual[other + lane];
-          // A few steps suffice; where the scale is so small that they do not, the sign does not matter.
-          for (int step = 0; step < 8 && (wanted[lane] > 0) != (got[lane] > 0); ++step) {
-            const bool up = (wanted[lane] > 0) == (rounded.scale > 0);
-            in[at + lane] = __builtin_nextafterf(in[at + lane], up ? __builtin_huge_valf() : -__builtin_huge_valf());
+          const float direction = (wanted[lane] > 0) == (rounded.scale > 0) ? 1.0f : -1.0f, start = in[at + lane];
+          // From a rounding of the input on; where the scale is so small that the sign never turns, it does not matter.
+          float move = 0x1p-25f * (__builtin_fabsf(start) + __builtin_fabsf(rounded.mean));
+          for (int step = 0; step < 8 && (wanted[lane] > 0) != (got[lane] > 0); ++step, move *= 2) {
+            in[at + lane] = start + direction * move;
             const Vector value = (broadcast(in[at + lane]) - mean) * scale + shift + broadcast(rest);
             got[lane] = value[0];
           }

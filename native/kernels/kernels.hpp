@@ -154,8 +154,8 @@ struct Kernels : ValueKernels<float> {
   // What the unperturbed pass of queries is computed with.
   ValueKernels<double> exact;
 
-  // Moves floats of `in`, which are those of `exactIn` rounded, by as few units in the last place as make the rounded
-  // activation positive exactly where the exact one is, before its floor and pool. Residuals may be null.
+  // Moves floats of `in`, which are those of `exactIn` rounded, by as few roundings as make the rounded activation
+  // positive exactly where the exact one is, before its floor and pool. Residuals may be null.
   void (*alignSigns)(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
                      const double* exactResidual, const Affine* affine, const float* residual, float* in);
 

@@ -1,0 +1,208 @@
+// The kernels in double that the unperturbed pass of changes runs on, and what keeps its rounding from turning a ReLU.
+#include <cmath>
+#include <vector>
+
+#include "block.hpp"
+#include "harness.hpp"
+#include "kernel_checks.hpp"
+
+namespace deepzero::test {
+namespace {
+
+// In double, no tolerance but for the order of sums.
+constexpr double kTolerance = 1e-13;
+
+struct DoubleBlock {
+  explicit DoubleBlock(const Map& of) : map(of), numbers(of.size() + 2 * kLanes, kGuard) {}
+  DoubleBlock(const Map& of, Values& values) : DoubleBlock(of) {
+    std::fill_n(data(), map.size(), 0.0);
+    for (int c = 0; c < map.channels; ++c) {
+      for (int y = 0; y < map.height; ++y) {
+        for (int i = 0; i < map.width * kLanes; ++i) data()[map.at(c, y, 0) + i] = values.next() + values.next() * 1e-9;
+      }
+    }
+  }
+  double* data() { return numbers.data() + kLanes; }
+  double at(int n, int c, int y, int x) { return data()[map.at(c, y, x) + n]; }
+  bool guarded() const { return numbers.front() == kGuard && numbers.back() == kGuard; }
+
+  static constexpr double kGuard = -1234.5;
+  Map map;
+  std::vector<double> numbers;
+};
+
+// Calls check(image, channel, row, column) for every pixel; the first complaint is returned.
+template <typename Check>
+std::string forAll(const Map& map, Check check) {
+  for (int n = 0; n < kLanes; ++n) {
+    for (int c = 0; c < map.channels; ++c) {
+      for (int y = 0; y < map.height; ++y) {
+        for (int x = 0; x < map.width; ++x) {
+          const std::string failure = check(n, c, y, x);
+          if (!failure.empty()) return text("image ", n, ", pixel ", c, ",", y, ",", x, ": ", failure);
+        }
+      }
+    }
+  }
+  return "";
+}
+
+std::string checkExactConvolution(const Kernels& table, const ConvolutionCase& given) {
+  const ConvolutionShape shape = given.shape();
+  const int taps = given.inChannels * given.kernelHeight * given.kernelWidth;
+  Values values;
+  DoubleBlock in(shape.in, values), out(shape.out);
+  std::vector<float> weights(static_cast<std::size_t>(given.outChannels) * taps), bias(given.outChannels);
+  for (float& weight : weights) weight = values.next();
+  for (float& value : bias) value = values.next();
+  std::vector<float> packed(shape.packedSize(), 0.0f);
+  for (std::size_t i = 0; i < weights.size(); ++i) packed[shape.packedIndex(i)] = weights[i];
+  table.exact.convolution(shape, in.data(), packed.data(), bias.data(), out.data());
+  if (!out.guarded()) return "a guard word was written";
+  return forAll(shape.out, [&](int n, int o, int y, int x) {
+    double sum = bias[o];
+    for (int tap = 0; tap < taps; ++tap) {
+      const int c = tap / (given.kernelHeight * given.kernelWidth);
+      const int row = y * given.stride + tap / given.kernelWidth % given.kernelHeight - given.padding;
+      const int column = x * given.stride + tap % given.kernelWidth - given.padding;
+      if (row < 0 || row >= given.height || column < 0 || column >= given.width) continue;
+      sum += static_cast<double>(weights[static_cast<std::size_t>(o) * taps + tap]) * in.at(n, c, row, column);
+    }
+    return differs(out.at(n, o, y, x), sum, kTolerance * taps);
+  });
+}
+
+ISA_TEST("exact convolution: channels × sizes × strides, in double") {
+  for (const int outChannels : {1, 3, 4, 5, 18}) {
+    for (const int size : {1, 2, 3, 4, 5, 9}) {
+      for (const int stride : {1, 2}) {
+        ConvolutionCase given;
+        given.outChannels = outChannels;
+        given.height = given.width = size;
+        given.stride = stride;
+        CHECK_PASSES(checkExactConvolution(kernels(), given));
+      }
+    }
+  }
+}
+
+ISA_TEST("exact activation, moments, subsample and average pool, in double") {
+  for (const int size : {2, 3, 4, 7, 8}) {
+    for (const int pool : {1, 2}) {
+      Values values(static_cast<std::uint64_t>(size));
+      Activation shape;
+      shape.in = {3, size, size, 0};
+      shape.residual = {3, size, size, 1};
+      shape.out = {3, size / pool, size / pool, 1};
+      shape.poolKernel = shape.poolStride = pool;
+      DoubleBlock in(shape.in, values), residual(shape.residual, values), out(shape.out);
+      const std::vector<AffineOf<double>> affine = {{0.1, 1.3, -0.2}, {-0.4, -0.7, 0.3}, {0, 1, 0}};
+      kernels().exact.activate(shape, affine.data(), in.data(), residual.data(), out.data());
+      CHECK(out.guarded());
+      CHECK_PASSES(forAll(shape.out, [&](int n, int c, int y, int x) {
+        double largest = 0;
+        for (int i = 0; i < pool * pool; ++i) {
+          const int row = y * pool + i / pool, column = x * pool + i % pool;
+          largest = std::max(largest, (in.at(n, c, row, column) - affine[c].mean) * affine[c].scale + affine[c].shift +
+                                          residual.at(n, c, row, column));
+        }
+        return differs(out.at(n, c, y, x), largest, kTolerance);
+      }));
+
+      double mean[3], squares[3];
+      kernels().exact.moments(shape.in, in.data(), 13, mean, squares);
+      for (int c = 0; c < 3; ++c) {
+        double sum = 0, deviations = 0;
+        const auto each = [&](const auto& term) {
+          for (int n = 0; n < 13; ++n) {
+            for (int i = 0; i < size * size; ++i) term(in.at(n, c, i / size, i % size));
+          }
+        };
+        each([&](double x) { sum += x; });
+        const double expected = sum / (13 * size * size);
+        each([&](double x) { deviations += (x - expected) * (x - expected); });
+        CHECK_NEAR(mean[c], expected, 1e-14);
+        CHECK_NEAR(squares[c], deviations, 1e-12 * deviations);
+      }
+
+      const Map plane = {1, size, size, 0}, half = {1, (size + 1) / 2, (size + 1) / 2, 0}, one = {1, 1, 1, 0};
+      DoubleBlock image(plane, values), every(half), average(one);
+      kernels().exact.subsample(plane, image.data(), 2, half, every.data());
+      CHECK_PASSES(forAll(half, [&](int n, int, int y, int x) {
+        return differs(every.at(n, 0, y, x), image.at(n, 0, 2 * y, 2 * x), 0);
+      }));
+      kernels().exact.averagePool(plane, image.data(), one, average.data());
+      CHECK_PASSES(forAll(one, [&](int n, int, int, int) {
+        double sum = 0;
+        for (int i = 0; i < size * size; ++i) sum += image.at(n, 0, i / size, i % size);
+        return differs(average.at(n, 0, 0, 0), sum / (size * size), kTolerance);
+      }));
+    }
+  }
+}
+
+// Inputs within rounding of the kink, so that about half of the rounded activations have the wrong sign.
+std::string checkAlignSigns(const Kernels& table, bool withResidual) {
+  Activation shape;
+  shape.in = shape.out = {2, 3, 5, 0};
+  shape.residual = {2, 3, 5, 1};
+  Values values;
+  DoubleBlock exact(shape.in, values), exactResidual(shape.residual, values);
+  const std::vector<AffineOf<double>> exactAffine = {{0.3, 1.7, 0.25}, {-0.9, -0.4, 0.11}};
+  std::vector<Affine> affine;
+  for (const auto& a : exactAffine) {
+    affine.push_back({static_cast<float>(a.mean), static_cast<float>(a.scale), static_cast<float>(a.shift)});
+  }
+  const auto valueOf = [&](int n, int c, int y, int x) {
+    const AffineOf<double>& a = exactAffine[c];
+    return (exact.at(n, c, y, x) - a.mean) * a.scale + a.shift + (withResidual ? exactResidual.at(n, c, y, x) : 0);
+  };
+  forAll(shape.in, [&](int n, int c, int y, int x) {
+    const double residual = withResidual ? exactResidual.at(n, c, y, x) : 0, a = 1e-8 * values.next();
+    exact.data()[shape.in.at(c, y, x) + n] =
+        exactAffine[c].mean + (a - exactAffine[c].shift - residual) / exactAffine[c].scale;
+    return std::string();
+  });
+  std::vector<float> in(exact.data(), exact.data() + shape.in.size());
+  const std::vector<float> before = in, residual(exactResidual.data(), exactResidual.data() + shape.residual.size());
+  const auto rounded = [&](const std::vector<float>& from) {
+    std::vector<float> out(shape.out.size());
+    Activation open = shape;
+    open.floor = -INFINITY;
+    table.activate(open, affine.data(), from.data(), withResidual ? residual.data() : nullptr, out.data());
+    return out;
+  };
+  const std::vector<float> wrong = rounded(before);
+  table.alignSigns(shape, exactAffine.data(), exact.data(), withResidual ? exactResidual.data() : nullptr,
+                   affine.data(), withResidual ? residual.data() : nullptr, in.data());
+  const std::vector<float> right = rounded(in);
+  int moved = 0;
+  const std::string failure = forAll(shape.in, [&](int n, int c, int y, int x) {
+    const std::size_t i = shape.in.at(c, y, x) + n;
+    const bool open = valueOf(n, c, y, x) > 0;
+    moved += in[i] != before[i];
+    if ((right[i] > 0) != open) return std::string("still on the wrong side");
+    if (in[i] != before[i] && (wrong[i] > 0) == open) return std::string("moved without need");
+    // What rounding the input, the mean, the shift and the residual can do, in units of the input.
+    const AffineOf<double>& a = exactAffine[c];
+    const double terms = std::abs(before[i]) + std::abs(a.mean) + (std::abs(a.shift) + 1) / std::abs(a.scale);
+    if (std::abs(in[i] - before[i]) > 4 * 0x1p-24 * terms) return std::string("moved too far");
+    return std::string();
+  });
+  return !failure.empty() ? failure : moved < 20 ? "hardly anything had to move" : "";
+}
+
+ISA_TEST("alignSigns: a rounded activation is open exactly where the exact one is") {
+  CHECK_PASSES(checkAlignSigns(kernels(), false));
+  CHECK_PASSES(checkAlignSigns(kernels(), true));
+}
+
+TEST("caught: signs that are left as they round") {
+  Kernels wrong = kernels();
+  wrong.alignSigns = [](const Activation&, const AffineOf<double>*, const double*, const double*, const Affine*,
+                        const float*, float*) {};
+  CHECK(!checkAlignSigns(wrong, false).empty());
+}
+
+}  // namespace
+}  // namespace deepzero::test
