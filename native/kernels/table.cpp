@@ -19,7 +19,8 @@ const Kernels kKernels = {DEEPZERO_STRING(DEEPZERO_ISA),
                           weightChange,
                           changeMoments,
                           activateChange,
-                          crossEntropyChange};
+                          crossEntropyChange,
+                          multiplyAdds};
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

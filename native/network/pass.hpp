@@ -25,6 +25,7 @@ class Pass {
   // The pass that restarted runs read from; itself unless set.
   void restartsFrom(const Pass& base) { base_ = &base; }
   int blocks() const { return blocks_; }
+  std::size_t bytes() const { return values_.bytes(); }
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
   double run(const Problem& problem, const Weights& weights, std::vector<Arena>& locals, const Control& control);
