@@ -1,6 +1,6 @@
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
-import { countCost, peakContender, peakFlopsOf } from './cost.js';
+import { countCost, peakContender } from './cost.js';
 import { alternate } from './sampling.js';
 import type { Session } from './sampling.js';
 import { statistics } from './statistics.js';
@@ -42,7 +42,7 @@ export async function timeForward(
     for (const { run } of passes) await run();
     const peak = await peakContender(threads);
     const timings = await alternate([peak, ...passes], session);
-    const peakFlops = peakFlopsOf(peak, timings[0]!);
+    const peakFlops = peak.flops();
     const rows: ForwardRow[] = [];
     for (const [i, model] of models.entries()) {
       const seconds = statistics(timings[i + 1]!);

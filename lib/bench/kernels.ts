@@ -1,7 +1,7 @@
 import type { NativeKernelRun } from '../native.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import { kernelContender, peakContender, peakFlopsOf } from './cost.js';
+import { kernelContender, peakContender } from './cost.js';
 import type { KernelContender } from './cost.js';
 import { alternate } from './sampling.js';
 import type { Session } from './sampling.js';
@@ -71,7 +71,7 @@ export async function timeKernels(
         named.push({ ...(await kernelContender(name, { kernel, ...shape, threads }, run)), kernel });
       }
       const timings = await alternate([peak, ...named], session);
-      const peakFlops = peakFlopsOf(peak, timings[0]!);
+      const peakFlops = peak.flops();
       for (const [i, contender] of named.entries()) {
         const { kernel, cost, calls } = contender;
         const seconds = statistics(timings[i + 1]!.map((time) => (time / calls) * threads));

@@ -10,7 +10,7 @@ import { drawCoordinates } from '../masks.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { Random } from '../random.js';
-import { countCost, peakContender, peakFlopsOf } from './cost.js';
+import { countCost, peakContender } from './cost.js';
 import type { Contender, Session } from './sampling.js';
 import { alternate, quickest, ROUNDS } from './sampling.js';
 import type { Statistics } from './statistics.js';
@@ -109,7 +109,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const at = threadCounts.indexOf(threads);
       // The quickest, which nothing disturbed: a query is never made out to be quicker than it is.
       const base = Math.min(...timings[at]!);
-      const peakFlops = peakFlopsOf(peaks[at]!, timings[bases.length + at]!);
+      const peakFlops = peaks[at]!.flops();
       const taken = timings[bases.length + peaks.length + i]!;
       const all = timed.length === coordinates.length;
       const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
