@@ -91,6 +91,48 @@ export interface NativeReference extends NativeRequest {
   central: boolean;
 }
 
+/** Multiply-adds of convolutions and linear layers. */
+export interface NativeWork {
+  /** As the kernels do them: Winograd's 36 products per 4×4 tile, recomputed convolutions as often as they are computed. */
+  done: number;
+  /** The same convolutions as many times, each as a direct one. */
+  direct: number;
+}
+
+export interface NativeCostRequest {
+  coordinates: Uint32Array;
+  /** Images of a mini-batch. */
+  count: number;
+}
+
+/** By how much is reused: the work of one query of each coordinate, together, for one image. */
+export interface NativeCost extends Record<'none' | 'block' | 'layer' | 'incremental', NativeWork> {
+  /** Of the unperturbed pass's stored values. */
+  cacheBytes: number;
+  /** Of one thread's queries that carry values, and of those that carry changes. */
+  valueQueryBytes: number;
+  changeQueryBytes: number;
+}
+
+export interface NativeKernelRun {
+  /** `multiplyAdds` runs in registers alone: the peak. */
+  kernel: 'multiplyAdds' | 'convolution' | 'winograd' | 'activate' | 'activateChange' | 'changeMoments';
+  /** Of one image block: a 3×3 convolution with padding 1 to `outputs` channels; the others work on `channels`. */
+  channels: number;
+  outputs: number;
+  size: number;
+  stride: number;
+  /** Calls by every thread. */
+  calls: number;
+  threads: number;
+}
+
+/** Of one call. */
+export interface NativeKernelCost extends NativeWork {
+  /** Of the values read and written, each once. */
+  bytes: number;
+}
+
 export interface NativeReferenceResult {
   loss: number;
   values: Float64Array;
@@ -120,6 +162,8 @@ export interface NativeNetwork {
   randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
   /** The same CGE by the naive float64 reference: plain loops, one full forward pass a query. */
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
+  /** What queries of these coordinates would cost; nothing is computed. */
+  cost(request: NativeCostRequest): NativeJob<NativeCost>;
   /** Frees the activation buffers now instead of at garbage collection; later jobs allocate them again. */
   release(): void;
 }
@@ -132,6 +176,8 @@ export interface NativeAddon {
   Network: new (input: [number, number, number], operations: readonly NativeOperation[]) => NativeNetwork;
   /** `count` 32-bit words of Philox4x32-10 under key `seed`, from word `offset` of (stream, index). */
   random(seed: number, stream: number, index: number, offset: number, count: number): Uint32Array;
+  /** Calls one kernel again and again on every thread, for the caller's clock. */
+  runKernel(request: NativeKernelRun): NativeJob<NativeKernelCost>;
 }
 
 function load(): NativeAddon {
@@ -169,4 +215,5 @@ export const native: NativeAddon = {
     return addon().Network;
   },
   random: (seed, stream, index, offset, count) => addon().random(seed, stream, index, offset, count),
+  runKernel: (request) => addon().runKernel(request),
 };

@@ -18,7 +18,7 @@ interface File {
 type Rule = (files: readonly File[]) => string[];
 
 /** The native layers, lowest first; each may include from itself and those before it. */
-const LAYERS = ['kernels', 'network', 'estimators', 'addon'] as const;
+const LAYERS = ['kernels', 'network', 'estimators', 'measure', 'addon'] as const;
 const MAX_LINES = 400;
 
 function includes({ text }: File): string[] {

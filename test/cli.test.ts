@@ -9,7 +9,7 @@ import { version } from '../lib/version.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, TINY, writeImages } from './support/command.js';
 import { withFolder } from './support/tiny.js';
 
-const COMMANDS = ['train', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info'];
+const COMMANDS = ['train', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info', 'bench reuse'];
 
 /** As many at a time as run side by side without crowding a small machine. */
 function* inFours<T>(items: readonly T[]): Generator<T[]> {

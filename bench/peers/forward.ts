@@ -8,17 +8,15 @@
  *
  * PYTHON names the interpreter, by default Debian's.
  */
-import { spawn } from 'node:child_process';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createInterface } from 'node:readline';
 import { parseArgs } from 'node:util';
 
 import { Model, resnet20, synthetic } from '../../lib/index.js';
+import { median } from '../../lib/bench/statistics.js';
 import { native } from '../../lib/native.js';
-
-const LAYOUTS = ['channels-last', 'contiguous'] as const;
+import { bytes, LAYOUTS, Peer } from './peer.js';
 
 const { values: options } = parseArgs({
   options: {
@@ -30,35 +28,8 @@ const { values: options } = parseArgs({
 const batchSize = Number(options['batch-size']);
 const rounds = Number(options.rounds);
 
-/** PyTorch's side: a process that answers one JSON line for each. */
-class Peer {
-  readonly #process = spawn(process.env['PYTHON'] ?? '/usr/bin/python3', [join(import.meta.dirname, 'forward.py')], {
-    stdio: ['pipe', 'pipe', 'inherit'],
-  });
-  readonly #answers = createInterface({ input: this.#process.stdout })[Symbol.asyncIterator]();
-
-  async ask(request: object): Promise<Record<string, unknown>> {
-    this.#process.stdin.write(`${JSON.stringify(request)}\n`);
-    const answer: IteratorResult<string, undefined> = await this.#answers.next();
-    if (answer.done) throw new Error('The PyTorch process ended; its message is above');
-    return JSON.parse(answer.value) as Record<string, unknown>;
-  }
-
-  end(): void {
-    this.#process.stdin.end();
-  }
-}
-
-function median(values: readonly number[]): number {
-  return [...values].sort((a, b) => a - b)[Math.floor(values.length / 2)]!;
-}
-
-function bytes(array: Float32Array): Uint8Array {
-  return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-}
-
 const folder = await mkdtemp(join(tmpdir(), 'deepzero-forward-'));
-const peer = new Peer();
+const peer = new Peer('forward.py');
 try {
   const { train } = synthetic({ train: batchSize, test: 1 });
   const batch = train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));

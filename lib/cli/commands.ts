@@ -1,3 +1,4 @@
+import { benchCommands } from './bench.js';
 import type { Command } from './command.js';
 import { dataInfo, dataSynthetic } from './data.js';
 import { evaluate } from './eval.js';
@@ -7,4 +8,13 @@ import { prune } from './prune.js';
 import { train } from './train.js';
 
 /** Every command, in the order of the overview. */
-export const commands: readonly Command[] = [train, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
+export const commands: readonly Command[] = [
+  train,
+  prune,
+  evaluate,
+  gradcheck,
+  dataSynthetic,
+  dataInfo,
+  info,
+  ...benchCommands,
+];

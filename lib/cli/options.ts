@@ -19,6 +19,8 @@ export interface Option<T> {
   readonly demo?: T;
   /** The option this one belongs to, and the values of that option for which it means something. */
   readonly only?: Requirement;
+  /** A list that every further occurrence adds to. */
+  readonly repeatable?: true;
   parse(text: string, name: string): T;
 }
 
@@ -84,6 +86,15 @@ export function triple<S extends Spec<readonly number[]>>(spec: S): Option<Value
   });
 }
 
+/** Any number of what another option takes one of, separated by commas or in several occurrences. */
+export function list<T, S extends Spec<readonly T[]>>(
+  of: Option<T | undefined>,
+  spec: S,
+): Option<ValueOf<S, readonly T[]>> {
+  const parse = (text: string, name: string): readonly T[] => text.split(',').map((part) => of.parse(part, name) as T);
+  return { ...option<readonly T[], S>(`${of.placeholder ?? ''}[,…]`, spec, parse), repeatable: true };
+}
+
 /** A flag's text is empty on the command line, and its value in a run's config.json. */
 export function flag(help: string, only?: Requirement): Option<boolean> {
   const parse = (text: string, name: string): boolean => oneOf(text || 'true', name, ['true', 'false']) === 'true';
@@ -126,7 +137,9 @@ export function parse<T extends OptionTable>(table: T, args: readonly string[]):
     if (key === undefined || known === undefined || !written) {
       throw unknown(args[token.index] ?? token.rawName, Object.keys(table).map(dashed));
     }
-    options[key] = known.parse(valueOf(token, known), token.rawName);
+    const value = known.parse(valueOf(token, known), token.rawName);
+    const before = known.repeatable ? (options[key] as unknown[] | undefined) : undefined;
+    options[key] = before ? [...before, ...(value as unknown[])] : value;
   }
   return { options: options as Partial<Values<T>>, operands };
 }

@@ -6,6 +6,7 @@
 
 #include "addon/convert.hpp"
 #include "addon/jobs.hpp"
+#include "addon/measure.hpp"
 #include "addon/network_object.hpp"
 #include "estimators/random.hpp"
 #include "kernels/kernels.hpp"
@@ -56,6 +57,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("isa", kernels.isa);
   exports.Set("supportedIsas", supported);
   exports.Set("random", Napi::Function::New(env, random, "random"));
+  exports.Set("runKernel", defineRunKernel(env, kernels));
   exports.Set("Network", NetworkObject::define(env, kernels));
   return exports;
 }

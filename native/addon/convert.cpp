@@ -12,6 +12,7 @@ namespace deepzero {
 namespace {
 
 constexpr int kMaxThreads = 1024;
+constexpr int kMaxKernelExtent = 1024;
 
 Napi::Error expected(Napi::Env env, const std::string& what, const std::string& constraint) {
   return invalidArgument(env, "Expected " + what + " to be " + constraint);
@@ -271,6 +272,38 @@ RandomizedRequest toRandomized(Napi::Object from, const Graph& graph) {
   options.seed = static_cast<std::uint64_t>(toInteger(from.Get("seed"), "seed", 0, kMaxSafeInteger));
   options.stream = static_cast<std::uint32_t>(toInteger(from.Get("stream"), "stream", 0, UINT32_MAX));
   options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));
+  return request;
+}
+
+CostRequest toCost(Napi::Object from, const Graph& graph) {
+  CostRequest request;
+  request.coordinates =
+      toIndices(from.Env(), "coordinates", toVector<std::uint32_t>(from, "coordinates"), graph.parameterCount());
+  request.count = toInt(from, "count", 1);
+  return request;
+}
+
+KernelRequest toKernelRun(Napi::Object from) {
+  KernelRequest request;
+  request.kernel = toChoice<KernelName>(from, "kernel",
+                                        {{"multiplyAdds", KernelName::MultiplyAdds},
+                                         {"convolution", KernelName::Convolution},
+                                         {"winograd", KernelName::Winograd},
+                                         {"activate", KernelName::Activate},
+                                         {"activateChange", KernelName::ActivateChange},
+                                         {"changeMoments", KernelName::ChangeMoments}});
+  const auto extent = [&](const char* key) {
+    return static_cast<int>(toInteger(from.Get(key), key, 1, kMaxKernelExtent));
+  };
+  request.channels = extent("channels");
+  request.outputs = extent("outputs");
+  request.size = extent("size");
+  request.stride = extent("stride");
+  request.calls = toInt(from, "calls", 1);
+  request.threads = static_cast<int>(toInteger(from.Get("threads"), "threads", 1, kMaxThreads));
+  if (request.kernel == KernelName::Winograd && (request.stride > 1 || request.size % 4 > 0)) {
+    throw expected(from.Env(), "the shape", "one of stride 1 and whole tiles of 4×4 for Winograd");
+  }
   return request;
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "estimators/estimators.hpp"
+#include "measure/kernel_runs.hpp"
 #include "network/graph.hpp"
 #include "network/problem.hpp"
 
@@ -60,5 +61,17 @@ struct RandomizedRequest : Request {
   RandomizedOptions options;
 };
 RandomizedRequest toRandomized(Napi::Object from, const Graph& graph);
+
+struct CostRequest {
+  std::vector<std::uint32_t> coordinates;
+  int count = 1;
+  int threads = 1;
+};
+CostRequest toCost(Napi::Object from, const Graph& graph);
+
+struct KernelRequest : KernelRun {
+  int threads = 1;
+};
+KernelRequest toKernelRun(Napi::Object from);
 
 }  // namespace deepzero

@@ -1,14 +1,15 @@
 #include "addon/network_object.hpp"
 
 #include <algorithm>
-#include <exception>
+#include <array>
 #include <memory>
 #include <utility>
 #include <vector>
 
 #include "addon/convert.hpp"
-#include "addon/jobs.hpp"
+#include "addon/start_job.hpp"
 #include "estimators/estimators.hpp"
+#include "measure/query_work.hpp"
 #include "network/reference.hpp"
 
 namespace deepzero {
@@ -37,10 +38,10 @@ Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
   return result;
 }
 
-Napi::Object requestOf(const Napi::CallbackInfo& info) {
-  if (!info[0].IsObject()) throw invalidArgument(info.Env(), "Expected the request to be an object");
-  return info[0].As<Napi::Object>();
-}
+struct CostResult {
+  std::array<Work, 4> work;  // by Reuse, of all coordinates together
+  QueryMemory memory;
+};
 
 struct ReferenceResult {
   double loss = 0;
@@ -54,30 +55,24 @@ Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
   return result;
 }
 
-// What the body throws leaves as an error with a code and a message.
-template <typename Body>
-auto withClearErrors(Napi::Env env, Body body) -> decltype(body()) {
-  try {
-    return body();
-  } catch (const Napi::Error&) {
-    throw;
-  } catch (const std::exception& error) {
-    throw nativeError(env, error);
-  }
+Napi::Object toObject(Napi::Env env, const CostResult& cost) {
+  Napi::Object result = Napi::Object::New(env);
+  const char* const names[] = {"none", "block", "layer", "incremental"};
+  for (std::size_t reuse = 0; reuse < cost.work.size(); ++reuse)
+    result.Set(names[reuse], toObject(env, cost.work[reuse]));
+  result.Set("cacheBytes", static_cast<double>(cost.memory.cache));
+  result.Set("valueQueryBytes", static_cast<double>(cost.memory.values));
+  result.Set("changeQueryBytes", static_cast<double>(cost.memory.changes));
+  return result;
 }
 
-// Starts `compute(request, control)` as a job. The request is converted now, the result made into an object at the end.
+// Starts `compute(request, control)` as a job, on a request for a network of this graph.
 template <typename Requested, typename Compute>
 Napi::Value startJob(const Napi::CallbackInfo& info, const Graph& graph, Requested convert(Napi::Object, const Graph&),
                      Compute compute) {
-  return withClearErrors(info.Env(), [&] {
-    const auto request = std::make_shared<const Requested>(convert(requestOf(info), graph));
-    Computation computation = [compute, request](const Control& control) -> Delivery {
-      auto result = std::make_shared<const decltype(compute(*request, control))>(compute(*request, control));
-      return [result](Napi::Env env) { return toObject(env, *result); };
-    };
-    return info.Env().GetInstanceData<Jobs>()->start(request->threads, std::move(computation), info[1]);
-  });
+  return deepzero::startJob(
+      info, [&](Napi::Object from) { return convert(from, graph); }, std::move(compute),
+      [](Napi::Env env, const auto& result) { return toObject(env, result); });
 }
 
 }  // namespace
@@ -89,6 +84,7 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
                          InstanceMethod<&NetworkObject::coordinatewise>("coordinatewise"),
                          InstanceMethod<&NetworkObject::randomized>("randomized"),
                          InstanceMethod<&NetworkObject::reference>("reference"),
+                         InstanceMethod<&NetworkObject::cost>("cost"),
                          InstanceMethod<&NetworkObject::release>("release"),
                      },
                      const_cast<Kernels*>(&kernels));
@@ -127,6 +123,22 @@ Napi::Value NetworkObject::reference(const Napi::CallbackInfo& info) {
                     result.values = referenceCoordinatewise(engine->graph(), request.problem(),
                                                             request.coordinates.data(), request.coordinates.size(),
                                                             request.mu, request.central, control, &result.loss);
+                    return result;
+                  });
+}
+
+Napi::Value NetworkObject::cost(const Napi::CallbackInfo& info) {
+  return startJob(info, engine_->graph(), toCost,
+                  [engine = engine_](const CostRequest& request, const Control& control) {
+                    CostResult result;
+                    QueryWork work(*engine);
+                    for (const std::uint32_t coordinate : request.coordinates) {
+                      if (control.stop()) throw Cancelled();
+                      for (std::size_t reuse = 0; reuse < result.work.size(); ++reuse) {
+                        result.work[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
+                      }
+                    }
+                    result.memory = queryMemory(*engine, request.count);
                     return result;
                   });
 }

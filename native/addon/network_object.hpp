@@ -22,6 +22,7 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
   Napi::Value coordinatewise(const Napi::CallbackInfo& info);
   Napi::Value randomized(const Napi::CallbackInfo& info);
   Napi::Value reference(const Napi::CallbackInfo& info);
+  Napi::Value cost(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
   // Shared with jobs, which may outlive this object. Only the compute thread uses it.

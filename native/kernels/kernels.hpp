@@ -190,6 +190,10 @@ struct Kernels : ValueKernels<float> {
   // |Δ|: beyond 0.5 the sum is not to be used.
   double (*crossEntropyChange)(const float* probabilities, const float* labels, int classes, const float* change,
                                const int* channels, int count, int lanes, float* largest);
+
+  // At least `count` multiply-adds that wait for nothing but the arithmetic; returns how many they were. What all other
+  // kernels are measured against.
+  double (*multiplyAdds)(double count);
 };
 
 // The instruction sets this build has and this processor and operating system can run, best first; never empty.

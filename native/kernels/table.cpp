@@ -21,7 +21,8 @@ const Kernels kKernels = {kValueKernels<float>,
                           weightChange,
                           changeMoments,
                           activateChange,
-                          crossEntropyChange};
+                          crossEntropyChange,
+                          multiplyAdds};
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

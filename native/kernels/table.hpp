@@ -31,6 +31,7 @@ void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes);
 void activateChange(const Activation& shape, const PlaneChange* planes, int count);
 double crossEntropyChange(const float* probabilities, const float* labels, int classes, const float* change,
                           const int* channels, int count, int lanes, float* largest);
+double multiplyAdds(double count);
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

@@ -63,6 +63,12 @@ void ChangePass::startsFrom(const Pass& base, const LossChange& lossBase, const 
   for (Recomputed& recomputed : recomputed_) recomputed.channel = -1;
 }
 
+std::size_t ChangePass::bytes() const {
+  std::size_t floats = fleeting_.size() + winogradScratch_.size();
+  for (const Recomputed& recomputed : recomputed_) floats += recomputed.plane.size();
+  return stored_.bytes() + locals_.bytes() + floats * sizeof(float);
+}
+
 double ChangePass::run(const Problem& problem, std::size_t coordinate, float step, const Control& control) {
   perturbation_ = perturbationOf(graph_, coordinate, step);
   return runFrom(plan_.segmentOf(perturbation_.operation), problem, control);

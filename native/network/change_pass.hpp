@@ -25,6 +25,9 @@ class ChangePass {
   // The unperturbed pass that the next runs start from, its loss and the weights it ran under.
   void startsFrom(const Pass& base, const LossChange& lossBase, const Weights& weights);
 
+  // Of its buffers for activations.
+  std::size_t bytes() const;
+
   // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`. NaN if stopped.
   double run(const Problem& problem, std::size_t coordinate, float step, const Control& control);
   // The same when every parameter changes, each by its entry of `steps`.

@@ -26,6 +26,7 @@ class Engine {
 
   const Graph& graph() const { return graph_; }
   const Plan& plan() const { return plan_; }
+  const Kernels& kernels() const { return kernels_; }
 
   // One forward pass over the batch.
   Evaluation evaluate(const Problem& problem, const Control& control);

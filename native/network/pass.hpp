@@ -26,6 +26,7 @@ class PassOf {
   // The pass that restarted runs read from; itself unless set.
   void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
+  std::size_t bytes() const { return values_.bytes(); }
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled. With `rounded`, that pass
   // becomes this one rounded to float, but with every ReLU open exactly where it is here.

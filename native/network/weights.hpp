@@ -17,6 +17,8 @@ class Weights {
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
 
+  std::size_t bytes() const { return data_.size() * sizeof(float); }
+
   // Computes what the Winograd kernel reads; `set` does not keep it up to date.
   void transform();
   // An operation's transformed weights, null where the shape does not suit or transform() was never called.

@@ -1,0 +1,118 @@
+/**
+ * The benchmarks by name: what each runs unless it is told, and what its result says of the machine.
+ *
+ * @module
+ */
+import { cpus } from 'node:os';
+import type { Reuse } from '../engine.js';
+import { REUSES } from '../engine.js';
+import { availableCores } from '../machine.js';
+import { native } from '../native.js';
+import { cnn } from '../network/cnn.js';
+import type { Network } from '../network/description.js';
+import { resnet20 } from '../network/resnet.js';
+import { version } from '../version.js';
+import type { ForwardRow } from './forward.js';
+import { timeForward } from './forward.js';
+import type { KernelRow } from './kernels.js';
+import { timeKernels } from './kernels.js';
+import type { MemoryRow } from './memory.js';
+import { measureMemory } from './memory.js';
+import type { Session } from './sampling.js';
+import type { SweepRow } from './sweeps.js';
+import { timeSweeps } from './sweeps.js';
+
+export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory'] as const;
+export type BenchmarkName = (typeof BENCHMARKS)[number];
+
+interface Rows {
+  reuse: SweepRow;
+  forward: ForwardRow;
+  kernels: KernelRow;
+  scaling: SweepRow;
+  memory: MemoryRow;
+}
+
+interface Machine {
+  version: string;
+  isa: string;
+  processor: string;
+  cores: number;
+  node: string;
+}
+
+/** A benchmark's result: what ran where, and a row for everything that was measured. */
+export type Benchmark = { [N in BenchmarkName]: { benchmark: N; machine: Machine; rows: Rows[N][] } }[BenchmarkName];
+
+export interface BenchmarkOptions {
+  readonly networks?: readonly Network[] | undefined;
+  readonly modes?: readonly Reuse[] | undefined;
+  readonly sparsities?: readonly number[] | undefined;
+  readonly threads: number;
+  readonly batchSize?: number;
+  readonly mu?: number;
+  readonly seed?: number;
+}
+
+const CNN_DEPTHS = [1, 2, 3, 4, 5];
+const RESNET_SPARSITIES = [0, 0.9, 0.99];
+
+export async function runBenchmark(
+  name: BenchmarkName,
+  options: BenchmarkOptions,
+  session: Session,
+): Promise<Benchmark> {
+  const { threads, networks, batchSize = 256, mu = 5e-3, seed = 0 } = options;
+  const machine: Machine = {
+    version,
+    isa: native.isa,
+    processor: cpus()[0]?.model ?? 'unknown',
+    cores: availableCores(),
+    node: process.version,
+  };
+  const largest = networks ?? [cnn(), resnet20()];
+  const modes = options.modes ?? REUSES;
+  const one = { batchSize, mu, seed };
+  switch (name) {
+    case 'reuse': {
+      const all = networks ?? [...CNN_DEPTHS.map((depth) => cnn({ depth })), resnet20()];
+      const variants = modes.map((mode) => ({ mode, threads }));
+      return { benchmark: name, machine, rows: await sweeps(all, { ...one, variants }, options, session) };
+    }
+    case 'scaling': {
+      const counts = Array.from({ length: threads }, (_, i) => i + 1);
+      const variants = (options.modes ?? ['incremental']).flatMap((mode) =>
+        counts.map((count) => ({ mode, threads: count })),
+      );
+      return { benchmark: name, machine, rows: await sweeps(largest, { ...one, variants }, options, session) };
+    }
+    case 'forward': {
+      const rows = await timeForward({ networks: largest, batchSize, threads, seed }, session);
+      return { benchmark: name, machine, rows };
+    }
+    case 'kernels':
+      return { benchmark: name, machine, rows: await timeKernels({ networks: largest, threads }, session) };
+    case 'memory': {
+      const rows: MemoryRow[] = [];
+      for (const network of largest) {
+        for (const mode of modes) rows.push(await measureMemory({ ...one, network, mode, threads }, session));
+      }
+      return { benchmark: name, machine, rows };
+    }
+  }
+}
+
+async function sweeps(
+  networks: readonly Network[],
+  shared: Omit<Parameters<typeof timeSweeps>[0], 'network' | 'sparsity'>,
+  { sparsities }: BenchmarkOptions,
+  session: Session,
+): Promise<SweepRow[]> {
+  const rows: SweepRow[] = [];
+  for (const network of networks) {
+    for (const sparsity of sparsities ?? (network.name === 'resnet20' ? RESNET_SPARSITIES : [0])) {
+      rows.push(...(await timeSweeps({ ...shared, network, sparsity }, session)));
+    }
+  }
+  return rows;
+}

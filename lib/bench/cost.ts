@@ -1,0 +1,75 @@
+/**
+ * What queries cost by counting, and what the processor can do at most.
+ *
+ * @module
+ */
+import { runJob } from '../jobs.js';
+import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../native.js';
+import { native } from '../native.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import type { Network } from '../network/description.js';
+import type { Contender } from './sampling.js';
+import { quickest, wallClock } from './sampling.js';
+
+/** The work of the coordinates' queries, each once, by how much is reused, and the bytes of the buffers. */
+export async function countCost(
+  { network, compiled }: { network: Network; compiled: CompiledNetwork },
+  coordinates: Uint32Array,
+  count: number,
+): Promise<NativeCost> {
+  const counted = new native.Network(network.input, compiled.operations);
+  return runJob(() => counted.cost({ coordinates, count }), {});
+}
+
+/** One kernel, called so often that a run takes about `CALL_SECONDS`. */
+export interface KernelContender extends Contender {
+  readonly cost: NativeKernelCost;
+  /** By all threads together. */
+  readonly calls: number;
+}
+
+const CALL_SECONDS = 0.03;
+
+export async function kernelContender(
+  name: string,
+  run: Omit<NativeKernelRun, 'calls'>,
+  seconds: number = CALL_SECONDS,
+): Promise<KernelContender> {
+  let cost: NativeKernelCost | undefined;
+  const calling = (calls: number): Contender => ({
+    name,
+    run: async () => (cost = await native.runKernel({ ...run, calls }).promise),
+  });
+  await calling(1).run();
+  let calls = 1;
+  for (;;) {
+    const taken = await quickest(calling(calls));
+    if (taken >= seconds / 2) break;
+    calls = Math.ceil(calls * Math.min(16, Math.max(2, (0.8 * seconds) / taken)));
+  }
+  return { ...calling(calls), cost: cost!, calls: calls * run.threads };
+}
+
+/** The processor's peak: a contender, so that it is measured while what is held against it is. */
+export interface PeakContender extends Contender {
+  /** Floating-point operations a second in the quickest call so far, a multiply-add being two. */
+  flops(): number;
+}
+
+/** Short, so that some of the calls are disturbed by nothing. */
+const PEAK_SECONDS = 0.003;
+const PEAK_CALLS = 8;
+
+export async function peakContender(threads: number): Promise<PeakContender> {
+  const nothing = { channels: 1, outputs: 1, size: 1, stride: 1 };
+  const name = `the FMA peak of ${threads}`;
+  const call = await kernelContender(name, { kernel: 'multiplyAdds', ...nothing, threads }, PEAK_SECONDS);
+  let best = Infinity;
+  return {
+    name,
+    run: async () => {
+      for (let i = 0; i < PEAK_CALLS; i++) best = Math.min(best, await wallClock(call));
+    },
+    flops: () => (2 * call.cost.done * call.calls) / best,
+  };
+}

@@ -1,0 +1,66 @@
+/**
+ * How much memory a sweep takes: counted, and as the system sees it of a process that does nothing else.
+ *
+ * @module
+ */
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { extname } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import type { Reuse } from '../engine.js';
+import { compile } from '../network/compile.js';
+import type { Network } from '../network/description.js';
+import { countCost } from './cost.js';
+import type { Session } from './sampling.js';
+
+export interface MemoryTask {
+  readonly network: Network;
+  readonly batchSize: number;
+  readonly mode: Reuse;
+  readonly threads: number;
+  readonly mu: number;
+  readonly seed: number;
+}
+
+/** What the child process tells. */
+export interface MemoryAnswer {
+  /** Before there was a model, and the largest of all. */
+  idleBytes: number;
+  peakBytes: number;
+}
+
+export interface MemoryRow extends MemoryAnswer {
+  network: string;
+  batchSize: number;
+  mode: Reuse;
+  threads: number;
+  cacheBytes: number;
+  /** Of one thread. */
+  queryBytes: number;
+}
+
+const CHILD = fileURLToPath(new URL(`memory-child${extname(import.meta.url)}`, import.meta.url));
+
+export async function measureMemory(task: MemoryTask, { signal, onStatus }: Session): Promise<MemoryRow> {
+  const { network, batchSize, mode, threads } = task;
+  onStatus?.(`${network.name}, ${mode}`);
+  const cost = await countCost({ network, compiled: compile(network) }, Uint32Array.of(0), batchSize);
+  return {
+    ...{ network: network.name, batchSize, mode, threads },
+    ...(await inChild(task, signal)),
+    cacheBytes: cost.cacheBytes,
+    queryBytes: mode === 'incremental' ? cost.changeQueryBytes : cost.valueQueryBytes,
+  };
+}
+
+async function inChild(task: MemoryTask, signal: AbortSignal | undefined): Promise<MemoryAnswer> {
+  const child = fork(CHILD, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'], ...(signal && { signal }) });
+  let answer: MemoryAnswer | undefined;
+  child.on('message', (message) => {
+    answer = message as MemoryAnswer;
+  });
+  child.send(task);
+  const [code] = (await once(child, 'exit')) as [number | null];
+  if (!answer) throw new Error(`The process whose memory is measured ended with status ${code ?? 'of a signal'}`);
+  return answer;
+}

@@ -1,0 +1,156 @@
+/**
+ * How fast CGE sweeps over coordinates, by how much a query reuses and on how many threads.
+ *
+ * @module
+ */
+import type { Batch } from '../data/dataset.js';
+import { synthetic } from '../data/synthetic.js';
+import type { Reuse } from '../engine.js';
+import { drawCoordinates } from '../masks.js';
+import { Model } from '../model.js';
+import type { Network } from '../network/description.js';
+import { Random } from '../random.js';
+import { countCost, peakContender } from './cost.js';
+import type { Contender, Session } from './sampling.js';
+import { alternate, quickest, ROUNDS } from './sampling.js';
+import type { Statistics } from './statistics.js';
+import { median, statistics } from './statistics.js';
+import { stratified } from './stratified.js';
+
+export interface SweepOptions {
+  readonly network: Network;
+  readonly batchSize: number;
+  /** Of the maskable tensors. */
+  readonly sparsity: number;
+  readonly mu: number;
+  readonly seed: number;
+  /** What is timed against each other. */
+  readonly variants: readonly { readonly mode: Reuse; readonly threads: number }[];
+}
+
+export interface SweepRow {
+  network: string;
+  parameters: number;
+  batchSize: number;
+  sparsity: number;
+  mode: Reuse;
+  threads: number;
+  /** Queries of a sweep, without the unperturbed pass. */
+  coordinates: number;
+  /** Those that were timed: all, or a stratified sample of them. */
+  timedCoordinates: number;
+  queriesPerSecond: number;
+  /** Of a whole sweep with its unperturbed pass; where only a sample was timed, scaled up from that. */
+  sweepSeconds: Statistics;
+  /** Per query and image, the mean over the sweep: as done, and with direct convolutions. */
+  multiplyAdds: number;
+  directMultiplyAdds: number;
+  cacheBytes: number;
+  /** Of one thread. */
+  queryBytes: number;
+  /** Of as many threads, measured in the same run, in floating-point operations a second. */
+  peakFlops: number;
+  /** The queries' part of it, as done and as if convolutions were direct; null where queries are too short to tell. */
+  peakFraction: number | null;
+  directPeakFraction: number | null;
+}
+
+/** The first images of the generated set. */
+export function benchBatch(batchSize: number): Batch {
+  const { train } = synthetic({ train: batchSize, test: 1 });
+  return train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
+}
+
+/** Fewer coordinates than this would not stand for a sweep. */
+const LEAST_TIMED = 32;
+
+interface Variant extends Contender {
+  readonly mode: Reuse;
+  readonly threads: number;
+  readonly timed: Uint32Array;
+}
+
+/** Times every variant, alternating with the unperturbed pass and the peak of every number of threads. */
+export async function timeSweeps(options: SweepOptions, session: Session): Promise<SweepRow[]> {
+  const { network, batchSize, sparsity, mu, seed } = options;
+  const { signal } = session;
+  const batch = benchBatch(batchSize);
+  const threadCounts = [...new Set(options.variants.map(({ threads }) => threads))];
+  const models = threadCounts.map((threads) => new Model(network, { seed, threads }));
+  const modelOf = (threads: number): Model => models[threadCounts.indexOf(threads)]!;
+  try {
+    const [{ compiled, parameterCount }] = models as [Model];
+    const coordinates = drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask'));
+    const bases: Contender[] = models.map((model) => ({
+      name: `${network.name}, unperturbed`,
+      run: () => model.evaluate(batch, { training: true, signal }),
+    }));
+    const peaks = await Promise.all(threadCounts.map(peakContender));
+    const variants: Variant[] = [];
+    for (const { mode, threads } of options.variants) {
+      const contender = (timed: Uint32Array): Variant => ({
+        name: `${network.name}, sparsity ${sparsity}, ${mode}, ${threads} thread${threads > 1 ? 's' : ''}`,
+        mode,
+        threads,
+        timed,
+        run: () => modelOf(threads).coordinatewise(batch, { mu, coordinates: timed, reuse: mode }, { signal }),
+      });
+      const sampled = (count: number): Variant =>
+        contender(stratified(coordinates, count, new Random(seed, 'samples')));
+      session.onStatus?.(`${network.name}, ${mode}: how long a query takes`);
+      const base = bases[threadCounts.indexOf(threads)]!;
+      const count = await affordable(sampled, base, threads, session.seconds / ROUNDS);
+      variants.push(sampled(count));
+    }
+    const timings = await alternate([...bases, ...peaks, ...variants], session);
+    const whole = await countCost({ network, compiled }, coordinates, batchSize);
+    const rows: SweepRow[] = [];
+    for (const [i, { mode, threads, timed }] of variants.entries()) {
+      const at = threadCounts.indexOf(threads);
+      // The quickest, which nothing disturbed: a query is never made out to be quicker than it is.
+      const base = Math.min(...timings[at]!);
+      const peakFlops = peaks[at]!.flops();
+      const taken = timings[bases.length + peaks.length + i]!;
+      const all = timed.length === coordinates.length;
+      const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
+      const { [mode]: work } = await countCost({ network, compiled }, timed, batchSize);
+      const seconds = median(taken) - base;
+      const fraction = (products: number): number | null =>
+        seconds > 0.2 * base ? (2 * products * batchSize) / seconds / peakFlops : null;
+      rows.push({
+        network: network.name,
+        parameters: parameterCount,
+        ...{ batchSize, sparsity, mode, threads },
+        coordinates: coordinates.length,
+        timedCoordinates: timed.length,
+        queriesPerSecond: coordinates.length / median(sweeps),
+        sweepSeconds: statistics(sweeps),
+        multiplyAdds: whole[mode].done / coordinates.length,
+        directMultiplyAdds: whole[mode].direct / coordinates.length,
+        cacheBytes: whole.cacheBytes,
+        queryBytes: mode === 'incremental' ? whole.changeQueryBytes : whole.valueQueryBytes,
+        peakFlops,
+        peakFraction: fraction(work.done),
+        directPeakFraction: fraction(work.direct),
+      });
+    }
+    return rows;
+  } finally {
+    for (const model of models) model[Symbol.dispose]();
+  }
+}
+
+/** How many coordinates to time so that a call takes about `seconds`; the calls that find out warm everything up. */
+async function affordable(
+  sampled: (count: number) => Variant,
+  base: Contender,
+  threads: number,
+  seconds: number,
+): Promise<number> {
+  await base.run();
+  const fixed = await quickest(base);
+  const variant = sampled(2 * threads);
+  const query = Math.max((await quickest(variant)) - fixed, 1e-5) / variant.timed.length;
+  // A multiple of the threads: none waits for another at the end.
+  return threads * Math.ceil(Math.max(LEAST_TIMED, (seconds - fixed) / query) / threads);
+}

@@ -1,0 +1,136 @@
+/**
+ * The `deepzero bench` commands: benchmarks by the wall clock, their tables and their JSON.
+ *
+ * @module
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { runBenchmark } from '../bench/benchmarks.js';
+import type { Benchmark, BenchmarkName, BenchmarkOptions } from '../bench/benchmarks.js';
+import { wallClock } from '../bench/sampling.js';
+import { REUSES } from '../engine.js';
+import { fraction, positive } from '../check.js';
+import { writeFileAtomically } from '../files.js';
+import type { Network } from '../network/description.js';
+import { benchTable } from './bench-tables.js';
+import type { Command } from './command.js';
+import { command } from './command.js';
+import { buildNetwork, optionalNetworkOptions, seedOption, threadsOption, whole } from './inputs.js';
+import type { NetworkChoice } from './inputs.js';
+import { choice, list, number, text } from './options.js';
+import type { Output } from './output.js';
+import { muOption } from './ratios.js';
+
+const SUMMARIES: Readonly<Record<BenchmarkName, string>> = {
+  reuse: 'Times CGE by how much of the unperturbed pass a query reuses.',
+  forward: 'Times whole forward passes.',
+  kernels: 'Times single kernels on the shapes that networks have.',
+  scaling: 'Times CGE on one thread, two, and so on.',
+  memory: 'Measures the memory of a process that does CGE.',
+};
+
+const NOTES =
+  'What is compared takes turns, so that ratios survive a noisy machine; the peak of multiply-adds is measured in the same ' +
+  'run. Multiply-adds are those of convolutions and linear layers, counted. Images are generated, batch norm is in training ' +
+  'mode.';
+
+const SAMPLED =
+  ' A sweep that takes too long is timed on a stratified sample of its coordinates, and the output says so.';
+
+const common = {
+  ...optionalNetworkOptions('the CNN at depths 1 to 5 and resnet20 unless given'),
+  threads: threadsOption,
+  seconds: number(positive, { help: 'measuring time of each thing that is timed, about', default: 3 }),
+  out: text('DIR', { help: 'folder for the result as a JSON file' }),
+};
+const batchSize = number(whole(1), { help: 'images', default: 256 });
+const mode = list(choice(REUSES, { help: '' }), { help: 'how much a query reuses; all unless given' });
+const sparsity = list(
+  number((value, what) => fraction(value, what), { help: '' }),
+  { help: 'fractions of the weights that a sweep leaves out; 0, and 0.9 and 0.99 of ResNet-20, unless given' },
+);
+const cge = { mu: muOption, seed: seedOption };
+
+const reuse = command({
+  name: 'bench reuse',
+  summary: SUMMARIES.reuse,
+  notes: NOTES + SAMPLED,
+  options: { ...common, batchSize, mode, sparsity, ...cge },
+  run: (values, context) => bench('reuse', values, context),
+});
+
+const forward = command({
+  name: 'bench forward',
+  summary: SUMMARIES.forward,
+  notes: NOTES,
+  options: { ...common, batchSize, seed: seedOption },
+  run: (values, context) => bench('forward', values, context),
+});
+
+const kernels = command({
+  name: 'bench kernels',
+  summary: SUMMARIES.kernels,
+  notes: NOTES,
+  options: common,
+  run: (values, context) => bench('kernels', values, context),
+});
+
+const scaling = command({
+  name: 'bench scaling',
+  summary: SUMMARIES.scaling,
+  notes: NOTES + SAMPLED,
+  options: {
+    ...common,
+    batchSize,
+    mode: { ...mode, help: 'how much a query reuses; incremental unless given' },
+    sparsity,
+    ...cge,
+  },
+  run: (values, context) => bench('scaling', values, context),
+});
+
+const memory = command({
+  name: 'bench memory',
+  summary: SUMMARIES.memory,
+  notes: 'Peaks are of the whole process, with what Node takes; the bytes of buffers are counted.',
+  options: { ...common, batchSize, mode, ...cge },
+  run: (values, context) => bench('memory', values, context),
+});
+
+export const benchCommands: readonly Command[] = [reuse, forward, kernels, scaling, memory];
+
+interface BenchValues extends Omit<BenchmarkOptions, 'networks' | 'modes' | 'sparsities'> {
+  readonly network: NetworkChoice['network'] | undefined;
+  readonly depth: number | undefined;
+  readonly width: number | undefined;
+  readonly seconds: number;
+  readonly out: string | undefined;
+  readonly mode?: BenchmarkOptions['modes'];
+  readonly sparsity?: BenchmarkOptions['sparsities'];
+}
+
+async function bench(
+  name: BenchmarkName,
+  { network, depth, width, seconds, out, mode: modes, sparsity: sparsities, ...rest }: BenchValues,
+  { output, signal }: { output: Output; signal: AbortSignal },
+): Promise<Benchmark> {
+  const networks: Network[] | undefined =
+    network === undefined ? undefined : [buildNetwork({ network, depth, width }, 10)];
+  const options: BenchmarkOptions = { ...rest, networks, modes, sparsities };
+  const result = await runBenchmark(name, options, {
+    sampler: wallClock,
+    seconds,
+    signal,
+    onStatus: (text) => {
+      output.status(text);
+    },
+  });
+  output.line(benchTable(result));
+  if (out !== undefined) {
+    await mkdir(out, { recursive: true });
+    const file = join(out, `${name}.json`);
+    await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
+    output.line(`\nwritten to ${file}`);
+  }
+  return result;
+}

@@ -1,0 +1,103 @@
+#include "measure/kernel_runs.hpp"
+
+#include <vector>
+
+#include "network/arena.hpp"
+
+namespace deepzero {
+
+namespace {
+
+// Multiply-adds of one call of that kernel: a few microseconds.
+constexpr double kMultiplyAdds = 1 << 20;
+
+AlignedFloats filled(std::size_t count) {
+  AlignedFloats floats(count);
+  // Neither zero nor denormal, and of both signs, as a change is.
+  for (std::size_t i = 0; i < count; ++i) floats.data()[i] = (static_cast<float>(i * 37 % 101) - 50) / 64;
+  return floats;
+}
+
+// One thread's block and weights, and the kernel's call on them.
+class Bench {
+ public:
+  Bench(const Kernels& kernels, const KernelRun& run) : kernels_(kernels), run_(run) {
+    const bool convolves = run.kernel == KernelName::Convolution || run.kernel == KernelName::Winograd;
+    const int outSize = convolves ? (run.size - 1) / run.stride + 1 : run.size;
+    const Map in{run.channels, run.size, run.size, convolves ? 1 : 0};
+    shape_ = {in, {convolves ? run.outputs : run.channels, outSize, outSize, 0}, 3, 3, run.stride, 1};
+    if (run.kernel == KernelName::MultiplyAdds) return;
+    in_ = filled(in.size());
+    out_ = AlignedFloats(shape_.out.size());
+    cost_.bytes =
+        sizeof(float) * kLanes * (1.0 * in.channels * in.height * in.width + shape_.out.channels * outSize * outSize);
+    if (convolves) {
+      const bool winograd = run.kernel == KernelName::Winograd;
+      weights_ = filled(winograd ? shape_.winogradSize() : shape_.packedSize());
+      if (winograd) scratch_ = AlignedFloats(shape_.winogradScratch());
+      cost_.work = winograd ? winogradWork(shape_) : directWork(shape_, in.channels);
+      cost_.work.done *= kLanes;
+      cost_.work.direct *= kLanes;
+      return;
+    }
+    change_ = filled(in.size());
+    affine_.resize(run.channels);
+    affineChange_.resize(run.channels);
+    activation_ = {in, in, shape_.out, 0, 1, 1};
+    for (int c = 0; c < run.channels; ++c) {
+      const std::ptrdiff_t at = c * in.planeStride();
+      const float *base = in_.data() + at, *change = change_.data() + at;
+      planes_.push_back({base, change, nullptr, nullptr, &affineChange_[c], out_.data() + at});
+      moments_.push_back({base, change, 0, {}, {}});
+    }
+    // Two planes in; the moments put none out, the others one.
+    cost_.bytes = sizeof(float) * in.size() * (run.kernel == KernelName::ChangeMoments ? 2.0 : 3.0);
+  }
+
+  KernelCost cost() const { return cost_; }
+
+  void call() {
+    switch (run_.kernel) {
+      case KernelName::MultiplyAdds: cost_.work.done = cost_.work.direct = kernels_.multiplyAdds(kMultiplyAdds); break;
+      case KernelName::Convolution:
+        kernels_.convolution(shape_, in_.data(), weights_.data(), nullptr, out_.data());
+        break;
+      case KernelName::Winograd:
+        kernels_.winograd(shape_, in_.data(), weights_.data(), scratch_.data(), out_.data());
+        break;
+      case KernelName::Activate:
+        kernels_.activate(activation_, affine_.data(), in_.data(), change_.data(), out_.data());
+        break;
+      case KernelName::ActivateChange: kernels_.activateChange(activation_, planes_.data(), run_.channels); break;
+      case KernelName::ChangeMoments: kernels_.changeMoments(shape_.in, moments_.data(), run_.channels, kLanes); break;
+    }
+  }
+
+ private:
+  const Kernels& kernels_;
+  const KernelRun& run_;
+  ConvolutionShape shape_;
+  Activation activation_;
+  AlignedFloats in_, out_, change_, weights_, scratch_;
+  std::vector<Affine> affine_;
+  std::vector<AffineChange> affineChange_;
+  std::vector<PlaneChange> planes_;
+  std::vector<PlaneMoments> moments_;
+  KernelCost cost_;
+};
+
+}  // namespace
+
+KernelCost runKernel(const Kernels& kernels, const KernelRun& run, const Control& control) {
+  std::vector<Bench> benches;
+  benches.reserve(control.threads);
+  for (int thread = 0; thread < control.threads; ++thread) benches.emplace_back(kernels, run);
+#pragma omp parallel for schedule(static, 1) num_threads(control.threads)
+  for (int thread = 0; thread < control.threads; ++thread) {
+    for (int i = 0; i < run.calls && !control.stop(); ++i) benches[thread].call();
+  }
+  if (control.stop()) throw Cancelled();
+  return benches.front().cost();
+}
+
+}  // namespace deepzero

@@ -1,0 +1,29 @@
+// Repeated calls of one kernel, for the clock of whoever asks.
+#pragma once
+
+#include "kernels/kernels.hpp"
+#include "measure/query_work.hpp"
+#include "network/problem.hpp"
+
+namespace deepzero {
+
+enum class KernelName { MultiplyAdds, Convolution, Winograd, Activate, ActivateChange, ChangeMoments };
+
+struct KernelRun {
+  KernelName kernel = KernelName::MultiplyAdds;
+  // Of a 3×3 convolution with padding 1, from `channels` to `outputs` channels of size × size pixels. The others work
+  // on `channels`; multiply-adds take no shape.
+  int channels = 1, outputs = 1, size = 1, stride = 1;
+  int calls = 1;  // by every thread
+};
+
+// What one call does.
+struct KernelCost {
+  Work work;         // for all images of the block
+  double bytes = 0;  // of the values read and written, each once
+};
+
+// Calls the kernel on every thread, each on an image block of its own. Throws Cancelled.
+KernelCost runKernel(const Kernels& kernels, const KernelRun& run, const Control& control);
+
+}  // namespace deepzero

@@ -1,0 +1,56 @@
+// What one query costs in multiply-adds of convolutions and linear layers, counted from the plan alone.
+#pragma once
+
+#include <cstddef>
+#include <vector>
+
+#include "estimators/estimators.hpp"
+#include "network/engine.hpp"
+#include "network/spread.hpp"
+
+namespace deepzero {
+
+// Multiply-adds for one image.
+struct Work {
+  double done = 0;    // as the kernels do them: Winograd's 36 products per 4×4 tile, recomputed convolutions twice
+  double direct = 0;  // the same convolutions as many times, each as a direct one
+  Work& operator+=(const Work& other) {
+    done += other.done;
+    direct += other.direct;
+    return *this;
+  }
+};
+
+// Of one call of a convolution kernel on `channels` of its input channels.
+Work directWork(const ConvolutionShape& shape, int channels);
+// Of one call of the Winograd kernel.
+Work winogradWork(const ConvolutionShape& shape);
+
+class QueryWork {
+ public:
+  explicit QueryWork(const Engine& engine);
+
+  // Of one evaluation of the loss with this coordinate perturbed.
+  Work of(std::size_t coordinate, Reuse reuse);
+
+ private:
+  Work ofChange(std::size_t coordinate);
+  Work ofStep(const Step& step) const;
+  Work ofConvolution(const Step& step) const;
+
+  const Engine& engine_;
+  Perturbation perturbation_;
+  Spread spread_;
+  std::vector<const Step*> producer_;  // by value
+  std::vector<Work> from_;             // by segment, of a pass of values that starts there
+};
+
+// Bytes of buffers for batches of `count` images; nothing is computed.
+struct QueryMemory {
+  std::size_t cache = 0;    // of the unperturbed pass, shared by all threads
+  std::size_t values = 0;   // of one thread's queries that carry values
+  std::size_t changes = 0;  // of one thread's queries that carry changes
+};
+QueryMemory queryMemory(const Engine& engine, int count);
+
+}  // namespace deepzero

@@ -1,0 +1,135 @@
+// The counting of what queries cost: by hand, and against the kernels that are really called.
+#include "measure/query_work.hpp"
+
+#include <cmath>
+#include <vector>
+
+#include "harness.hpp"
+#include "networks.hpp"
+
+namespace deepzero::test {
+namespace {
+
+// Multiply-adds that the counting table's kernels have done, for an image block.
+Work counted;
+
+// The current table with each kernel of a convolution counted.
+Kernels countingKernels() {
+  Kernels table = kernels();
+  table.convolution = [](const ConvolutionShape& shape, const float* in, const float* weights, const float* bias,
+                         float* out) {
+    counted += directWork(shape, shape.in.channels);
+    kernels().convolution(shape, in, weights, bias, out);
+  };
+  table.addConvolution = [](const ConvolutionShape& shape, const float* in, const float* weights, const float* bias,
+                            float* out) {
+    counted += directWork(shape, shape.in.channels);
+    kernels().addConvolution(shape, in, weights, bias, out);
+  };
+  table.partialConvolution = [](const ConvolutionShape& shape, const float* in, const int* channels, int count,
+                                const float* weights, float* out) {
+    counted += directWork(shape, count);
+    kernels().partialConvolution(shape, in, channels, count, weights, out);
+  };
+  table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, float* scratch,
+                      float* out) {
+    counted += winogradWork(shape);
+    kernels().winograd(shape, in, weights, scratch, out);
+  };
+  table.weightChange = [](const ConvolutionShape& shape, const float* plane, int row, int column, float step,
+                          float* out) {
+    const double products = static_cast<double>(shape.out.height) * shape.out.width;
+    counted += {products, products};
+    kernels().weightChange(shape, plane, row, column, step, out);
+  };
+  return table;
+}
+
+// Says so if a coordinate's queries do not do what is counted for them, whatever is reused.
+std::string checkCounting(const Example& example, std::size_t stride) {
+  const Kernels table = countingKernels();
+  Engine engine(example.graph, table);
+  QueryWork work(engine);
+  Control control;
+  const Problem problem = example.problem();
+  const int blocks = (example.count + kLanes - 1) / kLanes;
+  for (const Reuse reuse : {Reuse::None, Reuse::Block, Reuse::Layer, Reuse::Incremental}) {
+    const bool changes = reuse == Reuse::Incremental;
+    engine.begin(problem, control, changes ? QueryKind::Changes : QueryKind::Values);
+    for (std::size_t coordinate = 0; coordinate < example.parameters.size(); coordinate += stride) {
+      counted = {};
+      if (changes) {
+        engine.lossChange(0, coordinate, 1e-3f, problem, control);
+      } else {
+        engine.lossFrom(0, cutPoint(engine, coordinate, reuse), problem, control);
+      }
+      const Work expected = work.of(coordinate, reuse);
+      if (counted.done == blocks * expected.done && counted.direct == blocks * expected.direct) continue;
+      return text("coordinate ", coordinate, ", reuse ", static_cast<int>(reuse), ": done ", counted.done / blocks,
+                  " and ", counted.direct / blocks, ", counted ", expected.done, " and ", expected.direct);
+    }
+  }
+  return "";
+}
+
+TEST("query work: what is counted is what the kernels do") {
+  CHECK_PASSES(checkCounting(Example(smallResNet(), 20), 1));
+  CHECK_PASSES(checkCounting(Example(smallCnn(), 20), 1));
+  for (int seed = 0; seed < 100; ++seed) {
+    const std::string failure = checkCounting(Example(randomNetwork(seed), 16, seed), 7);
+    if (!failure.empty()) CHECK_PASSES(text("seed ", seed, ": ", failure));
+  }
+}
+
+bool equal(const Work& work, double done, double direct) { return work.done == done && work.direct == direct; }
+
+TEST("query work: by hand") {
+  // conv 2→3 on 8×8, batch norm, ReLU, conv 3→4, batch norm, ReLU, average, linear 4→5.
+  Builder network({2, 8, 8});
+  network.convolution(3, 3, 3, 1, 1, true).batchNorm().relu().convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
+  const Engine engine(network.globalAveragePool().linear(5, true).graph(), kernels());
+  QueryWork work(engine);
+  const double first = 2 * 3 * 9 * 64, second = 3 * 4 * 9 * 64, last = 4 * 5;
+  // 54 weights, 3 biases, 3 γ, 3 β; then 108 weights, 4 γ, 4 β; then 20 weights and 5 biases.
+  for (const std::size_t coordinate : {0, 54, 57, 60}) {
+    CHECK(equal(work.of(coordinate, Reuse::None), first + second + last, first + second + last));
+  }
+  CHECK(equal(work.of(0, Reuse::Layer), first + second + last, first + second + last));
+  CHECK(equal(work.of(57, Reuse::Layer), second + last, second + last));
+  CHECK(equal(work.of(63, Reuse::Block), second + last, second + last));
+  CHECK(equal(work.of(180, Reuse::Layer), last, last));
+  // One plane, and again for each time it is read; where the next convolution's only changed input is one channel, it
+  // is computed for its statistics and again where they are applied, and all that follows is dense.
+  const double one = 4 * 9 * 64;
+  CHECK(equal(work.of(0, Reuse::Incremental), 3 * 64 + 2 * one + last, 3 * 64 + 2 * one + last));
+  CHECK(equal(work.of(54, Reuse::Incremental), 2 * one + last, 2 * one + last));
+  CHECK(equal(work.of(57, Reuse::Incremental), 2 * one + last, 2 * one + last));
+  CHECK(equal(work.of(63, Reuse::Incremental), 2 * 64 + 5, 2 * 64 + 5));
+  CHECK(equal(work.of(171, Reuse::Incremental), 5, 5));
+  CHECK(equal(work.of(180, Reuse::Incremental), 1, 1));
+  CHECK(equal(work.of(203, Reuse::Incremental), 0, 0));
+}
+
+TEST("query work: Winograd's products, and the direct convolution's") {
+  Builder network({1, 4, 4});
+  network.convolution(2, 3, 3, 1, 1, false).convolution(3, 3, 3, 1, 1, false).convolution(5, 3, 3, 1, 1, false);
+  const Engine engine(network.globalAveragePool().linear(1, false).graph(), kernels());
+  // The first convolution's change is one plane, the second's starts from one channel, the third is dense: one tile of
+  // 36 products, or 16·9, for each of its 3·5 pairs of channels.
+  const Work work = QueryWork(engine).of(0, Reuse::Incremental);
+  CHECK(work.direct - work.done == 3 * 5 * (16 * 9 - 36));
+}
+
+TEST("query memory: values kept for the batch, and by no query twice") {
+  Builder network({2, 8, 8});
+  network.convolution(3, 3, 3, 1, 1, true).batchNorm().relu();
+  const Engine engine(network.globalAveragePool().linear(5, true).graph(), kernels());
+  // The input with its border, the convolution's output, what the average reads, the average and the outputs.
+  const std::size_t floats = (2 * 100 + 3 * 64 + 3 + 5) * kLanes;
+  CHECK(queryMemory(engine, 16).cache >= sizeof(float) * floats);
+  CHECK(queryMemory(engine, 17).cache == 2 * queryMemory(engine, 16).cache);
+  CHECK(queryMemory(engine, 16).values > 0 && queryMemory(engine, 16).changes > 0);
+}
+
+}  // namespace
+}  // namespace deepzero::test
