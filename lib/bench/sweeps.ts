@@ -12,7 +12,7 @@ import type { Network } from '../network/description.js';
 import { Random } from '../random.js';
 import { countCost, peakContender } from './cost.js';
 import type { Contender, Session } from './sampling.js';
-import { alternate, quickest, ROUNDS } from './sampling.js';
+import { alternate, quickest, ROUNDS, wallClock } from './sampling.js';
 import type { Statistics } from './statistics.js';
 import { median, statistics } from './statistics.js';
 import { stratified } from './stratified.js';
@@ -148,9 +148,14 @@ async function affordable(
   seconds: number,
 ): Promise<number> {
   await base.run();
-  const fixed = await quickest(base);
-  const variant = sampled(2 * threads);
-  const query = Math.max((await quickest(variant)) - fixed, 1e-5) / variant.timed.length;
-  // A multiple of the threads: none waits for another at the end.
-  return threads * Math.ceil(Math.max(LEAST_TIMED, (seconds - fixed) / query) / threads);
+  // The unperturbed pass, which is taken off, must be a small part of a call.
+  const least = Math.max(seconds, 5 * (await quickest(base)));
+  // Of a multiple of the threads none waits for the others at the end.
+  const rounded = (count: number): number => threads * Math.ceil(count / threads);
+  for (let count = rounded(LEAST_TIMED); ;) {
+    const variant = sampled(count);
+    const taken = Math.min(await wallClock(variant), await wallClock(variant));
+    if (taken >= 0.7 * least || variant.timed.length < count) return count;
+    count = rounded(count * Math.min(4, Math.max(1.5, least / taken)));
+  }
 }
