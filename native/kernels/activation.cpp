@@ -6,10 +6,9 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-#ifndef AHEAD
-#define AHEAD 128
-#endif
-static constexpr int kAhead = AHEAD * kLanes;
+// Floats that are asked for ahead of their use: four streams of planes are more than the processor foresees.
+static constexpr std::ptrdiff_t kAhead = 128 * kLanes;
+
 // The larger; NaN in either passes.
 template <typename Vector>
 static inline Vector larger(Vector a, Vector b) {

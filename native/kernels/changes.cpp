@@ -20,6 +20,7 @@ void weightChange(const ConvolutionShape& shape, const float* plane, int row, in
 
 void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
   // Float sums are short, so that they lose no digits; double sums take them over.
+  constexpr std::ptrdiff_t kAhead = 64 * kLanes;
   constexpr int kRun = 64, kChains = 2, kParts = kLanes / kWidth;
   const int pixels = map.height * map.width, run = kRun < map.width ? map.width : kRun / map.width * map.width;
   for (PlaneMoments* plane = planes; plane < planes + count; ++plane) {
@@ -33,7 +34,7 @@ void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
         const auto add = [&](int x, int chain) {
           for (int i = 0; i < kParts; ++i) {
             const std::ptrdiff_t at = std::ptrdiff_t{x} * kLanes + i * kWidth;
-            __builtin_prefetch(base + at + 64 * kLanes);
+            __builtin_prefetch(base + at + kAhead);
             const Vector d = load(change + at), b = load(base + at) - mean;
             sum[chain][i] += d;
             square[chain][i] += (b + b + d) * d;
