@@ -206,7 +206,8 @@ template <typename Scalar>
 void PassOf<Scalar>::round(const Step& step, int block, PassOf<float>& rounded) const {
   const int input = step.inputs[0], residual = step.inputs[1];
   if constexpr (std::is_same_v<Scalar, double>) {
-    if (step.kind == StepKind::Activate && step.activation.floor == 0) {
+    // A sum of a value with itself would move both operands at once.
+    if (step.kind == StepKind::Activate && step.activation.floor == 0 && residual != input) {
       kernels_.alignSigns(step.activation, affine(step).data(), values_.at(input, block),
                           residual >= 0 ? values_.at(residual, block) : nullptr, rounded.affine(step).data(),
                           residual >= 0 ? rounded.values_.at(residual, block) : nullptr,

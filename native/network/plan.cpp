@@ -119,7 +119,7 @@ void Plan::makeSteps() {
       steps_.push_back(step);
     }
   }
-  close(count);
+  for (int value = 1; value <= count; ++value) close(value);
   for (Step& step : steps_) {
     step.activation.in = maps_[step.inputs[0]];
     if (step.inputs[1] >= 0) step.activation.residual = maps_[step.inputs[1]];
@@ -191,6 +191,14 @@ void Plan::makeLayouts() {
         const bool later = producedIn_[input] < producedIn_[steps_[s].output];
         if (later || steps_[s].kind == StepKind::Activate) stored_[input] = true;
       }
+    }
+  }
+  // A change may compute a convolution again where its output is read, so what that takes must still be there.
+  for (int s = steps - 1; s >= 0; --s) {
+    const Step& step = steps_[s];
+    if (step.kind != StepKind::Convolve && stored_[step.output]) continue;
+    for (const int input : step.inputs) {
+      if (input >= 0) lastUse_[input] = std::max(lastUse_[input], lastUse_[step.output]);
     }
   }
   cache_.slotOf.assign(values, -1);

@@ -59,6 +59,30 @@ ISA_TEST("incremental CGE agrees with the float64 reference where values are sub
   }
 }
 
+// The shortcut's batch norm reads the second convolution after the body has run: what a one-channel change of it is
+// computed from must outlive the body's values, which have the same maps.
+Graph lateReader() {
+  Builder builder({3, 4, 4});
+  builder.convolution(4, 1, 1, 1, 0, false).convolution(4, 1, 1, 1, 0, false);
+  const int fork = builder.value;
+  builder.relu().convolution(4, 1, 1, 1, 0, false);
+  const int body = builder.value;
+  builder.value = fork;
+  return builder.batchNorm().add(body).globalAveragePool().flatten().linear(3, true).graph();
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference where a convolution is read late") {
+  CHECK(errorAgainstReference(Example(lateReader(), 16), 1e-3, true) < kTolerance);
+}
+
+TEST("an output that nobody reads is computed all the same") {
+  Builder builder({2, 3, 3});
+  builder.batchNorm();
+  builder.value = 0;
+  const Graph graph = builder.globalAveragePool().flatten().linear(2, true).graph();
+  CHECK(errorAgainstReference(Example(graph, 5), 1e-3, false) < kTolerance);
+}
+
 ISA_TEST("incremental RGE agrees with the float64 reference on random networks") {
   for (std::uint64_t seed = 1; seed <= 12; ++seed) {
     Example example(randomNetwork(seed), 12 + seed % 6, seed);
