@@ -16,7 +16,7 @@ import { parseArgs } from 'node:util';
 
 import { median, ratio } from '../../lib/bench/statistics.js';
 import { stratified } from '../../lib/bench/stratified.js';
-import { benchBatch } from '../../lib/bench/sweeps.js';
+import { benchBatch, unperturbedPass } from '../../lib/bench/sweeps.js';
 import { cnn, Model, resnet20 } from '../../lib/index.js';
 import { native } from '../../lib/native.js';
 import { Random } from '../../lib/random.js';
@@ -122,7 +122,7 @@ try {
       return (performance.now() - start) / 1000;
     };
     const coordinates = sample(oursTimed, round);
-    const base = await timed(() => model.evaluate(batch, { training: true }));
+    const base = await timed(() => unperturbedPass(model, batch, { mode: 'incremental', mu: MU }));
     const taken = await timed(() => model.coordinatewise(batch, { mu: MU, coordinates }));
     add('deepzero', base, taken, coordinates.length);
     const theirs = sample(Number(options.coordinates), round);

@@ -61,6 +61,22 @@ export function benchBatch(batchSize: number): Batch {
   return train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
 }
 
+/**
+ * The pass that a sweep starts from. That of incremental queries is not the forward pass: it runs in double and prepares
+ * weights and loss, and is had with the one query, of the last parameter, whose change passes nothing but the loss.
+ */
+export async function unperturbedPass(
+  model: Model,
+  batch: Batch,
+  { mode, mu, signal }: { mode: Reuse; mu: number; signal?: AbortSignal | undefined },
+): Promise<void> {
+  if (mode === 'incremental') {
+    await model.coordinatewise(batch, { mu, coordinates: Uint32Array.of(model.parameterCount - 1) }, { signal });
+  } else {
+    await model.evaluate(batch, { training: true, signal });
+  }
+}
+
 /** Fewer coordinates than this would not stand for a sweep. */
 const LEAST_TIMED = 32;
 
@@ -68,9 +84,10 @@ interface Variant extends Contender {
   readonly mode: Reuse;
   readonly threads: number;
   readonly timed: Uint32Array;
+  readonly base: Contender;
 }
 
-/** Times every variant, alternating with the unperturbed pass and the peak of every number of threads. */
+/** Times every variant, alternating with its unperturbed pass and the peak of every number of threads. */
 export async function timeSweeps(options: SweepOptions, session: Session): Promise<SweepRow[]> {
   const { network, batchSize, sparsity, mu, seed } = options;
   const { signal } = session;
@@ -81,36 +98,36 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
   try {
     const [{ compiled, parameterCount }] = models as [Model];
     const coordinates = drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask'));
-    const bases: Contender[] = models.map((model) => ({
-      name: `${network.name}, unperturbed`,
-      run: () => model.evaluate(batch, { training: true, signal }),
-    }));
     const peaks = await Promise.all(threadCounts.map(peakContender));
     const variants: Variant[] = [];
     for (const { mode, threads } of options.variants) {
+      const base: Contender = {
+        name: `${network.name}, ${mode}, unperturbed`,
+        run: () => unperturbedPass(modelOf(threads), batch, { mode, mu, signal }),
+      };
       const contender = (timed: Uint32Array): Variant => ({
         name: `${network.name}, sparsity ${sparsity}, ${mode}, ${threads} thread${threads > 1 ? 's' : ''}`,
         mode,
         threads,
         timed,
+        base,
         run: () => modelOf(threads).coordinatewise(batch, { mu, coordinates: timed, reuse: mode }, { signal }),
       });
       const sampled = (count: number): Variant =>
         contender(stratified(coordinates, count, new Random(seed, 'samples')));
       session.onStatus?.(`${network.name}, ${mode}: how long a query takes`);
-      const base = bases[threadCounts.indexOf(threads)]!;
       const count = await affordable(sampled, base, threads, session.seconds / ROUNDS);
       variants.push(sampled(count));
     }
-    const timings = await alternate([...bases, ...peaks, ...variants], session);
+    const bases = variants.map((variant) => variant.base);
+    const timings = await alternate([...peaks, ...bases, ...variants], session);
     const whole = await countCost({ network, compiled }, coordinates, batchSize);
     const rows: SweepRow[] = [];
     for (const [i, { mode, threads, timed }] of variants.entries()) {
-      const at = threadCounts.indexOf(threads);
       // The quickest, which nothing disturbed: a query is never made out to be quicker than it is.
-      const base = Math.min(...timings[at]!);
-      const peakFlops = peaks[at]!.flops();
-      const taken = timings[bases.length + peaks.length + i]!;
+      const base = Math.min(...timings[peaks.length + i]!);
+      const peakFlops = peaks[threadCounts.indexOf(threads)]!.flops();
+      const taken = timings[peaks.length + bases.length + i]!;
       const all = timed.length === coordinates.length;
       const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
       const { [mode]: work } = await countCost({ network, compiled }, timed, batchSize);
