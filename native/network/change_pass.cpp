@@ -218,11 +218,11 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   if (moved_[value].size() == 0) moved_[value] = AlignedFloats(shape.in.size());
   const Affine identity;
   float *moved = moved_[value].data(), *out = planes(step.output, block);
+  Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
+  sum.out.channels = 1;
   for (int c = 0; c < shape.in.channels; ++c) {
     const int position = spread_.positionOf(value, c);
     const float* change = position < 0 ? nullptr : planes(value, block) + position * shape.in.planeStride();
-    Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
-    sum.out.channels = 1;
     kernels_.activate(sum, &identity, base(value, c, block), change, moved + c * shape.in.planeStride());
   }
   if (channels(value).empty()) {

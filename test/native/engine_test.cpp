@@ -13,12 +13,6 @@
 namespace deepzero::test {
 namespace {
 
-Control threads(int count) {
-  Control control;
-  control.threads = count;
-  return control;
-}
-
 // Says so if an evaluation is further from the reference than float32 explains: a few roundings of 6e-8 per layer,
 // magnified where a batch norm divides by a small deviation.
 std::string checkEvaluation(const Kernels& table, const Example& example) {

@@ -13,12 +13,6 @@
 namespace deepzero::test {
 namespace {
 
-Control threads(int count) {
-  Control control;
-  control.threads = count;
-  return control;
-}
-
 // A few units in the last place, and where a change just reaches a kink, a few of float32's in where that is.
 constexpr double kTolerance = 1e-4;
 

@@ -4,15 +4,10 @@
 #include <atomic>
 
 #include "harness.hpp"
+#include "networks.hpp"
 
 namespace deepzero::test {
 namespace {
-
-Control threads(int count) {
-  Control control;
-  control.threads = count;
-  return control;
-}
 
 ISA_TEST("kernel runs: every kernel, whole shapes and ragged ones, on one thread and on two") {
   for (const int count : {1, 2}) {

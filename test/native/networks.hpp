@@ -9,6 +9,13 @@
 
 namespace deepzero::test {
 
+// A computation on so many threads.
+inline Control threads(int count) {
+  Control control;
+  control.threads = count;
+  return control;
+}
+
 // Appends operations; each method reads value `value`, moves on to its output and returns the builder.
 class Builder {
  public:
