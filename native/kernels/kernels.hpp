@@ -38,8 +38,8 @@ struct Map {
 // Output channels that one convolution tile computes; packed weights are grouped by it.
 inline constexpr int kChannelTile = 4;
 
-// The most 4×4 tiles of output that the Winograd kernel takes at a time.
-inline constexpr int kWinogradTiles = 8;
+// 4×4 tiles of output that the Winograd kernel takes at a time, as long as there are so many.
+inline constexpr int kWinogradTiles = 2;
 
 struct ConvolutionShape {
   Map in;   // in.border >= padding
@@ -68,23 +68,25 @@ struct ConvolutionShape {
   }
   // Floats of transformed weights, [36 frequencies][output tile][input][output in tile].
   std::size_t winogradSize() const { return packedSize() / 9 * 36; }
-  // 4×4 tiles of output that the kernel takes at a time: as many as a second-level cache of 1 MiB holds
-  // beside the weights.
-  int winogradTiles() const {
-    const int tiles = out.width / 4 * (out.height / 4), channels = in.channels + out.channels;
-    const int most = channels <= 32 ? kWinogradTiles : channels <= 64 ? 4 : 2;
-    return tiles < most ? tiles : most;
+  // Where the weight of two channels at a frequency is.
+  std::size_t winogradIndex(int output, int input, int frequency) const {
+    const std::size_t pair = static_cast<std::size_t>(output / kChannelTile) * in.channels + input;
+    return frequency * (winogradSize() / 36) + pair * kChannelTile + output % kChannelTile;
   }
-  // Floats between the frequencies of so many channels in the kernel's scratch: [channel][tile][lane] and a cache line
-  // more, lest a power of two sends all frequencies to the same lines of a cache.
-  std::size_t winogradStride(int channels) const {
-    return (static_cast<std::size_t>(winogradTiles()) * channels + 1) * kLanes;
-  }
-  // Floats of the kernel's scratch, transformed inputs and then products: [36 frequencies][winogradStride].
+  // Floats of the kernel's scratch: the frequencies of all inputs, each with a cache line to spare, and of the products
+  // of one channel tile.
   std::size_t winogradScratch() const {
-    const int outputs = (out.channels + kChannelTile - 1) / kChannelTile * kChannelTile;
-    return 36 * (winogradStride(in.channels) + winogradStride(outputs));
+    return (static_cast<std::size_t>(in.channels + kChannelTile) * kWinogradTiles + 1) * 36 * kLanes;
   }
+};
+
+// What becomes of a convolution's sums.
+struct Epilogue {
+  const float* bias = nullptr;  // by output channel; null for none
+  bool add = false;             // the sums are added to what the output holds
+
+  // Of the output channels from this one on.
+  Epilogue from(int channel) const { return {bias == nullptr ? nullptr : bias + channel, add}; }
 };
 
 // What stands between convolutions, for every channel: out = pool(max(floor, (in − mean)·scale + shift + residual)).
@@ -159,6 +161,10 @@ struct Kernels : ValueKernels<float> {
   void (*alignSigns)(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
                      const double* exactResidual, const Affine* affine, const float* residual, float* in);
 
+  // The convolution by Winograd's F(4×4, 3×3), for shapes that suit it. `scratch` holds winogradScratch() floats.
+  void (*winograd)(const ConvolutionShape& shape, const float* in, const float* transformedWeights,
+                   const Epilogue& epilogue, float* scratch, float* out);
+
   // The convolution added to what `out` holds.
   void (*addConvolution)(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                          float* out);
@@ -170,10 +176,6 @@ struct Kernels : ValueKernels<float> {
   // `channels` (increasing): what the other channels would add is zero.
   void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                              const float* packedWeights, float* out);
-
-  // The same over all channels by Winograd's F(4×4, 3×3), for shapes that suit it. `scratch` holds winogradScratch().
-  void (*winograd)(const ConvolutionShape& shape, const float* in, const float* transformedWeights, float* scratch,
-                   float* out);
 
   // A plane of the convolution's output when one weight, at kernel position (row, column), changes by `step`:
   // out = step · the input plane shifted to that position.

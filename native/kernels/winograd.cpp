@@ -1,146 +1,179 @@
 // Winograd's F(4×4, 3×3) (Lavin & Gray, 2016): a 3×3 convolution of stride 1 as 36 small matrix products over 6×6 input
 // tiles, a quarter of the direct way's multiplications.
+//
+// A few tiles' inputs are transformed for all channels; then a few output channels at a time are multiplied and
+// transformed back, so that products never leave the first-level cache. Transforms go by halves, which fit registers.
 #include "kernels/table.hpp"
 #include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-// One row or column of Bᵀ·d·B.
-static inline void inputStep(const Vector* in, int stride, Vector* out) {
-  const Vector a = in[0], b = in[stride], c = in[2 * stride], d = in[3 * stride], e = in[4 * stride],
-               f = in[5 * stride];
-  const Vector two = broadcast(2.0f), four = broadcast(4.0f), five = broadcast(5.0f);
-  const Vector p = e - four * c, q = d - four * b, r = e - c, s = d - b;
-  out[0] = four * a - five * c + e;
-  out[stride] = p + q;
-  out[2 * stride] = p - q;
-  out[3 * stride] = r + two * s;
-  out[4 * stride] = r - two * s;
-  out[5 * stride] = four * b - five * d + f;
+// Frequencies that are multiplied at once, for a channel tile of outputs and so many tiles: AVX-512 has registers for
+// the sums of 24 products, the others for twelve.
+template <int Tiles>
+static constexpr int kAtOnce = kWidth == 16 || Tiles == 1 ? 3 : 1;
+
+// Floats between one group of frequencies and the next: [input][tile][frequency], and a cache line lest a power of two
+// sends all groups to the same lines of a cache.
+template <int Tiles>
+static inline std::ptrdiff_t groupStride(int inputs) {
+  return std::ptrdiff_t{kAtOnce<Tiles>} * Tiles * inputs * kWidth + kLanes;
 }
 
-// Bᵀ·d·B of the 6×6 tile at `in`; its frequencies go to `out`, a stride apart.
+// Three rows, the first or the last, of the 6×6 frequencies Bᵀ·d·B of the tile at `in`, in groups a stride apart.
+template <int Half, int Group>
 static inline void transformInput(const float* in, std::ptrdiff_t rowStride, float* out, std::ptrdiff_t stride) {
-  Vector tile[36], half[36];
-  for (int y = 0; y < 6; ++y) {
-    for (int x = 0; x < 6; ++x) tile[6 * y + x] = load(in + y * rowStride + x * kLanes);
+  const Vector two = broadcast(2.0f), four = broadcast(4.0f), five = broadcast(5.0f);
+  Vector rows[3][6];
+  for (int x = 0; x < 6; ++x) {
+    const float* pixel = in + x * kLanes;
+    const Vector b = load(pixel + rowStride), c = load(pixel + 2 * rowStride), d = load(pixel + 3 * rowStride);
+    const Vector e = load(pixel + 4 * rowStride);
+    if (Half == 0) {
+      const Vector p = e - four * c, q = d - four * b;
+      rows[0][x] = four * load(pixel) - five * c + e;
+      rows[1][x] = p + q;
+      rows[2][x] = p - q;
+    } else {
+      const Vector r = e - c, s = d - b;
+      rows[0][x] = r + two * s;
+      rows[1][x] = r - two * s;
+      rows[2][x] = four * b - five * d + load(pixel + 5 * rowStride);
+    }
   }
-  for (int x = 0; x < 6; ++x) inputStep(tile + x, 6, half + x);
-  for (int y = 0; y < 6; ++y) inputStep(half + 6 * y, 1, tile + 6 * y);
-  for (int f = 0; f < 36; ++f) store(out + f * stride, tile[f]);
+  for (int y = 0; y < 3; ++y) {
+    const Vector* d = rows[y];
+    const Vector p = d[4] - four * d[2], q = d[3] - four * d[1], r = d[4] - d[2], s = d[3] - d[1];
+    const auto put = [&](int x, Vector value) {
+      const int frequency = 6 * (3 * Half + y) + x;
+      store(out + frequency / Group * stride + frequency % Group * kWidth, value);
+    };
+    put(0, four * d[0] - five * d[2] + d[4]);
+    put(1, p + q);
+    put(2, p - q);
+    put(3, r + two * s);
+    put(4, r - two * s);
+    put(5, four * d[1] - five * d[3] + d[5]);
+  }
 }
 
-// One row or column of Aᵀ·m·A.
-static inline void outputStep(const Vector* in, int stride, Vector* out, int outStride) {
-  const Vector a = in[0], b = in[stride], c = in[2 * stride], d = in[3 * stride], e = in[4 * stride],
-               f = in[5 * stride];
+// Aᵀ·m·A of 6×6 frequencies in turn: calls `put(row, column, value)` for the 4×4 pixels.
+template <typename Put>
+static inline void transformOutput(const float* m, Put put) {
   const Vector two = broadcast(2.0f), four = broadcast(4.0f), eight = broadcast(8.0f);
-  const Vector p = b + c, q = b - c, r = d + e, s = d - e;
-  out[0] = a + p + r;
-  out[outStride] = q + two * s;
-  out[2 * outStride] = p + four * r;
-  out[3 * outStride] = q + eight * s + f;
-}
-
-// Aᵀ·m·A of the frequencies at `in`, a stride apart, to the 4×4 pixels at `out`.
-static inline void transformOutput(const float* in, std::ptrdiff_t stride, float* out, std::ptrdiff_t rowStride) {
-  Vector tile[36], half[24], result[16];
-  for (int f = 0; f < 36; ++f) tile[f] = load(in + f * stride);
-  for (int x = 0; x < 6; ++x) outputStep(tile + x, 6, half + x, 6);
-  for (int y = 0; y < 4; ++y) outputStep(half + 6 * y, 1, result + 4 * y, 1);
-  for (int y = 0; y < 4; ++y) {
-    for (int x = 0; x < 4; ++x) store(out + y * rowStride + x * kLanes, result[4 * y + x]);
+  Vector rows[6][4];
+  for (int y = 0; y < 6; ++y, m += 6 * kWidth) {
+    const Vector b = load(m + kWidth), c = load(m + 2 * kWidth), d = load(m + 3 * kWidth), e = load(m + 4 * kWidth);
+    const Vector p = b + c, q = b - c, r = d + e, s = d - e;
+    rows[y][0] = load(m) + p + r;
+    rows[y][1] = q + two * s;
+    rows[y][2] = p + four * r;
+    rows[y][3] = q + eight * s + load(m + 5 * kWidth);
+  }
+  for (int x = 0; x < 4; ++x) {
+    const Vector p = rows[1][x] + rows[2][x], q = rows[1][x] - rows[2][x];
+    const Vector r = rows[3][x] + rows[4][x], s = rows[3][x] - rows[4][x];
+    put(0, x, rows[0][x] + p + r);
+    put(1, x, q + two * s);
+    put(2, x, p + four * r);
+    put(3, x, q + eight * s + rows[5][x]);
   }
 }
 
-// out[channel][tile] = Σ over inputs of weights · in, for Groups·kChannelTile channels and Tiles tiles: enough sums in
-// registers to hide a multiplication's latency. Channels are a chunk of tiles apart; weights are [channel group][input]
-// [channel in group].
-template <int Groups, int Tiles>
-static inline void product(int inputs, std::ptrdiff_t chunk, const float* weights, const float* in, float* out) {
-  const std::ptrdiff_t groupStride = std::ptrdiff_t{inputs} * kChannelTile;
-  Vector sum[Groups * kChannelTile][Tiles] = {};
-  for (int c = 0; c < inputs; ++c) {
-    Vector value[Tiles];
-    for (int t = 0; t < Tiles; ++t) value[t] = load(in + c * chunk + t * kLanes);
-    for (int o = 0; o < Groups * kChannelTile; ++o) {
-      const Vector w = broadcast(weights[o / kChannelTile * groupStride + c * kChannelTile + o % kChannelTile]);
-      for (int t = 0; t < Tiles; ++t) sum[o][t] += w * value[t];
-    }
-  }
-  for (int o = 0; o < Groups * kChannelTile; ++o) {
-    for (int t = 0; t < Tiles; ++t) store(out + o * chunk + t * kLanes, sum[o][t]);
-  }
-}
-
-// The same for all channel groups.
-template <int Groups, int Tiles>
-static inline void products(int groups, int inputs, std::ptrdiff_t chunk, const float* weights, const float* in,
+// A group of frequencies of some channels and tiles: Σ over inputs of weights · in. Weights of one frequency are
+// `frequencyWeights` apart from the next; `out` is [tile][channel][36 frequencies].
+template <int Channels, int Tiles>
+static inline void multiply(int inputs, const float* weights, std::ptrdiff_t frequencyWeights, const float* in,
                             float* out) {
-  const std::ptrdiff_t groupStride = std::ptrdiff_t{inputs} * kChannelTile;
-  int group = 0;
-  for (; group + Groups <= groups; group += Groups) {
-    product<Groups, Tiles>(inputs, chunk, weights + group * groupStride, in, out + group * kChannelTile * chunk);
+  constexpr int kGroup = kAtOnce<Tiles>;
+  Vector sum[Tiles][Channels][kGroup] = {};
+  for (int c = 0; c < inputs; ++c) {
+    for (int f = 0; f < kGroup; ++f) {
+      Vector value[Tiles];
+      for (int t = 0; t < Tiles; ++t) value[t] = load(in + (kGroup * t + f) * kWidth);
+      for (int o = 0; o < Channels; ++o) {
+        const Vector w = broadcast(weights[f * frequencyWeights + o]);
+        for (int t = 0; t < Tiles; ++t) sum[t][o][f] += w * value[t];
+      }
+    }
+    in += kGroup * Tiles * kWidth;
+    weights += kChannelTile;
   }
-  for (; group < groups; ++group) {
-    product<1, Tiles>(inputs, chunk, weights + group * groupStride, in, out + group * kChannelTile * chunk);
+  for (int t = 0; t < Tiles; ++t) {
+    for (int o = 0; o < Channels; ++o) {
+      for (int f = 0; f < kGroup; ++f) store(out + ((t * Channels + o) * 36 + f) * kWidth, sum[t][o][f]);
+    }
   }
 }
 
-// One frequency: all channel groups and tiles. AVX-512 has registers for sixteen sums, the others for eight.
-static inline void multiply(int tiles, int groups, int inputs, std::ptrdiff_t chunk, const float* weights,
-                            const float* in, float* out) {
-  constexpr bool kMany = kWidth == 16;
-  int t = 0;
-  for (; kMany && t + 4 <= tiles; t += 4) {
-    products<1, 4>(groups, inputs, chunk, weights, in + t * kLanes, out + t * kLanes);
+// Some output channels of some tiles, which start at `starts` in the plane of the first.
+template <int Channels, int Tiles>
+static inline void takeChannels(const ConvolutionShape& shape, const float* transformed, const float* weights,
+                                const Epilogue& epilogue, float* products, const std::ptrdiff_t* starts, float* out) {
+  const int inputs = shape.in.channels;
+  const auto frequencyWeights = static_cast<std::ptrdiff_t>(shape.winogradSize() / 36);
+  for (int f = 0; f < 36; f += kAtOnce<Tiles>) {
+    multiply<Channels, Tiles>(inputs, weights + f * frequencyWeights, frequencyWeights, transformed,
+                              products + f * kWidth);
+    transformed += groupStride<Tiles>(inputs);
   }
-  for (; t + 2 <= tiles; t += 2) {
-    products<kMany ? 2 : 1, 2>(groups, inputs, chunk, weights, in + t * kLanes, out + t * kLanes);
-  }
-  for (; t < tiles; ++t) {
-    products<kMany ? 4 : 2, 1>(groups, inputs, chunk, weights, in + t * kLanes, out + t * kLanes);
+  for (int o = 0; o < Channels; ++o) {
+    const Vector bias = broadcast(epilogue.bias == nullptr ? 0.0f : epilogue.bias[o]);
+    const bool add = epilogue.add;
+    const std::ptrdiff_t rowStride = shape.out.rowStride();
+    for (int t = 0; t < Tiles; ++t) {
+      float* pixels = out + o * shape.out.planeStride() + starts[t];
+      transformOutput(products + (t * Channels + o) * 36 * kWidth, [&](int row, int column, Vector value) {
+        float* pixel = pixels + row * rowStride + column * kLanes;
+        store(pixel, value + (add ? bias + load(pixel) : bias));
+      });
+    }
   }
 }
 
-void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, float* scratch,
-              float* out) {
-  const Map inMap = shape.in, outMap = shape.out;
-  const int inputs = inMap.channels, groups = (outMap.channels + kChannelTile - 1) / kChannelTile;
-  const int columns = outMap.width / 4, allTiles = columns * (outMap.height / 4), most = shape.winogradTiles();
-  const std::ptrdiff_t weightFrequency = std::ptrdiff_t{groups} * inputs * kChannelTile;
-  const std::ptrdiff_t inFrequency = shape.winogradStride(inputs);
-  const std::ptrdiff_t outFrequency = shape.winogradStride(groups * kChannelTile);
-  const std::ptrdiff_t chunk = std::ptrdiff_t{most} * kLanes;
-  float* transformed = scratch;
-  float* multiplied = scratch + 36 * inFrequency;
-  for (int first = 0; first < allTiles; first += most) {
-    const int tiles = allTiles - first < most ? allTiles - first : most;
-    std::ptrdiff_t inTile[kWinogradTiles], outTile[kWinogradTiles];
-    for (int t = 0; t < tiles; ++t) {
-      const int row = (first + t) / columns, column = (first + t) % columns;
-      inTile[t] = inMap.at(0, 4 * row - 1, 4 * column - 1);
-      outTile[t] = outMap.at(0, 4 * row, 4 * column);
+template <int Tiles>
+static inline void takeTiles(const ConvolutionShape& shape, int first, const float* in, const float* weights,
+                             const Epilogue& epilogue, float* scratch, float* out) {
+  constexpr int kGroup = kAtOnce<Tiles>;
+  const int inputs = shape.in.channels, outputs = shape.out.channels, columns = shape.out.width / 4;
+  const std::ptrdiff_t stride = groupStride<Tiles>(inputs);
+  std::ptrdiff_t starts[Tiles];
+  for (int t = 0; t < Tiles; ++t) {
+    const int row = (first + t) / columns * 4, column = (first + t) % columns * 4;
+    starts[t] = shape.out.at(0, row, column);
+    for (int c = 0; c < inputs; ++c) {
+      const float* from = in + shape.in.at(c, row - 1, column - 1);
+      float* to = scratch + (c * Tiles + t) * kGroup * kWidth;
+      transformInput<0, kGroup>(from, shape.in.rowStride(), to, stride);
+      transformInput<1, kGroup>(from, shape.in.rowStride(), to, stride);
     }
-    for (int part = 0; part < kLanes; part += kWidth) {
-      for (int c = 0; c < inputs; ++c) {
-        for (int t = 0; t < tiles; ++t) {
-          transformInput(in + c * inMap.planeStride() + inTile[t] + part, inMap.rowStride(),
-                         transformed + c * chunk + t * kLanes, inFrequency);
-        }
-      }
-      for (int f = 0; f < 36; ++f) {
-        multiply(tiles, groups, inputs, chunk, transformedWeights + f * weightFrequency, transformed + f * inFrequency,
-                 multiplied + f * outFrequency);
-      }
-      for (int o = 0; o < outMap.channels; ++o) {
-        for (int t = 0; t < tiles; ++t) {
-          transformOutput(multiplied + o * chunk + t * kLanes, outFrequency,
-                          out + o * outMap.planeStride() + outTile[t] + part, outMap.rowStride());
-        }
-      }
+  }
+  float* products = scratch + 36 / kGroup * stride;
+  for (int o = 0; o < outputs; o += kChannelTile) {
+    const float* factors = weights + std::ptrdiff_t{o} * inputs;
+    const Epilogue rest = epilogue.from(o);
+    float* to = out + o * shape.out.planeStride();
+    static_assert(kChannelTile == 4, "every number of channels has a case");
+    switch (outputs - o) {
+      case 1: takeChannels<1, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
+      case 2: takeChannels<2, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
+      case 3: takeChannels<3, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
+      default: takeChannels<4, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
     }
+  }
+}
+
+void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, const Epilogue& epilogue,
+              float* scratch, float* out) {
+  const int tiles = shape.out.width / 4 * (shape.out.height / 4);
+  for (int part = 0; part < kLanes; part += kWidth) {
+    int tile = 0;
+    for (; tile + kWinogradTiles <= tiles; tile += kWinogradTiles) {
+      takeTiles<kWinogradTiles>(shape, tile, in + part, transformedWeights, epilogue, scratch, out + part);
+    }
+    for (; tile < tiles; ++tile)
+      takeTiles<1>(shape, tile, in + part, transformedWeights, epilogue, scratch, out + part);
   }
 }
 

@@ -63,7 +63,7 @@ class Bench {
         kernels_.convolution(shape_, in_.data(), weights_.data(), nullptr, out_.data());
         break;
       case KernelName::Winograd:
-        kernels_.winograd(shape_, in_.data(), weights_.data(), scratch_.data(), out_.data());
+        kernels_.winograd(shape_, in_.data(), weights_.data(), {}, scratch_.data(), out_.data());
         break;
       case KernelName::Activate:
         kernels_.activate(activation_, affine_.data(), in_.data(), change_.data(), out_.data());

@@ -14,6 +14,15 @@ Work winogradWork(const ConvolutionShape& shape) {
   return {direct.direct / 4, direct.direct};
 }
 
+namespace {
+
+// Of a convolution of all channels by the kernel that takes it.
+Work denseWork(const ConvolutionShape& shape) {
+  return shape.suitsWinograd() ? winogradWork(shape) : directWork(shape, shape.in.channels);
+}
+
+}  // namespace
+
 QueryWork::QueryWork(const Engine& engine)
     : engine_(engine),
       spread_(engine.graph(), engine.plan()),
@@ -27,8 +36,7 @@ QueryWork::QueryWork(const Engine& engine)
     for (int s = segment.firstStep; s < segment.endStep; ++s) {
       const Step& step = plan.steps()[s];
       if (step.kind != StepKind::Convolve) continue;
-      const ConvolutionShape& shape = plan.convolutionShape(step.operation);
-      rest += directWork(shape, shape.in.channels);
+      rest += denseWork(plan.convolutionShape(step.operation));
     }
     from_[index] = rest;
   }
@@ -68,9 +76,7 @@ Work QueryWork::ofConvolution(const Step& step) const {
     return {products, products};
   }
   const int changed = static_cast<int>(spread_.channels(step.inputs[0]).size());
-  const bool convolution = engine_.graph().operations()[step.operation].kind == Kind::Convolution;
-  const bool dense = changed == shape.in.channels;
-  return dense && convolution && shape.suitsWinograd() ? winogradWork(shape) : directWork(shape, changed);
+  return changed == shape.in.channels ? denseWork(shape) : directWork(shape, changed);
 }
 
 QueryMemory queryMemory(const Engine& engine, int count) {
@@ -81,8 +87,7 @@ QueryMemory queryMemory(const Engine& engine, int count) {
   const std::size_t weights = Weights(graph, plan).bytes();
   QueryMemory memory;
   memory.cache = Pass(graph, plan, kernels, plan.cache(), blocks).bytes();
-  memory.values =
-      Pass(graph, plan, kernels, plan.scratch(), blocks).bytes() + Arena(plan.locals(), 1).bytes() + weights;
+  memory.values = Pass(graph, plan, kernels, plan.scratch(), blocks).bytes() + Workspace(plan).bytes() + weights;
   memory.changes = ChangePass(graph, plan, kernels, blocks).bytes() + weights;
   return memory;
 }

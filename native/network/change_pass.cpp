@@ -30,15 +30,12 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
       affine_(graph.operations().size()),
       producer_(graph.shapes().size(), nullptr),
       recomputed_(graph.shapes().size()) {
-  std::size_t scratch = 0, most = 0, fleeting = 0;
+  std::size_t most = 0, fleeting = 0;
   for (const Step& step : plan.steps()) {
     const Map& map = plan.map(step.output);
     producer_[step.output] = &step;
     if (!plan.stored(step.output)) recomputed_[step.output].plane = AlignedFloats(map.planeStride());
     if (step.kind == StepKind::Activate && step.operation >= 0) affine_[step.operation].resize(map.channels);
-    if (step.kind == StepKind::Convolve && plan.convolutionShape(step.operation).suitsWinograd()) {
-      scratch = std::max(scratch, plan.convolutionShape(step.operation).winogradScratch());
-    }
   }
   for (int v = 0; v < static_cast<int>(graph.shapes().size()); ++v) {
     if (spread_.recomputable(v)) fleeting = std::max(fleeting, plan.map(v).size());
@@ -51,7 +48,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   moved_.resize(graph.shapes().size());
   planeChanges_.reserve(most);
   fleeting_ = AlignedFloats(fleeting);
-  winogradScratch_ = AlignedFloats(scratch);
+  winogradScratch_ = AlignedFloats(plan.winogradScratch());
 }
 
 void ChangePass::startsFrom(const Pass& base, const LossChange& lossBase, const Weights& weights) {
@@ -187,7 +184,7 @@ void ChangePass::multiply(const Step& step, int block) {
   if (static_cast<int>(changed.size()) < shape.in.channels) {
     kernels_.partialConvolution(shape, in, changed.data(), static_cast<int>(changed.size()), packed, out);
   } else if (transformed != nullptr) {
-    kernels_.winograd(shape, in, transformed, winogradScratch_.data(), out);
+    kernels_.winograd(shape, in, transformed, {}, winogradScratch_.data(), out);
   } else {
     kernels_.convolution(shape, in, packed, nullptr, out);
   }
@@ -225,11 +222,12 @@ void ChangePass::convolveSteps(const Step& step, int block) {
     const float* change = position < 0 ? nullptr : planes(value, block) + position * shape.in.planeStride();
     kernels_.activate(sum, &identity, base(value, c, block), change, moved + c * shape.in.planeStride());
   }
-  if (channels(value).empty()) {
-    kernels_.convolution(shape, moved, weightSteps, biasSteps, out);
+  const bool add = !channels(value).empty();
+  if (add) multiply(step, block);
+  if (const float* transformed = perturbation_.steps->transformed(step.operation)) {
+    kernels_.winograd(shape, moved, transformed, {biasSteps, add}, winogradScratch_.data(), out);
   } else {
-    multiply(step, block);
-    kernels_.addConvolution(shape, moved, weightSteps, biasSteps, out);
+    (add ? kernels_.addConvolution : kernels_.convolution)(shape, moved, weightSteps, biasSteps, out);
   }
 }
 

@@ -13,14 +13,14 @@ void Engine::release() {
   lossBase_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
-  locals_.clear();
+  workspaces_.clear();
 }
 
 void Engine::reserve(const Problem& problem, int threads) {
   const int blocks = (problem.count + kLanes - 1) / kLanes;
   if (blocks != blocks_) release();
   blocks_ = blocks;
-  while (static_cast<int>(locals_.size()) < threads) locals_.emplace_back(plan_.locals(), 1);
+  while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
 }
 
 void Engine::reserveValueQueries(int count) {
@@ -57,7 +57,7 @@ Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
   reserveValueQueries(1);
   unperturbed_.assign(problem.parameters);
   Pass& pass = valueQueries_[0]->pass;
-  return resultOf(pass.run(problem, unperturbed_, locals_, control), pass, problem);
+  return resultOf(pass.run(problem, unperturbed_, workspaces_, control), pass, problem);
 }
 
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
@@ -68,7 +68,7 @@ Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKi
 }
 
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
-  const double loss = base_->run(problem, unperturbed_, locals_, control);
+  const double loss = base_->run(problem, unperturbed_, workspaces_, control);
   reserveValueQueries(control.threads);
   for (auto& query : valueQueries_) {
     query->weights.assign(problem.parameters);
@@ -80,11 +80,10 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
 Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
   // In double, lest rounding close a ReLU that is open or open one that is closed: changes see no other kink.
   ExactPass exact(graph_, plan_, kernels_, plan_.scratch(), blocks_);
-  std::vector<ArenaOf<double>> locals;
-  for (int thread = 0; thread < control.threads; ++thread) locals.emplace_back(plan_.locals(), 1);
-  const double loss = exact.run(problem, unperturbed_, locals, control, base_.get());
+  std::vector<WorkspaceOf<double>> workspaces;
+  for (int thread = 0; thread < control.threads; ++thread) workspaces.emplace_back(plan_);
+  const double loss = exact.run(problem, unperturbed_, workspaces, control, base_.get());
   reserveChangeQueries(control.threads);
-  unperturbed_.transform();
   lossBase_->prepare(problem, *base_);
   for (auto& query : changeQueries_) query->pass.startsFrom(*base_, *lossBase_, unperturbed_);
   return resultOf(loss, exact, problem);
@@ -92,7 +91,7 @@ Evaluation Engine::beginChanges(const Problem& problem, const Control& control) 
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {
   ValueQuery& query = *valueQueries_[thread];
-  return query.pass.restart(from, problem, query.weights, locals_[thread], control);
+  return query.pass.restart(from, problem, query.weights, workspaces_[thread], control);
 }
 
 double Engine::lossChange(int thread, std::size_t coordinate, float step, const Problem& problem,

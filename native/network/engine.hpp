@@ -72,7 +72,7 @@ class Engine {
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
   std::vector<std::unique_ptr<ChangeQuery>> changeQueries_;
-  std::vector<Arena> locals_;
+  std::vector<Workspace> workspaces_;
 };
 
 }  // namespace deepzero

@@ -73,7 +73,7 @@ const ChannelStatistics& PassOf<Scalar>::statistics(int value) const {
 }
 
 template <typename Scalar>
-double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::vector<ArenaOf<Scalar>>& locals,
+double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,
                            const Control& control, PassOf<float>* rounded) {
   from_ = 0;
   for (int segment = 0; segment < static_cast<int>(plan_.segments().size()); ++segment) {
@@ -81,7 +81,7 @@ double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::
     if (rounded != nullptr) rounded->prepare(segment, problem, weights);
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
-      if (!control.stop()) runBlock(segment, block, problem, weights, locals[omp_get_thread_num()], rounded);
+      if (!control.stop()) runBlock(segment, block, problem, weights, workspaces[omp_get_thread_num()], rounded);
     }
     if (control.stop()) throw Cancelled();
     combineMoments(segment, problem);
@@ -91,14 +91,14 @@ double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::
 }
 
 template <typename Scalar>
-double PassOf<Scalar>::restart(int from, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+double PassOf<Scalar>::restart(int from, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                                const Control& control) {
   from_ = from;
   for (int segment = from; segment < static_cast<int>(plan_.segments().size()); ++segment) {
     prepare(segment, problem, weights);
     for (int block = 0; block < blocks_; ++block) {
       if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
-      runBlock(segment, block, problem, weights, locals, nullptr);
+      runBlock(segment, block, problem, weights, workspace, nullptr);
     }
     combineMoments(segment, problem);
   }
@@ -137,38 +137,35 @@ std::pair<double, double> PassOf<Scalar>::moments(const Problem& problem, int op
 
 template <typename Scalar>
 void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, const Weights& weights,
-                              ArenaOf<Scalar>& locals, PassOf<float>* rounded) {
+                              WorkspaceOf<Scalar>& workspace, PassOf<float>* rounded) {
   if (index == 0) loadInput(problem, block);
   if (index == 0 && rounded != nullptr) rounded->loadInput(problem, block);
   const Segment& segment = plan_.segments()[index];
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    runStep(step, block, weights, locals);
+    runStep(step, block, weights, workspace);
     if (rounded != nullptr) round(step, block, *rounded);
   }
   if (!problem.training) return;
   for (int value : segment.measured) {
     const Map& map = plan_.map(value);
     const std::size_t at = static_cast<std::size_t>(block) * map.channels;
-    valueKernels<Scalar>(kernels_).moments(map, read(value, block, locals), lanesOf(problem, block),
+    valueKernels<Scalar>(kernels_).moments(map, read(value, block, workspace.locals), lanesOf(problem, block),
                                            &blockMean_[value][at], &blockSquares_[value][at]);
   }
 }
 
 template <typename Scalar>
-void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights, ArenaOf<Scalar>& locals) {
+void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace) {
   const ValueKernels<Scalar>& kernels = valueKernels<Scalar>(kernels_);
   const Map& inMap = plan_.map(step.inputs[0]);
   const Map& outMap = plan_.map(step.output);
-  const Scalar* in = read(step.inputs[0], block, locals);
-  Scalar* out = written(step.output, block, locals);
+  const Scalar* in = read(step.inputs[0], block, workspace.locals);
+  Scalar* out = written(step.output, block, workspace.locals);
   switch (step.kind) {
-    case StepKind::Convolve:
-      kernels.convolution(plan_.convolutionShape(step.operation), in, weights.weight(step.operation),
-                          weights.bias(step.operation), out);
-      break;
+    case StepKind::Convolve: convolve(step, in, out, weights, workspace); break;
     case StepKind::Activate: {
-      const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, locals) : nullptr;
+      const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr;
       kernels.activate(step.activation, affine(step).data(), in, residual, out);
       break;
     }
@@ -199,6 +196,19 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
       }
       break;
   }
+}
+
+template <typename Scalar>
+void PassOf<Scalar>::convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
+                              WorkspaceOf<Scalar>& workspace) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const float *weight = weights.weight(step.operation), *bias = weights.bias(step.operation);
+  if constexpr (std::is_same_v<Scalar, float>) {
+    const float* transformed = weights.transformed(step.operation);
+    if (transformed != nullptr)
+      return kernels_.winograd(shape, in, transformed, {bias}, workspace.winograd.data(), out);
+  }
+  valueKernels<Scalar>(kernels_).convolution(shape, in, weight, bias, out);
 }
 
 // Called for every step in turn, so that what the step read is still there.

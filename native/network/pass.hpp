@@ -16,6 +16,17 @@ struct ChannelStatistics {
   std::vector<double> mean, variance;
 };
 
+// What one thread needs beside the values of passes.
+template <typename Scalar>
+struct WorkspaceOf {
+  explicit WorkspaceOf(const Plan& plan) : locals(plan.locals(), 1), winograd(plan.winogradScratch()) {}
+  std::size_t bytes() const { return locals.bytes() + winograd.size() * sizeof(float); }
+
+  ArenaOf<Scalar> locals;  // values that live within one segment
+  AlignedFloats winograd;
+};
+using Workspace = WorkspaceOf<float>;
+
 // The state of a pass, on float or double. Values produced before segment `from` are read from `base`'s buffers, later
 // ones from its own: so a query writes nothing that another could see.
 template <typename Scalar>
@@ -30,10 +41,10 @@ class PassOf {
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled. With `rounded`, that pass
   // becomes this one rounded to float, but with every ReLU open exactly where it is here.
-  double run(const Problem& problem, const Weights& weights, std::vector<ArenaOf<Scalar>>& locals,
+  double run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,
              const Control& control, PassOf<float>* rounded = nullptr);
   // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
-  double restart(int from, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+  double restart(int from, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                  const Control& control);
 
   // What an activation applied, by channel.
@@ -56,10 +67,12 @@ class PassOf {
 
  private:
   void prepare(int segment, const Problem& problem, const Weights& weights);
-  void runBlock(int segment, int block, const Problem& problem, const Weights& weights, ArenaOf<Scalar>& locals,
+  void runBlock(int segment, int block, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                 PassOf<float>* rounded);
   void round(const Step& step, int block, PassOf<float>& rounded) const;
-  void runStep(const Step& step, int block, const Weights& weights, ArenaOf<Scalar>& locals);
+  void runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace);
+  void convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
+                WorkspaceOf<Scalar>& workspace);
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);
   double loss(const Problem& problem) const;

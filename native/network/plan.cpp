@@ -60,6 +60,8 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
   for (int i = 0; i < static_cast<int>(graph.operations().size()); ++i) {
     const Operation& o = graph.operations()[i];
     convolutions_.push_back({maps_[o.inputs[0]], maps_[i + 1], o.kernelHeight, o.kernelWidth, o.stride, o.padding});
+    const ConvolutionShape& shape = convolutions_.back();
+    if (shape.suitsWinograd()) winogradScratch_ = std::max(winogradScratch_, shape.winogradScratch());
   }
   makeSteps();
   makeSegments();

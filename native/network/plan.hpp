@@ -67,6 +67,8 @@ class Plan {
   const Layout& locals() const { return locals_; }
 
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
+  // Floats of scratch that the Winograd kernel needs at most.
+  std::size_t winogradScratch() const { return winogradScratch_; }
   // The channels of zeros that an option-A shortcut puts before those of its input.
   int paddingBefore(const Step& step) const {
     return (maps_[step.output].channels - maps_[step.inputs[0]].channels) / 2;
@@ -88,6 +90,7 @@ class Plan {
   std::vector<bool> stored_;
   Layout cache_, scratch_, locals_;
   int output_ = 0;
+  std::size_t winogradScratch_ = 0;
 };
 
 }  // namespace deepzero

@@ -1,4 +1,5 @@
-// The parameters as the kernels read them: convolution and linear weights packed for their tiles, the rest flat.
+// The parameters as the kernels read them: convolution and linear weights packed for their tiles, those that the
+// Winograd kernel takes also transformed for it, the rest flat.
 #pragma once
 
 #include <cstddef>
@@ -17,11 +18,9 @@ class Weights {
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
 
-  std::size_t bytes() const { return data_.size() * sizeof(float); }
+  std::size_t bytes() const;
 
-  // Computes what the Winograd kernel reads; `set` does not keep it up to date.
-  void transform();
-  // An operation's transformed weights, null where the shape does not suit or transform() was never called.
+  // The transformed weights of an operation that has a weight, null where the Winograd kernel does not suit.
   const float* transformed(int operation) const;
 
   // An operation's weight (γ) and bias (β), null where it has none.
@@ -31,12 +30,14 @@ class Weights {
  private:
   const float* find(int parameter) const { return parameter < 0 ? nullptr : data_.data() + offset_[parameter]; }
   std::size_t position(int parameter, std::size_t index) const;
+  // Transforms the 3×3 weights between two channels.
+  void transform(int parameter, std::size_t pair);
 
   const Graph& graph_;
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   AlignedFloats data_;
-  std::vector<AlignedFloats> transformed_;  // by operation
+  std::vector<AlignedFloats> transformed_;  // by parameter tensor, empty where Winograd does not suit
 };
 
 }  // namespace deepzero

@@ -152,19 +152,17 @@ std::string checkWinograd(const Kernels& table, const ConvolutionCase& given) {
   if (!shape.suitsWinograd()) return "the shape does not suit";
   // |output| is at most Σ |Aᵀ|·|U|·|V|·|A| over inputs and frequencies, and so is every partial sum on the way. An
   // error there passes through at most: three additions for each dimension of the input's transform, one rounding of a
-  // weight, a multiplication and the sum over inputs, three additions for each dimension of the output's transform.
+  // weight, a multiplication and the sum over inputs, three additions for each dimension of the output's transform and
+  // two of what it is added to.
   std::vector<float> weights(shape.winogradSize(), 0.0f);
   std::vector<double> bound(static_cast<std::size_t>(given.outChannels) * 16, 0.0);
-  const std::size_t frequency = shape.winogradSize() / 36;
   for (int o = 0; o < given.outChannels; ++o) {
     for (int c = 0; c < given.inChannels; ++c) {
-      const std::size_t pair = static_cast<std::size_t>(o) * given.inChannels + c;
-      const std::size_t at =
-          (static_cast<std::size_t>(o / kChannelTile) * given.inChannels + c) * kChannelTile + o % kChannelTile;
+      const float* g = operands.weights.data() + (static_cast<std::size_t>(o) * given.inChannels + c) * 9;
       for (int f = 0; f < 36; ++f) {
         const int r = f / 6, s = f % 6;
-        const double weight = transformed(operands.weights.data() + pair * 9, r, s);
-        weights[f * frequency + at] = static_cast<float>(weight);
+        const double weight = transformed(g, r, s);
+        weights[shape.winogradIndex(o, c, f)] = static_cast<float>(weight);
         for (int pixel = 0; pixel < 16; ++pixel) {
           bound[o * 16 + pixel] +=
               kAbsA[pixel / 4][r] * kAbsA[pixel % 4][s] * std::abs(weight) * kGrowth[r] * kGrowth[s];
@@ -172,15 +170,25 @@ std::string checkWinograd(const Kernels& table, const ConvolutionCase& given) {
       }
     }
   }
+  const std::vector<float> bias = draw(given.outChannels, operands.values);
   const std::size_t cacheLines = shape.winogradScratch() / kLanes;
-  Block out(shape.out), scratch(Map{1, 1, static_cast<int>(cacheLines), 0});
-  table.winograd(shape, operands.in.data(), weights.data(), scratch.data(), out.data());
-  std::string failure = compare(out, [&](int n, int o, int y, int x) {
-    const int roundings = given.inChannels + 14;
-    return Expected{operands.at(n, o, y, x).value, roundings * kRounding * bound[o * 16 + y % 4 * 4 + x % 4]};
-  });
-  if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
-  return describe(table, "winograd", given, failure);
+  Block scratch(Map{1, 1, static_cast<int>(cacheLines), 0}), before(shape.out, operands.values);
+  std::string failure;
+  for (const bool add : {false, true}) {
+    Block out(shape.out);
+    if (add) out.copyPixels(before);
+    table.winograd(shape, operands.in.data(), weights.data(), {given.bias ? bias.data() : nullptr, add}, scratch.data(),
+                   out.data());
+    failure = compare(out, [&](int n, int o, int y, int x) {
+      const double held = (given.bias ? bias[o] : 0) + (add ? before.at(n, o, y, x) : 0);
+      const int roundings = given.inChannels + 16;
+      return Expected{operands.at(n, o, y, x).value + held,
+                      roundings * kRounding * (bound[o * 16 + y % 4 * 4 + x % 4] + 2)};
+    });
+    if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
+    if (!failure.empty()) return describe(table, add ? "winograd, adding," : "winograd", given, failure);
+  }
+  return "";
 }
 
 std::string checkWeightChange(const Kernels& table, const ConvolutionCase& given, int row, int column) {

@@ -26,7 +26,7 @@ struct ConvolutionCase {
   int padding = 1;
   int extraBorder = 0;  // of the input, beyond the padding
   int outBorder = 0;
-  bool bias = true;       // of `convolution` and `addConvolution`
+  bool bias = true;       // but for partial convolutions
   bool specials = false;  // NaN and infinities among the inputs, not for Winograd
   bool fits() const { return height + 2 * padding >= kernelHeight && width + 2 * padding >= kernelWidth; }
   ConvolutionShape shape() const;
@@ -37,6 +37,7 @@ std::string checkConvolution(const Kernels& table, const ConvolutionCase& given)
 std::string checkAddConvolution(const Kernels& table, const ConvolutionCase& given);
 std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase& given,
                                     const std::vector<int>& channels);
+// Without adding and then with it, to an output of random numbers.
 std::string checkWinograd(const Kernels& table, const ConvolutionCase& given);
 std::string checkWeightChange(const Kernels& table, const ConvolutionCase& given, int row, int column);
 

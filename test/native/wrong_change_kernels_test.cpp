@@ -78,18 +78,18 @@ TEST("caught: a partial convolution that adds to its output") {
 
 // Runs the real kernel with other weights.
 template <typename Change>
-void winogradWith(const ConvolutionShape& shape, const float* in, const float* weights, float* scratch, float* out,
-                  Change change) {
+void winogradWith(const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                  float* scratch, float* out, Change change) {
   std::vector<float> changed(weights, weights + shape.winogradSize());
   change(changed);
-  kernels().winograd(shape, in, changed.data(), scratch, out);
+  kernels().winograd(shape, in, changed.data(), epilogue, scratch, out);
 }
 
 TEST("caught: a Winograd that drops its last frequency, or rounds its weights to sixteen bits") {
   const Kernels wrong = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, float* scratch,
-                        float* out) {
-      winogradWith(shape, in, weights, scratch, out, [](std::vector<float>& changed) {
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
+      winogradWith(shape, in, weights, epilogue, scratch, out, [](std::vector<float>& changed) {
         std::fill(changed.end() - static_cast<std::ptrdiff_t>(changed.size() / 36), changed.end(), 0.0f);
       });
     };
@@ -97,9 +97,9 @@ TEST("caught: a Winograd that drops its last frequency, or rounds its weights to
   CHECK_PASSES(mustCatch(wrong, winogradCheck));
 
   const Kernels rounded = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, float* scratch,
-                        float* out) {
-      winogradWith(shape, in, weights, scratch, out, [](std::vector<float>& changed) {
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
+      winogradWith(shape, in, weights, epilogue, scratch, out, [](std::vector<float>& changed) {
         for (float& weight : changed) {
           std::uint32_t bits;
           std::memcpy(&bits, &weight, sizeof bits);
@@ -112,15 +112,15 @@ TEST("caught: a Winograd that drops its last frequency, or rounds its weights to
   CHECK_PASSES(mustCatch(rounded, winogradCheck));
 }
 
-TEST("caught: a Winograd that skips its last chunk of tiles, or writes beyond its scratch") {
+TEST("caught: a Winograd that skips its last odd tile, or writes beyond its scratch") {
   const Kernels wrong = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, float* scratch,
-                        float* out) {
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
       std::vector<float> whole(shape.out.size());
-      kernels().winograd(shape, in, weights, scratch, whole.data());
+      kernels().winograd(shape, in, weights, epilogue, scratch, whole.data());
       const int columns = shape.out.width / 4, tiles = columns * (shape.out.height / 4);
       for (int o = 0; o < shape.out.channels; ++o) {
-        for (int tile = 0; tile < tiles / shape.winogradTiles() * shape.winogradTiles(); ++tile) {
+        for (int tile = 0; tile < tiles / kWinogradTiles * kWinogradTiles; ++tile) {
           for (int y = 0; y < 4; ++y) {
             const std::ptrdiff_t at = shape.out.at(o, tile / columns * 4 + y, tile % columns * 4);
             std::copy_n(whole.data() + at, 4 * kLanes, out + at);
@@ -132,13 +132,30 @@ TEST("caught: a Winograd that skips its last chunk of tiles, or writes beyond it
   CHECK_PASSES(mustCatch(wrong, winogradCheck));
 
   const Kernels beyond = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, float* scratch,
-                        float* out) {
-      kernels().winograd(shape, in, weights, scratch, out);
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
+      kernels().winograd(shape, in, weights, epilogue, scratch, out);
       scratch[shape.winogradScratch()] = 0;
     };
   });
   CHECK_PASSES(mustCatch(beyond, winogradCheck));
+}
+
+TEST("caught: a Winograd that never adds, or without its bias") {
+  const Kernels replacing = broken([](Kernels& table) {
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
+      kernels().winograd(shape, in, weights, {epilogue.bias, false}, scratch, out);
+    };
+  });
+  CHECK_PASSES(mustCatch(replacing, winogradCheck));
+  const Kernels without = broken([](Kernels& table) {
+    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
+                        float* scratch, float* out) {
+      kernels().winograd(shape, in, weights, {nullptr, epilogue.add}, scratch, out);
+    };
+  });
+  CHECK_PASSES(mustCatch(without, winogradCheck));
 }
 
 TEST("caught: a weight's change at the mirrored tap, or without its stride") {
