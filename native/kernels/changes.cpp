@@ -1,61 +1,25 @@
 // Kernels that carry a change from a plane's inputs to its outputs. Contracts: kernels.hpp.
+#include "kernels/change_rows.hpp"
 #include "kernels/table.hpp"
-#include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-void weightChange(const ConvolutionShape& shape, const float* plane, int row, int column, float step, float* out) {
-  const Vector factor = broadcast(step);
-  for (int y = 0; y < shape.out.height; ++y) {
-    const float* from = plane + shape.in.at(0, y * shape.stride + row - shape.padding, column - shape.padding);
-    float* to = out + shape.out.at(0, y, 0);
-    for (int x = 0; x < shape.out.width; ++x) {
-      for (int part = 0; part < kLanes; part += kWidth) {
-        store(to + x * kLanes + part, factor * load(from + x * shape.stride * kLanes + part));
-      }
-    }
+void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
+  for (PlaneMoments* plane = planes; plane < planes + count; ++plane) {
+    measureRows(map, *plane, plane->change + map.at(0, 0, 0), map.rowStride(), 0, map.height, lanes);
   }
 }
 
-void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
-  // Float sums are short, so that they lose no digits; double sums take them over.
-  constexpr std::ptrdiff_t kAhead = 64 * kLanes;
-  constexpr int kRun = 64, kChains = 2, kParts = kLanes / kWidth;
-  const int pixels = map.height * map.width, run = kRun < map.width ? map.width : kRun / map.width * map.width;
-  for (PlaneMoments* plane = planes; plane < planes + count; ++plane) {
-    const Vector mean = broadcast(plane->mean);
-    for (int first = 0; first < pixels; first += run) {
-      Vector sum[kChains][kParts] = {}, square[kChains][kParts] = {};
-      const int rows = (pixels - first < run ? pixels - first : run) / map.width;
-      for (int y = first / map.width; y < first / map.width + rows; ++y) {
-        const float* base = plane->base + map.at(0, y, 0);
-        const float* change = plane->change + map.at(0, y, 0);
-        const auto add = [&](int x, int chain) {
-          for (int i = 0; i < kParts; ++i) {
-            const std::ptrdiff_t at = std::ptrdiff_t{x} * kLanes + i * kWidth;
-            __builtin_prefetch(base + at + kAhead);
-            const Vector d = load(change + at), b = load(base + at) - mean;
-            sum[chain][i] += d;
-            square[chain][i] += (b + b + d) * d;
-          }
-        };
-        int x = 0;
-        for (; x + 1 < map.width; x += 2) {
-          add(x, 0);
-          add(x + 1, 1);
-        }
-        if (x < map.width) add(x, 0);
-      }
-      float laneSum[kLanes], laneSquare[kLanes];
-      for (int i = 0; i < kParts; ++i) {
-        store(laneSum + i * kWidth, sum[0][i] + sum[1][i]);
-        store(laneSquare + i * kWidth, square[0][i] + square[1][i]);
-      }
-      for (int lane = 0; lane < (lanes < kLanes ? lanes : kLanes); ++lane) {
-        plane->sum[lane] += static_cast<double>(laneSum[lane]);
-        plane->square[lane] += static_cast<double>(laneSquare[lane]);
-      }
+void activateChange(const Activation& shape, const PlaneChange* planes, int count) {
+  // What does not change is one vector of zeros, read again and again.
+  static const float kZeros[kLanes] = {};
+  for (const PlaneChange* plane = planes; plane < planes + count; ++plane) {
+    if (plane->change == nullptr) {
+      activateRows(shape, *plane, {kZeros, 0, 0}, 0, shape.out.height);
+    } else {
+      activateRows(shape, *plane, {plane->change + shape.in.at(0, 0, 0), shape.in.rowStride(), kLanes}, 0,
+                   shape.out.height);
     }
   }
 }

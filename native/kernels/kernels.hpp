@@ -41,6 +41,9 @@ inline constexpr int kChannelTile = 4;
 // 4×4 tiles of output that the Winograd kernel takes at a time, as long as there are so many.
 inline constexpr int kWinogradTiles = 2;
 
+// Output pixels of a channel that are made of one plane at a time.
+inline constexpr int kSpreadPixels = 64;
+
 struct ConvolutionShape {
   Map in;   // in.border >= padding
   Map out;  // out.height = (in.height + 2·padding − kernelHeight) / stride + 1, likewise the width
@@ -80,13 +83,26 @@ struct ConvolutionShape {
   }
 };
 
+// One channel whose moments change: Σ change and Σ (2·base + change)·change are added to the sums of each lane.
+struct PlaneMoments {
+  const float* base;
+  const float* change;
+  double sum[kLanes], square[kLanes];
+};
+
 // What becomes of a convolution's sums.
 struct Epilogue {
   const float* bias = nullptr;  // by output channel; null for none
   bool add = false;             // the sums are added to what the output holds
+  // By output channel, null for none: the sums are changes, whose moments are added here for the first `lanes` images.
+  // Their base planes lie in maps equal to the output; what they name as change is not read.
+  PlaneMoments* moments = nullptr;
+  int lanes = kLanes;
 
   // Of the output channels from this one on.
-  Epilogue from(int channel) const { return {bias == nullptr ? nullptr : bias + channel, add}; }
+  Epilogue from(int channel) const {
+    return {bias == nullptr ? nullptr : bias + channel, add, moments == nullptr ? nullptr : moments + channel, lanes};
+  }
 };
 
 // What stands between convolutions, for every channel: out = pool(max(floor, (in − mean)·scale + shift + residual)).
@@ -104,29 +120,37 @@ struct AffineOf {
 };
 using Affine = AffineOf<float>;
 
-// An affine map before and after a change: Δz = (y − mean)·scaleChange + Δy·newScale + shiftChange.
+// An affine map z = y·scale + shift before and after a change: Δz = y·scaleChange + Δy·newScale + shiftChange.
 struct AffineChange {
-  float mean = 0, scale = 1, shift = 0;
+  float scale = 1, shift = 0;
   float scaleChange = 0, newScale = 1, shiftChange = 0;
 };
 
-// One channel of an activation's change. Base and change lie in equal maps; null for a change that is zero, and
-// `residual` null for none.
+// One channel of an activation's change. All but the residual's change and the output lie in maps equal to the
+// activation's input; changes that are zero are null.
 struct PlaneChange {
   const float* base;
   const float* change;
-  const float* residual;
+  const float*
+      sum;  // z and the residual, before floor and pool; null if that is z, or if there is neither floor nor pool
   const float* residualChange;
   const AffineChange* affine;
   float* out;
 };
 
-// One channel whose moments change: Σ change and Σ (2(base − mean) + change)·change are added to the sums of each lane.
-struct PlaneMoments {
-  const float* base;
-  const float* change;
-  float mean;
-  double sum[kLanes], square[kLanes];
+// A convolution of one input plane, all other channels being zero.
+struct OnePlane {
+  ConvolutionShape shape;
+  const float* plane;
+  int channel;  // which input channel it is
+  const float* packedWeights;
+  const float* bias;  // null for none
+
+  // Floats of scratch for rows of the output that are taken at a time: a few that a first-level cache holds, but at
+  // least what one row of a pool's windows needs.
+  std::size_t scratch(int poolKernel) const {
+    return static_cast<std::size_t>(kChannelTile) * (kSpreadPixels + poolKernel * shape.out.width) * kLanes;
+  }
 };
 
 // The kernels of a forward pass, on activations of float or double. Weights are float in both.
@@ -156,11 +180,6 @@ struct Kernels : ValueKernels<float> {
   // What the unperturbed pass of queries is computed with.
   ValueKernels<double> exact;
 
-  // Moves floats of `in`, which are those of `exactIn` rounded, by as few roundings as make the rounded activation
-  // positive exactly where the exact one is, before its floor and pool. Residuals may be null.
-  void (*alignSigns)(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
-                     const double* exactResidual, const Affine* affine, const float* residual, float* in);
-
   // The convolution by Winograd's F(4×4, 3×3), for shapes that suit it. `scratch` holds winogradScratch() floats.
   void (*winograd)(const ConvolutionShape& shape, const float* in, const float* transformedWeights,
                    const Epilogue& epilogue, float* scratch, float* out);
@@ -177,9 +196,11 @@ struct Kernels : ValueKernels<float> {
   void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                              const float* packedWeights, float* out);
 
-  // A plane of the convolution's output when one weight, at kernel position (row, column), changes by `step`:
-  // out = step · the input plane shifted to that position.
-  void (*weightChange)(const ConvolutionShape& shape, const float* plane, int row, int column, float step, float* out);
+  // The same of one plane, for outputs that are cheaper to compute twice than to store: the moments of the output
+  // channels, whose `change` is not read; and the changes of an activation, one plane for each output channel, whose
+  // `change` is not read either. `scratch` holds from.scratch() floats, of a pool of one for the moments.
+  void (*spreadMoments)(const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes);
+  void (*spreadActivate)(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes);
 
   // Adds to the sums of `count` planes for the first `lanes` images.
   void (*changeMoments)(const Map& map, PlaneMoments* planes, int count, int lanes);

@@ -11,18 +11,12 @@ template <typename Scalar>
 static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>, moments<Scalar>, activate<Scalar>,
                                                        subsample<Scalar>, averagePool<Scalar>};
 
-const Kernels kKernels = {kValueKernels<float>,
-                          DEEPZERO_STRING(DEEPZERO_ISA),
-                          kValueKernels<double>,
-                          alignSigns,
-                          winograd,
-                          addConvolution,
-                          partialConvolution,
-                          weightChange,
-                          changeMoments,
-                          activateChange,
-                          crossEntropyChange,
-                          multiplyAdds};
+const Kernels kKernels = {kValueKernels<float>,  DEEPZERO_STRING(DEEPZERO_ISA),
+                          kValueKernels<double>, winograd,
+                          addConvolution,        partialConvolution,
+                          spreadMoments,         spreadActivate,
+                          changeMoments,         activateChange,
+                          crossEntropyChange,    multiplyAdds};
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

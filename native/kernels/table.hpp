@@ -18,15 +18,14 @@ template <typename Scalar>
 void subsample(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
 template <typename Scalar>
 void averagePool(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out);
-void alignSigns(const Activation& shape, const AffineOf<double>* exactAffine, const double* exactIn,
-                const double* exactResidual, const Affine* affine, const float* residual, float* in);
 void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, const Epilogue& epilogue,
               float* scratch, float* out);
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                     float* out);
 void partialConvolution(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                         const float* packedWeights, float* out);
-void weightChange(const ConvolutionShape& shape, const float* plane, int row, int column, float step, float* out);
+void spreadMoments(const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes);
+void spreadActivate(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes);
 void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes);
 void activateChange(const Activation& shape, const PlaneChange* planes, int count);
 double crossEntropyChange(const float* probabilities, const float* labels, int classes, const float* change,

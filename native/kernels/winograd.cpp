@@ -3,8 +3,8 @@
 //
 // A few tiles' inputs are transformed for all channels; then a few output channels at a time are multiplied and
 // transformed back, so that products never leave the first-level cache. Transforms go by halves, which fit registers.
+#include "kernels/change_rows.hpp"
 #include "kernels/table.hpp"
-#include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
@@ -110,7 +110,8 @@ static inline void multiply(int inputs, const float* weights, std::ptrdiff_t fre
 // Some output channels of some tiles, which start at `starts` in the plane of the first.
 template <int Channels, int Tiles>
 static inline void takeChannels(const ConvolutionShape& shape, const float* transformed, const float* weights,
-                                const Epilogue& epilogue, float* products, const std::ptrdiff_t* starts, float* out) {
+                                const Epilogue& epilogue, float* products, const std::ptrdiff_t* starts, int part,
+                                float* out) {
   const int inputs = shape.in.channels;
   const auto frequencyWeights = static_cast<std::ptrdiff_t>(shape.winogradSize() / 36);
   for (int f = 0; f < 36; f += kAtOnce<Tiles>) {
@@ -122,18 +123,32 @@ static inline void takeChannels(const ConvolutionShape& shape, const float* tran
     const Vector bias = broadcast(epilogue.bias == nullptr ? 0.0f : epilogue.bias[o]);
     const bool add = epilogue.add;
     const std::ptrdiff_t rowStride = shape.out.rowStride();
+    PlaneMoments* const moments = epilogue.moments == nullptr ? nullptr : epilogue.moments + o;
+    MomentSums sums;
     for (int t = 0; t < Tiles; ++t) {
+      const float* m = products + (t * Channels + o) * 36 * kWidth;
       float* pixels = out + o * shape.out.planeStride() + starts[t];
-      transformOutput(products + (t * Channels + o) * 36 * kWidth, [&](int row, int column, Vector value) {
-        float* pixel = pixels + row * rowStride + column * kLanes;
-        store(pixel, value + (add ? bias + load(pixel) : bias));
+      if (moments == nullptr) {
+        transformOutput(m, [&](int row, int column, Vector value) {
+          float* pixel = pixels + row * rowStride + column * kLanes;
+          store(pixel, value + (add ? bias + load(pixel) : bias));
+        });
+        continue;
+      }
+      const float* base = moments->base + starts[t] + part;
+      transformOutput(m, [&](int row, int column, Vector value) {
+        const std::ptrdiff_t at = row * rowStride + column * kLanes;
+        const Vector change = value + (add ? bias + load(pixels + at) : bias);
+        store(pixels + at, change);
+        sums.add(load(base + at), change);
       });
     }
+    if (moments != nullptr) sums.addTo(*moments, part, epilogue.lanes);
   }
 }
 
 template <int Tiles>
-static inline void takeTiles(const ConvolutionShape& shape, int first, const float* in, const float* weights,
+static inline void takeTiles(const ConvolutionShape& shape, int first, int part, const float* in, const float* weights,
                              const Epilogue& epilogue, float* scratch, float* out) {
   constexpr int kGroup = kAtOnce<Tiles>;
   const int inputs = shape.in.channels, outputs = shape.out.channels, columns = shape.out.width / 4;
@@ -156,10 +171,10 @@ static inline void takeTiles(const ConvolutionShape& shape, int first, const flo
     float* to = out + o * shape.out.planeStride();
     static_assert(kChannelTile == 4, "every number of channels has a case");
     switch (outputs - o) {
-      case 1: takeChannels<1, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
-      case 2: takeChannels<2, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
-      case 3: takeChannels<3, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
-      default: takeChannels<4, Tiles>(shape, scratch, factors, rest, products, starts, to); break;
+      case 1: takeChannels<1, Tiles>(shape, scratch, factors, rest, products, starts, part, to); break;
+      case 2: takeChannels<2, Tiles>(shape, scratch, factors, rest, products, starts, part, to); break;
+      case 3: takeChannels<3, Tiles>(shape, scratch, factors, rest, products, starts, part, to); break;
+      default: takeChannels<4, Tiles>(shape, scratch, factors, rest, products, starts, part, to); break;
     }
   }
 }
@@ -170,10 +185,10 @@ void winograd(const ConvolutionShape& shape, const float* in, const float* trans
   for (int part = 0; part < kLanes; part += kWidth) {
     int tile = 0;
     for (; tile + kWinogradTiles <= tiles; tile += kWinogradTiles) {
-      takeTiles<kWinogradTiles>(shape, tile, in + part, transformedWeights, epilogue, scratch, out + part);
+      takeTiles<kWinogradTiles>(shape, tile, part, in + part, transformedWeights, epilogue, scratch, out + part);
     }
     for (; tile < tiles; ++tile)
-      takeTiles<1>(shape, tile, in + part, transformedWeights, epilogue, scratch, out + part);
+      takeTiles<1>(shape, tile, part, in + part, transformedWeights, epilogue, scratch, out + part);
   }
 }
 

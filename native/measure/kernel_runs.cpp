@@ -48,7 +48,7 @@ class Bench {
       const std::ptrdiff_t at = c * in.planeStride();
       const float *base = in_.data() + at, *change = change_.data() + at;
       planes_.push_back({base, change, nullptr, nullptr, &affineChange_[c], out_.data() + at});
-      moments_.push_back({base, change, 0, {}, {}});
+      moments_.push_back({base, change, {}, {}});
     }
     // Two planes in; the moments put none out, the others one.
     cost_.bytes = sizeof(float) * in.size() * (run.kernel == KernelName::ChangeMoments ? 2.0 : 3.0);

@@ -27,12 +27,14 @@ QueryWork::QueryWork(const Engine& engine)
     : engine_(engine),
       spread_(engine.graph(), engine.plan()),
       producer_(engine.graph().shapes().size(), nullptr),
+      measured_(engine.graph().shapes().size(), false),
       from_(engine.plan().segments().size()) {
   const Plan& plan = engine.plan();
   for (const Step& step : plan.steps()) producer_[step.output] = &step;
   Work rest;
   for (int index = static_cast<int>(from_.size()) - 1; index >= 0; --index) {
     const Segment& segment = plan.segments()[index];
+    for (const int value : segment.measured) measured_[value] = true;
     for (int s = segment.firstStep; s < segment.endStep; ++s) {
       const Step& step = plan.steps()[s];
       if (step.kind != StepKind::Convolve) continue;
@@ -59,7 +61,10 @@ Work QueryWork::ofChange(std::size_t coordinate) {
 // With the fleeting convolution that an activation reads, and what that reads in turn.
 Work QueryWork::ofStep(const Step& step) const {
   if (spread_.channels(step.output).empty()) return {};
-  if (step.kind == StepKind::Convolve) return ofConvolution(step);
+  if (step.kind == StepKind::Convolve) {
+    const bool unmeasured = spread_.fleeting(step.output) && !measured_[step.output];
+    return unmeasured ? Work() : ofConvolution(step);
+  }
   const int value = step.inputs[0];
   if (step.kind != StepKind::Activate || !spread_.fleeting(value) || spread_.channels(value).empty()) return {};
   const Step& convolution = *producer_[value];
@@ -71,8 +76,9 @@ Work QueryWork::ofStep(const Step& step) const {
 Work QueryWork::ofConvolution(const Step& step) const {
   const ConvolutionShape& shape = engine_.plan().convolutionShape(step.operation);
   if (perturbation_.touches(step)) {
-    // A plane shifted and multiplied; a bias only sets one.
-    const double products = perturbation_.isBias ? 0 : static_cast<double>(shape.out.height) * shape.out.width;
+    // A plane shifted and multiplied; a bias is only set, or multiplies by zero what is not stored.
+    const bool multiplies = !perturbation_.isBias || spread_.fleeting(step.output);
+    const double products = multiplies ? static_cast<double>(shape.out.height) * shape.out.width : 0;
     return {products, products};
   }
   const int changed = static_cast<int>(spread_.channels(step.inputs[0]).size());

@@ -42,6 +42,7 @@ class QueryWork {
   Perturbation perturbation_;
   Spread spread_;
   std::vector<const Step*> producer_;  // by value
+  std::vector<bool> measured_;         // by value, whether a batch norm reads it
   std::vector<Work> from_;             // by segment, of a pass of values that starts there
 };
 

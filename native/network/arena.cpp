@@ -34,7 +34,7 @@ void Aligned<Scalar>::Free::operator()(void* memory) const {
 
 template <typename Scalar>
 ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks) : layout_(&layout) {
-  for (const Map& map : layout.slots) memory_.emplace_back(map.size() * blocks);
+  for (const std::size_t size : layout.slots) memory_.emplace_back(size * blocks);
 }
 
 template <typename Scalar>

@@ -42,7 +42,7 @@ class ArenaOf {
 
   Scalar* at(int value, int block) {
     const int slot = layout_->slotOf[value];
-    return memory_[slot].data() + static_cast<std::size_t>(block) * layout_->slots[slot].size();
+    return memory_[slot].data() + static_cast<std::size_t>(block) * layout_->slots[slot];
   }
   const Scalar* at(int value, int block) const { return const_cast<ArenaOf*>(this)->at(value, block); }
   std::size_t bytes() const;

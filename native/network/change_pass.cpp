@@ -32,13 +32,20 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
       recomputed_(graph.shapes().size()) {
   std::size_t most = 0, fleeting = 0;
   for (const Step& step : plan.steps()) {
-    const Map& map = plan.map(step.output);
     producer_[step.output] = &step;
-    if (!plan.stored(step.output)) recomputed_[step.output].plane = AlignedFloats(map.planeStride());
-    if (step.kind == StepKind::Activate && step.operation >= 0) affine_[step.operation].resize(map.channels);
+    const int value = step.inputs[0];
+    if (step.kind == StepKind::Convolve && plan.baseReader(value) < 0) {
+      recomputed_[value].plane = AlignedFloats(plan.map(value).planeStride());
+    }
+    if (step.kind != StepKind::Activate) continue;
+    if (step.operation >= 0) affine_[step.operation].resize(plan.map(value).channels);
+    if (spread_.recomputable(value)) {
+      OnePlane from;
+      from.shape.out = plan.map(value);
+      fleeting = std::max(fleeting, from.scratch(step.activation.poolKernel));
+    }
   }
   for (int v = 0; v < static_cast<int>(graph.shapes().size()); ++v) {
-    if (spread_.recomputable(v)) fleeting = std::max(fleeting, plan.map(v).size());
     most = std::max<std::size_t>(most, plan.map(v).channels);
   }
   for (const Segment& segment : plan.segments()) {
@@ -46,12 +53,13 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   }
   identity_.resize(most);
   moved_.resize(graph.shapes().size());
-  planeChanges_.reserve(most);
+  spreads_.reserve(most);
+  changes_.reserve(most);
   fleeting_ = AlignedFloats(fleeting);
   winogradScratch_ = AlignedFloats(plan.winogradScratch());
 }
 
-void ChangePass::startsFrom(const Pass& base, const LossChange& lossBase, const Weights& weights) {
+void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights) {
   base_ = &base;
   lossBase_ = &lossBase;
   weights_ = &weights;
@@ -101,28 +109,23 @@ void ChangePass::enter(const Segment& segment, const Problem& problem) {
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    for (std::size_t j = 0; j < channels(value).size(); ++j) {
-      moments_[value][j] = {};
-      moments_[value][j].mean = static_cast<float>(base_->mean(value, channels(value)[j]));
-    }
+    std::fill_n(moments_[value].begin(), channels(value).size(), PlaneMoments());
   }
 }
 
 AffineChange ChangePass::affineChange(const Step& step, int channel, const Problem& problem) const {
-  const Affine& affine = base_->affine(step)[channel];
+  const ChangeBase::Normalisation& base = base_->normalisation(step)[channel];
   const int value = step.inputs[0], position = spread_.positionOf(value, channel);
-  const auto [mean, variance] = base_->moments(problem, step.operation, channel);
-  // The kernels center on the mean rounded to float.
-  const double rounding = static_cast<double>(affine.mean) - mean;
   double meanChange = 0, varianceChange = 0;
   if (problem.training && position >= 0) {
     const Map& map = plan_.map(value);
     const double count = static_cast<double>(problem.count) * map.height * map.width;
     const PlaneMoments& moments = moments_[value][position];
     meanChange = total(moments.sum) / count;
-    varianceChange = total(moments.square) / count + 2 * rounding * meanChange - meanChange * meanChange;
+    // Moments are about the center, the variance is about the mean.
+    varianceChange = total(moments.square) / count + (2 * base.offset - meanChange) * meanChange;
     // A variance that falls to zero may be rounded to below it.
-    varianceChange = std::max(varianceChange, -variance);
+    varianceChange = std::max(varianceChange, -base.variance);
   }
   double gammaChange = 0, betaChange = 0;
   if (perturbation_.steps != nullptr) {
@@ -133,24 +136,28 @@ AffineChange ChangePass::affineChange(const Step& step, int channel, const Probl
   }
   const double gamma = weights_->weight(step.operation)[channel] + gammaChange;
   const double epsilon = graph_.operations()[step.operation].epsilon;
-  const double before = std::sqrt(variance + epsilon), after = std::sqrt(variance + varianceChange + epsilon);
+  const double before = std::sqrt(base.variance + epsilon);
+  const double after = std::sqrt(base.variance + varianceChange + epsilon);
   // γ′/after − γ/before, its differences taken by hand.
   const double scaleChange = gammaChange / before - gamma * varianceChange / (before * after * (before + after));
-  const double newScale = gamma / after, shiftChange = rounding * scaleChange - meanChange * newScale + betaChange;
-  return {affine.mean,
-          affine.scale,
-          affine.shift,
-          static_cast<float>(scaleChange),
-          static_cast<float>(newScale),
+  const double newScale = gamma / after;
+  const double shiftChange = base.offset * scaleChange - meanChange * newScale + betaChange;
+  return {base.scale, base.shift, static_cast<float>(scaleChange), static_cast<float>(newScale),
           static_cast<float>(shiftChange)};
 }
 
 void ChangePass::runBlock(const Segment& segment, int block, const Problem& problem) {
+  const int lanes = std::min(kLanes, problem.count - block * kLanes);
+  int measured = -1;
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
     if (channels(step.output).empty()) continue;
     switch (step.kind) {
-      case StepKind::Convolve: convolve(step, block); break;
+      case StepKind::Convolve:
+        if (convolve(step, block, problem.training ? momentsOf(step.output, block) : nullptr, lanes)) {
+          measured = step.output;
+        }
+        break;
       case StepKind::Activate: activate(step, block); break;
       case StepKind::Subsample:
       case StepKind::AveragePool:
@@ -159,22 +166,61 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    if (!channels(value).empty()) measure(value, block, problem);
+    const int count = static_cast<int>(channels(value).size());
+    if (count == 0 || value == measured) continue;
+    PlaneMoments* const moments = momentsOf(value, block);
+    for (int j = 0; j < count; ++j) moments[j].change = planes(value, block) + j * plan_.map(value).planeStride();
+    kernels_.changeMoments(plan_.map(value), moments, count, lanes);
   }
 }
 
-void ChangePass::convolve(const Step& step, int block) {
-  if (!perturbation_.touches(step)) {
-    multiply(step, block);
-  } else if (perturbation_.steps != nullptr) {
+// Where a value's moments are summed up, with this block's base; null if nobody asks for them.
+PlaneMoments* ChangePass::momentsOf(int value, int block) {
+  std::vector<PlaneMoments>& moments = moments_[value];
+  if (moments.empty()) return nullptr;
+  for (std::size_t j = 0; j < channels(value).size(); ++j) {
+    moments[j].base = base_->base(value, channels(value)[j], block);
+  }
+  return moments.data();
+}
+
+// Returns whether the moments, unless null, were added to.
+bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
+  if (spread_.fleeting(step.output)) {
+    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), fleeting_.data(), moments, lanes);
+    return true;
+  }
+  if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);
+  if (perturbation_.everywhere()) {
     convolveSteps(step, block);
   } else {
     convolveWeight(step, block);
   }
+  return false;
 }
 
-// Δy = W ∗ Δx.
-void ChangePass::multiply(const Step& step, int block) {
+// A convolution whose output changes through one plane only: the one that changes, or the one that the changing weight
+// is applied to. A bias is a weight of zero and itself.
+OnePlane ChangePass::onePlane(const Step& step, int block) {
+  const int value = step.inputs[0];
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  if (!perturbation_.touches(step)) {
+    return {shape, planes(value, block), channels(value).front(), weights_->weight(step.operation), nullptr};
+  }
+  const int taps = shape.kernelHeight * shape.kernelWidth, index = perturbation_.isBias ? 0 : perturbation_.index;
+  const int channel = index / taps % shape.in.channels, tap = index % taps;
+  OnePlane from{shape, input(value, channel, block), 0, tap_, perturbation_.isBias ? &perturbation_.step : nullptr};
+  from.plane += shape.in.at(0, tap / shape.kernelWidth - shape.padding, tap % shape.kernelWidth - shape.padding) -
+                shape.in.at(0, 0, 0);
+  from.shape.in.channels = from.shape.out.channels = 1;
+  from.shape.kernelHeight = from.shape.kernelWidth = 1;
+  from.shape.padding = 0;
+  tap_[0] = perturbation_.isBias ? 0 : perturbation_.step;
+  return from;
+}
+
+// Δy = W ∗ Δx. Returns whether the moments, unless null, were added to.
+bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, int lanes) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const std::vector<int>& changed = channels(step.inputs[0]);
   const float* in = planes(step.inputs[0], block);
@@ -184,26 +230,25 @@ void ChangePass::multiply(const Step& step, int block) {
   if (static_cast<int>(changed.size()) < shape.in.channels) {
     kernels_.partialConvolution(shape, in, changed.data(), static_cast<int>(changed.size()), packed, out);
   } else if (transformed != nullptr) {
-    kernels_.winograd(shape, in, transformed, {}, winogradScratch_.data(), out);
+    kernels_.winograd(shape, in, transformed, {nullptr, false, moments, lanes}, winogradScratch_.data(), out);
+    return true;
   } else {
     kernels_.convolution(shape, in, packed, nullptr, out);
   }
+  return false;
 }
 
 // Δy when one weight or bias changes, of one output channel.
 void ChangePass::convolveWeight(const Step& step, int block) {
-  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  OnePlane from = onePlane(step, block);
+  Map& map = from.shape.out;
+  map.border = plan_.map(step.output).border;
   float* out = planes(step.output, block);
-  if (perturbation_.isBias) {
-    for (int y = 0; y < shape.out.height; ++y) {
-      std::fill_n(out + shape.out.at(0, y, 0), shape.out.width * kLanes, perturbation_.step);
-    }
+  if (!perturbation_.isBias) {
+    kernels_.partialConvolution(from.shape, from.plane, &from.channel, 1, from.packedWeights, out);
     return;
   }
-  const int window = shape.kernelHeight * shape.kernelWidth;
-  const int channel = perturbation_.index / window % shape.in.channels, tap = perturbation_.index % window;
-  kernels_.weightChange(shape, base(step.inputs[0], channel, block), tap / shape.kernelWidth, tap % shape.kernelWidth,
-                        perturbation_.step, out);
+  for (int y = 0; y < map.height; ++y) std::fill_n(out + map.at(0, y, 0), map.width * kLanes, perturbation_.step);
 }
 
 // Δy = W ∗ Δx + ΔW ∗ (x + Δx) + Δb.
@@ -220,10 +265,10 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   for (int c = 0; c < shape.in.channels; ++c) {
     const int position = spread_.positionOf(value, c);
     const float* change = position < 0 ? nullptr : planes(value, block) + position * shape.in.planeStride();
-    kernels_.activate(sum, &identity, base(value, c, block), change, moved + c * shape.in.planeStride());
+    kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
   }
   const bool add = !channels(value).empty();
-  if (add) multiply(step, block);
+  if (add) multiply(step, block, nullptr, 0);
   if (const float* transformed = perturbation_.steps->transformed(step.operation)) {
     kernels_.winograd(shape, moved, transformed, {biasSteps, add}, winogradScratch_.data(), out);
   } else {
@@ -233,39 +278,36 @@ void ChangePass::convolveSteps(const Step& step, int block) {
 
 void ChangePass::activate(const Step& step, int block) {
   const int value = step.inputs[0], residual = step.inputs[1];
-  if (spread_.fleeting(value) && !channels(value).empty()) recompute(*producer_[value], block);
+  const bool spreads = spread_.fleeting(value) && !channels(value).empty();
+  const Step* const convolution = spreads ? producer_[value] : nullptr;
+  if (spreads) {
+    // What the convolution reads may have been of an earlier segment.
+    const int input = convolution->inputs[0];
+    if (!plan_.stored(input) && !channels(input).empty()) activate(*producer_[input], block);
+  }
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
   const std::ptrdiff_t stride = plan_.map(value).planeStride();
-  const std::ptrdiff_t residualStride = residual >= 0 ? plan_.map(residual).planeStride() : 0;
-  const float *base = base_->plane(value, 0, block), *change = planes(value, block);
-  const float* residualBase = residual >= 0 ? base_->plane(residual, 0, block) : nullptr;
-  const float* residualChange = residual >= 0 ? planes(residual, block) : nullptr;
+  const float* change = spreads ? nullptr : planes(value, block);
   float* out = planes(step.output, block);
-  planeChanges_.clear();
+  spreads_.clear();
+  changes_.clear();
   for (const int channel : channels(step.output)) {
     const int position = spread_.positionOf(value, channel);
-    PlaneChange plane{base + channel * stride,
-                      position < 0 ? nullptr : change + position * stride,
-                      nullptr,
-                      nullptr,
-                      affine + channel,
-                      out};
+    PlaneChange plane{nullptr, nullptr, nullptr, nullptr, affine + channel, out};
     if (residual >= 0) {
       const int other = spread_.positionOf(residual, channel);
-      plane.residual = residualBase + channel * residualStride;
-      plane.residualChange = other < 0 ? nullptr : residualChange + other * residualStride;
+      plane.sum = base_->sum(step, channel, block);
+      if (other >= 0) plane.residualChange = planes(residual, block) + other * plan_.map(residual).planeStride();
     }
-    planeChanges_.push_back(plane);
+    // Without a batch norm a sum's terms do not matter, only that they are numbers.
+    plane.base = plan_.baseReader(value) >= 0 ? base_->base(value, channel, block) : plane.sum;
+    if (position >= 0 && !spreads) plane.change = change + position * stride;
+    (position >= 0 && spreads ? spreads_ : changes_).push_back(plane);
     out += plan_.map(step.output).planeStride();
   }
-  kernels_.activateChange(step.activation, planeChanges_.data(), static_cast<int>(planeChanges_.size()));
-}
-
-// A fleeting convolution once more, and what it reads if that was not stored either.
-void ChangePass::recompute(const Step& step, int block) {
-  const int input = step.inputs[0];
-  if (!plan_.stored(input) && !channels(input).empty()) activate(*producer_[input], block);
-  convolve(step, block);
+  kernels_.activateChange(step.activation, changes_.data(), static_cast<int>(changes_.size()));
+  if (spreads)
+    kernels_.spreadActivate(onePlane(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
 }
 
 // Option-A shortcuts, average pools and flattening are linear: they treat a change as they treat a value.
@@ -291,19 +333,6 @@ void ChangePass::shrink(const Step& step, int block) {
   }
 }
 
-void ChangePass::measure(int value, int block, const Problem& problem) {
-  const Map& map = plan_.map(value);
-  const std::vector<int>& changed = channels(value);
-  const float *base = base_->plane(value, 0, block), *change = planes(value, block);
-  const std::ptrdiff_t stride = map.planeStride();
-  for (std::size_t j = 0; j < changed.size(); ++j) {
-    moments_[value][j].base = base + changed[j] * stride;
-    moments_[value][j].change = change + j * stride;
-  }
-  kernels_.changeMoments(map, moments_[value].data(), static_cast<int>(changed.size()),
-                         std::min(kLanes, problem.count - block * kLanes));
-}
-
 double ChangePass::lossChange(const Problem& problem) const {
   const int value = plan_.outputValue();
   if (channels(value).empty()) return 0;
@@ -315,19 +344,21 @@ double ChangePass::lossChange(const Problem& problem) const {
 }
 
 float* ChangePass::planes(int value, int block) {
-  if (spread_.fleeting(value)) return fleeting_.data();
   return plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
 }
 
-const float* ChangePass::base(int value, int channel, int block) {
-  if (plan_.stored(value)) return base_->plane(value, channel, block);
+const float* ChangePass::input(int value, int channel, int block) {
+  if (plan_.baseReader(value) >= 0) return base_->base(value, channel, block);
   Recomputed& recomputed = recomputed_[value];
   if (channel != recomputed.channel || block != recomputed.block) {
     const Step& step = *producer_[value];
     Activation shape = step.activation;
     shape.out.channels = 1;
-    const float* residual = step.inputs[1] >= 0 ? base_->plane(step.inputs[1], channel, block) : nullptr;
-    kernels_.activate(shape, &base_->affine(step)[channel], base_->plane(step.inputs[0], channel, block), residual,
+    const bool sum = step.inputs[1] >= 0;
+    const ChangeBase::Normalisation& base = base_->normalisation(step)[channel];
+    const Affine affine = sum ? Affine() : Affine{0, base.scale, base.shift};
+    kernels_.activate(shape, &affine,
+                      sum ? base_->sum(step, channel, block) : base_->base(step.inputs[0], channel, block), nullptr,
                       recomputed.plane.data());
     recomputed.channel = channel;
     recomputed.block = block;

@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "network/arena.hpp"
+#include "network/change_base.hpp"
 #include "network/loss_change.hpp"
-#include "network/pass.hpp"
 #include "network/plan.hpp"
 #include "network/problem.hpp"
 #include "network/spread.hpp"
@@ -23,7 +23,7 @@ class ChangePass {
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks);
 
   // The unperturbed pass that the next runs start from, its loss and the weights it ran under.
-  void startsFrom(const Pass& base, const LossChange& lossBase, const Weights& weights);
+  void startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights);
 
   // Of its buffers for activations.
   std::size_t bytes() const;
@@ -38,26 +38,26 @@ class ChangePass {
   void enter(const Segment& segment, const Problem& problem);
   AffineChange affineChange(const Step& step, int channel, const Problem& problem) const;
   void runBlock(const Segment& segment, int block, const Problem& problem);
-  void convolve(const Step& step, int block);
+  bool convolve(const Step& step, int block, PlaneMoments* moments, int lanes);
+  OnePlane onePlane(const Step& step, int block);
+  bool multiply(const Step& step, int block, PlaneMoments* moments, int lanes);
   void convolveWeight(const Step& step, int block);
   void convolveSteps(const Step& step, int block);
-  void multiply(const Step& step, int block);
   void activate(const Step& step, int block);
-  void recompute(const Step& step, int block);
   void shrink(const Step& step, int block);
-  void measure(int value, int block, const Problem& problem);
+  PlaneMoments* momentsOf(int value, int block);
   double lossChange(const Problem& problem) const;
 
   const std::vector<int>& channels(int value) const { return spread_.channels(value); }
-  // Planes of the unperturbed pass, recomputed if they are not stored.
-  const float* base(int value, int channel, int block);
-  // The planes of the change, one for each changed channel.
+  // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept.
+  const float* input(int value, int channel, int block);
+  // The planes of the change, one for each changed channel, of a value that is not fleeting.
   float* planes(int value, int block);
 
   const Graph& graph_;
   const Plan& plan_;
   const Kernels& kernels_;
-  const Pass* base_ = nullptr;
+  const ChangeBase* base_ = nullptr;
   const LossChange* lossBase_ = nullptr;
   const Weights* weights_ = nullptr;
   Perturbation perturbation_;
@@ -65,14 +65,15 @@ class ChangePass {
   int blocks_;
 
   Arena stored_, locals_;                           // changes, the planes of changed channels one after the other
-  AlignedFloats fleeting_;                          // one block of what is not stored but computed again
+  AlignedFloats fleeting_;                          // some rows of what is not stored but computed again
+  float tap_[kChannelTile] = {};                    // the weights of a convolution by one weight
   std::vector<std::vector<PlaneMoments>> moments_;  // by value, per changed channel
   std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
   std::vector<AffineChange> identity_;              // per channel
-  std::vector<PlaneChange> planeChanges_;           // what one kernel call takes
+  std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take
   std::vector<const Step*> producer_;               // by value
   struct Recomputed {
-    AlignedFloats plane;  // of the unperturbed pass, empty if that is stored
+    AlignedFloats plane;  // empty if that is kept
     int channel = -1, block = -1;
   };
   std::vector<Recomputed> recomputed_;  // by value

@@ -10,6 +10,7 @@ Engine::Engine(Graph graph, const Kernels& kernels)
 
 void Engine::release() {
   base_.reset();
+  changeBase_.reset();
   lossBase_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
@@ -62,12 +63,12 @@ Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
 
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
   reserve(problem, control.threads);
-  if (base_ == nullptr) base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks_);
   unperturbed_.assign(problem.parameters);
   return kind == QueryKind::Values ? beginValues(problem, control) : beginChanges(problem, control);
 }
 
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
+  if (base_ == nullptr) base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks_);
   const double loss = base_->run(problem, unperturbed_, workspaces_, control);
   reserveValueQueries(control.threads);
   for (auto& query : valueQueries_) {
@@ -78,14 +79,14 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
 }
 
 Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
-  // In double, lest rounding close a ReLU that is open or open one that is closed: changes see no other kink.
+  if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks_);
   ExactPass exact(graph_, plan_, kernels_, plan_.scratch(), blocks_);
   std::vector<WorkspaceOf<double>> workspaces;
   for (int thread = 0; thread < control.threads; ++thread) workspaces.emplace_back(plan_);
-  const double loss = exact.run(problem, unperturbed_, workspaces, control, base_.get());
+  const double loss = exact.run(problem, unperturbed_, workspaces, control, changeBase_.get());
   reserveChangeQueries(control.threads);
-  lossBase_->prepare(problem, *base_);
-  for (auto& query : changeQueries_) query->pass.startsFrom(*base_, *lossBase_, unperturbed_);
+  lossBase_->prepare(problem, exact);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, unperturbed_);
   return resultOf(loss, exact, problem);
 }
 

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "network/change_base.hpp"
 #include "network/change_pass.hpp"
 #include "network/graph.hpp"
 #include "network/loss_change.hpp"
@@ -67,7 +68,8 @@ class Engine {
   const Kernels& kernels_;
   Weights unperturbed_;
   int blocks_ = 0;
-  std::unique_ptr<Pass> base_;
+  std::unique_ptr<Pass> base_;              // of values
+  std::unique_ptr<ChangeBase> changeBase_;  // of changes
   std::unique_ptr<LossChange> lossBase_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;

@@ -18,15 +18,21 @@ double absoluteChange(double error, double change) {
 LossChange::LossChange(const Map& map, int blocks)
     : map_(map), outputs_(blocks), probabilities_(map.size() * blocks), labels_(map.size() * blocks) {}
 
-void LossChange::prepare(const Problem& problem, const Pass& base) {
-  for (int block = 0; block < static_cast<int>(outputs_.size()); ++block) outputs_[block] = base.outputBlock(block);
+std::size_t LossChange::bytes() const {
+  return outputs_.size() * map_.size() * sizeof(double) + (probabilities_.size() + labels_.size()) * sizeof(float);
+}
+
+void LossChange::prepare(const Problem& problem, const ExactPass& base) {
+  for (int block = 0; block < static_cast<int>(outputs_.size()); ++block) {
+    outputs_[block].assign(base.outputBlock(block), base.outputBlock(block) + map_.size());
+  }
   if (problem.loss != Loss::CrossEntropy) return;
   for (int image = 0; image < problem.count; ++image) {
     const int lane = image % kLanes;
-    const float* outputs = outputs_[image / kLanes] + lane;
+    const double* outputs = outputs_[image / kLanes].data() + lane;
     const std::size_t at = image / kLanes * map_.size() + lane;
     double largest = outputs[0], sum = 0;
-    for (int c = 1; c < map_.channels; ++c) largest = std::max<double>(largest, outputs[c * kLanes]);
+    for (int c = 1; c < map_.channels; ++c) largest = std::max(largest, outputs[c * kLanes]);
     for (int c = 0; c < map_.channels; ++c) sum += std::exp(outputs[c * kLanes] - largest);
     for (int c = 0; c < map_.channels; ++c) {
       probabilities_.data()[at + c * kLanes] = static_cast<float>(std::exp(outputs[c * kLanes] - largest) / sum);
@@ -52,8 +58,8 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
     for (std::size_t i = 0; i < plane; ++i) {
       for (int lane = 0; lane < lanes; ++lane) {
         const std::size_t element = channels[j] * plane + i;
-        const double error = static_cast<double>(outputs_[block][element * kLanes + lane]) -
-                             problem.targets[(block * kLanes + lane) * image + element];
+        const double error =
+            outputs_[block][element * kLanes + lane] - problem.targets[(block * kLanes + lane) * image + element];
         const double delta = change[(j * plane + i) * kLanes + lane];
         sum += problem.loss == Loss::MeanSquaredError ? (2 * error + delta) * delta : absoluteChange(error, delta);
       }

@@ -15,7 +15,8 @@ class LossChange {
   LossChange(const Map& map, int blocks);
 
   // Takes what it needs of the unperturbed outputs.
-  void prepare(const Problem& problem, const Pass& base);
+  void prepare(const Problem& problem, const ExactPass& base);
+  std::size_t bytes() const;
 
   // The change of the loss's sum over a block's images, when the output channels `channels` change.
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
@@ -26,8 +27,8 @@ class LossChange {
                               const std::vector<int>& channels) const;
 
   Map map_;
-  std::vector<const float*> outputs_;     // by block
-  AlignedFloats probabilities_, labels_;  // [block][class][lane], cross-entropy only
+  std::vector<std::vector<double>> outputs_;  // by block
+  AlignedFloats probabilities_, labels_;      // [block][class][lane], cross-entropy only
 };
 
 }  // namespace deepzero

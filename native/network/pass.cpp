@@ -74,18 +74,17 @@ const ChannelStatistics& PassOf<Scalar>::statistics(int value) const {
 
 template <typename Scalar>
 double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,
-                           const Control& control, PassOf<float>* rounded) {
+                           const Control& control, ObserverOf<Scalar>* observer) {
   from_ = 0;
   for (int segment = 0; segment < static_cast<int>(plan_.segments().size()); ++segment) {
     prepare(segment, problem, weights);
-    if (rounded != nullptr) rounded->prepare(segment, problem, weights);
+    if (observer != nullptr) observer->enter(*this, plan_.segments()[segment], problem);
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
-      if (!control.stop()) runBlock(segment, block, problem, weights, workspaces[omp_get_thread_num()], rounded);
+      if (!control.stop()) runBlock(segment, block, problem, weights, workspaces[omp_get_thread_num()], observer);
     }
     if (control.stop()) throw Cancelled();
     combineMoments(segment, problem);
-    if (rounded != nullptr) rounded->statistics_ = statistics_;
   }
   return loss(problem);
 }
@@ -137,14 +136,16 @@ std::pair<double, double> PassOf<Scalar>::moments(const Problem& problem, int op
 
 template <typename Scalar>
 void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, const Weights& weights,
-                              WorkspaceOf<Scalar>& workspace, PassOf<float>* rounded) {
+                              WorkspaceOf<Scalar>& workspace, ObserverOf<Scalar>* observer) {
   if (index == 0) loadInput(problem, block);
-  if (index == 0 && rounded != nullptr) rounded->loadInput(problem, block);
   const Segment& segment = plan_.segments()[index];
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
+    if (observer != nullptr) {
+      observer->see(*this, s, block, read(step.inputs[0], block, workspace.locals),
+                    step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr);
+    }
     runStep(step, block, weights, workspace);
-    if (rounded != nullptr) round(step, block, *rounded);
   }
   if (!problem.training) return;
   for (int value : segment.measured) {
@@ -209,26 +210,6 @@ void PassOf<Scalar>::convolve(const Step& step, const Scalar* in, Scalar* out, c
       return kernels_.winograd(shape, in, transformed, {bias}, workspace.winograd.data(), out);
   }
   valueKernels<Scalar>(kernels_).convolution(shape, in, weight, bias, out);
-}
-
-// Called for every step in turn, so that what the step read is still there.
-template <typename Scalar>
-void PassOf<Scalar>::round(const Step& step, int block, PassOf<float>& rounded) const {
-  const int input = step.inputs[0], residual = step.inputs[1];
-  if constexpr (std::is_same_v<Scalar, double>) {
-    // A sum of a value with itself would move both operands at once.
-    if (step.kind == StepKind::Activate && step.activation.floor == 0 && residual != input) {
-      kernels_.alignSigns(step.activation, affine(step).data(), values_.at(input, block),
-                          residual >= 0 ? values_.at(residual, block) : nullptr, rounded.affine(step).data(),
-                          residual >= 0 ? rounded.values_.at(residual, block) : nullptr,
-                          rounded.values_.at(input, block));
-    }
-  }
-  if (!plan_.stored(step.output)) return;
-  const Map& map = plan_.map(step.output);
-  const Scalar* from = values_.at(step.output, block);
-  std::transform(from, from + map.size(), rounded.values_.at(step.output, block),
-                 [](Scalar value) { return static_cast<float>(value); });
 }
 
 template <typename Scalar>

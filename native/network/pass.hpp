@@ -27,6 +27,19 @@ struct WorkspaceOf {
 };
 using Workspace = WorkspaceOf<float>;
 
+template <typename Scalar>
+class PassOf;
+
+// Watches a pass go.
+template <typename Scalar>
+struct ObserverOf {
+  virtual ~ObserverOf() = default;
+  // Before a segment's blocks: the statistics that its batch norms use are known.
+  virtual void enter(const PassOf<Scalar>& pass, const Segment& segment, const Problem& problem) = 0;
+  // Before each step of each block, on several threads: what the step reads, null for no residual.
+  virtual void see(const PassOf<Scalar>& pass, int step, int block, const Scalar* in, const Scalar* residual) = 0;
+};
+
 // The state of a pass, on float or double. Values produced before segment `from` are read from `base`'s buffers, later
 // ones from its own: so a query writes nothing that another could see.
 template <typename Scalar>
@@ -39,10 +52,9 @@ class PassOf {
   int blocks() const { return blocks_; }
   std::size_t bytes() const { return values_.bytes(); }
 
-  // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled. With `rounded`, that pass
-  // becomes this one rounded to float, but with every ReLU open exactly where it is here.
+  // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
   double run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,
-             const Control& control, PassOf<float>* rounded = nullptr);
+             const Control& control, ObserverOf<Scalar>* observer = nullptr);
   // Runs the segments from `from` >= 1 on, on this thread, and returns the mean loss; NaN if stopped.
   double restart(int from, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                  const Control& control);
@@ -51,11 +63,6 @@ class PassOf {
   const std::vector<AffineOf<Scalar>>& affine(const Step& step) const {
     return step.operation >= 0 ? affine_[step.operation] : identity_;
   }
-  // A stored value's plane, and a measured value's mean.
-  const Scalar* plane(int value, int channel, int block) const {
-    return values_.at(value, block) + channel * plan_.map(value).planeStride();
-  }
-  double mean(int value, int channel) const { return statistics_[value].mean[channel]; }
   // Mean and variance that a batch norm used.
   std::pair<double, double> moments(const Problem& problem, int operation, int channel) const;
   const Scalar* outputBlock(int block) const { return values_.at(plan_.outputValue(), block); }
@@ -68,8 +75,7 @@ class PassOf {
  private:
   void prepare(int segment, const Problem& problem, const Weights& weights);
   void runBlock(int segment, int block, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
-                PassOf<float>* rounded);
-  void round(const Step& step, int block, PassOf<float>& rounded) const;
+                ObserverOf<Scalar>* observer);
   void runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace);
   void convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
                 WorkspaceOf<Scalar>& workspace);
@@ -80,9 +86,6 @@ class PassOf {
   const Scalar* read(int value, int block, const ArenaOf<Scalar>& locals) const;
   Scalar* written(int value, int block, ArenaOf<Scalar>& locals);
   const ChannelStatistics& statistics(int value) const;
-
-  template <typename>
-  friend class PassOf;
 
   const Graph& graph_;
   const Plan& plan_;

@@ -34,18 +34,38 @@ int stage(Kind kind) {
   }
 }
 
-// A slot that is free for a value of this map from step `from` on, or a new one.
-int takeSlot(Layout& layout, std::vector<int>& busyUntil, const Map& map, int from, int until) {
-  for (std::size_t slot = 0; slot < layout.slots.size(); ++slot) {
-    if (layout.slots[slot] == map && busyUntil[slot] < from) {
-      busyUntil[slot] = until;
-      return static_cast<int>(slot);
+// Deals out a layout's slots.
+class Slots {
+ public:
+  Slots(Layout& layout, std::size_t values) : layout_(layout) { layout.slotOf.assign(values, -1); }
+
+  // Gives a value of this map, from one step to another, the free slot that has to grow least, and of those the
+  // smallest; or a new one.
+  void take(int value, const Map& map, int from, int until) {
+    const std::size_t size = map.size();
+    int best = -1;
+    const auto worse = [&](std::size_t slot) { return std::max(slot, size) - size + (slot < size ? size - slot : 0); };
+    for (int slot = 0; slot < static_cast<int>(layout_.slots.size()); ++slot) {
+      const bool fits = map.border == 0 ? maps_[slot].border == 0 : maps_[slot] == map;
+      if (!fits || busyUntil_[slot] >= from) continue;
+      if (best < 0 || worse(layout_.slots[slot]) < worse(layout_.slots[best])) best = slot;
     }
+    if (best < 0) {
+      best = static_cast<int>(layout_.slots.size());
+      layout_.slots.push_back(0);
+      maps_.push_back(map);
+      busyUntil_.push_back(until);
+    }
+    layout_.slots[best] = std::max(layout_.slots[best], size);
+    busyUntil_[best] = until;
+    layout_.slotOf[value] = best;
   }
-  layout.slots.push_back(map);
-  busyUntil.push_back(until);
-  return static_cast<int>(layout.slots.size()) - 1;
-}
+
+ private:
+  Layout& layout_;
+  std::vector<Map> maps_;  // of the first value in a slot
+  std::vector<int> busyUntil_;
+};
 
 }  // namespace
 
@@ -67,6 +87,7 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
   makeSegments();
   makeBlocks();
   makeLayouts();
+  makeBases();
 }
 
 void Plan::makeSteps() {
@@ -203,22 +224,48 @@ void Plan::makeLayouts() {
       if (input >= 0) lastUse_[input] = std::max(lastUse_[input], lastUse_[step.output]);
     }
   }
-  cache_.slotOf.assign(values, -1);
-  scratch_.slotOf.assign(values, -1);
-  locals_.slotOf.assign(values, -1);
-  std::vector<int> cacheBusy, scratchBusy, localsBusy;
+  Slots cache(cache_, values), scratch(scratch_, values), locals(locals_, values);
   const auto place = [&](int value, int step) {
     const int until = std::max(lastUse_[value], step);
     if (stored_[value]) {
-      cache_.slotOf[value] = takeSlot(cache_, cacheBusy, maps_[value], -1, steps);
-      scratch_.slotOf[value] = takeSlot(scratch_, scratchBusy, maps_[value], step, until);
+      cache.take(value, maps_[value], -1, steps);
+      scratch.take(value, maps_[value], step, until);
     } else {
-      locals_.slotOf[value] = takeSlot(locals_, localsBusy, maps_[value], step, until);
+      locals.take(value, maps_[value], step, until);
     }
   };
   // The input is loaded before the first step.
   place(0, -1);
   for (int s = 0; s < steps; ++s) place(steps_[s].output, s);
+}
+
+void Plan::makeBases() {
+  const int values = static_cast<int>(maps_.size()), steps = static_cast<int>(steps_.size());
+  baseReader_.assign(values, -1);
+  centered_.assign(values, true);
+  std::vector<int> producer(values, -1);
+  for (int s = 0; s < steps; ++s) producer[steps_[s].output] = s;
+  Slots bases(bases_, values), sums(sums_, values);
+  for (int s = 0; s < steps; ++s) {
+    const Step& step = steps_[s];
+    const int input = step.inputs[0];
+    bool reads = false, raw = true;
+    if (step.kind == StepKind::Convolve) {
+      // What an activation yields is computed again from what that reads, unless a pool has made it small.
+      const int from = producer[input];
+      reads = from < 0 || steps_[from].kind != StepKind::Activate || (stored_[input] && steps_[from].pools());
+    } else if (step.kind == StepKind::Activate) {
+      const bool sum = step.inputs[1] >= 0;
+      if (sum) sums.take(step.output, maps_[input], -1, steps);
+      raw = step.operation < 0;
+      reads = !raw || !sum;
+    }
+    if (!reads) continue;
+    centered_[input] = centered_[input] && !raw;
+    if (baseReader_[input] >= 0) continue;
+    baseReader_[input] = s;
+    bases.take(input, maps_[input], -1, steps);
+  }
 }
 
 }  // namespace deepzero

@@ -19,6 +19,8 @@ struct Step {
   int inputs[2] = {0, -1};  // the second is an activation's residual
   int output = 0;
   Activation activation;
+
+  bool pools() const { return activation.poolKernel > 1 || activation.poolStride > 1; }
 };
 
 // A run of steps that each image block takes on its own; all blocks have passed one segment before any enters the next.
@@ -31,11 +33,11 @@ struct Segment {
   std::vector<int> measured;  // values produced here whose channel moments a batch norm needs
 };
 
-// Buffers for values: several values may share a slot if their maps are equal and their lifetimes apart. Equal maps, so
-// that the zero border, written once, stays zero.
+// Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal maps only, so that
+// the zero border, written once, stays zero.
 struct Layout {
-  std::vector<Map> slots;
-  std::vector<int> slotOf;  // by value, −1 for values kept elsewhere
+  std::vector<std::size_t> slots;  // floats of one block
+  std::vector<int> slotOf;         // by value, −1 for values kept elsewhere
 };
 
 class Plan {
@@ -65,6 +67,14 @@ class Plan {
   const Layout& scratch() const { return scratch_; }
   // Values that live within one segment: one block each.
   const Layout& locals() const { return locals_; }
+  // What changes start from: of a value, itself or its distance from a center of each channel; and, by its output, what
+  // an activation with a residual sums up, before floor and pool.
+  const Layout& bases() const { return bases_; }
+  const Layout& sums() const { return sums_; }
+  // The first step that reads a value whose base is kept, −1 for other values.
+  int baseReader(int value) const { return baseReader_[value]; }
+  // Whether only batch norms read a value's base: they can do with distances from a center.
+  bool centered(int value) const { return centered_[value]; }
 
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
   // Floats of scratch that the Winograd kernel needs at most.
@@ -79,6 +89,7 @@ class Plan {
   void makeSegments();
   void makeBlocks();
   void makeLayouts();
+  void makeBases();
 
   const Graph& graph_;
   std::vector<Step> steps_;
@@ -88,7 +99,9 @@ class Plan {
   std::vector<int> segmentOf_, blockOf_, producedIn_;
   std::vector<int> lastUse_;  // by value, the last step that reads it; −1 for none
   std::vector<bool> stored_;
-  Layout cache_, scratch_, locals_;
+  std::vector<int> baseReader_;
+  std::vector<bool> centered_;
+  Layout cache_, scratch_, locals_, bases_, sums_;
   int output_ = 0;
   std::size_t winogradScratch_ = 0;
 };

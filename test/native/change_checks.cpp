@@ -1,4 +1,4 @@
-// The checks of what sums changes up: the moments and the loss.
+// The checks of what sums changes up, the moments and the loss, and of what spreads one plane's change.
 #include "block.hpp"
 #include "kernel_checks.hpp"
 
@@ -10,7 +10,6 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
   // One more plane before and after those that are to change, which must stay as they are.
   std::vector<PlaneMoments> planes(map.channels + 2);
   for (PlaneMoments& plane : planes) {
-    plane.mean = offset + values.next();
     for (int lane = 0; lane < kLanes; ++lane) {
       plane.sum[lane] = values.next();
       plane.square[lane] = values.next();
@@ -33,18 +32,17 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
   std::string failure;
   for (int p = 0; p < map.channels + 2 && failure.empty(); ++p) {
     const bool listed = p > 0 && p <= map.channels;
-    if (planes[p].mean != before[p].mean) failure = text("the mean of plane ", p - 1, " was written");
     for (int n = 0; n < kLanes && failure.empty(); ++n) {
       double sum = before[p].sum[n], square = before[p].square[n], sumSize = 0, squareSize = 0;
       for (int block = 0; block < kBlocks && listed && n < lanes; ++block) {
         for (int y = 0; y < map.height; ++y) {
           for (int x = 0; x < map.width; ++x) {
-            const double deviation = double{bases[block].at(n, p - 1, y, x)} - before[p].mean;
+            const double base = bases[block].at(n, p - 1, y, x);
             const double change = changes[block].at(n, p - 1, y, x);
             sum += change;
-            square += (2 * deviation + change) * change;
+            square += (2 * base + change) * change;
             sumSize += std::abs(change);
-            squareSize += (2 * std::abs(deviation) + std::abs(change)) * std::abs(change);
+            squareSize += (2 * std::abs(base) + std::abs(change)) * std::abs(change);
           }
         }
       }
@@ -62,6 +60,65 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
   if (failure.empty()) return "";
   return text(table.isa, " changeMoments of ", map.channels, "×", map.height, "×", map.width, ", border ", map.border,
               ", ", lanes, " lanes, offset ", offset, ", changes of ", size, ": ", failure);
+}
+
+// Both are held against what they are made of, bit for bit: a partial convolution, itself held against naive loops, and
+// the moments or the activation of its output.
+std::string checkSpread(const Kernels& table, const ConvolutionCase& given, int channel, const ActivationCase& then,
+                        int lanes) {
+  const ConvolutionShape shape = given.shape();
+  Values values;
+  Map one = shape.in;
+  one.channels = 1;
+  Block in(one, values);
+  const std::vector<float> bias = draw(given.outChannels, values);
+  // A bias comes with weights of zero: what is perturbed is one or the other.
+  const std::vector<float> packed =
+      given.bias ? std::vector<float>(shape.packedSize(), 0.0f) : draw(shape.packedSize(), values);
+  const OnePlane from{shape, in.data(), channel, packed.data(), given.bias ? bias.data() : nullptr};
+
+  Block change(shape.out, values), base(shape.out, values);
+  kernels().partialConvolution(shape, in.data(), &channel, 1, packed.data(), change.data());
+  for (int c = 0; c < given.outChannels && given.bias; ++c) {
+    for (int y = 0; y < shape.out.height; ++y) {
+      for (int i = 0; i < shape.out.width * kLanes; ++i) change.data()[shape.out.at(c, y, 0) + i] += bias[c];
+    }
+  }
+  Activation activation = then.shape();
+  activation.in = shape.out;
+  activation.out = {shape.out.channels, (shape.out.height - then.poolKernel) / then.poolStride + 1,
+                    (shape.out.width - then.poolKernel) / then.poolStride + 1, then.outBorder};
+  Block expected(activation.out), got(activation.out);
+  std::vector<AffineChange> affine(given.outChannels);
+  std::vector<PlaneMoments> planes(given.outChannels);
+  std::vector<PlaneChange> before, spread;
+  for (int c = 0; c < given.outChannels; ++c) {
+    affine[c] = {values.next(), values.next(), values.next(), values.next(), values.next()};
+    planes[c] = {base.plane(c), change.plane(c), {}, {}};
+    before.push_back({base.plane(c), change.plane(c), nullptr, nullptr, &affine[c], expected.plane(c)});
+    spread.push_back({base.plane(c), nullptr, nullptr, nullptr, &affine[c], got.plane(c)});
+  }
+  std::vector<PlaneMoments> moments = planes;
+  for (PlaneMoments& plane : moments) plane.change = nullptr;
+  kernels().changeMoments(shape.out, planes.data(), given.outChannels, lanes);
+  kernels().activateChange(activation, before.data(), given.outChannels);
+
+  Block scratch(Map{1, 1, static_cast<int>(from.scratch(then.poolKernel) / kLanes), 0});
+  table.spreadMoments(from, scratch.data(), moments.data(), lanes);
+  table.spreadActivate(from, activation, scratch.data(), spread.data());
+  std::string failure = compare(got, [&](int n, int c, int y, int x) { return Expected{expected.at(n, c, y, x), 0}; });
+  if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
+  for (int c = 0; c < given.outChannels && failure.empty(); ++c) {
+    for (int n = 0; n < kLanes && failure.empty(); ++n) {
+      failure = differs(moments[c].sum[n], planes[c].sum[n], 0);
+      if (failure.empty()) failure = differs(moments[c].square[n], planes[c].square[n], 0);
+      if (!failure.empty()) failure = text("moments of channel ", c, ", lane ", n, ": ", failure);
+    }
+  }
+  if (failure.empty()) return "";
+  return text(table.isa, " spread of channel ", channel, " of ", given.inChannels, "→", given.outChannels, " on ",
+              given.height, "×", given.width, ", kernel ", given.kernelHeight, "×", given.kernelWidth, ", stride ",
+              given.stride, ", bias ", given.bias, ", pool ", then.poolKernel, "/", then.poolStride, ": ", failure);
 }
 
 std::string checkCrossEntropyChange(const Kernels& table, int classes, const std::vector<int>& channels, int lanes,

@@ -84,32 +84,43 @@ ISA_TEST("winograd: maps of 1 to 16 tiles × input channels × output channels")
   }
 }
 
-ISA_TEST("weightChange: every tap × kernels × strides × paddings × widths") {
-  const int sizes[][2] = {{1, 1}, {3, 3}, {5, 5}, {1, 3}, {3, 1}};
+ISA_TEST("spreadMoments, spreadActivate: kernels × strides × channels × widths × pools") {
+  const int pools[][2] = {{1, 1}, {2, 2}, {3, 2}, {2, 1}, {1, 2}};
   int number = 0;
-  for (const auto& size : sizes) {
-    for (const int stride : {1, 2, 3}) {
-      for (const int padding : {0, 1, 2}) {
-        for (const int width : {1, 2, 3, 4, 5, 8, 17}) {
-          ConvolutionCase given;
-          given.height = 1 + width % 6;
-          given.width = width;
-          given.kernelHeight = size[0];
-          given.kernelWidth = size[1];
-          given.stride = stride;
-          given.padding = padding;
-          given.extraBorder = ++number % 3;
-          given.outBorder = number / 3 % 3;
-          given.specials = number % 5 == 0;
-          for (int row = 0; row < size[0] && given.fits(); ++row) {
-            for (int column = 0; column < size[1]; ++column) {
-              CHECK_PASSES(checkWeightChange(kernels(), given, row, column));
-            }
+  for (const int size : {1, 3, 5}) {
+    for (const int stride : {1, 2}) {
+      for (const int outChannels : {1, 3, 4, 6}) {
+        for (const int width : {3, 4, 8, 17, 70}) {
+          for (const auto& pool : pools) {
+            ConvolutionCase given;
+            given.outChannels = outChannels;
+            given.height = 3 + ++number % 8;
+            given.width = width;
+            given.kernelHeight = given.kernelWidth = size;
+            given.stride = stride;
+            given.padding = size / 2;
+            given.extraBorder = number % 2;
+            given.bias = false;
+            ActivationCase then;
+            then.poolKernel = pool[0];
+            then.poolStride = pool[1];
+            then.outBorder = number % 3;
+            then.floor = number % 2 == 0 ? 0 : kNone;
+            const Map out = given.shape().out;
+            if (out.height < pool[0] || out.width < pool[0]) continue;
+            CHECK_PASSES(checkSpread(kernels(), given, number % given.inChannels, then, 1 + number % kLanes));
           }
         }
       }
     }
   }
+}
+
+ISA_TEST("spreadMoments, spreadActivate: a bias alone") {
+  ConvolutionCase given;
+  given.kernelHeight = given.kernelWidth = 1;
+  given.padding = 0;
+  CHECK_PASSES(checkSpread(kernels(), given, 1, ActivationCase{}, kLanes));
 }
 
 ISA_TEST("activateChange: exact to the size of the changes, across the kinks of ReLU and pools") {

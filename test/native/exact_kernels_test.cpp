@@ -1,4 +1,4 @@
-// The kernels in double that the unperturbed pass of changes runs on, and what keeps its rounding from turning a ReLU.
+// The kernels in double that the unperturbed pass of changes runs on.
 #include <cmath>
 #include <vector>
 
@@ -139,69 +139,6 @@ ISA_TEST("exact activation, moments, subsample and average pool, in double") {
       }));
     }
   }
-}
-
-// Inputs within rounding of the kink, so that about half of the rounded activations have the wrong sign.
-std::string checkAlignSigns(const Kernels& table, bool withResidual) {
-  Activation shape;
-  shape.in = shape.out = {2, 3, 5, 0};
-  shape.residual = {2, 3, 5, 1};
-  Values values;
-  DoubleBlock exact(shape.in, values), exactResidual(shape.residual, values);
-  const std::vector<AffineOf<double>> exactAffine = {{0.3, 1.7, 0.25}, {-0.9, -0.4, 0.11}};
-  std::vector<Affine> affine;
-  for (const auto& a : exactAffine) {
-    affine.push_back({static_cast<float>(a.mean), static_cast<float>(a.scale), static_cast<float>(a.shift)});
-  }
-  const auto valueOf = [&](int n, int c, int y, int x) {
-    const AffineOf<double>& a = exactAffine[c];
-    return (exact.at(n, c, y, x) - a.mean) * a.scale + a.shift + (withResidual ? exactResidual.at(n, c, y, x) : 0);
-  };
-  forAll(shape.in, [&](int n, int c, int y, int x) {
-    const double residual = withResidual ? exactResidual.at(n, c, y, x) : 0, a = 1e-8 * values.next();
-    exact.data()[shape.in.at(c, y, x) + n] =
-        exactAffine[c].mean + (a - exactAffine[c].shift - residual) / exactAffine[c].scale;
-    return std::string();
-  });
-  std::vector<float> in(exact.data(), exact.data() + shape.in.size());
-  const std::vector<float> before = in, residual(exactResidual.data(), exactResidual.data() + shape.residual.size());
-  const auto rounded = [&](const std::vector<float>& from) {
-    std::vector<float> out(shape.out.size());
-    Activation open = shape;
-    open.floor = -INFINITY;
-    table.activate(open, affine.data(), from.data(), withResidual ? residual.data() : nullptr, out.data());
-    return out;
-  };
-  const std::vector<float> wrong = rounded(before);
-  table.alignSigns(shape, exactAffine.data(), exact.data(), withResidual ? exactResidual.data() : nullptr,
-                   affine.data(), withResidual ? residual.data() : nullptr, in.data());
-  const std::vector<float> right = rounded(in);
-  int moved = 0;
-  const std::string failure = forAll(shape.in, [&](int n, int c, int y, int x) {
-    const std::size_t i = shape.in.at(c, y, x) + n;
-    const bool open = valueOf(n, c, y, x) > 0;
-    moved += in[i] != before[i];
-    if ((right[i] > 0) != open) return std::string("still on the wrong side");
-    if (in[i] != before[i] && (wrong[i] > 0) == open) return std::string("moved without need");
-    // What rounding the input, the mean, the shift and the residual can do, in units of the input.
-    const AffineOf<double>& a = exactAffine[c];
-    const double terms = std::abs(before[i]) + std::abs(a.mean) + (std::abs(a.shift) + 1) / std::abs(a.scale);
-    if (std::abs(in[i] - before[i]) > 4 * 0x1p-24 * terms) return std::string("moved too far");
-    return std::string();
-  });
-  return !failure.empty() ? failure : moved < 20 ? "hardly anything had to move" : "";
-}
-
-ISA_TEST("alignSigns: a rounded activation is open exactly where the exact one is") {
-  CHECK_PASSES(checkAlignSigns(kernels(), false));
-  CHECK_PASSES(checkAlignSigns(kernels(), true));
-}
-
-TEST("caught: signs that are left as they round") {
-  Kernels wrong = kernels();
-  wrong.alignSigns = [](const Activation&, const AffineOf<double>*, const double*, const double*, const Affine*,
-                        const float*, float*) {};
-  CHECK(!checkAlignSigns(wrong, false).empty());
 }
 
 }  // namespace

@@ -37,9 +37,8 @@ std::string checkConvolution(const Kernels& table, const ConvolutionCase& given)
 std::string checkAddConvolution(const Kernels& table, const ConvolutionCase& given);
 std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase& given,
                                     const std::vector<int>& channels);
-// Without adding and then with it, to an output of random numbers.
+// Without adding and then with it, to an output of random numbers; with moments where the output has no border.
 std::string checkWinograd(const Kernels& table, const ConvolutionCase& given);
-std::string checkWeightChange(const Kernels& table, const ConvolutionCase& given, int row, int column);
 
 struct ActivationCase {
   int channels = 5;
@@ -62,6 +61,10 @@ std::string checkActivate(const Kernels& table, const ActivationCase& given);
 // `size` bounds the changes of the inputs and of the affine maps. Of every four planes, one has no change of its input,
 // one none of its residual and one neither.
 std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size);
+
+// spreadMoments and spreadActivate of one input channel; of `then` only pool, floor and output border count.
+std::string checkSpread(const Kernels& table, const ConvolutionCase& given, int channel, const ActivationCase& then,
+                        int lanes);
 
 // The first `lanes` images count; the others hold NaN. `offset` is added to every pixel.
 std::string checkMoments(const Kernels& table, const Map& map, int lanes, float offset);

@@ -36,11 +36,13 @@ Kernels countingKernels() {
     counted += winogradWork(shape);
     kernels().winograd(shape, in, weights, epilogue, scratch, out);
   };
-  table.weightChange = [](const ConvolutionShape& shape, const float* plane, int row, int column, float step,
-                          float* out) {
-    const double products = static_cast<double>(shape.out.height) * shape.out.width;
-    counted += {products, products};
-    kernels().weightChange(shape, plane, row, column, step, out);
+  table.spreadMoments = [](const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes) {
+    counted += directWork(from.shape, 1);
+    kernels().spreadMoments(from, scratch, planes, lanes);
+  };
+  table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
+    counted += directWork(from.shape, 1);
+    kernels().spreadActivate(from, shape, scratch, planes);
   };
   return table;
 }
@@ -103,7 +105,7 @@ TEST("query work: by hand") {
   // is computed for its statistics and again where they are applied, and all that follows is dense.
   const double one = 4 * 9 * 64;
   CHECK(equal(work.of(0, Reuse::Incremental), 3 * 64 + 2 * one + last, 3 * 64 + 2 * one + last));
-  CHECK(equal(work.of(54, Reuse::Incremental), 2 * one + last, 2 * one + last));
+  CHECK(equal(work.of(54, Reuse::Incremental), 3 * 64 + 2 * one + last, 3 * 64 + 2 * one + last));
   CHECK(equal(work.of(57, Reuse::Incremental), 2 * one + last, 2 * one + last));
   CHECK(equal(work.of(63, Reuse::Incremental), 2 * 64 + 5, 2 * 64 + 5));
   CHECK(equal(work.of(171, Reuse::Incremental), 5, 5));

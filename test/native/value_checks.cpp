@@ -89,10 +89,10 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
   const auto coarse = [&] { return static_cast<float>(values.below(9) - 4) / 4; };
   const auto fine = [&](int) { return coarse() + static_cast<float>(values.below(9) - 4) * grain; };
   const auto small = [&](int) { return size * values.next(); };
-  Block in(shape.in, values), residual(shape.residual, values), out(shape.out);
+  Block in(shape.in, values), rest(shape.in, values), sum(shape.in, values), out(shape.out);
   Block change(shape.in, values), residualChange(shape.residual, values);
   in.fill(fine);
-  residual.fill(fine);
+  rest.fill(fine);
   change.fill(small);
   residualChange.fill(small);
   if (given.specials) {
@@ -105,15 +105,20 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
   for (AffineChange& map : affine) {
     if (!given.affine) continue;
     const float scales[] = {1, -1, 0.5f, 2};
-    map = {coarse(), scales[values.below(4)], coarse(), small(0), 0, small(0)};
+    map = {scales[values.below(4)], coarse(), small(0), 0, small(0)};
     map.newScale = static_cast<float>(double{map.scale} + map.scaleChange);
+  }
+  for (int c = 0; c < given.channels; ++c) {
+    for (std::ptrdiff_t i = c * shape.in.planeStride(); i < (c + 1) * shape.in.planeStride(); ++i) {
+      sum.data()[i] = in.data()[i] * affine[c].scale + affine[c].shift + rest.data()[i];
+    }
   }
   const auto changes = [](int channel) { return channel % 4 < 2; };
   const auto residualChanges = [&](int channel) { return given.residual && channel % 2 == 0; };
   // Backwards: the planes need not lie in order.
   std::vector<PlaneChange> planes;
   for (int c = given.channels - 1; c >= 0; --c) {
-    planes.push_back({in.plane(c), changes(c) ? change.plane(c) : nullptr, given.residual ? residual.plane(c) : nullptr,
+    planes.push_back({in.plane(c), changes(c) ? change.plane(c) : nullptr, given.residual ? sum.plane(c) : nullptr,
                       residualChanges(c) ? residualChange.plane(c) : nullptr, &affine[c], out.plane(c)});
   }
   table.activateChange(shape, planes.data(), given.channels);
@@ -121,22 +126,22 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
   const std::string failure = compare(out, [&](int n, int c, int y, int x) {
     const AffineChange& map = affine[c];
     const auto moved = [&](int row, int column) { return changes(c) ? double{change.at(n, c, row, column)} : 0.0; };
-    const auto rest = [&](int row, int column) {
-      return given.residual ? double{residual.at(n, c, row, column)} : 0.0;
+    const auto residual = [&](int row, int column) {
+      return given.residual ? double{rest.at(n, c, row, column)} : 0.0;
     };
-    const auto restMoved = [&](int row, int column) {
+    const auto residualMoved = [&](int row, int column) {
       return residualChanges(c) ? double{residualChange.at(n, c, row, column)} : 0.0;
     };
     const double before = pooled(shape, y, x, [&](int row, int column) {
-      return (double{in.at(n, c, row, column)} - map.mean) * map.scale + map.shift + rest(row, column);
+      return double{in.at(n, c, row, column)} * map.scale + map.shift + residual(row, column);
     });
     const double after = pooled(shape, y, x, [&](int row, int column) {
-      return (in.at(n, c, row, column) + moved(row, column) - map.mean) * (double{map.scale} + map.scaleChange) +
-             (double{map.shift} + map.shiftChange) + (rest(row, column) + restMoved(row, column));
+      return (in.at(n, c, row, column) + moved(row, column)) * (double{map.scale} + map.scaleChange) +
+             (double{map.shift} + map.shiftChange) + (residual(row, column) + residualMoved(row, column));
     });
     const double extent = largestSize(shape, y, x, [&](int row, int column) {
-      return std::abs((double{in.at(n, c, row, column)} - map.mean) * map.scaleChange) + std::abs(map.shiftChange) +
-             std::abs(moved(row, column) * map.newScale) + std::abs(restMoved(row, column));
+      return std::abs(double{in.at(n, c, row, column)} * map.scaleChange) + std::abs(map.shiftChange) +
+             std::abs(moved(row, column) * map.newScale) + std::abs(residualMoved(row, column));
     });
     // Four products and sums with their rounded scale, a residual, a distance from the base's maximum or from zero.
     // What comes on top is the reference's own rounding, of values below 16.

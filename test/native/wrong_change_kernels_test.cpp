@@ -13,18 +13,9 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-ConvolutionCase winogradCase() {
+ConvolutionCase unbiased() {
   ConvolutionCase given;
-  given.height = 12;
-  given.width = 12;
-  return given;
-}
-
-ConvolutionCase strided() {
-  ConvolutionCase given;
-  given.height = 7;
-  given.width = 8;
-  given.stride = 2;
+  given.bias = false;
   return given;
 }
 
@@ -37,8 +28,8 @@ ActivationCase activation(int poolKernel, bool residual, float floor) {
 }
 
 std::string partialCheck(const Kernels& table) { return checkPartialConvolution(table, ConvolutionCase{}, {0, 2}); }
-std::string winogradCheck(const Kernels& table) { return checkWinograd(table, winogradCase()); }
-std::string weightCheck(const Kernels& table) { return checkWeightChange(table, strided(), 0, 2); }
+std::string spreadCheck(const Kernels& table) { return checkSpread(table, unbiased(), 1, ActivationCase{}, 15); }
+std::string biasCheck(const Kernels& table) { return checkSpread(table, ConvolutionCase{}, 1, ActivationCase{}, 15); }
 std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-2f); }
 std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, 0), 1e-2f); }
 std::string tinyCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, kNone), 1e-6f); }
@@ -76,106 +67,33 @@ TEST("caught: a partial convolution that adds to its output") {
   CHECK_PASSES(mustCatch(wrong, partialCheck));
 }
 
-// Runs the real kernel with other weights.
-template <typename Change>
-void winogradWith(const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                  float* scratch, float* out, Change change) {
-  std::vector<float> changed(weights, weights + shape.winogradSize());
-  change(changed);
-  kernels().winograd(shape, in, changed.data(), epilogue, scratch, out);
-}
-
-TEST("caught: a Winograd that drops its last frequency, or rounds its weights to sixteen bits") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      winogradWith(shape, in, weights, epilogue, scratch, out, [](std::vector<float>& changed) {
-        std::fill(changed.end() - static_cast<std::ptrdiff_t>(changed.size() / 36), changed.end(), 0.0f);
-      });
+TEST("caught: a spread of another channel, without its bias, or without its last rows") {
+  const Kernels other = broken([](Kernels& table) {
+    table.spreadMoments = [](const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes) {
+      OnePlane wrong = from;
+      wrong.channel = 1 - from.channel;
+      kernels().spreadMoments(wrong, scratch, planes, lanes);
     };
   });
-  CHECK_PASSES(mustCatch(wrong, winogradCheck));
-
-  const Kernels rounded = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      winogradWith(shape, in, weights, epilogue, scratch, out, [](std::vector<float>& changed) {
-        for (float& weight : changed) {
-          std::uint32_t bits;
-          std::memcpy(&bits, &weight, sizeof bits);
-          bits &= 0xFFFF0000u;
-          std::memcpy(&weight, &bits, sizeof bits);
-        }
-      });
-    };
-  });
-  CHECK_PASSES(mustCatch(rounded, winogradCheck));
-}
-
-TEST("caught: a Winograd that skips its last odd tile, or writes beyond its scratch") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      std::vector<float> whole(shape.out.size());
-      kernels().winograd(shape, in, weights, epilogue, scratch, whole.data());
-      const int columns = shape.out.width / 4, tiles = columns * (shape.out.height / 4);
-      for (int o = 0; o < shape.out.channels; ++o) {
-        for (int tile = 0; tile < tiles / kWinogradTiles * kWinogradTiles; ++tile) {
-          for (int y = 0; y < 4; ++y) {
-            const std::ptrdiff_t at = shape.out.at(o, tile / columns * 4 + y, tile % columns * 4);
-            std::copy_n(whole.data() + at, 4 * kLanes, out + at);
-          }
-        }
-      }
-    };
-  });
-  CHECK_PASSES(mustCatch(wrong, winogradCheck));
-
-  const Kernels beyond = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      kernels().winograd(shape, in, weights, epilogue, scratch, out);
-      scratch[shape.winogradScratch()] = 0;
-    };
-  });
-  CHECK_PASSES(mustCatch(beyond, winogradCheck));
-}
-
-TEST("caught: a Winograd that never adds, or without its bias") {
-  const Kernels replacing = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      kernels().winograd(shape, in, weights, {epilogue.bias, false}, scratch, out);
-    };
-  });
-  CHECK_PASSES(mustCatch(replacing, winogradCheck));
+  CHECK_PASSES(mustCatch(other, spreadCheck));
   const Kernels without = broken([](Kernels& table) {
-    table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
-                        float* scratch, float* out) {
-      kernels().winograd(shape, in, weights, {nullptr, epilogue.add}, scratch, out);
+    table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch,
+                              const PlaneChange* planes) {
+      OnePlane wrong = from;
+      wrong.bias = nullptr;
+      kernels().spreadActivate(wrong, shape, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(without, winogradCheck));
-}
-
-TEST("caught: a weight's change at the mirrored tap, or without its stride") {
-  const Kernels mirrored = broken([](Kernels& table) {
-    table.weightChange = [](const ConvolutionShape& shape, const float* plane, int row, int column, float step,
-                            float* out) {
-      kernels().weightChange(shape, plane, shape.kernelHeight - 1 - row, shape.kernelWidth - 1 - column, step, out);
+  CHECK_PASSES(mustCatch(without, biasCheck));
+  const Kernels shorter = broken([](Kernels& table) {
+    table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch,
+                              const PlaneChange* planes) {
+      Activation wrong = shape;
+      wrong.out.height -= 1;
+      kernels().spreadActivate(from, wrong, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(mirrored, weightCheck));
-
-  const Kernels dense = broken([](Kernels& table) {
-    table.weightChange = [](const ConvolutionShape& shape, const float* plane, int row, int column, float step,
-                            float* out) {
-      ConvolutionShape wrongShape = shape;
-      wrongShape.stride = 1;
-      kernels().weightChange(wrongShape, plane, row, column, step, out);
-    };
-  });
-  CHECK_PASSES(mustCatch(dense, weightCheck));
+  CHECK_PASSES(mustCatch(shorter, spreadCheck));
 }
 
 TEST("caught: moments' changes that replace the sums, or count dead lanes") {
@@ -221,7 +139,7 @@ TEST("caught: moments' changes without the change's own square, or as difference
           for (int x = 0; x < map.width; ++x) {
             for (int n = 0; n < lanes; ++n) {
               const std::ptrdiff_t at = map.at(0, y, x) + n;
-              const float before = plane->base[at] - plane->mean, after = before + plane->change[at];
+              const float before = plane->base[at], after = before + plane->change[at];
               plane->sum[n] += after - before;
               plane->square[n] += after * after - before * before;
             }
@@ -270,7 +188,7 @@ TEST("caught: an activation's change that forgets the ReLU, or follows its slope
         const AffineChange& affine = *plane->affine;
         forPixels(shape.out, [&](int y, int x, int n) {
           const float value = plane->base[shape.in.at(0, y, x) + n];
-          if ((value - affine.mean) * affine.scale + affine.shift <= 0) plane->out[shape.out.at(0, y, x) + n] = 0;
+          if (value * affine.scale + affine.shift <= 0) plane->out[shape.out.at(0, y, x) + n] = 0;
         });
       }
     };
@@ -286,8 +204,8 @@ TEST("caught: an activation's change as the difference of two values") {
       one.in.channels = one.out.channels = 1;
       for (const PlaneChange* plane = planes; plane < planes + count; ++plane) {
         const AffineChange& change = *plane->affine;
-        const Affine before = {change.mean, change.scale, change.shift};
-        const Affine after = {change.mean, change.newScale, change.shift + change.shiftChange};
+        const Affine before = {0, change.scale, change.shift};
+        const Affine after = {0, change.newScale, change.shift + change.shiftChange};
         std::vector<float> perturbed(plane->base, plane->base + size);
         for (std::size_t i = 0; i < size && plane->change != nullptr; ++i) perturbed[i] += plane->change[i];
         std::vector<float> from(one.out.size()), to(one.out.size());
@@ -327,7 +245,7 @@ TEST("caught: an activation's change without its residual's, or without that of 
   CHECK_PASSES(mustCatch(unscaled, tinyCheck));
 }
 
-TEST("caught: a pool's change at the base's maximum, and one that ignores what its residual adds to it") {
+TEST("caught: a pool's change at the base's maximum, and one that ignores the residual in it") {
   const Kernels wrong = broken([](Kernels& table) {
     table.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
       // The changes of all pixels, and of these the one where the base is largest.
@@ -354,7 +272,7 @@ TEST("caught: a pool's change at the base's maximum, and one that ignores what i
 
   const Kernels without = broken([](Kernels& table) {
     table.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
-      activateWithout(shape, planes, count, [](PlaneChange& plane) { plane.residual = nullptr; });
+      activateWithout(shape, planes, count, [](PlaneChange& plane) { plane.sum = nullptr; });
     };
   });
   CHECK_PASSES(mustCatch(

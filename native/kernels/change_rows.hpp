@@ -1,0 +1,157 @@
+// Some rows of a plane's change: its moments, and what an activation makes of it.
+#pragma once
+
+#include "kernels/vector.hpp"
+
+namespace deepzero {
+namespace DEEPZERO_ISA {
+
+// Floats that are asked for ahead of their use: several streams of planes are more than the processor foresees.
+static constexpr std::ptrdiff_t kAhead = 128 * kLanes;
+
+// The moments of some tens of pixels, in float, so that they lose no digits; double sums take them over.
+struct MomentSums {
+  Vector sum{}, square{};
+
+  void add(Vector base, Vector change) {
+    sum += change;
+    square += (base + base + change) * change;
+  }
+  // Only of lanes below `lanes`, `part` being the first of this vector.
+  void addTo(PlaneMoments& plane, int part, int lanes) const {
+    float laneSum[kWidth], laneSquare[kWidth];
+    store(laneSum, sum);
+    store(laneSquare, square);
+    for (int lane = 0; lane < kWidth && part + lane < lanes; ++lane) {
+      plane.sum[part + lane] += static_cast<double>(laneSum[lane]);
+      plane.square[part + lane] += static_cast<double>(laneSquare[lane]);
+    }
+  }
+};
+
+// Rows [first, first + rows) of a plane, whose change is at `change`, a stride between its rows.
+static inline void measureRows(const Map& planeMap, PlaneMoments& plane, const float* change, std::ptrdiff_t changeRow,
+                               int first, int rows, int lanes) {
+  constexpr int kChains = 2;
+  const Map map = planeMap;
+  const int atOnce = map.width < kSpreadPixels ? kSpreadPixels / map.width : 1;
+  for (int part = 0; part < kLanes; part += kWidth) {
+    for (int from = 0; from < rows; from += atOnce) {
+      MomentSums sums[kChains];
+      for (int y = from; y < rows && y < from + atOnce; ++y) {
+        const float* base = plane.base + map.at(0, first + y, 0) + part;
+        const float* row = change + y * changeRow + part;
+        int x = 0;
+        for (; x + 1 < map.width; x += 2) {
+          __builtin_prefetch(base + x * kLanes + kAhead);
+          __builtin_prefetch(base + (x + 1) * kLanes + kAhead);
+          sums[0].add(load(base + x * kLanes), load(row + x * kLanes));
+          sums[1].add(load(base + (x + 1) * kLanes), load(row + (x + 1) * kLanes));
+        }
+        if (x < map.width) sums[0].add(load(base + x * kLanes), load(row + x * kLanes));
+      }
+      sums[0].sum += sums[1].sum;
+      sums[0].square += sums[1].square;
+      sums[0].addTo(plane, part, lanes);
+    }
+  }
+}
+
+// max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.
+static inline Vector reluChange(Vector base, Vector change) {
+  const Vector zero{}, positive = atLeast(zero, base);
+  return atLeast(-positive, change + (base - positive));
+}
+
+// Where rows of a change are: strides of 0 make all of it one vector.
+struct ChangeRows {
+  const float* first;
+  std::ptrdiff_t row, pixel;
+};
+
+template <bool Sum, bool Residual, bool Relu, int Kernel>
+static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows change, int first,
+                                  int rows) {
+  // Copies, since a store through a vector may alias what is behind a reference.
+  const Activation shape = activation;
+  const AffineChange affine = *plane.affine;
+  const Vector scale = broadcast(affine.scale), shift = broadcast(affine.shift);
+  const Vector scaleChange = broadcast(affine.scaleChange), newScale = broadcast(affine.newScale);
+  const Vector shiftChange = broadcast(affine.shiftChange);
+  const std::ptrdiff_t inRow = shape.in.rowStride(), residualRow = shape.residual.rowStride();
+  const int kernel = Kernel > 0 ? Kernel : shape.poolKernel, stride = Kernel > 0 ? Kernel : shape.poolStride;
+  for (int y = 0; y < rows; ++y) {
+    const std::ptrdiff_t at = shape.in.at(0, (first + y) * stride, 0);
+    const float *in = plane.base + at, *sum = Sum ? plane.sum + at : nullptr;
+    const float* residual = Residual ? plane.residualChange + shape.residual.at(0, (first + y) * stride, 0) : nullptr;
+    const float* moved = change.first + y * stride * change.row;
+    float* out = plane.out + shape.out.at(0, first + y, 0);
+    for (int x = 0; x < shape.out.width; ++x) {
+      __builtin_prefetch(in + kAhead);
+      if (Sum) __builtin_prefetch(sum + kAhead);
+      if (Residual) __builtin_prefetch(residual + kAhead);
+      for (int part = 0; part < kLanes; part += kWidth) {
+        const auto base = [&](int row, int column) {
+          const std::ptrdiff_t i = row * inRow + column * kLanes + part;
+          return Sum ? load(sum + i) : load(in + i) * scale + shift;
+        };
+        const auto changed = [&](int row, int column) {
+          Vector value = load(moved + row * change.row + column * change.pixel + part) * newScale + shiftChange;
+          value += load(in + row * inRow + column * kLanes + part) * scaleChange;
+          return Residual ? value + load(residual + row * residualRow + column * kLanes + part) : value;
+        };
+        if (Kernel == 1) {
+          const Vector result = changed(0, 0);
+          store(out + part, Relu ? reluChange(base(0, 0), result) : result);
+          continue;
+        }
+        Vector largest = base(0, 0);
+        for (int i = 1; i < kernel * kernel; ++i) largest = atLeast(largest, base(i / kernel, i % kernel));
+        // Distances from the base's maximum are exact where it matters: zero at the maximum itself.
+        Vector result = changed(0, 0) + (base(0, 0) - largest);
+        for (int i = 1; i < kernel * kernel; ++i) {
+          const int row = i / kernel, column = i % kernel;
+          result = larger(result, changed(row, column) + (base(row, column) - largest));
+        }
+        store(out + part, Relu ? reluChange(largest, result) : result);
+      }
+      in += stride * kLanes;
+      if (Sum) sum += stride * kLanes;
+      if (Residual) residual += stride * kLanes;
+      moved += stride * change.pixel;
+      out += kLanes;
+    }
+  }
+}
+
+template <bool Sum, bool Residual, bool Relu>
+static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows change, int first,
+                                  int rows) {
+  if (shape.poolKernel == 1 && shape.poolStride == 1) {
+    activateRowsAs<Sum, Residual, Relu, 1>(shape, plane, change, first, rows);
+  } else if (shape.poolKernel == 2 && shape.poolStride == 2) {
+    activateRowsAs<Sum, Residual, Relu, 2>(shape, plane, change, first, rows);
+  } else {
+    activateRowsAs<Sum, Residual, Relu, 0>(shape, plane, change, first, rows);
+  }
+}
+
+// Rows [first, first + rows) of an activation's output; `change` starts where the first of them reads.
+static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows change, int first,
+                                int rows) {
+  const bool relu = shape.floor == 0;
+  const int kind = (plane.sum != nullptr ? 4 : 0) + (plane.residualChange != nullptr ? 2 : 0) + (relu ? 1 : 0);
+  switch (kind) {
+    case 0: return activateRowsOf<false, false, false>(shape, plane, change, first, rows);
+    case 1: return activateRowsOf<false, false, true>(shape, plane, change, first, rows);
+    case 2: return activateRowsOf<false, true, false>(shape, plane, change, first, rows);
+    case 3: return activateRowsOf<false, true, true>(shape, plane, change, first, rows);
+    case 4: return activateRowsOf<true, false, false>(shape, plane, change, first, rows);
+    case 5: return activateRowsOf<true, false, true>(shape, plane, change, first, rows);
+    case 6: return activateRowsOf<true, true, false>(shape, plane, change, first, rows);
+    default: return activateRowsOf<true, true, true>(shape, plane, change, first, rows);
+  }
+}
+
+}  // namespace DEEPZERO_ISA
+}  // namespace deepzero
