@@ -15,7 +15,7 @@ struct MomentSums {
 
   void add(Vector base, Vector change) {
     sum += change;
-    square += (base + base + change) * change;
+    square += (broadcast(2.0f) * base + change) * change;
   }
   // Only of lanes below `lanes`, `part` being the first of this vector.
   void addTo(PlaneMoments& plane, int part, int lanes) const {
@@ -107,13 +107,17 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
         }
         Vector largest = base(0, 0);
         for (int i = 1; i < kernel * kernel; ++i) largest = atLeast(largest, base(i / kernel, i % kernel));
-        // Distances from the base's maximum are exact where it matters: zero at the maximum itself.
-        Vector result = changed(0, 0) + (base(0, 0) - largest);
+        // Distances from the base's maximum are exact where it matters: zero at the maximum itself. A NaN that the
+        // maximum loses is in the sum.
+        Vector result = changed(0, 0) + (base(0, 0) - largest), all = result;
         for (int i = 1; i < kernel * kernel; ++i) {
           const int row = i / kernel, column = i % kernel;
-          result = larger(result, changed(row, column) + (base(row, column) - largest));
+          const Vector candidate = changed(row, column) + (base(row, column) - largest);
+          result = atLeast(result, candidate);
+          all += candidate;
         }
-        store(out + part, Relu ? reluChange(largest, result) : result);
+        if (Relu) result = reluChange(largest, result);
+        store(out + part, all == all ? result : all);
       }
       in += stride * kLanes;
       if (Sum) sum += stride * kLanes;

@@ -36,35 +36,42 @@ struct FromOutput {
   Vector operator()(int o, const float* out) const { return load(out) + broadcast(bias == nullptr ? 0.0f : bias[o]); }
 };
 
-template <int Channels, int Pixels, typename Planes, typename Start, typename Scalar>
-static inline void tile(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
-                        const Start& start, Scalar* out) {
+// Adds what the taps of all planes give to the sums of neighbouring pixels of one row, one vector of their lanes.
+template <int Channels, int Pixels, typename Planes, typename Scalar>
+static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+                           typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
   using Vector = typename Simd<Scalar>::Vector;
   const std::ptrdiff_t channelWeights = std::ptrdiff_t{shape.kernelHeight} * shape.kernelWidth * kChannelTile;
   const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
   const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
+  for (int c = 0; c < planes.count; ++c) {
+    const float* weight = weights + planes[c] * channelWeights;
+    for (int row = 0; row < shape.kernelHeight; ++row) {
+      const Scalar* pixel = in + c * inPlane + row * inRow;
+      for (int column = 0; column < shape.kernelWidth; ++column) {
+        Vector value[Pixels];
+        for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
+        for (int o = 0; o < Channels; ++o) {
+          const Vector w = broadcast(static_cast<Scalar>(weight[o]));
+          for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
+        }
+        weight += kChannelTile;
+        pixel += kLanes;
+      }
+    }
+  }
+}
+
+template <int Channels, int Pixels, typename Planes, typename Start, typename Scalar>
+static inline void tile(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+                        const Start& start, Scalar* out) {
   const std::ptrdiff_t outPlane = shape.out.planeStride();
   for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
-    Vector sum[Channels][Pixels];
+    typename Simd<Scalar>::Vector sum[Channels][Pixels];
     for (int o = 0; o < Channels; ++o) {
       for (int p = 0; p < Pixels; ++p) sum[o][p] = start(o, out + o * outPlane + p * kLanes + part);
     }
-    for (int c = 0; c < planes.count; ++c) {
-      const float* weight = weights + planes[c] * channelWeights;
-      for (int row = 0; row < shape.kernelHeight; ++row) {
-        const Scalar* pixel = in + c * inPlane + row * inRow + part;
-        for (int column = 0; column < shape.kernelWidth; ++column) {
-          Vector value[Pixels];
-          for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
-          for (int o = 0; o < Channels; ++o) {
-            const Vector w = broadcast(static_cast<Scalar>(weight[o]));
-            for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
-          }
-          weight += kChannelTile;
-          pixel += kLanes;
-        }
-      }
-    }
+    addTaps(shape, planes, in + part, weights, sum);
     for (int o = 0; o < Channels; ++o) {
       for (int p = 0; p < Pixels; ++p) store(out + o * outPlane + p * kLanes + part, sum[o][p]);
     }

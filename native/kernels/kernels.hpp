@@ -198,8 +198,8 @@ struct Kernels : ValueKernels<float> {
 
   // The same of one plane, for outputs that are cheaper to compute twice than to store: the moments of the output
   // channels, whose `change` is not read; and the changes of an activation, one plane for each output channel, whose
-  // `change` is not read either. `scratch` holds from.scratch() floats, of a pool of one for the moments.
-  void (*spreadMoments)(const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes);
+  // `change` is not read either. `scratch` holds from.scratch() floats.
+  void (*spreadMoments)(const OnePlane& from, PlaneMoments* planes, int lanes);
   void (*spreadActivate)(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes);
 
   // Adds to the sums of `count` planes for the first `lanes` images.

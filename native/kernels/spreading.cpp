@@ -24,17 +24,55 @@ static inline int channelsFrom(const OnePlane& from, int channel) {
 // So many rows of a width as are taken at a time.
 static inline int rowsOf(int width) { return width < kSpreadPixels ? kSpreadPixels / width : 1; }
 
-void spreadMoments(const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes) {
+// Rows [first, first + rows) of some channels from one on.
+template <int Channels>
+static inline void measureChannels(const OnePlane& from, int channel, int first, int rows, PlaneMoments* planes,
+                                   int lanes) {
+  const ConvolutionShape shape = from.shape;
+  const SomeChannels one{1, &from.channel};
+  const FromBias bias = FromBias{from.bias}.at(channel);
+  const float* weights =
+      from.packedWeights + std::ptrdiff_t{channel} * shape.in.channels * shape.kernelHeight * shape.kernelWidth;
+  for (int part = 0; part < kLanes; part += kWidth) {
+    MomentSums sums[Channels];
+    for (int y = first; y < first + rows; ++y) {
+      const float* in = from.plane + shape.in.at(0, y * shape.stride - shape.padding, -shape.padding) + part;
+      const std::ptrdiff_t row = shape.out.at(0, y, 0) + part;
+      const auto take = [&](int x, auto count) {
+        constexpr int kPixels = decltype(count)::value;
+        Vector sum[Channels][kPixels];
+        for (int o = 0; o < Channels; ++o) {
+          for (int p = 0; p < kPixels; ++p) sum[o][p] = bias(o, in);
+        }
+        addTaps(shape, one, in + x * shape.stride * kLanes, weights, sum);
+        for (int o = 0; o < Channels; ++o) {
+          MomentSums some;
+          for (int p = 0; p < kPixels; ++p) some.add(load(planes[o].base + row + (x + p) * kLanes), sum[o][p]);
+          sums[o].sum += some.sum;
+          sums[o].square += some.square;
+        }
+      };
+      int x = 0;
+      for (; x + kPixelTile <= shape.out.width; x += kPixelTile) take(x, Count<kPixelTile>());
+      for (; x < shape.out.width; ++x) take(x, Count<1>());
+    }
+    for (int o = 0; o < Channels; ++o) sums[o].addTo(planes[o], part, lanes);
+  }
+}
+
+void spreadMoments(const OnePlane& from, PlaneMoments* planes, int lanes) {
   const Map map = from.shape.out;
-  const std::ptrdiff_t row = std::ptrdiff_t{map.width} * kLanes;
   const int most = rowsOf(map.width);
   for (int channel = 0; channel < map.channels; channel += kChannelTile) {
-    const int channels = channelsFrom(from, channel);
     for (int first = 0; first < map.height; first += most) {
       const int rows = map.height - first < most ? map.height - first : most;
-      convolveRows(from, channel, channels, first, rows, scratch);
-      for (int c = 0; c < channels; ++c) {
-        measureRows(map, planes[channel + c], scratch + c * rows * row, row, first, rows, lanes);
+      PlaneMoments* some = planes + channel;
+      static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
+      switch (channelsFrom(from, channel)) {
+        case 1: measureChannels<1>(from, channel, first, rows, some, lanes); break;
+        case 2: measureChannels<2>(from, channel, first, rows, some, lanes); break;
+        case 3: measureChannels<3>(from, channel, first, rows, some, lanes); break;
+        default: measureChannels<4>(from, channel, first, rows, some, lanes); break;
       }
     }
   }

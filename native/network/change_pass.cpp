@@ -187,7 +187,7 @@ PlaneMoments* ChangePass::momentsOf(int value, int block) {
 // Returns whether the moments, unless null, were added to.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
   if (spread_.fleeting(step.output)) {
-    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), fleeting_.data(), moments, lanes);
+    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), moments, lanes);
     return true;
   }
   if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);

@@ -36,9 +36,9 @@ Kernels countingKernels() {
     counted += winogradWork(shape);
     kernels().winograd(shape, in, weights, epilogue, scratch, out);
   };
-  table.spreadMoments = [](const OnePlane& from, float* scratch, PlaneMoments* planes, int lanes) {
+  table.spreadMoments = [](const OnePlane& from, PlaneMoments* planes, int lanes) {
     counted += directWork(from.shape, 1);
-    kernels().spreadMoments(from, scratch, planes, lanes);
+    kernels().spreadMoments(from, planes, lanes);
   };
   table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
     counted += directWork(from.shape, 1);
