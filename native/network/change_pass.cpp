@@ -327,7 +327,7 @@ void ChangePass::shrink(const Step& step, int block) {
     if (step.kind == StepKind::Subsample) {
       kernels_.subsample(inMap, in, graph_.operations()[step.operation].stride, outMap, out);
     } else {
-      kernels_.averagePool(inMap, in, outMap, out);
+      kernels_.averagePool(plan_.convolutionShape(step.operation), in, out);
     }
     out += outMap.planeStride();
   }

@@ -184,7 +184,8 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
     }
     case StepKind::AveragePool:
       for (int c = 0; c < inMap.channels; ++c) {
-        kernels.averagePool(inMap, in + c * inMap.planeStride(), outMap, out + c * outMap.planeStride());
+        kernels.averagePool(plan_.convolutionShape(step.operation), in + c * inMap.planeStride(),
+                            out + c * outMap.planeStride());
       }
       break;
     case StepKind::Flatten:

@@ -14,7 +14,7 @@ StepKind stepKind(Kind kind) {
     case Kind::Convolution:
     case Kind::Linear: return StepKind::Convolve;
     case Kind::OptionA: return StepKind::Subsample;
-    case Kind::GlobalAveragePool: return StepKind::AveragePool;
+    case Kind::AveragePool: return StepKind::AveragePool;
     case Kind::Flatten: return StepKind::Flatten;
     case Kind::BatchNorm:
     case Kind::Add:

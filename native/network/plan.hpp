@@ -76,6 +76,7 @@ class Plan {
   // Whether only batch norms read a value's base: they can do with distances from a center.
   bool centered(int value) const { return centered_[value]; }
 
+  // The windows of a convolution, linear layer or average pool.
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
   // Floats of scratch that the Winograd kernel needs at most.
   std::size_t winogradScratch() const { return winogradScratch_; }

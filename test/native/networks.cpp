@@ -63,9 +63,12 @@ Builder& Builder::maxPool(int kernel, int stride) {
   return append(operation);
 }
 
-Builder& Builder::globalAveragePool() {
+Builder& Builder::averagePool(int kernelHeight, int kernelWidth, int stride) {
   Operation operation;
-  operation.kind = Kind::GlobalAveragePool;
+  operation.kind = Kind::AveragePool;
+  operation.kernelHeight = kernelHeight;
+  operation.kernelWidth = kernelWidth;
+  operation.stride = stride;
   return append(operation);
 }
 

@@ -27,7 +27,8 @@ class Builder {
   Builder& add(int other);
   Builder& optionA(int channels, int stride);
   Builder& maxPool(int kernel, int stride);
-  Builder& globalAveragePool();
+  Builder& averagePool(int kernelHeight, int kernelWidth, int stride);
+  Builder& globalAveragePool() { return averagePool(shape().height, shape().width, 1); }
   Builder& flatten();
   Builder& linear(int features, bool bias);
 
