@@ -197,7 +197,9 @@ describe('compile', () => {
   });
 
   it('agrees with the native core on every count', async () => {
-    for (const description of [everyKind, resnet20(), resnet({ depth: 8, width: 2, classes: 3 }), cnn({ depth: 3 })]) {
+    const oblong = network([globalAveragePool()], [3, 4, 6]);
+    const others = [resnet20(), resnet({ depth: 8, width: 2, classes: 3 }), cnn({ depth: 3 })];
+    for (const description of [everyKind, oblong, ...others]) {
       const compiled = compile(description);
       const core = new native.Network(description.input, compiled.operations);
       // It refuses arrays of another length.

@@ -65,6 +65,10 @@ struct Example {
 Graph smallResNet();
 // The CNN of the paper at depth 2 with few channels: biases, batch norm, max pool.
 Graph smallCnn();
+// Average pools of the images, of convolutions, activations and a shortcut, read by a convolution, a sum, a batch norm,
+// a ReLU, a shortcut and a flattening. The images have a border, and so has what a pool makes of them; one pool's
+// windows leave the last row and column.
+Graph averagePools();
 // A random sequence of layers and residual blocks that ends in a linear layer.
 Graph randomNetwork(std::uint64_t seed);
 
