@@ -167,9 +167,6 @@ struct ValueKernels {
   void (*activate)(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
                    Scalar* out);
 
-  // Every stride-th pixel of one plane.
-  void (*subsample)(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
-
   // The mean of every window of one plane, for a shape without padding.
   void (*averagePool)(const ConvolutionShape& shape, const Scalar* plane, Scalar* out);
 };

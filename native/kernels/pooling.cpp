@@ -6,19 +6,6 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 template <typename Scalar>
-void subsample(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out) {
-  for (int y = 0; y < outMap.height; ++y) {
-    const Scalar* from = plane + map.at(0, y * stride, 0);
-    Scalar* to = out + outMap.at(0, y, 0);
-    for (int x = 0; x < outMap.width; ++x) {
-      for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
-        store(to + x * kLanes + part, load(from + x * stride * kLanes + part));
-      }
-    }
-  }
-}
-
-template <typename Scalar>
 void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out) {
   using Vector = typename Simd<Scalar>::Vector;
   // In locals: what is stored could be the shape, for all the compiler knows, and it would be read again every time.
@@ -44,8 +31,6 @@ void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out
   }
 }
 
-template void subsample(const Map&, const float*, int, const Map&, float*);
-template void subsample(const Map&, const double*, int, const Map&, double*);
 template void averagePool(const ConvolutionShape&, const float*, float*);
 template void averagePool(const ConvolutionShape&, const double*, double*);
 

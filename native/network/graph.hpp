@@ -26,8 +26,8 @@ struct Operation {
   Kind kind = Kind::Relu;
   int inputs[2] = {0, -1};
   int channels = 0;       // Convolution, OptionA: output channels. Linear: output features.
-  int kernelHeight = 1;   // Convolution, AveragePool
-  int kernelWidth = 1;    // Convolution, AveragePool
+  int kernelHeight = 1;   // Convolution, AveragePool; otherwise 1
+  int kernelWidth = 1;    // Convolution, AveragePool; otherwise 1
   int kernel = 1;         // MaxPool
   int stride = 1;         // Convolution, OptionA, MaxPool, AveragePool
   int padding = 0;        // Convolution

@@ -86,7 +86,7 @@ ISA_TEST("exact convolution: channels × sizes × strides, in double") {
   }
 }
 
-ISA_TEST("exact activation, moments and subsample, in double") {
+ISA_TEST("exact activation and moments, in double") {
   for (const int size : {2, 3, 4, 7, 8}) {
     for (const int pool : {1, 2}) {
       Values values(static_cast<std::uint64_t>(size));
@@ -124,13 +124,6 @@ ISA_TEST("exact activation, moments and subsample, in double") {
         CHECK_NEAR(mean[c], expected, 1e-14);
         CHECK_NEAR(squares[c], deviations, 1e-12 * deviations);
       }
-
-      const Map plane = {1, size, size, 0}, half = {1, (size + 1) / 2, (size + 1) / 2, 0};
-      DoubleBlock image(plane, values), every(half);
-      kernels().exact.subsample(plane, image.data(), 2, half, every.data());
-      CHECK_PASSES(forAll(half, [&](int n, int, int y, int x) {
-        return differs(every.at(n, 0, y, x), image.at(n, 0, 2 * y, 2 * x), 0);
-      }));
     }
   }
 }
@@ -151,7 +144,8 @@ std::string checkExactAveragePool(const Kernels& table, int height, int width, i
     const int pixels = kernelHeight * kernelWidth;
     double sum = 0;
     for (int i = 0; i < pixels; ++i) sum += in.at(n, 0, y * stride + i / kernelWidth, x * stride + i % kernelWidth);
-    const std::string wrong = differs(out.at(n, 0, y, x), sum / pixels, kTolerance);
+    // One pixel is copied.
+    const std::string wrong = differs(out.at(n, 0, y, x), sum / pixels, pixels > 1 ? kTolerance : 0);
     out.data()[shape.out.at(0, y, x) + n] = DoubleBlock::kGuard;
     return wrong;
   });

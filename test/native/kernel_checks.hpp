@@ -71,7 +71,6 @@ std::string checkMoments(const Kernels& table, const Map& map, int lanes, float 
 // Over two image blocks, after each other.
 std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, float offset, float size);
 
-std::string checkSubsample(const Kernels& table, const Map& map, int stride, int outBorder);
 // Windows without padding, of one plane of as many channels as there are inputs.
 std::string checkAveragePool(const Kernels& table, const ConvolutionCase& given);
 

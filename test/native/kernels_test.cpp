@@ -188,17 +188,6 @@ ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their 
   }
 }
 
-ISA_TEST("subsample: strides × borders, one plane of several") {
-  for (const int width : {1, 2, 3, 4, 5, 8, 9, 17}) {
-    for (const int stride : {1, 2, 3}) {
-      for (const int border : {0, 1, 2}) {
-        const Map map = {1 + width % 3, 1 + width % 5, width, border};
-        for (const int outBorder : {0, 1, 2}) CHECK_PASSES(checkSubsample(kernels(), map, stride, outBorder));
-      }
-    }
-  }
-}
-
 ISA_TEST("averagePool: windows × strides × sizes of planes, one of several") {
   const int windows[][2] = {{1, 1}, {2, 2}, {3, 3}, {1, 3}, {3, 2}, {5, 4}};
   int number = 0;

@@ -25,7 +25,6 @@ std::string poolCheck(const Kernels& table) { return checkActivate(table, activa
 std::string normalizeCheck(const Kernels& table) { return checkActivate(table, activation(1, true, false)); }
 std::string residualCheck(const Kernels& table) { return checkActivate(table, activation(1, true, true)); }
 std::string momentsCheck(const Kernels& table) { return checkMoments(table, {2, 4, 5, 1}, 15, 1000.0f); }
-std::string subsampleCheck(const Kernels& table) { return checkSubsample(table, {2, 5, 5, 0}, 2, 0); }
 // Overlapping windows, which leave the last row and column of their map.
 std::string averagePoolCheck(const Kernels& table) {
   ConvolutionCase given;
@@ -235,17 +234,6 @@ TEST("caught: moments that count dead lanes, and moments that cancel") {
     };
   });
   CHECK_PASSES(mustCatch(cancelling, momentsCheck));
-}
-
-TEST("caught: a subsampling that starts at the second pixel") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.subsample = [](const Map& map, const float* plane, int stride, const Map& outMap, float* out) {
-      std::vector<float> shifted(plane, plane + map.planeStride());
-      shifted.insert(shifted.end(), kLanes, 0.0f);
-      kernels().subsample(map, shifted.data() + kLanes, stride, outMap, out);
-    };
-  });
-  CHECK_PASSES(mustCatch(wrong, subsampleCheck));
 }
 
 using AveragePool = decltype(Kernels::averagePool);
