@@ -42,6 +42,7 @@ export { cnn } from './network/cnn.js';
 export type { CompiledNetwork, StatisticInfo, TensorInfo } from './network/compile.js';
 export { compile } from './network/compile.js';
 export type {
+  AveragePool,
   BatchNorm,
   Conv2d,
   Flatten,
@@ -55,6 +56,7 @@ export type {
   Residual,
 } from './network/description.js';
 export {
+  averagePool,
   batchNorm,
   conv2d,
   flatten,

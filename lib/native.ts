@@ -23,7 +23,7 @@ export type NativeOperation =
   | { kind: 'add'; inputs: [number, number] }
   | { kind: 'optionA'; inputs: [number]; channels: number; stride: number }
   | { kind: 'maxPool'; inputs: [number]; kernel: number; stride: number }
-  | { kind: 'globalAveragePool'; inputs: [number] }
+  | { kind: 'averagePool'; inputs: [number]; kernel: [number, number]; stride: number }
   | { kind: 'flatten'; inputs: [number] }
   | { kind: 'linear'; inputs: [number]; features: number; bias: boolean };
 

@@ -5,6 +5,7 @@ import { cnn } from '../lib/network/cnn.js';
 import { compile } from '../lib/network/compile.js';
 import type { Layer, Network } from '../lib/network/description.js';
 import {
+  averagePool,
   batchNorm,
   conv2d,
   flatten,
@@ -44,6 +45,7 @@ const everyKind = network([
     body: [conv2d({ channels: 8, kernel: 1 }), batchNorm({ name: 'bn' })],
     shortcut: [batchNorm()],
   }),
+  averagePool({ kernel: 2, stride: 1 }),
   maxPool({ kernel: 2 }),
   flatten(),
   linear({ features: 5 }),
@@ -66,12 +68,19 @@ describe('compile', () => {
       { kind: 'batchNorm', inputs: [9], eps: 1e-5 },
       { kind: 'batchNorm', inputs: [8], eps: 1e-5 },
       { kind: 'add', inputs: [10, 11] },
-      { kind: 'maxPool', inputs: [12], kernel: 2, stride: 2 },
-      { kind: 'flatten', inputs: [13] },
-      { kind: 'linear', inputs: [14], features: 5, bias: true },
-      { kind: 'relu', inputs: [15] },
-      { kind: 'linear', inputs: [16], features: 2, bias: false },
+      { kind: 'averagePool', inputs: [12], kernel: [2, 2], stride: 1 },
+      { kind: 'maxPool', inputs: [13], kernel: 2, stride: 2 },
+      { kind: 'flatten', inputs: [14] },
+      { kind: 'linear', inputs: [15], features: 5, bias: true },
+      { kind: 'relu', inputs: [16] },
+      { kind: 'linear', inputs: [17], features: 2, bias: false },
     ]);
+  });
+
+  it('makes a global average pool one of a window as large as the map', () => {
+    const { operations, outputShape } = compile(network([globalAveragePool()], [3, 4, 6]));
+    assert.deepEqual(operations, [{ kind: 'averagePool', inputs: [0], kernel: [4, 6], stride: 1 }]);
+    assert.deepEqual(outputShape, [3, 1, 1]);
   });
 
   it('calls tensors by name, or by position where there is none, as PyTorch does', () => {
@@ -92,9 +101,9 @@ describe('compile', () => {
         ['4.bn.bias', [8], 'beta', false],
         ['4.shortcut.0.weight', [8], 'gamma', false],
         ['4.shortcut.0.bias', [8], 'beta', false],
-        // The stem leaves 8×10, the block 4×5 and the pool 2×2, of 8 channels.
-        ['7.weight', [5, 32], 'weight', true],
-        ['7.bias', [5], 'bias', false],
+        // The stem leaves 8×10, the block 4×5 and the pools 3×4 and 1×2, of 8 channels.
+        ['8.weight', [5, 16], 'weight', true],
+        ['8.bias', [5], 'bias', false],
         ['fc.weight', [2, 5], 'weight', true],
       ],
     );
@@ -157,11 +166,13 @@ describe('compile', () => {
               assert.deepEqual(compile(conv).outputShape, shape);
             }
           }
-          const pool = network([maxPool({ kernel, stride })], [3, rows, columns]);
           const shape = [3, countWindows(rows, kernel, stride, 0), countWindows(columns, kernel, stride, 0)];
-          if (shape.includes(0))
-            assert.throws(() => compile(pool), /layers\.0 \(maxPool\): Expected kernel to be at most /);
-          else assert.deepEqual(compile(pool).outputShape, shape);
+          for (const layer of [maxPool({ kernel, stride }), averagePool({ kernel, stride })]) {
+            const pool = network([layer], [3, rows, columns]);
+            if (shape.includes(0))
+              assert.throws(() => compile(pool), /layers\.0 \((max|average)Pool\): Expected kernel to be at most /);
+            else assert.deepEqual(compile(pool).outputShape, shape);
+          }
         }
       }
       for (const stride of [1, 2, 3]) {
@@ -186,7 +197,9 @@ describe('compile', () => {
   });
 
   it('agrees with the native core on every count', async () => {
-    for (const description of [everyKind, resnet20(), resnet({ depth: 8, width: 2, classes: 3 }), cnn({ depth: 3 })]) {
+    const oblong = network([globalAveragePool()], [3, 4, 6]);
+    const others = [resnet20(), resnet({ depth: 8, width: 2, classes: 3 }), cnn({ depth: 3 })];
+    for (const description of [everyKind, oblong, ...others]) {
       const compiled = compile(description);
       const core = new native.Network(description.input, compiled.operations);
       // It refuses arrays of another length.
@@ -211,12 +224,12 @@ describe('compile', () => {
     [
       'a layer of unknown type',
       [conv, { type: 'conv' }],
-      'layers.1: Expected type to be one of conv2d, batchNorm, relu, maxPool, globalAveragePool, flatten, linear, optionA, residual, received "conv"',
+      'layers.1: Expected type to be one of conv2d, batchNorm, relu, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received "conv"',
     ],
     [
       'a layer that is none',
       [null],
-      'layers.0: Expected type to be one of conv2d, batchNorm, relu, maxPool, globalAveragePool, flatten, linear, optionA, residual, received undefined',
+      'layers.0: Expected type to be one of conv2d, batchNorm, relu, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received undefined',
     ],
     [
       'a misspelled option',
@@ -268,6 +281,26 @@ describe('compile', () => {
       'a pool larger than the map',
       [maxPool({ kernel: 8 }), maxPool({ kernel: 2 })],
       'layers.1 (maxPool): Expected kernel to be at most 1 on a map of 1×1, received 2',
+    ],
+    [
+      'a pool with one side longer than the map',
+      [conv2d({ channels: 4, kernel: [1, 6] }), averagePool({ kernel: 4 })],
+      'layers.1 (averagePool): Expected kernel to be at most 3 on a map of 8×3, received 4',
+    ],
+    [
+      'a pool without kernel',
+      [{ type: 'averagePool' }],
+      'layers.0 (averagePool): Expected kernel to be an integer >= 1, received undefined',
+    ],
+    [
+      'a pool that does not move on',
+      [averagePool({ kernel: 2, stride: 0 })],
+      'layers.0 (averagePool): Expected stride to be an integer from 1 to 1048576, received 0',
+    ],
+    [
+      'a window of a global average pool',
+      [{ type: 'globalAveragePool', kernel: 2 }],
+      'layers.0 (globalAveragePool): Unknown option "kernel" in globalAveragePool; known are type',
     ],
     [
       'a linear layer on a map',

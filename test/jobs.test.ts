@@ -28,7 +28,7 @@ const IMPORT_NATIVE = "import { native } from './lib/native.ts';";
 function poolingJob(count: number): string {
   return `import { createRequire } from 'node:module';
     const native = createRequire(${JSON.stringify(root)})('node-gyp-build')(${JSON.stringify(root)});
-    const network = new native.Network([1, 64, 64], [{ kind: 'globalAveragePool', inputs: [0] }]);
+    const network = new native.Network([1, 64, 64], [{ kind: 'averagePool', inputs: [0], kernel: [64, 64], stride: 1 }]);
     const [images, targets, none] = [${count} * 64 * 64, ${count}, 0].map((length) => new Float32Array(length));
     const point = { parameters: none, statistics: none, images, targets, count: ${count} };
     await network.evaluate({ ...point, loss: 'mean-squared-error', training: true, threads: 1 }).promise;`;

@@ -1,6 +1,16 @@
 import * as check from '../check.js';
 import type { NativeOperation } from '../native.js';
-import type { BatchNorm, Conv2d, Layer, Linear, MaxPool, Network, OptionA, Residual } from './description.js';
+import type {
+  AveragePool,
+  BatchNorm,
+  Conv2d,
+  Layer,
+  Linear,
+  MaxPool,
+  Network,
+  OptionA,
+  Residual,
+} from './description.js';
 
 /** One tensor of trainable parameters, and where it lies in the flat parameter vector. */
 export interface TensorInfo {
@@ -61,6 +71,7 @@ const TYPES = [
   'batchNorm',
   'relu',
   'maxPool',
+  'averagePool',
   'globalAveragePool',
   'flatten',
   'linear',
@@ -205,17 +216,21 @@ function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): S
     case 'batchNorm':
       return describeBatchNorm(layer, input, inputs);
     case 'maxPool':
-      return describeMaxPool(layer, input, inputs);
+    case 'averagePool':
+      return describePool(layer, input, inputs);
     case 'linear':
       return describeLinear(layer, input, inputs);
     case 'optionA':
       return describeOptionA(layer, input, inputs);
+    case 'globalAveragePool': {
+      check.options<typeof layer>(layer, layer.type, ['type']);
+      const [channels, ...kernel] = input;
+      return { operation: { kind: 'averagePool', inputs, kernel, stride: 1 }, output: [channels, 1, 1] };
+    }
     case 'relu':
-    case 'globalAveragePool':
     case 'flatten': {
       const kind = check.options<typeof layer>(layer, layer.type, ['type']).type;
-      const outputs = { relu: input, globalAveragePool: [input[0], 1, 1], flatten: [size(input), 1, 1] } as const;
-      return { operation: { kind, inputs }, output: [...outputs[kind]] };
+      return { operation: { kind, inputs }, output: kind === 'relu' ? input : [size(input), 1, 1] };
     }
   }
 }
@@ -265,8 +280,8 @@ function describeBatchNorm(layer: BatchNorm, input: Shape, inputs: [number]): St
   };
 }
 
-function describeMaxPool(layer: MaxPool, [channels, rows, columns]: Shape, inputs: [number]): Step {
-  const { kernel, stride = kernel } = check.options<MaxPool>(layer, layer.type, ['type', 'kernel', 'stride']);
+function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: Shape, inputs: [number]): Step {
+  const { kernel, stride = kernel } = check.options<typeof layer>(layer, layer.type, ['type', 'kernel', 'stride']);
   check.integer(kernel, 'kernel', 1);
   check.integer(stride, 'stride', 1, LARGEST_EXTENT);
   if (kernel > Math.min(rows, columns)) {
@@ -277,7 +292,10 @@ function describeMaxPool(layer: MaxPool, [channels, rows, columns]: Shape, input
     );
   }
   return {
-    operation: { kind: 'maxPool', inputs, kernel, stride },
+    operation:
+      layer.type === 'maxPool'
+        ? { kind: layer.type, inputs, kernel, stride }
+        : { kind: layer.type, inputs, kernel: [kernel, kernel], stride },
     output: [channels, windows(rows, kernel, stride), windows(columns, kernel, stride)],
   };
 }

@@ -56,6 +56,18 @@ export interface MaxPool {
   stride?: number;
 }
 
+/**
+ * The mean of each square window without padding, PyTorch's `AvgPool2d`: y[c, i, j] = Σ_{a, b < k} x[c, s·i + a, s·j + b] / k²
+ * for kernel k and stride s, ⌊(H − kernel)/stride⌋ + 1 rows, and columns likewise.
+ */
+export interface AveragePool {
+  type: 'averagePool';
+  /** Side of the window, at least 1 and no larger than the map. */
+  kernel: number;
+  /** Step between windows, at least 1; default: the kernel, so that windows do not overlap. */
+  stride?: number;
+}
+
 /** The mean of each channel's map: C×H×W → C×1×1. */
 export interface GlobalAveragePool {
   type: 'globalAveragePool';
@@ -109,7 +121,8 @@ export interface Residual {
   shortcut?: Layer[];
 }
 
-export type Layer = Conv2d | BatchNorm | Relu | MaxPool | GlobalAveragePool | Flatten | Linear | OptionA | Residual;
+export type Layer =
+  Conv2d | BatchNorm | Relu | MaxPool | AveragePool | GlobalAveragePool | Flatten | Linear | OptionA | Residual;
 
 /** A network: its layers, one after the other, on images of one shape. Plain data, equal after a trip through JSON. */
 export interface Network {
@@ -151,6 +164,15 @@ export function relu(): Relu {
  */
 export function maxPool(options: Omit<MaxPool, 'type'>): MaxPool {
   return { type: 'maxPool', ...options };
+}
+
+/**
+ * An average pool.
+ *
+ * @example averagePool({ kernel: 2 })
+ */
+export function averagePool(options: Omit<AveragePool, 'type'>): AveragePool {
+  return { type: 'averagePool', ...options };
 }
 
 /** The mean over each channel's map. */

@@ -95,6 +95,13 @@ std::vector<T> toIndices(Napi::Env env, const char* key, std::vector<T> values, 
   return values;
 }
 
+void setWindow(Operation& operation, Napi::Object from) {
+  const Napi::Object kernel = toObject(from.Get("kernel"), "kernel");
+  operation.kernelHeight = static_cast<int>(toInteger(kernel.Get(0u), "kernel[0]", 1, INT32_MAX));
+  operation.kernelWidth = static_cast<int>(toInteger(kernel.Get(1u), "kernel[1]", 1, INT32_MAX));
+  operation.stride = toInt(from, "stride", 1);
+}
+
 Operation toOperation(Napi::Object from) {
   Operation operation;
   operation.kind = toChoice<Kind>(from, "kind",
@@ -104,22 +111,18 @@ Operation toOperation(Napi::Object from) {
                                    {"add", Kind::Add},
                                    {"optionA", Kind::OptionA},
                                    {"maxPool", Kind::MaxPool},
-                                   {"globalAveragePool", Kind::GlobalAveragePool},
+                                   {"averagePool", Kind::AveragePool},
                                    {"flatten", Kind::Flatten},
                                    {"linear", Kind::Linear}});
   const Napi::Object inputs = toObject(from.Get("inputs"), "inputs");
   operation.inputs[0] = static_cast<int>(toInteger(inputs.Get(0u), "inputs[0]", 0, INT32_MAX));
   switch (operation.kind) {
-    case Kind::Convolution: {
-      const Napi::Object kernel = toObject(from.Get("kernel"), "kernel");
+    case Kind::Convolution:
       operation.channels = toInt(from, "channels", 1);
-      operation.kernelHeight = static_cast<int>(toInteger(kernel.Get(0u), "kernel[0]", 1, INT32_MAX));
-      operation.kernelWidth = static_cast<int>(toInteger(kernel.Get(1u), "kernel[1]", 1, INT32_MAX));
-      operation.stride = toInt(from, "stride", 1);
+      setWindow(operation, from);
       operation.padding = toInt(from, "padding", 0);
       operation.bias = toBoolean(from, "bias");
       break;
-    }
     case Kind::BatchNorm: operation.epsilon = toFinite(from, "eps"); break;
     case Kind::Add: operation.inputs[1] = static_cast<int>(toInteger(inputs.Get(1u), "inputs[1]", 0, INT32_MAX)); break;
     case Kind::OptionA:
@@ -130,12 +133,12 @@ Operation toOperation(Napi::Object from) {
       operation.kernel = toInt(from, "kernel", 1);
       operation.stride = toInt(from, "stride", 1);
       break;
+    case Kind::AveragePool: setWindow(operation, from); break;
     case Kind::Linear:
       operation.channels = toInt(from, "features", 1);
       operation.bias = toBoolean(from, "bias");
       break;
     case Kind::Relu:
-    case Kind::GlobalAveragePool:
     case Kind::Flatten: break;
   }
   return operation;

@@ -167,11 +167,8 @@ struct ValueKernels {
   void (*activate)(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
                    Scalar* out);
 
-  // Every stride-th pixel of one plane.
-  void (*subsample)(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
-
-  // Mean of one plane; the output is 1×1.
-  void (*averagePool)(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out);
+  // The mean of every window of one plane, for a shape without padding.
+  void (*averagePool)(const ConvolutionShape& shape, const Scalar* plane, Scalar* out);
 };
 
 struct Kernels : ValueKernels<float> {

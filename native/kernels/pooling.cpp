@@ -6,38 +6,33 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 template <typename Scalar>
-void subsample(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out) {
-  for (int y = 0; y < outMap.height; ++y) {
-    const Scalar* from = plane + map.at(0, y * stride, 0);
-    Scalar* to = out + outMap.at(0, y, 0);
-    for (int x = 0; x < outMap.width; ++x) {
+void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out) {
+  using Vector = typename Simd<Scalar>::Vector;
+  // In locals: what is stored could be the shape, for all the compiler knows, and it would be read again every time.
+  const int kernelHeight = shape.kernelHeight, kernelWidth = shape.kernelWidth, width = shape.out.width;
+  const std::ptrdiff_t rowStride = shape.in.rowStride(), step = std::ptrdiff_t{shape.stride} * kLanes;
+  const Vector scale = broadcast(Scalar{1} / (static_cast<Scalar>(kernelHeight) * static_cast<Scalar>(kernelWidth)));
+  for (int y = 0; y < shape.out.height; ++y) {
+    const Scalar* window = plane + shape.in.at(0, y * shape.stride, 0);
+    Scalar* to = out + shape.out.at(0, y, 0);
+    for (int x = 0; x < width; ++x, window += step, to += kLanes) {
       for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
-        store(to + x * kLanes + part, load(from + x * stride * kLanes + part));
+        Vector total{};
+        // Sums of rows keep the rounding of large windows small.
+        for (int i = 0; i < kernelHeight; ++i) {
+          const Scalar* row = window + i * rowStride + part;
+          Vector sum{};
+          for (int j = 0; j < kernelWidth; ++j) sum += load(row + j * kLanes);
+          total += sum;
+        }
+        store(to + part, total * scale);
       }
     }
   }
 }
 
-template <typename Scalar>
-void averagePool(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out) {
-  using Vector = typename Simd<Scalar>::Vector;
-  const Scalar scale = Scalar{1} / (static_cast<Scalar>(map.height) * static_cast<Scalar>(map.width));
-  for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
-    Vector total{};
-    for (int y = 0; y < map.height; ++y) {
-      const Scalar* row = plane + map.at(0, y, 0) + part;
-      Vector sum{};
-      for (int x = 0; x < map.width; ++x) sum += load(row + x * kLanes);
-      total += sum;
-    }
-    store(out + outMap.at(0, 0, 0) + part, total * broadcast(scale));
-  }
-}
-
-template void subsample(const Map&, const float*, int, const Map&, float*);
-template void subsample(const Map&, const double*, int, const Map&, double*);
-template void averagePool(const Map&, const float*, const Map&, float*);
-template void averagePool(const Map&, const double*, const Map&, double*);
+template void averagePool(const ConvolutionShape&, const float*, float*);
+template void averagePool(const ConvolutionShape&, const double*, double*);
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

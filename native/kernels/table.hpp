@@ -15,9 +15,7 @@ template <typename Scalar>
 void activate(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
               Scalar* out);
 template <typename Scalar>
-void subsample(const Map& map, const Scalar* plane, int stride, const Map& outMap, Scalar* out);
-template <typename Scalar>
-void averagePool(const Map& map, const Scalar* plane, const Map& outMap, Scalar* out);
+void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out);
 void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, const Epilogue& epilogue,
               float* scratch, float* out);
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,

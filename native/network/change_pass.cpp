@@ -159,7 +159,6 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
         }
         break;
       case StepKind::Activate: activate(step, block); break;
-      case StepKind::Subsample:
       case StepKind::AveragePool:
       case StepKind::Flatten: shrink(step, block); break;
     }
@@ -310,7 +309,7 @@ void ChangePass::activate(const Step& step, int block) {
     kernels_.spreadActivate(onePlane(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
 }
 
-// Option-A shortcuts, average pools and flattening are linear: they treat a change as they treat a value.
+// Average pools, option-A shortcuts among them, and flattening are linear: they treat a change as they treat a value.
 void ChangePass::shrink(const Step& step, int block) {
   const Map &inMap = plan_.map(step.inputs[0]), &outMap = plan_.map(step.output);
   const float* in = planes(step.inputs[0], block);
@@ -324,11 +323,7 @@ void ChangePass::shrink(const Step& step, int block) {
       }
       continue;
     }
-    if (step.kind == StepKind::Subsample) {
-      kernels_.subsample(inMap, in, graph_.operations()[step.operation].stride, outMap, out);
-    } else {
-      kernels_.averagePool(inMap, in, outMap, out);
-    }
+    kernels_.averagePool(plan_.convolutionShape(step.operation), in, out);
     out += outMap.planeStride();
   }
 }

@@ -96,7 +96,11 @@ Shape Graph::infer(int index) const {
       require(operation.kernel >= 1 && operation.kernel <= in.height && operation.kernel <= in.width, index,
               "the window is larger than its input");
       return {in.channels, window(in.height, operation.kernel, 0), window(in.width, operation.kernel, 0)};
-    case Kind::GlobalAveragePool: return {in.channels, 1, 1};
+    case Kind::AveragePool: {
+      const int kh = operation.kernelHeight, kw = operation.kernelWidth;
+      require(kh >= 1 && kw >= 1 && kh <= in.height && kw <= in.width, index, "the window is larger than its input");
+      return {in.channels, window(in.height, kh, 0), window(in.width, kw, 0)};
+    }
     case Kind::Flatten: return {static_cast<int>(in.size()), 1, 1};
     case Kind::Linear:
       require(in.height == 1 && in.width == 1, index, "a linear layer needs a flat input");

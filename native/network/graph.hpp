@@ -8,7 +8,7 @@
 
 namespace deepzero {
 
-enum class Kind { Convolution, BatchNorm, Relu, Add, OptionA, MaxPool, GlobalAveragePool, Flatten, Linear };
+enum class Kind { Convolution, BatchNorm, Relu, Add, OptionA, MaxPool, AveragePool, Flatten, Linear };
 
 struct Shape {
   int channels = 0;
@@ -26,10 +26,10 @@ struct Operation {
   Kind kind = Kind::Relu;
   int inputs[2] = {0, -1};
   int channels = 0;       // Convolution, OptionA: output channels. Linear: output features.
-  int kernelHeight = 1;   // Convolution
-  int kernelWidth = 1;    // Convolution
+  int kernelHeight = 1;   // Convolution, AveragePool; otherwise 1
+  int kernelWidth = 1;    // Convolution, AveragePool; otherwise 1
   int kernel = 1;         // MaxPool
-  int stride = 1;         // Convolution, OptionA, MaxPool
+  int stride = 1;         // Convolution, OptionA, MaxPool, AveragePool
   int padding = 0;        // Convolution
   bool bias = false;      // Convolution, Linear
   double epsilon = 1e-5;  // BatchNorm

@@ -170,23 +170,19 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
       kernels.activate(step.activation, affine(step).data(), in, residual, out);
       break;
     }
-    case StepKind::Subsample: {
-      const int stride = graph_.operations()[step.operation].stride, before = plan_.paddingBefore(step);
+    case StepKind::AveragePool: {
+      const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
+      const int before = plan_.paddingBefore(step);
       for (int c = 0; c < outMap.channels; ++c) {
         Scalar* plane = out + c * outMap.planeStride();
         if (c < before || c >= before + inMap.channels) {
           std::fill_n(plane, outMap.planeStride(), Scalar{0});
         } else {
-          kernels.subsample(inMap, in + (c - before) * inMap.planeStride(), stride, outMap, plane);
+          kernels.averagePool(windows, in + (c - before) * inMap.planeStride(), plane);
         }
       }
       break;
     }
-    case StepKind::AveragePool:
-      for (int c = 0; c < inMap.channels; ++c) {
-        kernels.averagePool(inMap, in + c * inMap.planeStride(), outMap, out + c * outMap.planeStride());
-      }
-      break;
     case StepKind::Flatten:
       for (int c = 0, feature = 0; c < inMap.channels; ++c) {
         for (int y = 0; y < inMap.height; ++y) {

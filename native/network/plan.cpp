@@ -13,8 +13,9 @@ StepKind stepKind(Kind kind) {
   switch (kind) {
     case Kind::Convolution:
     case Kind::Linear: return StepKind::Convolve;
-    case Kind::OptionA: return StepKind::Subsample;
-    case Kind::GlobalAveragePool: return StepKind::AveragePool;
+    // Every stride-th pixel is the average over a window of one pixel.
+    case Kind::OptionA:
+    case Kind::AveragePool: return StepKind::AveragePool;
     case Kind::Flatten: return StepKind::Flatten;
     case Kind::BatchNorm:
     case Kind::Add:

@@ -9,7 +9,7 @@
 
 namespace deepzero {
 
-enum class StepKind { Convolve, Activate, Subsample, AveragePool, Flatten };
+enum class StepKind { Convolve, Activate, AveragePool, Flatten };
 
 // One kernel's work. What follows each other pixel by pixel, and is read by nothing else between, is fused into one
 // activation: batch norm, sum, ReLU and max pool in this order, each of which can be absent.
@@ -76,10 +76,11 @@ class Plan {
   // Whether only batch norms read a value's base: they can do with distances from a center.
   bool centered(int value) const { return centered_[value]; }
 
+  // The windows of a convolution, linear layer, average pool or option-A shortcut.
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
   // Floats of scratch that the Winograd kernel needs at most.
   std::size_t winogradScratch() const { return winogradScratch_; }
-  // The channels of zeros that an option-A shortcut puts before those of its input.
+  // The channels of zeros that an option-A shortcut, and no other step, puts before those of its input.
   int paddingBefore(const Step& step) const {
     return (maps_[step.output].channels - maps_[step.inputs[0]].channels) / 2;
   }

@@ -63,6 +63,14 @@ double maxOfWindow(const double* in, int rowStride, int kernel) {
   return best;
 }
 
+double meanOfWindow(const double* in, int rowStride, int kernelHeight, int kernelWidth) {
+  double sum = 0;
+  for (int i = 0; i < kernelHeight; ++i) {
+    for (int j = 0; j < kernelWidth; ++j) sum += in[i * rowStride + j];
+  }
+  return sum / (static_cast<double>(kernelHeight) * kernelWidth);
+}
+
 // One forward pass; what it fills can be filled again by the next without allocating.
 class ReferencePass {
  public:
@@ -152,10 +160,13 @@ class ReferencePass {
           out[p] = maxOfWindow(window, inShape.width, operation.kernel);
         }
         break;
-      case Kind::GlobalAveragePool:
-        *out = 0;
-        for (int p = 0; p < inPixels; ++p) *out += in[channel * inPixels + p];
-        *out /= inPixels;
+      case Kind::AveragePool:
+        for (int p = 0; p < pixels; ++p) {
+          const int row = p / outShape.width * operation.stride;
+          const int column = p % outShape.width * operation.stride;
+          const double* window = in + channel * inPixels + row * inShape.width + column;
+          out[p] = meanOfWindow(window, inShape.width, operation.kernelHeight, operation.kernelWidth);
+        }
         break;
       case Kind::Flatten: *out = in[channel]; break;
       case Kind::BatchNorm: break;  // not a function of one image

@@ -63,10 +63,9 @@ void Spread::compute(const Perturbation& perturbation, int firstStep) {
           out.insert(std::upper_bound(out.begin(), out.end(), perturbation.index), perturbation.index);
         }
         break;
-      case StepKind::Subsample:
+      case StepKind::AveragePool:
         for (const int channel : in) out.push_back(channel + plan_.paddingBefore(step));
         break;
-      case StepKind::AveragePool: out = in; break;
       case StepKind::Flatten: {
         const int pixels = plan_.map(step.inputs[0]).height * plan_.map(step.inputs[0]).width;
         for (const int channel : in) {

@@ -33,7 +33,7 @@ std::string checkEvaluation(const Kernels& table, const Example& example) {
 ISA_TEST("engine: forward equals the reference, for whole and partial blocks") {
   for (const int count : {1, 15, 16, 17, 40}) {
     for (const bool training : {true, false}) {
-      for (const Graph& graph : {smallResNet(), smallCnn()}) {
+      for (const Graph& graph : {smallResNet(), smallCnn(), averagePools()}) {
         for (const Loss loss : {Loss::CrossEntropy, Loss::MeanSquaredError, Loss::MeanAbsoluteError}) {
           Example example(graph, count);
           example.training = training;
@@ -121,9 +121,9 @@ ISA_TEST("engine: batch norm of values far from zero loses no digits") {
 
 ISA_TEST("engine: a wrong kernel in the table is caught") {
   Kernels wrong = kernels();
-  wrong.averagePool = [](const Map& map, const float* plane, const Map& outMap, float* out) {
-    kernels().averagePool(map, plane, outMap, out);
-    out[outMap.at(0, 0, 0) + 3] *= 1.001f;
+  wrong.averagePool = [](const ConvolutionShape& shape, const float* plane, float* out) {
+    kernels().averagePool(shape, plane, out);
+    out[shape.out.at(0, 0, 0) + 3] *= 1.001f;
   };
   CHECK(checkEvaluation(kernels(), Example(smallResNet(), 17)).empty());
   CHECK(!checkEvaluation(wrong, Example(smallResNet(), 17)).empty());

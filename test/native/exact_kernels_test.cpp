@@ -86,7 +86,7 @@ ISA_TEST("exact convolution: channels × sizes × strides, in double") {
   }
 }
 
-ISA_TEST("exact activation, moments, subsample and average pool, in double") {
+ISA_TEST("exact activation and moments, in double") {
   for (const int size : {2, 3, 4, 7, 8}) {
     for (const int pool : {1, 2}) {
       Values values(static_cast<std::uint64_t>(size));
@@ -124,20 +124,78 @@ ISA_TEST("exact activation, moments, subsample and average pool, in double") {
         CHECK_NEAR(mean[c], expected, 1e-14);
         CHECK_NEAR(squares[c], deviations, 1e-12 * deviations);
       }
-
-      const Map plane = {1, size, size, 0}, half = {1, (size + 1) / 2, (size + 1) / 2, 0}, one = {1, 1, 1, 0};
-      DoubleBlock image(plane, values), every(half), average(one);
-      kernels().exact.subsample(plane, image.data(), 2, half, every.data());
-      CHECK_PASSES(forAll(half, [&](int n, int, int y, int x) {
-        return differs(every.at(n, 0, y, x), image.at(n, 0, 2 * y, 2 * x), 0);
-      }));
-      kernels().exact.averagePool(plane, image.data(), one, average.data());
-      CHECK_PASSES(forAll(one, [&](int n, int, int, int) {
-        double sum = 0;
-        for (int i = 0; i < size * size; ++i) sum += image.at(n, 0, i / size, i % size);
-        return differs(average.at(n, 0, 0, 0), sum / (size * size), kTolerance);
-      }));
     }
+  }
+}
+
+// Of one plane; what surrounds the output's pixels is not to be touched.
+std::string checkExactAveragePool(const Kernels& table, int height, int width, int kernelHeight, int kernelWidth,
+                                  int stride) {
+  ConvolutionShape shape;
+  shape.in = {1, height, width, height % 3};
+  shape.out = {1, (height - kernelHeight) / stride + 1, (width - kernelWidth) / stride + 1, width % 3};
+  shape.kernelHeight = kernelHeight;
+  shape.kernelWidth = kernelWidth;
+  shape.stride = stride;
+  Values values;
+  DoubleBlock in(shape.in, values), out(shape.out);
+  table.exact.averagePool(shape, in.data(), out.data());
+  const std::string failure = forAll(shape.out, [&](int n, int, int y, int x) {
+    const int pixels = kernelHeight * kernelWidth;
+    double sum = 0;
+    for (int i = 0; i < pixels; ++i) sum += in.at(n, 0, y * stride + i / kernelWidth, x * stride + i % kernelWidth);
+    // One pixel is copied.
+    const std::string wrong = differs(out.at(n, 0, y, x), sum / pixels, pixels > 1 ? kTolerance : 0);
+    out.data()[shape.out.at(0, y, x) + n] = DoubleBlock::kGuard;
+    return wrong;
+  });
+  if (!failure.empty()) return failure;
+  for (const double number : out.numbers) {
+    if (number != DoubleBlock::kGuard) return "a guard word or border pixel was written";
+  }
+  return "";
+}
+
+ISA_TEST("exact average pool: windows × strides, in double") {
+  const int windows[][2] = {{1, 1}, {2, 2}, {3, 3}, {1, 3}, {3, 2}, {7, 8}};
+  for (const int height : {7, 8, 9}) {
+    for (const int width : {8, 11}) {
+      for (const auto& window : windows) {
+        for (const int stride : {1, 2, 3}) {
+          CHECK_PASSES(checkExactAveragePool(kernels(), height, width, window[0], window[1], stride));
+        }
+      }
+    }
+  }
+}
+
+TEST("caught: an exact average pool that rounds to float, lacks a window's last row or writes its border") {
+  using AveragePool = decltype(Kernels::exact.averagePool);
+  const AveragePool wrongs[] = {
+      [](const ConvolutionShape& shape, const double* plane, double* out) {
+        std::vector<float> in(plane, plane + shape.in.planeStride());
+        std::vector<float> rounded(shape.out.planeStride());
+        kernels().averagePool(shape, in.data(), rounded.data());
+        for (int y = 0; y < shape.out.height; ++y) {
+          const std::ptrdiff_t row = shape.out.at(0, y, 0);
+          std::copy_n(rounded.data() + row, shape.out.width * kLanes, out + row);
+        }
+      },
+      [](const ConvolutionShape& shape, const double* plane, double* out) {
+        ConvolutionShape flat = shape;
+        --flat.kernelHeight;
+        kernels().exact.averagePool(flat, plane, out);
+      },
+      [](const ConvolutionShape& shape, const double* plane, double* out) {
+        kernels().exact.averagePool(shape, plane, out);
+        out[shape.out.at(0, 0, shape.out.width)] = 0;
+      },
+  };
+  CHECK_PASSES(checkExactAveragePool(kernels(), 7, 8, 3, 2, 2));
+  for (const AveragePool wrong : wrongs) {
+    Kernels table = kernels();
+    table.exact.averagePool = wrong;
+    CHECK(!checkExactAveragePool(table, 7, 8, 3, 2, 2).empty());
   }
 }
 

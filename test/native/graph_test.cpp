@@ -22,6 +22,9 @@ TEST("graph: shapes of every kind of operation") {
   const int pooled = network.value;
   network.globalAveragePool();
   CHECK((network.shape() == Shape{8, 1, 1}));
+  // The last row of 9, and the last two columns of 8, lie in no window.
+  CHECK((Builder({3, 9, 8}).averagePool(2, 3, 3).shape() == Shape{3, 3, 2}));
+  CHECK((Builder({3, 9, 8}).averagePool(9, 1, 1).shape() == Shape{3, 1, 8}));
   network.value = pooled;
   network.flatten();
   CHECK((network.shape() == Shape{16, 1, 1}));
@@ -65,6 +68,11 @@ TEST("graph: what does not fit together is refused") {
   CHECK_THROWS(Wrong, Builder(input).linear(2, true).graph());
   CHECK_THROWS(Wrong, Builder(input).maxPool(5, 1).graph());
   CHECK_THROWS(Wrong, Builder(input).maxPool(2, 0).graph());
+  CHECK_THROWS(Wrong, Builder(input).averagePool(5, 1, 1).graph());
+  CHECK_THROWS(Wrong, Builder(input).averagePool(1, 5, 1).graph());
+  CHECK_THROWS(Wrong, Builder(input).averagePool(0, 1, 1).graph());
+  CHECK_THROWS(Wrong, Builder(input).averagePool(1, 0, 1).graph());
+  CHECK_THROWS(Wrong, Builder(input).averagePool(2, 2, 0).graph());
   CHECK_THROWS(Wrong, Builder(input).optionA(1, 2).graph());
   CHECK_THROWS(Wrong, Builder(input).convolution(3, 1, 1, 1, 0, true).add(0).graph());
   for (const int wrongInput : {-1, 1, 7}) {

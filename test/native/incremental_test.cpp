@@ -2,6 +2,8 @@
 #include <algorithm>
 #include <cmath>
 #include <random>
+#include <set>
+#include <utility>
 
 #include "estimators/directions.hpp"
 #include "estimators/estimators.hpp"
@@ -16,8 +18,9 @@ namespace {
 // A few units in the last place, and where a change just reaches a kink, a few of float32's in where that is.
 constexpr double kTolerance = 1e-4;
 
-std::vector<double> incremental(const Example& example, double mu, bool central, int threadCount) {
-  Engine engine(example.graph, kernels());
+std::vector<double> incremental(const Example& example, double mu, bool central, int threadCount,
+                                const Kernels& table = kernels()) {
+  Engine engine(example.graph, table);
   const std::vector<std::uint32_t> coordinates = example.allCoordinates();
   CoordinatewiseOptions options;
   options.mu = mu;
@@ -28,19 +31,48 @@ std::vector<double> incremental(const Example& example, double mu, bool central,
   return coordinatewise(engine, example.problem(), options, threads(threadCount)).values;
 }
 
-double errorAgainstReference(const Example& example, double mu, bool central) {
+double errorAgainstReference(const Example& example, double mu, bool central, const Kernels& table = kernels()) {
   const std::vector<std::uint32_t> coordinates = example.allCoordinates();
   double loss = 0;
   const std::vector<double> expected = referenceCoordinatewise(example.graph, example.problem(), coordinates.data(),
                                                                coordinates.size(), mu, central, threads(2), &loss);
-  return relativeError(incremental(example, mu, central, 2), expected);
+  return relativeError(incremental(example, mu, central, 2, table), expected);
+}
+
+Example randomExample(std::uint64_t seed, int images) {
+  Example example(randomNetwork(seed), images, seed);
+  example.loss = static_cast<Loss>(seed % 3);
+  example.training = seed % 4 != 0;
+  return example;
+}
+
+constexpr std::uint64_t kRandomExamples = 300;
+
+TEST("random examples have average pools before every kind of layer, in training and in evaluation") {
+  std::set<std::pair<Kind, bool>> readers, padded;
+  for (std::uint64_t seed = 1; seed <= kRandomExamples; ++seed) {
+    const Example example = randomExample(seed, 1);
+    const std::vector<Operation>& operations = example.graph.operations();
+    for (const Operation& operation : operations) {
+      for (const int input : operation.inputs) {
+        if (input <= 0 || operations[input - 1].kind != Kind::AveragePool) continue;
+        (operation.padding > 0 ? padded : readers).insert({operation.kind, example.training});
+      }
+    }
+  }
+  for (const bool training : {true, false}) {
+    for (const Kind kind : {Kind::Convolution, Kind::BatchNorm, Kind::Relu, Kind::Add, Kind::OptionA, Kind::MaxPool,
+                            Kind::AveragePool, Kind::Flatten, Kind::Linear}) {
+      const bool found = readers.count({kind, training}) > 0;
+      CHECK_PASSES(found ? "" : text("kind ", static_cast<int>(kind), ", training ", training));
+    }
+    CHECK(padded.count({Kind::Convolution, training}) > 0);
+  }
 }
 
 ISA_TEST("incremental CGE agrees with the float64 reference on random networks") {
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
-    Example example(randomNetwork(seed), seed % 3 == 0 ? 17 : 12, seed);
-    example.loss = static_cast<Loss>(seed % 3);
-    example.training = seed % 4 != 0;
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    const Example example = randomExample(seed, seed % 3 == 0 ? 17 : 12);
     const double error = errorAgainstReference(example, seed % 2 == 0 ? 1e-2 : 1e-3, seed % 5 == 0);
     CHECK_PASSES(error < kTolerance ? "" : text("seed ", seed, ": relative error ", error));
   }
@@ -50,6 +82,17 @@ ISA_TEST("incremental CGE agrees with the float64 reference where values are sub
   for (double mu : {1e-6, 1e-4}) {
     CHECK(errorAgainstReference(Example(smallCnn(), 20), mu, false) < kTolerance);
     CHECK(errorAgainstReference(Example(smallResNet(), 20), mu, false) < kTolerance);
+  }
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference on a network of average pools") {
+  Example example(averagePools(), 20);
+  for (const bool training : {true, false}) {
+    example.training = training;
+    for (const double mu : {1e-6, 1e-3}) {
+      const double error = errorAgainstReference(example, mu, mu > 1e-4);
+      CHECK_PASSES(error < kTolerance ? "" : text("training ", training, ", mu ", mu, ": relative error ", error));
+    }
   }
 }
 
@@ -78,10 +121,8 @@ TEST("an output that nobody reads is computed all the same") {
 }
 
 ISA_TEST("incremental RGE agrees with the float64 reference on random networks") {
-  for (std::uint64_t seed = 1; seed <= 12; ++seed) {
-    Example example(randomNetwork(seed), 12 + seed % 6, seed);
-    example.loss = static_cast<Loss>(seed % 3);
-    example.training = seed % 4 != 0;
+  for (std::uint64_t seed = 1; seed <= kRandomExamples; ++seed) {
+    const Example example = randomExample(seed, 12 + seed % 6);
     RandomizedOptions options;
     options.mu = seed % 2 == 0 ? 1e-3 : 1e-6;
     options.central = seed % 5 == 0;
@@ -128,17 +169,18 @@ TEST("caught: a change kernel that forgets the ReLU") {
     unbounded.floor = -INFINITY;
     kernels().activateChange(unbounded, planes, count);
   };
-  const Example example(smallCnn(), 12);
-  Engine engine(example.graph, wrong);
-  const std::vector<std::uint32_t> coordinates = example.allCoordinates();
-  CoordinatewiseOptions options;
-  options.mu = 1e-3;
-  options.coordinates = coordinates.data();
-  options.count = coordinates.size();
-  double loss = 0;
-  const std::vector<double> expected = referenceCoordinatewise(example.graph, example.problem(), coordinates.data(),
-                                                               coordinates.size(), 1e-3, false, threads(2), &loss);
-  CHECK(relativeError(coordinatewise(engine, example.problem(), options, threads(1)).values, expected) > kTolerance);
+  CHECK(errorAgainstReference(Example(smallCnn(), 12), 1e-3, false, wrong) > kTolerance);
+}
+
+TEST("caught: an average pool of changes with windows one pixel apart") {
+  Kernels wrong = kernels();
+  wrong.averagePool = [](const ConvolutionShape& shape, const float* plane, float* out) {
+    ConvolutionShape dense = shape;
+    dense.stride = 1;
+    kernels().averagePool(dense, plane, out);
+  };
+  CHECK(errorAgainstReference(Example(averagePools(), 12), 1e-3, false) < kTolerance);
+  CHECK(errorAgainstReference(Example(averagePools(), 12), 1e-3, false, wrong) > kTolerance);
 }
 
 std::vector<float> noise(std::size_t size) {

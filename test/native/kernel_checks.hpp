@@ -71,8 +71,8 @@ std::string checkMoments(const Kernels& table, const Map& map, int lanes, float 
 // Over two image blocks, after each other.
 std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, float offset, float size);
 
-std::string checkSubsample(const Kernels& table, const Map& map, int stride, int outBorder);
-std::string checkAveragePool(const Kernels& table, const Map& map, int outBorder);
+// Windows without padding, of one plane of as many channels as there are inputs.
+std::string checkAveragePool(const Kernels& table, const ConvolutionCase& given);
 
 // Changes up to `size` of the outputs `channels`; beyond 0.5 only the reported largest change counts.
 std::string checkCrossEntropyChange(const Kernels& table, int classes, const std::vector<int>& channels, int lanes,

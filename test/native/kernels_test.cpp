@@ -188,24 +188,30 @@ ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their 
   }
 }
 
-ISA_TEST("subsample: strides × borders, one plane of several") {
-  for (const int width : {1, 2, 3, 4, 5, 8, 9, 17}) {
-    for (const int stride : {1, 2, 3}) {
-      for (const int border : {0, 1, 2}) {
-        const Map map = {1 + width % 3, 1 + width % 5, width, border};
-        for (const int outBorder : {0, 1, 2}) CHECK_PASSES(checkSubsample(kernels(), map, stride, outBorder));
-      }
-    }
-  }
-}
-
-ISA_TEST("averagePool: sizes of planes, one of several") {
+ISA_TEST("averagePool: windows × strides × sizes of planes, one of several") {
+  const int windows[][2] = {{1, 1}, {2, 2}, {3, 3}, {1, 3}, {3, 2}, {5, 4}};
+  int number = 0;
+  const auto check = [&](int height, int width, int kernelHeight, int kernelWidth, int stride) {
+    ConvolutionCase given;
+    given.inChannels = given.outChannels = 1 + ++number % 4;
+    given.height = height;
+    given.width = width;
+    given.kernelHeight = kernelHeight;
+    given.kernelWidth = kernelWidth;
+    given.stride = stride;
+    given.padding = 0;
+    given.extraBorder = number % 3;
+    given.outBorder = number / 3 % 3;
+    given.specials = number % 5 == 0;
+    if (given.fits()) CHECK_PASSES(checkAveragePool(kernels(), given));
+  };
   for (const int width : kWidths) {
-    for (const int height : {1, 2, 3, 8, 32}) {
-      for (const int channels : {1, 4, 18}) {
-        const Map map = {channels, height, width, width % 3};
-        CHECK_PASSES(checkAveragePool(kernels(), map, height % 2));
+    for (const int height : {1, 2, 3, 5, 8, 32}) {
+      for (const auto& window : windows) {
+        for (const int stride : {1, 2, 3, 7}) check(height, width, window[0], window[1], stride);
       }
+      // A global average pool.
+      check(height, width, height, width, 1);
     }
   }
 }

@@ -63,9 +63,12 @@ Builder& Builder::maxPool(int kernel, int stride) {
   return append(operation);
 }
 
-Builder& Builder::globalAveragePool() {
+Builder& Builder::averagePool(int kernelHeight, int kernelWidth, int stride) {
   Operation operation;
-  operation.kind = Kind::GlobalAveragePool;
+  operation.kind = Kind::AveragePool;
+  operation.kernelHeight = kernelHeight;
+  operation.kernelWidth = kernelWidth;
+  operation.stride = stride;
   return append(operation);
 }
 
@@ -153,13 +156,24 @@ Graph smallCnn() {
   return network.graph();
 }
 
+Graph averagePools() {
+  Builder network({2, 12, 10});
+  network.convolution(3, 3, 3, 1, 1, true).averagePool(2, 1, 1);
+  const int other = network.value;
+  network.value = 0;
+  network.averagePool(2, 1, 1).convolution(3, 3, 3, 1, 1, false).add(other).relu().averagePool(2, 3, 2);
+  network.batchNorm().averagePool(2, 2, 1).relu().convolution(4, 3, 3, 1, 1, false).averagePool(3, 2, 1);
+  network.optionA(6, 1).averagePool(1, 2, 1).flatten().linear(3, true);
+  return network.graph();
+}
+
 Graph randomNetwork(std::uint64_t seed) {
   Values values(seed);
   Builder network({1 + values.below(4), 5 + values.below(5), 5 + values.below(5)});
   const int layers = 3 + values.below(4);
   for (int layer = 0; layer < layers; ++layer) {
     const Shape shape = network.shape();
-    switch (values.below(7)) {
+    switch (values.below(8)) {
       case 0:
       case 1: {
         const int sizes[][2] = {{1, 1}, {3, 3}, {5, 5}, {1, 3}, {2, 2}};
@@ -176,6 +190,11 @@ Graph randomNetwork(std::uint64_t seed) {
       case 6:
         if (shape.height >= 2 && shape.width >= 2) network.maxPool(2, 1 + values.below(2));
         break;
+      case 7: {
+        const int height = 1 + values.below(3), width = 1 + values.below(3), stride = 1 + values.below(2);
+        if (shape.height >= height && shape.width >= width) network.averagePool(height, width, stride);
+        break;
+      }
     }
   }
   if (values.below(2) == 0) {

@@ -27,7 +27,8 @@ class Builder {
   Builder& add(int other);
   Builder& optionA(int channels, int stride);
   Builder& maxPool(int kernel, int stride);
-  Builder& globalAveragePool();
+  Builder& averagePool(int kernelHeight, int kernelWidth, int stride);
+  Builder& globalAveragePool() { return averagePool(shape().height, shape().width, 1); }
   Builder& flatten();
   Builder& linear(int features, bool bias);
 
@@ -64,6 +65,10 @@ struct Example {
 Graph smallResNet();
 // The CNN of the paper at depth 2 with few channels: biases, batch norm, max pool.
 Graph smallCnn();
+// Average pools of the images, of convolutions, activations and a shortcut, read by a convolution, a sum, a batch norm,
+// a ReLU, a shortcut and a flattening. The images have a border, and so has what a pool makes of them; one pool's
+// windows leave the last row and column.
+Graph averagePools();
 // A random sequence of layers and residual blocks that ends in a linear layer.
 Graph randomNetwork(std::uint64_t seed);
 

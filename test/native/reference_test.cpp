@@ -56,6 +56,10 @@ TEST("reference: the other layers by hand") {
   CHECK(outputOf(Builder({1, 3, 3}).maxPool(2, 1), {1, 2, 3, 4, 9, 6, 7, 8, 5}, {}) == (Numbers{9, 9, 9, 9}));
   CHECK(outputOf(Builder({1, 3, 3}).maxPool(2, 2), {-1, -2, -3, -4, -9, -6, -7, -8, -5}, {}) == (Numbers{-1}));
   CHECK(outputOf(Builder({2, 1, 2}).globalAveragePool(), {1, 2, 3, 5}, {}) == (Numbers{1.5, 4}));
+  CHECK(outputOf(Builder({1, 3, 3}).averagePool(2, 2, 1), {1, 2, 3, 4, 9, 6, 7, 8, 5}, {}) == (Numbers{4, 5, 7, 7}));
+  CHECK(outputOf(Builder({1, 3, 3}).averagePool(2, 2, 2), {1, 2, 3, 4, 9, 6, 7, 8, 5}, {}) == (Numbers{4}));
+  CHECK(outputOf(Builder({2, 2, 4}).averagePool(1, 3, 1), {1, 2, 3, 7, 0, 0, 3, 3, 6, 6, 6, 6, 1, 1, 1, 4}, {}) ==
+        (Numbers{2, 4, 1, 2, 6, 6, 1, 2}));
   CHECK(outputOf(Builder({2, 1, 2}).flatten().linear(2, true), {1, 2, 3, 4}, {1, 10, 100, 1000, 4, 3, 2, 1, 0.5, -1}) ==
         (Numbers{4321.5, 19}));
 }
@@ -94,6 +98,7 @@ TEST("reference: NaN and infinity reach the loss") {
   for (const float bad : {nan, infinity}) {
     CHECK_THROWS(NonFinite, outputOf(Builder({1, 1, 2}).relu(), {1, bad}, {}));
     CHECK_THROWS(NonFinite, outputOf(Builder({1, 2, 2}).maxPool(2, 1), {1, bad, 1, 2}, {}));
+    CHECK_THROWS(NonFinite, outputOf(Builder({1, 2, 2}).averagePool(2, 2, 1), {1, bad, 1, 2}, {}));
     CHECK_THROWS(NonFinite, lossOf(Loss::CrossEntropy, {0, bad}, 1, {}, {0}));
     CHECK_THROWS(NonFinite, lossOf(Loss::MeanAbsoluteError, {0, bad}, 1, {0, 0}, {}));
   }

@@ -188,39 +188,31 @@ std::string checkMoments(const Kernels& table, const Map& map, int lanes, float 
               lanes, " lanes, offset ", offset, ": ", failure);
 }
 
-std::string checkSubsample(const Kernels& table, const Map& map, int stride, int outBorder) {
-  const Map plane = {1, map.height, map.width, map.border};
-  const Map outMap = {map.channels, (map.height - 1) / stride + 1, (map.width - 1) / stride + 1, outBorder};
+std::string checkAveragePool(const Kernels& table, const ConvolutionCase& given) {
+  const ConvolutionShape shape = given.shape();
   Values values;
-  Block in(plane, values), out(Map{1, outMap.height, outMap.width, outBorder});
-  in.addSpecials(values);
-  table.subsample(map, in.data(), stride, outMap, out.data());
-  const std::string failure =
-      compare(out, [&](int n, int, int y, int x) { return Expected{in.at(n, 0, y * stride, x * stride)}; });
-  if (failure.empty()) return "";
-  return text(table.isa, " subsample of ", map.height, "×", map.width, ", borders ", map.border, " to ", outBorder,
-              ", stride ", stride, ": ", failure);
-}
-
-std::string checkAveragePool(const Kernels& table, const Map& map, int outBorder) {
-  const Map plane = {1, map.height, map.width, map.border};
-  Values values;
-  Block in(plane, values), out(Map{1, 1, 1, outBorder});
-  table.averagePool(map, in.data(), Map{map.channels, 1, 1, outBorder}, out.data());
-  const std::string failure = compare(out, [&](int n, int, int, int) {
-    const double pixels = static_cast<double>(map.height) * map.width;
+  Block in(Map{1, shape.in.height, shape.in.width, shape.in.border}, values);
+  Block out(Map{1, shape.out.height, shape.out.width, shape.out.border});
+  if (given.specials) in.addSpecials(values);
+  table.averagePool(shape, in.data(), out.data());
+  const std::string failure = compare(out, [&](int n, int, int y, int x) {
+    const double pixels = static_cast<double>(given.kernelHeight) * given.kernelWidth;
     double sum = 0, magnitude = 0;
-    for (int y = 0; y < map.height; ++y) {
-      for (int x = 0; x < map.width; ++x) {
-        sum += in.at(n, 0, y, x);
-        magnitude += std::abs(in.at(n, 0, y, x));
+    for (int i = 0; i < given.kernelHeight; ++i) {
+      for (int j = 0; j < given.kernelWidth; ++j) {
+        const double value = in.at(n, 0, y * given.stride + i, x * given.stride + j);
+        sum += value;
+        magnitude += std::abs(value);
       }
     }
-    return Expected{sum / pixels, (pixels + 2) * kRounding * magnitude / pixels};
+    // One pixel is copied.
+    const double roundings = pixels > 1 ? pixels + 2 : 0;
+    return Expected{sum / pixels, roundings * kRounding * magnitude / pixels};
   });
   if (failure.empty()) return "";
-  return text(table.isa, " averagePool of ", map.height, "×", map.width, ", borders ", map.border, " to ", outBorder,
-              ": ", failure);
+  return text(table.isa, " averagePool of ", given.height, "×", given.width, ", window ", given.kernelHeight, "×",
+              given.kernelWidth, ", stride ", given.stride, ", borders ", given.extraBorder, " to ", given.outBorder,
+              given.specials ? ", specials" : "", ": ", failure);
 }
 
 }  // namespace deepzero::test

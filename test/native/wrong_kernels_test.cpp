@@ -25,8 +25,18 @@ std::string poolCheck(const Kernels& table) { return checkActivate(table, activa
 std::string normalizeCheck(const Kernels& table) { return checkActivate(table, activation(1, true, false)); }
 std::string residualCheck(const Kernels& table) { return checkActivate(table, activation(1, true, true)); }
 std::string momentsCheck(const Kernels& table) { return checkMoments(table, {2, 4, 5, 1}, 15, 1000.0f); }
-std::string subsampleCheck(const Kernels& table) { return checkSubsample(table, {2, 5, 5, 0}, 2, 0); }
-std::string averagePoolCheck(const Kernels& table) { return checkAveragePool(table, {2, 5, 5, 1}, 0); }
+// Overlapping windows, which leave the last row and column of their map.
+std::string averagePoolCheck(const Kernels& table) {
+  ConvolutionCase given;
+  given.height = 6;
+  given.width = 9;
+  given.kernelHeight = 3;
+  given.kernelWidth = 4;
+  given.stride = 2;
+  given.padding = 0;
+  given.extraBorder = given.outBorder = 1;
+  return checkAveragePool(table, given);
+}
 
 TEST("caught: a convolution that drops its last tap") {
   const Kernels wrong = broken([](Kernels& table) {
@@ -226,20 +236,64 @@ TEST("caught: moments that count dead lanes, and moments that cancel") {
   CHECK_PASSES(mustCatch(cancelling, momentsCheck));
 }
 
-TEST("caught: a subsampling that starts at the second pixel, and a mean over the border") {
-  const Kernels wrong = broken([](Kernels& table) {
-    table.subsample = [](const Map& map, const float* plane, int stride, const Map& outMap, float* out) {
-      std::vector<float> shifted(plane, plane + map.planeStride());
-      shifted.insert(shifted.end(), kLanes, 0.0f);
-      kernels().subsample(map, shifted.data() + kLanes, stride, outMap, out);
-    };
-    table.averagePool = [](const Map& map, const float* plane, const Map& outMap, float* out) {
-      const Map wide = {map.channels, map.height + 2 * map.border, map.width + 2 * map.border, 0};
-      kernels().averagePool(wide, plane, outMap, out);
-    };
-  });
-  CHECK_PASSES(mustCatch(wrong, subsampleCheck));
-  CHECK_PASSES(mustCatch(wrong, averagePoolCheck));
+using AveragePool = decltype(Kernels::averagePool);
+
+TEST("caught: an average pool with wrong windows") {
+  const AveragePool wrongs[] = {
+      // They start in the border.
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        const Map& in = shape.in;
+        ConvolutionShape wide = shape;
+        wide.in = {in.channels, in.height + 2 * in.border, in.width + 2 * in.border, 0};
+        kernels().averagePool(wide, plane, out);
+      },
+      // They lack their last column.
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        ConvolutionShape narrow = shape;
+        --narrow.kernelWidth;
+        kernels().averagePool(narrow, plane, out);
+      },
+      // Their rows and columns are mixed up.
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        ConvolutionShape turned = shape;
+        turned.kernelHeight = shape.kernelWidth;
+        turned.kernelWidth = shape.kernelHeight;
+        kernels().averagePool(turned, plane, out);
+      },
+      // They are one pixel apart.
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        ConvolutionShape dense = shape;
+        dense.stride = 1;
+        kernels().averagePool(dense, plane, out);
+      },
+      // They leave the first row instead of the last.
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        kernels().averagePool(shape, plane + shape.in.rowStride(), out);
+      },
+  };
+  for (const AveragePool wrong : wrongs) {
+    CHECK_PASSES(mustCatch(broken([&](Kernels& table) { table.averagePool = wrong; }), averagePoolCheck));
+  }
+}
+
+TEST("caught: an average pool that divides by the map's size, and one that writes its border") {
+  const AveragePool wrongs[] = {
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        kernels().averagePool(shape, plane, out);
+        const int window = shape.kernelHeight * shape.kernelWidth, pixels = shape.in.height * shape.in.width;
+        for (int y = 0; y < shape.out.height; ++y) {
+          float* row = out + shape.out.at(0, y, 0);
+          for (int i = 0; i < shape.out.width * kLanes; ++i) row[i] *= static_cast<float>(window) / pixels;
+        }
+      },
+      [](const ConvolutionShape& shape, const float* plane, float* out) {
+        kernels().averagePool(shape, plane, out);
+        out[shape.out.at(0, 1, shape.out.width)] = 0;
+      },
+  };
+  for (const AveragePool wrong : wrongs) {
+    CHECK_PASSES(mustCatch(broken([&](Kernels& table) { table.averagePool = wrong; }), averagePoolCheck));
+  }
 }
 
 }  // namespace
