@@ -114,6 +114,14 @@ export interface NativeCost extends Record<'none' | 'block' | 'layer' | 'increme
   changeQueryBytes: number;
 }
 
+/** How an operation is run. */
+export interface NativeStep {
+  /** Operations of equal number are one kernel's work: batch norm, sum, ReLU and max pool that follow each other. */
+  step: number;
+  /** The kernel, on whole values or on a change of all their channels: `winograd 4×4`, `direct`, `activation`, … */
+  kernel: string;
+}
+
 export interface NativeKernelRun {
   /** `multiplyAdds` runs in registers alone: the peak. */
   kernel: 'multiplyAdds' | 'convolution' | 'winograd' | 'activate' | 'activateChange' | 'changeMoments';
@@ -164,6 +172,8 @@ export interface NativeNetwork {
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
   /** What queries of these coordinates would cost; nothing is computed. */
   cost(request: NativeCostRequest): NativeJob<NativeCost>;
+  /** How each operation is run, in their order. */
+  steps(): NativeStep[];
   /** Frees the activation buffers now instead of at garbage collection; later jobs allocate them again. */
   release(): void;
 }

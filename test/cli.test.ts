@@ -147,8 +147,29 @@ describe('deepzero info', () => {
     );
     assert.deepEqual(
       rows.find(({ name }) => name === 'layer2.0.conv1'),
-      { name: 'layer2.0.conv1', kind: 'conv2d', output: [32, 16, 16], parameters: 16 * 32 * 9 },
+      {
+        ...{ name: 'layer2.0.conv1', kind: 'conv2d', output: [32, 16, 16], parameters: 16 * 32 * 9 },
+        ...{ step: 14, kernel: 'direct' },
+      },
     );
+  });
+
+  it('says which kernel runs a layer, and with which others', async () => {
+    const { stdout } = await deepzero(['info', '--network', 'resnet20']);
+    const { layers } = await json(['info', '--network', 'resnet20']);
+    const rows = layers as { name: string; kind: string; step: number; kernel: string }[];
+    const kernelOf = (wanted: string): string | undefined => rows.find(({ name }) => name === wanted)?.kernel;
+    assert.deepEqual(['layer1.0.conv1', 'layer2.0.conv1', 'layer3.2.conv2', 'layer3.2.bn2', 'fc'].map(kernelOf), [
+      ...['winograd 4×4', 'direct', 'winograd 4×4', 'activation', 'direct'],
+    ]);
+    const kindsOf = (wanted: string): string[] => {
+      const { step } = rows.find(({ name }) => name === wanted)!;
+      return rows.filter((row) => row.step === step).map(({ kind }) => kind);
+    };
+    assert.deepEqual(kindsOf('bn1'), ['batchNorm', 'relu']);
+    assert.deepEqual(kindsOf('layer2.0.bn2'), ['batchNorm', 'add', 'relu']);
+    assert.deepEqual(kindsOf('conv1'), ['conv2d']);
+    assert.match(stdout, /^layer1\.0\.conv1 +conv2d +winograd 4×4 +16×32×32 +2,304 +\d+$/m);
   });
 });
 

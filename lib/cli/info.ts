@@ -1,23 +1,30 @@
 import { availableCores, defaultThreads } from '../machine.js';
 import { native } from '../native.js';
+import type { NativeStep } from '../native.js';
 import { compile } from '../network/compile.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import { version } from '../version.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, optionalNetworkOptions } from './inputs.js';
+import { WIDTH, wrap } from './options.js';
 import { grouped, table } from './output.js';
 
-interface LayerRow {
+/** Layers of equal `step` are one kernel's work. */
+interface LayerRow extends NativeStep {
   name: string;
   kind: string;
   output: readonly number[];
   parameters: number;
 }
 
+const KERNELS =
+  'Layers of one step are one kernel. The kernel of a convolution is that for whole values and for changes of all its ' +
+  'input channels; changes of some are convolved directly, as is all of the pass in double that changes start from.';
+
 export const info: Command = command({
   name: 'info',
-  summary: 'Says what runs here: version, instruction set, threads; with --network, its layers.',
+  summary: 'Says what runs here: version, instruction set, threads; with --network, its layers and what runs them.',
   options: optionalNetworkOptions('none unless given'),
   run({ network: name, depth, width }, { output }) {
     const network = name && buildNetwork({ network: name, depth, width }, 10);
@@ -37,22 +44,25 @@ export const info: Command = command({
     if (!network) return Promise.resolve(machine);
 
     const compiled = compile(network);
-    const layers = layerRows(compiled);
+    const layers = layerRows(compiled, new native.Network(network.input, compiled.operations).steps());
     output.line(`\n${network.name}, input ${network.input.join('×')}, ${grouped(compiled.parameterCount)} parameters`);
-    const rows = layers.map((row) => [row.name, row.kind, row.output.join('×'), grouped(row.parameters)]);
-    output.line(table([['layer', 'kind', 'output', 'parameters'], ...rows], 2));
+    const rows = layers.map((row) => [
+      ...[row.name, row.kind, row.kernel, row.output.join('×'), grouped(row.parameters), String(row.step)],
+    ]);
+    output.line(table([['layer', 'kind', 'kernel', 'output', 'parameters', 'step'], ...rows], 3));
+    output.line(`\n${wrap(KERNELS, WIDTH).join('\n')}`);
     return Promise.resolve({ ...machine, network: network.name, parameters: compiled.parameterCount, layers });
   },
 });
 
 /** One row an operation, in order; those without parameters have no name. */
-function layerRows({ operations, parameters, shapes }: CompiledNetwork): LayerRow[] {
+function layerRows({ operations, parameters, shapes }: CompiledNetwork, steps: readonly NativeStep[]): LayerRow[] {
   const named = new Set(parameters.map(({ layer }) => layer)).values();
   return operations.map(({ kind }, i) => {
     const hasParameters = kind === 'conv2d' || kind === 'batchNorm' || kind === 'linear';
     const name = (hasParameters ? named.next().value : undefined) ?? '';
     const tensors = parameters.filter(({ layer }) => layer === name);
     const count = tensors.reduce((sum, { size }) => sum + size, 0);
-    return { name, kind, output: shapes[i + 1] ?? [], parameters: count };
+    return { name, kind, output: shapes[i + 1] ?? [], parameters: count, ...steps[i]! };
   });
 }

@@ -85,6 +85,7 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
                          InstanceMethod<&NetworkObject::randomized>("randomized"),
                          InstanceMethod<&NetworkObject::reference>("reference"),
                          InstanceMethod<&NetworkObject::cost>("cost"),
+                         InstanceMethod<&NetworkObject::steps>("steps"),
                          InstanceMethod<&NetworkObject::release>("release"),
                      },
                      const_cast<Kernels*>(&kernels));
@@ -141,6 +142,19 @@ Napi::Value NetworkObject::cost(const Napi::CallbackInfo& info) {
                     result.memory = queryMemory(*engine, request.count);
                     return result;
                   });
+}
+
+Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
+  const Napi::Env env = info.Env();
+  const Plan& plan = engine_->plan();
+  Napi::Array result = Napi::Array::New(env);
+  for (int i = 0; i < static_cast<int>(engine_->graph().operations().size()); ++i) {
+    Napi::Object entry = Napi::Object::New(env);
+    entry.Set("step", plan.stepOf(i));
+    entry.Set("kernel", plan.kernelOf(plan.steps()[plan.stepOf(i)]));
+    result.Set(i, entry);
+  }
+  return result;
 }
 
 Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) {

@@ -85,6 +85,7 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
     if (shape.suitsWinograd()) winogradScratch_ = std::max(winogradScratch_, shape.winogradScratch());
   }
   makeSteps();
+  findSteps();
   makeSegments();
   makeBlocks();
   makeLayouts();
@@ -157,6 +158,29 @@ void Plan::makeSteps() {
     }
   }
   lastUse_[output_] = static_cast<int>(steps_.size());
+}
+
+void Plan::findSteps() {
+  const auto& operations = graph_.operations();
+  stepOf_.assign(operations.size(), -1);
+  for (int s = 0; s < static_cast<int>(steps_.size()); ++s) stepOf_[steps_[s].output - 1] = s;
+  // A value that no step yields has one reader, which is fused with what computes the value.
+  for (int i = static_cast<int>(operations.size()) - 1; i >= 0; --i) {
+    for (const int input : operations[i].inputs) {
+      if (input > 0 && stepOf_[input - 1] < 0) stepOf_[input - 1] = stepOf_[i];
+    }
+  }
+}
+
+const char* Plan::kernelOf(const Step& step) const {
+  switch (step.kind) {
+    case StepKind::Convolve: return convolutions_[step.operation].suitsWinograd() ? "winograd 4×4" : "direct";
+    case StepKind::Activate: return "activation";
+    case StepKind::Subsample: return "subsampling";
+    case StepKind::AveragePool: return "average pool";
+    case StepKind::Flatten: break;
+  }
+  return "flattening";
 }
 
 void Plan::makeSegments() {

@@ -50,6 +50,11 @@ class Plan {
   const Map& map(int value) const { return maps_[value]; }
   int outputValue() const { return output_; }
 
+  // The step that computes an operation, alone or with others.
+  int stepOf(int operation) const { return stepOf_[operation]; }
+  // The kernel that a step runs on a whole value, or on a change of all its channels, in words.
+  const char* kernelOf(const Step& step) const;
+
   // The segment that reads an operation's parameters.
   int segmentOf(int operation) const { return segmentOf_[operation]; }
   // The last segment, up to this one, through whose input all that follows runs: where a residual block starts, or the
@@ -87,6 +92,7 @@ class Plan {
 
  private:
   void makeSteps();
+  void findSteps();
   void makeSegments();
   void makeBlocks();
   void makeLayouts();
@@ -97,7 +103,7 @@ class Plan {
   std::vector<Segment> segments_;
   std::vector<Map> maps_;
   std::vector<ConvolutionShape> convolutions_;  // by operation
-  std::vector<int> segmentOf_, blockOf_, producedIn_;
+  std::vector<int> stepOf_, segmentOf_, blockOf_, producedIn_;
   std::vector<int> lastUse_;  // by value, the last step that reads it; −1 for none
   std::vector<bool> stored_;
   std::vector<int> baseReader_;
