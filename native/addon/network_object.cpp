@@ -9,7 +9,7 @@
 #include "addon/convert.hpp"
 #include "addon/start_job.hpp"
 #include "estimators/estimators.hpp"
-#include "measure/query_work.hpp"
+#include "estimators/query_work.hpp"
 #include "network/reference.hpp"
 
 namespace deepzero {

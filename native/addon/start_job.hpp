@@ -10,7 +10,7 @@
 
 #include "addon/convert.hpp"
 #include "addon/jobs.hpp"
-#include "measure/query_work.hpp"
+#include "estimators/query_work.hpp"
 
 namespace deepzero {
 

@@ -1,9 +1,11 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <utility>
 
 #include "estimators/estimators.hpp"
 #include "estimators/queries.hpp"
+#include "estimators/query_work.hpp"
 
 namespace deepzero {
 
@@ -14,17 +16,32 @@ int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse) {
   return reuse == Reuse::Block ? engine.plan().blockOf(layer) : layer;
 }
 
-namespace {
+std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options) {
+  const Graph& graph = engine.graph();
+  const int tensors = static_cast<int>(graph.parameters().size());
+  QueryWork work(engine);
+  std::vector<double> cost;
+  for (const Parameter& tensor : graph.parameters()) cost.push_back(work.of(tensor.offset, options.reuse).cost());
+  std::vector<int> byCost(tensors);
+  std::iota(byCost.begin(), byCost.end(), 0);
+  std::stable_sort(byCost.begin(), byCost.end(), [&](int a, int b) { return cost[a] > cost[b]; });
+  std::vector<std::uint64_t> place(tensors);
+  for (int i = 0; i < tensors; ++i) place[byCost[i]] = i;
 
-// Positions of the coordinates, those with the longest way to the loss first, so that no thread is left with a long
-// query at the end; neighbours in a tensor follow each other.
-std::vector<std::size_t> queryOrder(const CoordinatewiseOptions& options) {
-  std::vector<std::size_t> order(options.count);
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::sort(order.begin(), order.end(),
-            [&](std::size_t a, std::size_t b) { return options.coordinates[a] < options.coordinates[b]; });
+  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
+  keys.reserve(options.count);
+  for (std::size_t i = 0; i < options.count; ++i) {
+    const std::uint32_t coordinate = options.coordinates[i];
+    keys.emplace_back(place[graph.parameterAt(coordinate)] << 32 | coordinate, i);
+  }
+  std::sort(keys.begin(), keys.end());
+  std::vector<std::size_t> order;
+  order.reserve(options.count);
+  for (const auto& [key, position] : keys) order.push_back(position);
   return order;
 }
+
+namespace {
 
 // The difference quotient at a coordinate from perturbed losses.
 double slopeOfValues(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
@@ -62,7 +79,7 @@ Estimate coordinatewise(Engine& engine, const Problem& problem, const Coordinate
   static_cast<Evaluation&>(estimate) =
       engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   estimate.values.resize(options.count);
-  const std::vector<std::size_t> order = queryOrder(options);
+  const std::vector<std::size_t> order = queryOrder(engine, options);
 
   const std::size_t failed = runQueries(options.count, control, [&](int thread, std::size_t i) {
     const std::size_t position = order[i], coordinate = options.coordinates[position];

@@ -26,6 +26,11 @@ struct CoordinatewiseOptions {
 // The segment where a query that perturbs this coordinate restarts.
 int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse);
 
+// Positions of the coordinates in the order in which their queries start: those of the tensor whose queries cost most
+// first, so that no thread is left with a long query at the end. A tensor's follow each other by flat index, so that
+// neighbours find in the caches what they share.
+std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options);
+
 // CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
                         const Control& control);

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "kernels/kernels.hpp"
-#include "measure/query_work.hpp"
+#include "estimators/query_work.hpp"
 #include "network/problem.hpp"
 
 namespace deepzero {

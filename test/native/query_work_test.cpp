@@ -1,5 +1,5 @@
 // The counting of what queries cost: by hand, and against the kernels that are really called.
-#include "measure/query_work.hpp"
+#include "estimators/query_work.hpp"
 
 #include <cmath>
 #include <vector>
@@ -10,12 +10,46 @@
 namespace deepzero::test {
 namespace {
 
-// Multiply-adds that the counting table's kernels have done, for an image block.
+// What the counting table's kernels have done, for an image block.
 Work counted;
 
-// The current table with each kernel of a convolution counted.
-Kernels countingKernels() {
+double numbers(const Map& map) { return static_cast<double>(map.channels) * map.height * map.width; }
+double plane(const Map& map) { return static_cast<double>(map.height) * map.width; }
+
+// Counts what is done to values, but for convolutions.
+void countElementsOfValues(Kernels& table) {
+  table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
+                      float* out) {
+    counted.elements += numbers(shape.in);
+    kernels().activate(shape, affine, in, residual, out);
+  };
+  table.moments = [](const Map& map, const float* in, int lanes, double* mean, double* squares) {
+    counted.elements += numbers(map);
+    kernels().moments(map, in, lanes, mean, squares);
+  };
+}
+
+// The current table with each kernel counted. `activate` is not in queries that carry changes: what of the unperturbed
+// pass they compute again depends on the query before.
+Kernels countingKernels(bool changes) {
   Kernels table = kernels();
+  if (!changes) countElementsOfValues(table);
+  table.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
+    counted.elements += count * plane(shape.in);
+    kernels().activateChange(shape, planes, count);
+  };
+  table.changeMoments = [](const Map& map, PlaneMoments* planes, int count, int lanes) {
+    counted.elements += count * plane(map);
+    kernels().changeMoments(map, planes, count, lanes);
+  };
+  table.subsample = [](const Map& map, const float* in, int stride, const Map& outMap, float* out) {
+    counted.elements += plane(map);
+    kernels().subsample(map, in, stride, outMap, out);
+  };
+  table.averagePool = [](const Map& map, const float* in, const Map& outMap, float* out) {
+    counted.elements += plane(map);
+    kernels().averagePool(map, in, outMap, out);
+  };
   table.convolution = [](const ConvolutionShape& shape, const float* in, const float* weights, const float* bias,
                          float* out) {
     counted += directWork(shape, shape.in.channels);
@@ -34,14 +68,17 @@ Kernels countingKernels() {
   table.winograd = [](const ConvolutionShape& shape, const float* in, const float* weights, const Epilogue& epilogue,
                       float* scratch, float* out) {
     counted += winogradWork(shape);
+    if (epilogue.moments != nullptr) counted.elements += numbers(shape.out);
     kernels().winograd(shape, in, weights, epilogue, scratch, out);
   };
   table.spreadMoments = [](const OnePlane& from, PlaneMoments* planes, int lanes) {
     counted += directWork(from.shape, 1);
+    counted.elements += numbers(from.shape.out);
     kernels().spreadMoments(from, planes, lanes);
   };
   table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
     counted += directWork(from.shape, 1);
+    counted.elements += numbers(from.shape.out);
     kernels().spreadActivate(from, shape, scratch, planes);
   };
   return table;
@@ -49,14 +86,14 @@ Kernels countingKernels() {
 
 // Says so if a coordinate's queries do not do what is counted for them, whatever is reused.
 std::string checkCounting(const Example& example, std::size_t stride) {
-  const Kernels table = countingKernels();
-  Engine engine(example.graph, table);
-  QueryWork work(engine);
   Control control;
   const Problem problem = example.problem();
   const int blocks = (example.count + kLanes - 1) / kLanes;
   for (const Reuse reuse : {Reuse::None, Reuse::Block, Reuse::Layer, Reuse::Incremental}) {
     const bool changes = reuse == Reuse::Incremental;
+    const Kernels table = countingKernels(changes);
+    Engine engine(example.graph, table);
+    QueryWork work(engine);
     engine.begin(problem, control, changes ? QueryKind::Changes : QueryKind::Values);
     for (std::size_t coordinate = 0; coordinate < example.parameters.size(); coordinate += stride) {
       counted = {};
@@ -66,9 +103,13 @@ std::string checkCounting(const Example& example, std::size_t stride) {
         engine.lossFrom(0, cutPoint(engine, coordinate, reuse), problem, control);
       }
       const Work expected = work.of(coordinate, reuse);
-      if (counted.done == blocks * expected.done && counted.direct == blocks * expected.direct) continue;
+      if (counted.done == blocks * expected.done && counted.direct == blocks * expected.direct &&
+          counted.elements == blocks * expected.elements) {
+        continue;
+      }
       return text("coordinate ", coordinate, ", reuse ", static_cast<int>(reuse), ": done ", counted.done / blocks,
-                  " and ", counted.direct / blocks, ", counted ", expected.done, " and ", expected.direct);
+                  ", ", counted.direct / blocks, " and ", counted.elements / blocks, ", counted ", expected.done, ", ",
+                  expected.direct, " and ", expected.elements);
     }
   }
   return "";
@@ -111,6 +152,13 @@ TEST("query work: by hand") {
   CHECK(equal(work.of(171, Reuse::Incremental), 5, 5));
   CHECK(equal(work.of(180, Reuse::Incremental), 1, 1));
   CHECK(equal(work.of(203, Reuse::Incremental), 0, 0));
+  // Moments, batch norm with ReLU, on 3 and on 4 channels, and the average.
+  CHECK(work.of(0, Reuse::None).elements == (3 + 3 + 4 + 4 + 4) * 64);
+  CHECK(work.of(57, Reuse::Layer).elements == (3 + 4 + 4 + 4) * 64);
+  CHECK(work.of(0, Reuse::Incremental).elements == (1 + 1 + 4 + 1 + 4 + 4) * 64);
+  CHECK(work.of(180, Reuse::Incremental).elements == 0);
+  CHECK(work.of(180, Reuse::Layer).cost() == last);
+  CHECK(work.of(171, Reuse::Incremental).cost() == 5 + 8 * (1 + 1) * 64);
 }
 
 TEST("query work: Winograd's products, and the direct convolution's") {

@@ -1,4 +1,4 @@
-// What one query costs in multiply-adds of convolutions and linear layers, counted from the plan alone.
+// What one query costs, counted from the plan alone.
 #pragma once
 
 #include <cstddef>
@@ -10,15 +10,23 @@
 
 namespace deepzero {
 
-// Multiply-adds for one image.
+// For one image.
 struct Work {
-  double done = 0;    // as the kernels do them: Winograd's 36 products per 4×4 tile, recomputed convolutions twice
-  double direct = 0;  // the same convolutions as many times, each as a direct one
+  // Multiply-adds of convolutions and linear layers, as the kernels do them: Winograd's 36 products per 4×4 tile,
+  // recomputed convolutions twice.
+  double done = 0;
+  double direct = 0;    // the same convolutions as many times, each as a direct one
+  double elements = 0;  // numbers that activations, moments and pools take in
+
   Work& operator+=(const Work& other) {
     done += other.done;
     direct += other.direct;
+    elements += other.elements;
     return *this;
   }
+  // Time, in multiply-adds: those come from registers, while the rest waits for the caches, with AVX-512 on an AMD
+  // EPYC 6 to 9 times as long for a number (deepzero bench kernels).
+  double cost() const { return done + 8 * elements; }
 };
 
 // Of one call of a convolution kernel on `channels` of its input channels.

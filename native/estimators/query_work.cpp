@@ -1,27 +1,35 @@
-#include "measure/query_work.hpp"
+#include "estimators/query_work.hpp"
 
 namespace deepzero {
 
-Work directWork(const ConvolutionShape& shape, int channels) {
-  const double taps = static_cast<double>(shape.kernelHeight) * shape.kernelWidth;
-  const double products = taps * channels * shape.out.channels * shape.out.height * shape.out.width;
-  return {products, products};
-}
-
-Work winogradWork(const ConvolutionShape& shape) {
-  const Work direct = directWork(shape, shape.in.channels);
-  // A tile's 16 outputs take 36 products instead of 16·9.
-  return {direct.direct / 4, direct.direct};
-}
-
 namespace {
+
+double pixels(const Map& map) { return static_cast<double>(map.height) * map.width; }
+
+// Of `channels` planes that a kernel other than a convolution takes in.
+Work elementWork(const Map& map, std::size_t channels) { return {0, 0, pixels(map) * static_cast<double>(channels)}; }
 
 // Of a convolution of all channels by the kernel that takes it.
 Work denseWork(const ConvolutionShape& shape) {
   return shape.suitsWinograd() ? winogradWork(shape) : directWork(shape, shape.in.channels);
 }
 
+// Flattening only copies.
+bool computes(const Step& step) { return step.kind != StepKind::Flatten; }
+
 }  // namespace
+
+Work directWork(const ConvolutionShape& shape, int channels) {
+  const double taps = static_cast<double>(shape.kernelHeight) * shape.kernelWidth;
+  const double products = taps * channels * shape.out.channels * shape.out.height * shape.out.width;
+  return {products, products, 0};
+}
+
+Work winogradWork(const ConvolutionShape& shape) {
+  const Work direct = directWork(shape, shape.in.channels);
+  // A tile's 16 outputs take 36 products instead of 16·9.
+  return {direct.direct / 4, direct.direct, 0};
+}
 
 QueryWork::QueryWork(const Engine& engine)
     : engine_(engine),
@@ -37,9 +45,14 @@ QueryWork::QueryWork(const Engine& engine)
     for (const int value : segment.measured) measured_[value] = true;
     for (int s = segment.firstStep; s < segment.endStep; ++s) {
       const Step& step = plan.steps()[s];
-      if (step.kind != StepKind::Convolve) continue;
-      rest += denseWork(plan.convolutionShape(step.operation));
+      const Map& in = plan.map(step.inputs[0]);
+      if (step.kind == StepKind::Convolve) {
+        rest += denseWork(plan.convolutionShape(step.operation));
+      } else if (computes(step)) {
+        rest += elementWork(in, in.channels);
+      }
     }
+    for (const int value : segment.measured) rest += elementWork(plan.map(value), plan.map(value).channels);
     from_[index] = rest;
   }
 }
@@ -51,24 +64,31 @@ Work QueryWork::of(std::size_t coordinate, Reuse reuse) {
 Work QueryWork::ofChange(std::size_t coordinate) {
   const Plan& plan = engine_.plan();
   perturbation_ = perturbationOf(engine_.graph(), coordinate, 1);
-  const int first = plan.segments()[plan.segmentOf(perturbation_.operation)].firstStep;
-  spread_.compute(perturbation_, first);
+  const int from = plan.segmentOf(perturbation_.operation);
+  spread_.compute(perturbation_, plan.segments()[from].firstStep);
   Work work;
-  for (int s = first; s < static_cast<int>(plan.steps().size()); ++s) work += ofStep(plan.steps()[s]);
+  for (int index = from; index < static_cast<int>(plan.segments().size()); ++index) {
+    const Segment& segment = plan.segments()[index];
+    for (int s = segment.firstStep; s < segment.endStep; ++s) work += ofStep(plan.steps()[s]);
+    for (const int value : segment.measured) work += elementWork(plan.map(value), spread_.channels(value).size());
+  }
   return work;
 }
 
 // With the fleeting convolution that an activation reads, and what that reads in turn.
 Work QueryWork::ofStep(const Step& step) const {
-  if (spread_.channels(step.output).empty()) return {};
+  if (spread_.channels(step.output).empty() || !computes(step)) return {};
   if (step.kind == StepKind::Convolve) {
     const bool unmeasured = spread_.fleeting(step.output) && !measured_[step.output];
     return unmeasured ? Work() : ofConvolution(step);
   }
   const int value = step.inputs[0];
-  if (step.kind != StepKind::Activate || !spread_.fleeting(value) || spread_.channels(value).empty()) return {};
+  const bool activates = step.kind == StepKind::Activate;
+  const auto& planes = spread_.channels(activates ? step.output : value);
+  Work work = elementWork(engine_.plan().map(value), planes.size());
+  if (!activates || !spread_.fleeting(value) || spread_.channels(value).empty()) return work;
   const Step& convolution = *producer_[value];
-  Work work = ofConvolution(convolution);
+  work += ofConvolution(convolution);
   if (!engine_.plan().stored(convolution.inputs[0])) work += ofStep(*producer_[convolution.inputs[0]]);
   return work;
 }
@@ -78,8 +98,8 @@ Work QueryWork::ofConvolution(const Step& step) const {
   if (perturbation_.touches(step)) {
     // A plane shifted and multiplied; a bias is only set, or multiplies by zero what is not stored.
     const bool multiplies = !perturbation_.isBias || spread_.fleeting(step.output);
-    const double products = multiplies ? static_cast<double>(shape.out.height) * shape.out.width : 0;
-    return {products, products};
+    const double products = multiplies ? pixels(shape.out) : 0;
+    return {products, products, 0};
   }
   const int changed = static_cast<int>(spread_.channels(step.inputs[0]).size());
   return changed == shape.in.channels ? denseWork(shape) : directWork(shape, changed);
