@@ -10,8 +10,10 @@ import { checkCoordinates, coordinateAt } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { isNonFinite, NonFiniteLossError, runJob } from './jobs.js';
+import { threadsWithin } from './memory.js';
 import type {
   LossName,
+  NativeComputation,
   NativeEstimate,
   NativeEvaluation,
   NativeJob,
@@ -79,7 +81,7 @@ export interface RandomizedOptions extends DifferenceOptions {
   index: number;
 }
 
-type Start<T> = (network: NativeNetwork, progress?: NativeProgress) => NativeJob<T>;
+type Start<R, T> = (network: NativeNetwork, request: R, progress?: NativeProgress) => NativeJob<T>;
 
 /** The query at which a loss was not finite, in words; if it was a perturbed one, its mu; if it moved a coordinate, which. */
 interface Query {
@@ -96,11 +98,14 @@ interface Parts {
   readonly compiled: CompiledNetwork;
   readonly loss: LossName;
   readonly threads: number;
+  readonly memory: number | undefined;
 }
 
 export class Engine {
   readonly #parts: Parts;
   #native: NativeNetwork | undefined;
+  /** What the native buffers are for, where memory is bounded. */
+  #buffers: string | undefined;
 
   constructor(parts: Parts) {
     this.#parts = parts;
@@ -116,7 +121,9 @@ export class Engine {
   async evaluate(point: Weights, batch: Batch, training: boolean, watch: Watch): Promise<NativeEvaluation> {
     const request = this.#request(point, batch, training, watch);
     return this.#run(
-      (network, progress) => network.evaluate(request, progress),
+      'evaluate',
+      request,
+      (network, ...job) => network.evaluate(...job),
       watch,
       () => BASE,
     );
@@ -134,7 +141,7 @@ export class Engine {
     const request = { ...this.#alongBasis(point, batch, options, watch), reuse };
     const query = this.#basisQuery(mu);
     if (reuse !== 'incremental') this.#checkResolution(request);
-    return this.#run((network, progress) => network.coordinatewise(request, progress), watch, query);
+    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), watch, query);
   }
 
   async reference(
@@ -146,7 +153,7 @@ export class Engine {
     check.options<ReferenceOptions>(options, 'reference', ['mu', 'central', 'at', 'coordinates']);
     const request = this.#alongBasis(point, batch, options, watch);
     const query = this.#basisQuery(options.mu);
-    return this.#run((network, progress) => network.reference(request, progress), watch, query);
+    return this.#run('reference', request, (network, ...job) => network.reference(...job), watch, query);
   }
 
   async randomized(point: Weights, batch: Batch, options: RandomizedOptions, watch: Watch): Promise<NativeEstimate> {
@@ -169,7 +176,8 @@ export class Engine {
       mu,
       coordinate: null,
     });
-    const estimate = await this.#run((network, progress) => network.randomized(request, progress), watch, query);
+    const start: Start<typeof request, NativeEstimate> = (network, ...job) => network.randomized(...job);
+    const estimate = await this.#run('randomized', request, start, watch, query);
     // Every parameter moves, so a loss that is the same along all directions did not hear of it.
     if (estimate.values.every((value) => value === 0)) {
       throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
@@ -223,17 +231,41 @@ export class Engine {
     };
   }
 
-  async #run<T>(start: Start<T>, watch: Watch, queryAt: (at: number) => Query): Promise<T> {
+  /** On as many threads as memory allows. */
+  async #run<R extends NativeRequest & { reuse?: Reuse }, T>(
+    computation: NativeComputation,
+    request: R,
+    start: Start<R, T>,
+    watch: Watch,
+    queryAt: (at: number) => Query,
+  ): Promise<T> {
     const network = this.#native;
     if (!network) throw new Error('This model has been disposed of; make or load another one');
+    const fitted = { ...request, threads: this.#makeRoom(network, computation, request) };
     try {
-      return await runJob((progress) => start(network, progress), watch);
+      return await runJob((progress) => start(network, fitted, progress), watch);
     } catch (error) {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
       const problem = `it is NaN or infinite ${query.words}${advice(query, watch)}`;
       throw new NonFiniteLossError(problem, watch.step ?? null, query.coordinate);
     }
+  }
+
+  /** The threads that fit. Where memory is bounded, buffers of another computation than the last are freed before its own are made. */
+  #makeRoom(
+    network: NativeNetwork,
+    computation: NativeComputation,
+    request: NativeRequest & { reuse?: Reuse },
+  ): number {
+    const { memory, threads } = this.#parts;
+    if (memory === undefined) return threads;
+    const { count: images, reuse = '' } = request;
+    const fitting = threadsWithin(memory, network.memory(computation, request), { threads, images });
+    const buffers = `${computation} ${reuse} ${images} ${fitting}`;
+    if (this.#buffers !== buffers) network.release();
+    this.#buffers = buffers;
+    return fitting;
   }
 }
 

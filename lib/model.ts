@@ -24,6 +24,13 @@ export interface ModelOptions {
   loss?: LossName;
   /** Threads of every computation, from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
   threads?: number;
+  /**
+   * The most bytes that a computation may allocate outside JavaScript, > 0: activations and weights, of the unperturbed pass
+   * and of each thread's queries, and the copies of what it is given. It grows with the batch. As many of `threads` are used
+   * as fit; where not one does, the call rejects with `InvalidArgumentError` and says what it would take, before anything
+   * is computed. Default: no bound.
+   */
+  memory?: number | undefined;
 }
 
 export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
@@ -77,6 +84,8 @@ export class Model implements Disposable {
   readonly compiled: CompiledNetwork;
   readonly loss: LossName;
   readonly threads: number;
+  /** The most bytes that a computation may allocate; undefined if there is no bound. */
+  readonly memory: number | undefined;
   /** All trainable parameters, in the order of `compiled.parameters`. */
   readonly parameters: Float32Array;
   /** Running means and variances of batch norm, in the order of `compiled.statistics`. */
@@ -92,9 +101,11 @@ export class Model implements Disposable {
       seed = 0,
       loss = 'cross-entropy',
       threads = defaultThreads(),
-    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads']);
+      memory,
+    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads', 'memory']);
     this.loss = check.oneOf(loss, 'loss', LOSSES);
     this.threads = check.integer(threads, 'threads', 1, MOST_THREADS);
+    this.memory = memory === undefined ? undefined : check.positive(memory, 'memory');
     this.network = network;
     this.compiled = compile(network);
     checkLoss(this);
@@ -113,7 +124,7 @@ export class Model implements Disposable {
    * @example await Model.load('resnet20.safetensors', { network: resnet20() })
    */
   static async load(file: string, options: LoadOptions = {}): Promise<Model> {
-    const known = ['network', 'loss', 'threads'] as const;
+    const known = ['network', 'loss', 'threads', 'memory'] as const;
     const { network, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
     const weights = await readWeights(check.string(file, 'file'));
     const { network: owner, loss } = network ? { network, loss: lossIn(weights) } : describedIn(weights);

@@ -101,17 +101,27 @@ export interface NativeWork {
 
 export interface NativeCostRequest {
   coordinates: Uint32Array;
-  /** Images of a mini-batch. */
-  count: number;
 }
 
 /** By how much is reused: the work of one query of each coordinate, together, for one image. */
-export interface NativeCost extends Record<'none' | 'block' | 'layer' | 'incremental', NativeWork> {
-  /** Of the unperturbed pass's stored values. */
-  cacheBytes: number;
-  /** Of one thread's queries that carry values, and of those that carry changes. */
-  valueQueryBytes: number;
-  changeQueryBytes: number;
+export type NativeCost = Record<'none' | 'block' | 'layer' | 'incremental', NativeWork>;
+
+/** The methods of a network that compute. */
+export type NativeComputation = 'evaluate' | 'coordinatewise' | 'randomized' | 'reference';
+
+/** What of a computation's request its memory depends on; arrays that are not there are not counted. */
+export type NativeMemoryRequest = Pick<NativeRequest, 'count'> &
+  Partial<Pick<NativeRequest, 'parameters' | 'statistics' | 'images' | 'labels' | 'targets'>> &
+  Partial<Pick<NativeCoordinatewise, 'coordinates' | 'reuse'>> &
+  Partial<Pick<NativeRandomized, 'queries'>>;
+
+/**
+ * Bytes that a computation allocates, with the copies of its request's arrays and its result: activations and weights, of
+ * the unperturbed pass and of every thread's queries. What is left out is some bytes a channel.
+ */
+export interface NativeMemory {
+  shared: number;
+  perThread: number;
 }
 
 /** How an operation is run. */
@@ -172,9 +182,11 @@ export interface NativeNetwork {
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
   /** What queries of these coordinates would cost; nothing is computed. */
   cost(request: NativeCostRequest): NativeJob<NativeCost>;
+  /** What a computation would allocate if nothing were there from earlier ones; nothing is. */
+  memory(computation: NativeComputation, request: NativeMemoryRequest): NativeMemory;
   /** How each operation is run, in their order. */
   steps(): NativeStep[];
-  /** Frees the activation buffers now instead of at garbage collection; later jobs allocate them again. */
+  /** Frees the buffers, after the jobs there are, instead of at garbage collection; later jobs allocate them again. */
   release(): void;
 }
 

@@ -130,6 +130,17 @@ describe('deepzero train', () => {
       assert.deepEqual(rates, [0.1, 1e-3, 1e-3]);
     }));
 
+  it('needs the memory of a step, and goes on within more', () =>
+    withFolder(async (folder) => {
+      const out = join(folder, 'run');
+      const length = ['--data', await writeImages(folder), '--steps', '2', '--out', out];
+      const little =
+        /Expected --memory to be at least [\d.]+MB, what \d+ images take on one thread, received 10KB: take/;
+      await fails(['train', ...RECIPE, ...length, '--memory', '10KB'], 2, little);
+      await fails(['train', '--resume', out, '--memory', '0.01MB'], 2, little);
+      assert.equal((await json(['train', '--resume', out, '--memory', '1GB']))['steps'], 2);
+    }));
+
   it('begins only where no file of a run is', () =>
     withFolder(async (folder) => {
       for (const name of ['ratios.json', 'run.safetensors', 'log.jsonl', 'model.safetensors']) {

@@ -98,6 +98,13 @@ describe('deepzero', () => {
         'gradcheck --network cnn --mu 1e-44',
         /Expected a reference to compare with, received 0 at every coordinate: mu = 1e-44/,
       ],
+      ['eval --memory 5', /Expected --weights FILE$/],
+      ['train --memory 0', /Expected --memory to be a number > 0 of B, KB, .*, such as 500MB, received "0"$/],
+      ['train --memory 5XB', /Expected --memory to be a number > 0 of B, KB, .*, received "5XB"$/],
+      [
+        'gradcheck --network cnn --memory 1MB',
+        /Expected --memory to be at least [\d.]+MB, what 16 images take on one thread, received 1MB: take a smaller/,
+      ],
       ['gradcheck --count 3 --coordinates x', /Expected --coordinates or --count, received both$/],
       ['data synthetic', /Expected --out DIR/],
     ];

@@ -49,6 +49,8 @@ export interface BenchmarkOptions {
   readonly modes?: readonly Reuse[] | undefined;
   readonly sparsities?: readonly number[] | undefined;
   readonly threads: number;
+  /** The bound on a computation's bytes, in the benchmark of memory. */
+  readonly memory?: number | undefined;
   readonly batchSize?: number;
   readonly mu?: number;
   readonly seed?: number;
@@ -62,7 +64,7 @@ export async function runBenchmark(
   options: BenchmarkOptions,
   session: Session,
 ): Promise<Benchmark> {
-  const { threads, networks, batchSize = 256, mu = 5e-3, seed = 0 } = options;
+  const { threads, memory, networks, batchSize = 256, mu = 5e-3, seed = 0 } = options;
   const machine: Machine = {
     version,
     isa: native.isa,
@@ -95,7 +97,7 @@ export async function runBenchmark(
     case 'memory': {
       const rows: MemoryRow[] = [];
       for (const network of largest) {
-        for (const mode of modes) rows.push(await measureMemory({ ...one, network, mode, threads }, session));
+        for (const mode of modes) rows.push(await measureMemory({ ...one, network, mode, threads, memory }, session));
       }
       return { benchmark: name, machine, rows };
     }

@@ -3,22 +3,36 @@
  *
  * @module
  */
+import type { Batch } from '../data/dataset.js';
+import type { Reuse } from '../engine.js';
 import { runJob } from '../jobs.js';
-import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../native.js';
+import type { NativeCost, NativeKernelCost, NativeKernelRun, NativeMemory } from '../native.js';
 import { native } from '../native.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import type { Contender } from './sampling.js';
 import { quickest, wallClock } from './sampling.js';
 
-/** The work of the coordinates' queries, each once, by how much is reused, and the bytes of the buffers. */
-export async function countCost(
-  { network, compiled }: { network: Network; compiled: CompiledNetwork },
-  coordinates: Uint32Array,
-  count: number,
-): Promise<NativeCost> {
+interface Counted {
+  readonly network: Network;
+  readonly compiled: CompiledNetwork;
+}
+
+/** The work of the coordinates' queries, each once, by how much is reused. */
+export async function countCost({ network, compiled }: Counted, coordinates: Uint32Array): Promise<NativeCost> {
   const counted = new native.Network(network.input, compiled.operations);
-  return runJob(() => counted.cost({ coordinates, count }), {});
+  return runJob(() => counted.cost({ coordinates }), {});
+}
+
+/** What CGE over the coordinates allocates. */
+export function countMemory(
+  { network, compiled }: Counted,
+  batch: Batch,
+  coordinates: Uint32Array,
+  reuse: Reuse,
+): NativeMemory {
+  const counted = new native.Network(network.input, compiled.operations);
+  return counted.memory('coordinatewise', { ...batch, coordinates, reuse });
 }
 
 /** One kernel, called so often that a run takes about `CALL_SECONDS`. */

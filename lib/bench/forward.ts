@@ -47,7 +47,7 @@ export async function timeForward(
     for (const [i, model] of models.entries()) {
       const seconds = statistics(timings[i + 1]!);
       // A query that reuses nothing is a whole pass.
-      const { none } = await countCost(model, Uint32Array.of(0), batchSize);
+      const { none } = await countCost(model, Uint32Array.of(0));
       rows.push({
         ...{ network: model.network.name, batchSize, threads },
         imagesPerSecond: batchSize / seconds.median,

@@ -8,23 +8,26 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Reuse } from '../engine.js';
+import { threadsWithin } from '../memory.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import { countCost } from './cost.js';
+import { countMemory } from './cost.js';
 import type { Session } from './sampling.js';
+import { benchBatch } from './sweeps.js';
 
 export interface MemoryTask {
   readonly network: Network;
   readonly batchSize: number;
   readonly mode: Reuse;
   readonly threads: number;
+  readonly memory: number | undefined;
   readonly mu: number;
   readonly seed: number;
 }
 
 /** What the child process tells. */
 export interface MemoryAnswer {
-  /** Before there was a model, and the largest of all. */
+  /** Of the process, before there was a model, and the largest of all. */
   idleBytes: number;
   peakBytes: number;
 }
@@ -33,23 +36,23 @@ export interface MemoryRow extends MemoryAnswer {
   network: string;
   batchSize: number;
   mode: Reuse;
+  /** As many as memory allows. */
   threads: number;
-  cacheBytes: number;
-  /** Of one thread. */
-  queryBytes: number;
+  /** What CGE on so many threads allocates, counted. */
+  countedBytes: number;
 }
 
 const CHILD = fileURLToPath(new URL(`memory-child${extname(import.meta.url)}`, import.meta.url));
 
 export async function measureMemory(task: MemoryTask, { signal, onStatus }: Session): Promise<MemoryRow> {
-  const { network, batchSize, mode, threads } = task;
+  const { network, batchSize, mode, memory } = task;
   onStatus?.(`${network.name}, ${mode}`);
-  const cost = await countCost({ network, compiled: compile(network) }, Uint32Array.of(0), batchSize);
+  const counted = countMemory({ network, compiled: compile(network) }, benchBatch(batchSize), Uint32Array.of(0), mode);
+  const threads = threadsWithin(memory ?? Infinity, counted, { threads: task.threads, images: batchSize });
   return {
     ...{ network: network.name, batchSize, mode, threads },
     ...(await inChild(task, signal)),
-    cacheBytes: cost.cacheBytes,
-    queryBytes: mode === 'incremental' ? cost.changeQueryBytes : cost.valueQueryBytes,
+    countedBytes: counted.shared + threads * counted.perThread,
   };
 }
 

@@ -10,7 +10,7 @@ import { drawCoordinates } from '../masks.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { Random } from '../random.js';
-import { countCost, peakContender } from './cost.js';
+import { countCost, countMemory, peakContender } from './cost.js';
 import type { Contender, Session } from './sampling.js';
 import { alternate, quickest, ROUNDS, wallClock } from './sampling.js';
 import type { Statistics } from './statistics.js';
@@ -45,9 +45,9 @@ export interface SweepRow {
   /** Per query and image, the mean over the sweep: as done, and with direct convolutions. */
   multiplyAdds: number;
   directMultiplyAdds: number;
-  cacheBytes: number;
-  /** Of one thread. */
-  queryBytes: number;
+  /** Counted, of buffers and of copies of the batch: what there is once, and what there is for every thread. */
+  sharedBytes: number;
+  threadBytes: number;
   /** Of as many threads, measured in the same run, in floating-point operations a second. */
   peakFlops: number;
   /** The queries' part of it, as done and as if convolutions were direct; null where queries are too short to tell. */
@@ -121,7 +121,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
     }
     const bases = variants.map((variant) => variant.base);
     const timings = await alternate([...peaks, ...bases, ...variants], session);
-    const whole = await countCost({ network, compiled }, coordinates, batchSize);
+    const whole = await countCost({ network, compiled }, coordinates);
     const rows: SweepRow[] = [];
     for (const [i, { mode, threads, timed }] of variants.entries()) {
       // The quickest, which nothing disturbed: a query is never made out to be quicker than it is.
@@ -130,7 +130,8 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const taken = timings[peaks.length + bases.length + i]!;
       const all = timed.length === coordinates.length;
       const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
-      const { [mode]: work } = await countCost({ network, compiled }, timed, batchSize);
+      const { [mode]: work } = await countCost({ network, compiled }, timed);
+      const memory = countMemory({ network, compiled }, batch, timed, mode);
       const seconds = median(taken) - base;
       const fraction = (products: number): number | null =>
         seconds > 0.2 * base ? (2 * products * batchSize) / seconds / peakFlops : null;
@@ -144,8 +145,8 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         sweepSeconds: statistics(sweeps),
         multiplyAdds: whole[mode].done / coordinates.length,
         directMultiplyAdds: whole[mode].direct / coordinates.length,
-        cacheBytes: whole.cacheBytes,
-        queryBytes: mode === 'incremental' ? whole.changeQueryBytes : whole.valueQueryBytes,
+        sharedBytes: memory.shared,
+        threadBytes: memory.perThread,
         peakFlops,
         peakFraction: fraction(work.done),
         directPeakFraction: fraction(work.direct),

@@ -49,10 +49,10 @@ function bodyOf(result: Benchmark): string {
     case 'memory':
       return table(
         [
-          ['network', 'reuse', 'batch', 'threads', 'peak MiB', 'idle MiB', 'cache MiB', 'per thread MiB'],
-          ...result.rows.map(({ network, mode, batchSize, threads, peakBytes, idleBytes, cacheBytes, queryBytes }) => [
+          ['network', 'reuse', 'batch', 'threads', 'peak MiB', 'idle MiB', 'counted MiB'],
+          ...result.rows.map(({ network, mode, batchSize, threads, peakBytes, idleBytes, countedBytes }) => [
             ...[network, mode, grouped(batchSize), String(threads)],
-            ...[peakBytes, idleBytes, cacheBytes, queryBytes].map(mebibytes),
+            ...[peakBytes, idleBytes, countedBytes].map(mebibytes),
           ]),
         ],
         2,
@@ -73,12 +73,12 @@ function sweepTable(rows: readonly SweepRow[], scaling: boolean): string {
       `${(row.queriesPerSecond / reference.queriesPerSecond).toFixed(2)}×`,
       ...milliseconds(sweepSeconds),
       ...[amount(row.multiplyAdds), amount(row.directMultiplyAdds), fraction(row.peakFraction)],
-      ...[fraction(row.directPeakFraction), mebibytes(row.cacheBytes)],
+      ...[fraction(row.directPeakFraction), mebibytes(row.sharedBytes + threads * row.threadBytes)],
     ];
   });
   const head = [
     ...['network', 'reuse', 'sparsity', 'threads', 'queries', 'timed', 'queries/s', 'ratio', 'ms a sweep', '±'],
-    ...['multiply-adds', 'as direct', 'of peak', 'as direct', 'cache MiB'],
+    ...['multiply-adds', 'as direct', 'of peak', 'as direct', 'memory MiB'],
   ];
   const sampled = rows.some(({ coordinates, timedCoordinates }) => timedCoordinates < coordinates);
   const remarks = [

@@ -15,7 +15,7 @@ import type { Network } from '../network/description.js';
 import { benchTable } from './bench-tables.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, optionalNetworkOptions, seedOption, threadsOption, whole } from './inputs.js';
+import { buildNetwork, memoryOption, optionalNetworkOptions, seedOption, threadsOption, whole } from './inputs.js';
 import type { NetworkChoice } from './inputs.js';
 import { choice, list, number, text } from './options.js';
 import type { Output } from './output.js';
@@ -92,8 +92,8 @@ const scaling = command({
 const memory = command({
   name: 'bench memory',
   summary: SUMMARIES.memory,
-  notes: 'Peaks are of the whole process, with what Node takes; the bytes of buffers are counted.',
-  options: { ...common, batchSize, mode, ...cge },
+  notes: 'Peaks are of the whole process, with what Node takes; what CGE allocates is counted.',
+  options: { ...common, memory: memoryOption, batchSize, mode, ...cge },
   run: (values, context) => bench('memory', values, context),
 });
 

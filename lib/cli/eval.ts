@@ -2,13 +2,13 @@ import { InvalidArgumentError } from '../check.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {
+  computeOptions,
   DATA,
   dataHelp,
   loadData,
   normalisationOptions,
   openModel,
   optionalNetworkOptions,
-  threadsOption,
   whole,
 } from './inputs.js';
 import { number, text } from './options.js';
@@ -23,7 +23,7 @@ export const evaluate: Command = command({
     data: text(DATA, { help: `${dataHelp}; required` }),
     ...normalisationOptions,
     batchSize: number(whole(1), { help: 'images at a time', default: 256 }),
-    threads: threadsOption,
+    ...computeOptions,
   },
   async run(values, { output, signal }) {
     const { weights, data, batchSize } = values;

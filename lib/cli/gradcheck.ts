@@ -7,6 +7,7 @@ import { Random } from '../random.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {
+  computeOptions,
   dataOption,
   loadData,
   normalisationOptions,
@@ -14,7 +15,6 @@ import {
   optionalNetworkOptions,
   readJson,
   seedOption,
-  threadsOption,
   whole,
 } from './inputs.js';
 import { number, text } from './options.js';
@@ -41,7 +41,7 @@ export const gradcheck: Command = command({
     coordinates: text('FILE', { help: 'which coordinates' }),
     count: number(whole(1), { help: 'how many coordinates, instead of --coordinates; 32 unless given' }),
     seed: seedOption,
-    threads: threadsOption,
+    ...computeOptions,
   },
   async run(values, { output, signal }) {
     const { batchSize, mu, seed, count, coordinates: file } = values;

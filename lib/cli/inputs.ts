@@ -15,7 +15,7 @@ import { cnn } from '../network/cnn.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
-import { choice, number, text, triple } from './options.js';
+import { choice, number, size, text, triple } from './options.js';
 import type { Option, OptionsOf } from './options.js';
 import { counted } from './output.js';
 
@@ -82,6 +82,16 @@ export const threadsOption: Option<number> = number((value, what) => check.integ
   default: defaultThreads(),
 });
 
+export const memoryOption: Option<number | undefined> = size({
+  help: 'the most memory that a computation may allocate, such as 500MB or 2GB: as many threads as fit are used; no bound unless given',
+});
+
+/** How a command's models compute. */
+export const computeOptions: OptionsOf<{ threads: number; memory: number | undefined }> = {
+  threads: threadsOption,
+  memory: memoryOption,
+};
+
 export function buildNetwork({ network, depth, width }: NetworkChoice, classes: number): Network {
   if (network === 'resnet20') return resnet20({ classes });
   const shape = { classes, ...(depth !== undefined && { depth }) };
@@ -95,13 +105,14 @@ export async function openModel(
     weights: string | undefined;
     seed?: number;
     threads: number;
+    memory: number | undefined;
   },
   classes: number,
 ): Promise<Model> {
-  const { network: name, depth, width, weights, seed = 0, threads } = options;
+  const { network: name, depth, width, weights, seed = 0, threads, memory } = options;
   const named = (network: NetworkName): Network => buildNetwork({ network, depth, width }, classes);
-  if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed, threads });
-  return Model.load(weights, { threads, ...(name !== undefined && { network: named(name) }) });
+  if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed, threads, memory });
+  return Model.load(weights, { threads, memory, ...(name !== undefined && { network: named(name) }) });
 }
 
 export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {

@@ -7,6 +7,7 @@
 import { parseArgs } from 'node:util';
 
 import { didYouMean, expected, InvalidArgumentError, oneOf } from '../check.js';
+import { UNITS } from '../memory.js';
 
 /** One option; a `placeholder` of `undefined` makes it a flag. */
 export interface Option<T> {
@@ -60,6 +61,19 @@ export function number<S extends Spec<number>>(
   return option<number, S>('N', spec, (text, name) => {
     const value = text.trim() === '' ? NaN : Number(text);
     return check(Number.isNaN(value) ? text : value, name);
+  });
+}
+
+/** A size in bytes: a number > 0 and a unit, upper or lower case; bytes without one. */
+export function size<S extends Spec<number>>(spec: S): Option<ValueOf<S, number>> {
+  return option<number, S>('SIZE', spec, (text, name) => {
+    const [, digits, unit] = /^(\d+(?:\.\d*)?|\.\d+) ?([a-z]*)$/i.exec(text) ?? [];
+    const factor = Object.entries(UNITS).find(([known]) => known.toLowerCase() === (unit || 'B').toLowerCase())?.[1];
+    const value = Math.round(Number(digits) * (factor ?? NaN));
+    if (!(value > 0 && value < Infinity)) {
+      throw expected(name, `a number > 0 of ${Object.keys(UNITS).join(', ')}, such as 500MB`, text);
+    }
+    return value;
   });
 }
 

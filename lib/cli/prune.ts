@@ -3,7 +3,7 @@ import { keptCounts } from '../masks.js';
 import { Model } from '../model.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, dataOption, loadData, networkOptions, seedOption, threadsOption } from './inputs.js';
+import { buildNetwork, computeOptions, dataOption, loadData, networkOptions, seedOption } from './inputs.js';
 import { text } from './options.js';
 import { checkSamples, findRatios, graspOptions, muOption, ratioTable, sparsityOption, writeRatios } from './ratios.js';
 
@@ -17,14 +17,15 @@ export const prune: Command = command({
     mu: muOption,
     ...graspOptions(),
     seed: seedOption,
-    threads: threadsOption,
+    ...computeOptions,
     out: text('FILE', { help: 'writes the ratios as JSON, for train --ratios FILE' }),
   },
   async run(values, context) {
     const { train } = await loadData(values);
     checkSamples(values, train);
     if (values.out !== undefined) await checkDestination(values.out);
-    using model = new Model(buildNetwork(values, train.classes), { seed: values.seed, threads: values.threads });
+    const { seed, threads, memory } = values;
+    using model = new Model(buildNetwork(values, train.classes), { seed, threads, memory });
     const layers = await findRatios(model, train, values, context);
     context.output.line(ratioTable(model, layers));
     const about = {

@@ -9,7 +9,7 @@ import { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, inWords, loadData, threadsOption } from './inputs.js';
+import { buildNetwork, computeOptions, inWords, loadData } from './inputs.js';
 import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
@@ -22,18 +22,19 @@ import { makeOptimizer, readConfig, settingsOptions, settle, writeConfig } from 
 
 interface CommandOptions extends GivenSettings {
   threads: number;
+  memory: number | undefined;
   out: string | undefined;
   resume: string | undefined;
 }
 
 const options: OptionsOf<CommandOptions> = {
   ...settingsOptions,
-  threads: threadsOption,
+  ...computeOptions,
   out: text('DIR', {
     help: 'folder for checkpoint, log and weights; unless given runs/NAME-1, or the next free number',
   }),
   resume: text('DIR', {
-    help: 'continues the run in that folder to the bits of one never stopped; takes only --threads beside it',
+    help: 'continues the run in that folder to the bits of one never stopped; takes only --threads and --memory beside it',
   }),
 };
 
@@ -60,7 +61,7 @@ export const train: Command = command({
     const data = await loadData(settings);
     checkBatchSize(settings.batchSize, data.train, '--batch-size');
     const network = buildNetwork(settings, data.train.classes);
-    using model = new Model(network, { seed: settings.seed, threads: values.threads });
+    using model = new Model(network, { seed: settings.seed, threads: values.threads, memory: values.memory });
     const optimizer = makeOptimizer(settings, data.train.count);
     await resumed?.lock();
     await resumed?.removeTemporaries();
@@ -105,7 +106,7 @@ function isRatiosFile({ estimator, ratios }: TrainSettings | GivenSettings): boo
 }
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
-  const extra = Object.keys(given).find((key) => !['resume', 'threads', 'json'].includes(key));
+  const extra = Object.keys(given).find((key) => !['resume', 'threads', 'memory', 'json'].includes(key));
   if (extra === undefined) return;
   throw new InvalidArgumentError(
     `${dashed(extra)} does not go with --resume: a run continues with the options it began with`,

@@ -43,14 +43,18 @@ bool toBoolean(Napi::Object from, const char* key) {
 
 // One of a list of names, each with what it stands for.
 template <typename T>
-T toChoice(Napi::Object from, const char* key, std::initializer_list<std::pair<const char*, T>> choices) {
-  const Napi::Value value = from.Get(key);
+T toChoice(Napi::Value value, const char* what, std::initializer_list<std::pair<const char*, T>> choices) {
   std::string names;
   for (const auto& [name, meaning] : choices) {
     if (value.IsString() && value.As<Napi::String>().Utf8Value() == name) return meaning;
     names.append(names.empty() ? "" : ", ").append(name);
   }
-  throw expected(from.Env(), key, "one of " + names);
+  throw expected(value.Env(), what, "one of " + names);
+}
+
+template <typename T>
+T toChoice(Napi::Object from, const char* key, std::initializer_list<std::pair<const char*, T>> choices) {
+  return toChoice(from.Get(key), key, choices);
 }
 
 // The name that Node-API has for the element type of a typed array.
@@ -282,8 +286,32 @@ CostRequest toCost(Napi::Object from, const Graph& graph) {
   CostRequest request;
   request.coordinates =
       toIndices(from.Env(), "coordinates", toVector<std::uint32_t>(from, "coordinates"), graph.parameterCount());
-  request.count = toInt(from, "count", 1);
   return request;
+}
+
+MemoryRequest toMemory(Napi::Value computation, Napi::Value from) {
+  const Napi::Object request = toObject(from, "the request");
+  MemoryRequest result;
+  result.computation = toChoice<ComputationName>(computation, "the computation",
+                                                 {{"evaluate", ComputationName::Evaluate},
+                                                  {"coordinatewise", ComputationName::Coordinatewise},
+                                                  {"randomized", ComputationName::Randomized},
+                                                  {"reference", ComputationName::Reference}});
+  result.count = toInt(request, "count", 1);
+  for (const char* key : {"parameters", "statistics", "images", "labels", "targets", "coordinates"}) {
+    const Napi::Value value = request.Get(key);
+    if (!value.IsTypedArray()) continue;
+    const auto array = value.As<Napi::TypedArray>();
+    result.copied += array.ByteLength();
+    if (key == std::string("coordinates")) result.coordinatewise.count = array.ElementLength();
+  }
+  if (result.computation == ComputationName::Coordinatewise) {
+    result.coordinatewise.reuse = toReuse(request);
+  } else if (result.computation == ComputationName::Randomized) {
+    result.randomized.reuse = toReuse(request);
+    result.randomized.queries = static_cast<std::size_t>(toInt(request, "queries", 1));
+  }
+  return result;
 }
 
 KernelRequest toKernelRun(Napi::Object from) {

@@ -64,10 +64,21 @@ RandomizedRequest toRandomized(Napi::Object from, const Graph& graph);
 
 struct CostRequest {
   std::vector<std::uint32_t> coordinates;
-  int count = 1;
   int threads = 1;
 };
 CostRequest toCost(Napi::Object from, const Graph& graph);
+
+enum class ComputationName { Evaluate, Coordinatewise, Randomized, Reference };
+
+// What of a computation's request its memory depends on.
+struct MemoryRequest {
+  ComputationName computation = ComputationName::Evaluate;
+  int count = 1;
+  CoordinatewiseOptions coordinatewise;  // how many coordinates, not which
+  RandomizedOptions randomized;
+  std::size_t copied = 0;  // bytes of the request's arrays
+};
+MemoryRequest toMemory(Napi::Value computation, Napi::Value request);
 
 struct KernelRequest : KernelRun {
   int threads = 1;

@@ -38,10 +38,7 @@ Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
   return result;
 }
 
-struct CostResult {
-  std::array<Work, 4> work;  // by Reuse, of all coordinates together
-  QueryMemory memory;
-};
+using CostResult = std::array<Work, 4>;  // by Reuse, of all coordinates together
 
 struct ReferenceResult {
   double loss = 0;
@@ -58,12 +55,18 @@ Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
 Napi::Object toObject(Napi::Env env, const CostResult& cost) {
   Napi::Object result = Napi::Object::New(env);
   const char* const names[] = {"none", "block", "layer", "incremental"};
-  for (std::size_t reuse = 0; reuse < cost.work.size(); ++reuse)
-    result.Set(names[reuse], toObject(env, cost.work[reuse]));
-  result.Set("cacheBytes", static_cast<double>(cost.memory.cache));
-  result.Set("valueQueryBytes", static_cast<double>(cost.memory.values));
-  result.Set("changeQueryBytes", static_cast<double>(cost.memory.changes));
+  for (std::size_t reuse = 0; reuse < cost.size(); ++reuse) result.Set(names[reuse], toObject(env, cost[reuse]));
   return result;
+}
+
+Footprint footprintOf(const Engine& engine, const MemoryRequest& request) {
+  switch (request.computation) {
+    case ComputationName::Evaluate: return engine.footprint(QueryKind::None, request.count);
+    case ComputationName::Coordinatewise: return footprint(engine, request.count, request.coordinatewise);
+    case ComputationName::Randomized: return footprint(engine, request.count, request.randomized);
+    case ComputationName::Reference: break;
+  }
+  return {referenceBytes(engine.graph(), request.count, request.coordinatewise.count), 0};
 }
 
 // Starts `compute(request, control)` as a job, on a request for a network of this graph.
@@ -86,6 +89,7 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
                          InstanceMethod<&NetworkObject::reference>("reference"),
                          InstanceMethod<&NetworkObject::cost>("cost"),
                          InstanceMethod<&NetworkObject::steps>("steps"),
+                         InstanceMethod<&NetworkObject::memory>("memory"),
                          InstanceMethod<&NetworkObject::release>("release"),
                      },
                      const_cast<Kernels*>(&kernels));
@@ -135,11 +139,10 @@ Napi::Value NetworkObject::cost(const Napi::CallbackInfo& info) {
                     QueryWork work(*engine);
                     for (const std::uint32_t coordinate : request.coordinates) {
                       if (control.stop()) throw Cancelled();
-                      for (std::size_t reuse = 0; reuse < result.work.size(); ++reuse) {
-                        result.work[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
+                      for (std::size_t reuse = 0; reuse < result.size(); ++reuse) {
+                        result[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
                       }
                     }
-                    result.memory = queryMemory(*engine, request.count);
                     return result;
                   });
 }
@@ -155,6 +158,17 @@ Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
     result.Set(i, entry);
   }
   return result;
+}
+
+Napi::Value NetworkObject::memory(const Napi::CallbackInfo& info) {
+  return withClearErrors(info.Env(), [&] {
+    const MemoryRequest request = toMemory(info[0], info[1]);
+    const Footprint footprint = footprintOf(*engine_, request);
+    Napi::Object result = Napi::Object::New(info.Env());
+    result.Set("shared", static_cast<double>(footprint.shared + request.copied));
+    result.Set("perThread", static_cast<double>(footprint.perThread));
+    return result;
+  });
 }
 
 Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) {

@@ -24,10 +24,11 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
   Napi::Value reference(const Napi::CallbackInfo& info);
   Napi::Value cost(const Napi::CallbackInfo& info);
   Napi::Value steps(const Napi::CallbackInfo& info);
+  Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
-  // Shared with jobs, which may outlive this object. Only the compute thread uses it, but for its plan, which nothing
-  // changes.
+  // Shared with jobs, which may outlive this object. Only the compute thread uses it, but for its graph and
+  // plan, which nothing changes.
   std::shared_ptr<Engine> engine_;
 };
 

@@ -16,6 +16,12 @@ int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse) {
   return reuse == Reuse::Block ? engine.plan().blockOf(layer) : layer;
 }
 
+namespace {
+
+QueryKind queryKind(Reuse reuse) { return reuse == Reuse::Incremental ? QueryKind::Changes : QueryKind::Values; }
+
+}  // namespace
+
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options) {
   const Graph& graph = engine.graph();
   const int tensors = static_cast<int>(graph.parameters().size());
@@ -72,14 +78,19 @@ double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const 
 
 }  // namespace
 
+Footprint footprint(const Engine& engine, int count, const CoordinatewiseOptions& options) {
+  Footprint result = engine.footprint(queryKind(options.reuse), count);
+  result.shared += options.count * (sizeof(double) + sizeof(std::size_t));
+  return result;
+}
+
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
                         const Control& control) {
   Estimate estimate;
   const bool incremental = options.reuse == Reuse::Incremental;
-  static_cast<Evaluation&>(estimate) =
-      engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   estimate.values.resize(options.count);
   const std::vector<std::size_t> order = queryOrder(engine, options);
+  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, queryKind(options.reuse));
 
   const std::size_t failed = runQueries(options.count, control, [&](int thread, std::size_t i) {
     const std::size_t position = order[i], coordinate = options.coordinates[position];

@@ -31,6 +31,9 @@ int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse);
 // neighbours find in the caches what they share.
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options);
 
+// Of a computation on `count` images.
+Footprint footprint(const Engine& engine, int count, const CoordinatewiseOptions& options);
+
 // CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
                         const Control& control);
@@ -48,6 +51,9 @@ struct RandomizedOptions {
   std::uint32_t stream = 0;
   std::uint32_t index = 0;
 };
+
+// Of a computation on `count` images.
+Footprint footprint(const Engine& engine, int count, const RandomizedOptions& options);
 
 // RGE, equation 1 of DeepZero: values has one entry per parameter.
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control);

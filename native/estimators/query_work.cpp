@@ -105,17 +105,4 @@ Work QueryWork::ofConvolution(const Step& step) const {
   return changed == shape.in.channels ? denseWork(shape) : directWork(shape, changed);
 }
 
-QueryMemory queryMemory(const Engine& engine, int count) {
-  const int blocks = (count + kLanes - 1) / kLanes;
-  const Graph& graph = engine.graph();
-  const Plan& plan = engine.plan();
-  const Kernels& kernels = engine.kernels();
-  const std::size_t weights = Weights(graph, plan).bytes();
-  QueryMemory memory;
-  memory.cache = Pass(graph, plan, kernels, plan.cache(), blocks).bytes();
-  memory.values = Pass(graph, plan, kernels, plan.scratch(), blocks).bytes() + Workspace(plan).bytes() + weights;
-  memory.changes = ChangePass(graph, plan, kernels, blocks).bytes() + weights;
-  return memory;
-}
-
 }  // namespace deepzero

@@ -54,12 +54,4 @@ class QueryWork {
   std::vector<Work> from_;             // by segment, of a pass of values that starts there
 };
 
-// Bytes of buffers for batches of `count` images; nothing is computed.
-struct QueryMemory {
-  std::size_t cache = 0;    // of the unperturbed pass, shared by all threads
-  std::size_t values = 0;   // of one thread's queries that carry values
-  std::size_t changes = 0;  // of one thread's queries that carry changes
-};
-QueryMemory queryMemory(const Engine& engine, int count);
-
 }  // namespace deepzero

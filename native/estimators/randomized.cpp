@@ -41,24 +41,38 @@ void accumulate(const Graph& graph, const Directions& directions, const std::vec
   });
 }
 
+// What a thread draws.
+struct Buffers {
+  explicit Buffers(std::size_t parameters) : direction(parameters), moved(parameters) {}
+  std::vector<double> direction;
+  std::vector<float> moved;  // the perturbed parameters, or the steps to them
+};
+
+QueryKind queryKind(Reuse reuse) { return reuse == Reuse::Incremental ? QueryKind::AllChange : QueryKind::Values; }
+
 }  // namespace
+
+Footprint footprint(const Engine& engine, int count, const RandomizedOptions& options) {
+  const std::size_t d = engine.graph().parameterCount(), tensors = engine.graph().parameters().size();
+  Footprint result = engine.footprint(queryKind(options.reuse), count);
+  result.shared += d * sizeof(double) + options.queries * (sizeof(Slope) + tensors * sizeof(double));
+  result.perThread += d * (sizeof(double) + sizeof(float));
+  return result;
+}
 
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control) {
   Estimate estimate;
   const bool incremental = options.reuse == Reuse::Incremental;
-  static_cast<Evaluation&>(estimate) =
-      engine.begin(problem, control, incremental ? QueryKind::Changes : QueryKind::Values);
   const Graph& graph = engine.graph();
   const std::size_t d = graph.parameterCount();
   estimate.values.assign(d, 0.0);
 
   const Directions directions(graph, options);
   std::vector<Slope> slopes(options.queries);
-  struct Buffers {
-    std::vector<double> direction;
-    std::vector<float> moved;  // the perturbed parameters, or the steps to them
-  };
-  std::vector<Buffers> buffers(control.threads, {std::vector<double>(d), std::vector<float>(d)});
+  std::vector<Buffers> buffers;
+  buffers.reserve(control.threads);
+  for (int thread = 0; thread < control.threads; ++thread) buffers.emplace_back(d);
+  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, queryKind(options.reuse));
 
   const std::size_t failed = runQueries(options.queries, control, [&](int thread, std::size_t q) {
     auto& [direction, moved] = buffers[thread];

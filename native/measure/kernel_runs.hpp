@@ -1,8 +1,8 @@
 // Repeated calls of one kernel, for the clock of whoever asks.
 #pragma once
 
-#include "kernels/kernels.hpp"
 #include "estimators/query_work.hpp"
+#include "kernels/kernels.hpp"
 #include "network/problem.hpp"
 
 namespace deepzero {

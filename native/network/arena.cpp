@@ -11,12 +11,22 @@ namespace deepzero {
 
 static constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
+static thread_local MemoryCount* currentCount = nullptr;
+
+MemoryCount::MemoryCount() : before_(currentCount) { currentCount = this; }
+MemoryCount::~MemoryCount() { currentCount = before_; }
+MemoryCount* MemoryCount::current() { return currentCount; }
+
 template <typename Scalar>
 Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
   // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
   constexpr std::size_t kAlignment = 64;
   if (count > SIZE_MAX / (2 * sizeof(Scalar))) throw std::bad_alloc();
   const std::size_t bytes = roundedToLanes(count) * sizeof(Scalar);
+  if (MemoryCount* counting = MemoryCount::current()) {
+    counting->add(bytes + kAlignment);
+    return;
+  }
   const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   void* memory = std::calloc(bytes + alignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
@@ -35,13 +45,6 @@ void Aligned<Scalar>::Free::operator()(void* memory) const {
 template <typename Scalar>
 ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks) : layout_(&layout) {
   for (const std::size_t size : layout.slots) memory_.emplace_back(size * blocks);
-}
-
-template <typename Scalar>
-std::size_t ArenaOf<Scalar>::bytes() const {
-  std::size_t count = 0;
-  for (const Aligned<Scalar>& buffer : memory_) count += buffer.size();
-  return count * sizeof(Scalar);
 }
 
 template class Aligned<float>;

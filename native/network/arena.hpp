@@ -1,4 +1,4 @@
-// Cache-line aligned memory for activations and weights.
+// Cache-line aligned memory for activations and weights, and how much of it there would be.
 #pragma once
 
 #include <cstddef>
@@ -11,6 +11,32 @@ namespace deepzero {
 
 inline std::size_t roundedToLanes(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
 
+// While one exists, aligned memory that its thread asks for is counted and not allocated: so what is made is no good
+// for computing, and its size is known before it is there.
+class MemoryCount {
+ public:
+  MemoryCount();
+  ~MemoryCount();
+  MemoryCount(const MemoryCount&) = delete;
+  MemoryCount& operator=(const MemoryCount&) = delete;
+
+  std::size_t bytes() const { return bytes_; }
+
+  // The one that exists on this thread, or null.
+  static MemoryCount* current();
+  void add(std::size_t bytes) { bytes_ += bytes; }
+
+ private:
+  MemoryCount* before_;
+  std::size_t bytes_ = 0;
+};
+
+// Counts a vector, if anybody counts: it is small, and allocated all the same.
+template <typename T>
+void countVector(const std::vector<T>& vector) {
+  if (MemoryCount* count = MemoryCount::current()) count->add(vector.capacity() * sizeof(T));
+}
+
 // Zeroed numbers on a 64-byte boundary.
 template <typename Scalar>
 class Aligned {
@@ -21,6 +47,8 @@ class Aligned {
   Scalar* data() { return data_; }
   const Scalar* data() const { return data_; }
   std::size_t size() const { return size_; }
+  Scalar& operator[](std::size_t i) { return data_[i]; }
+  const Scalar& operator[](std::size_t i) const { return data_[i]; }
 
  private:
   struct Free {
@@ -45,7 +73,6 @@ class ArenaOf {
     return memory_[slot].data() + static_cast<std::size_t>(block) * layout_->slots[slot];
   }
   const Scalar* at(int value, int block) const { return const_cast<ArenaOf*>(this)->at(value, block); }
-  std::size_t bytes() const;
 
  private:
   const Layout* layout_ = nullptr;

@@ -25,6 +25,8 @@ ChangeBase::ChangeBase(const Graph& graph, const Plan& plan, int blocks)
     if (step.kind == StepKind::Activate && step.operation >= 0) normalisations_[step.operation].resize(channels);
   }
   identity_.resize(most);
+  countVector(identity_);
+  for (const auto& normalisations : normalisations_) countVector(normalisations);
 }
 
 void ChangeBase::enter(const ExactPass& pass, const Segment& segment, const Problem& problem) {

@@ -21,8 +21,6 @@ class ChangeBase : public ObserverOf<double> {
   void enter(const ExactPass& pass, const Segment& segment, const Problem& problem) override;
   void see(const ExactPass& pass, int step, int block, const double* in, const double* residual) override;
 
-  std::size_t bytes() const { return bases_.bytes() + sums_.bytes(); }
-
   // Of a value whose base is kept: its distance from the channel's center, 0 unless only batch norms read it.
   const float* base(int value, int channel, int block) const {
     return bases_.at(value, block) + channel * plan_.map(value).planeStride();

@@ -57,6 +57,19 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   changes_.reserve(most);
   fleeting_ = AlignedFloats(fleeting);
   winogradScratch_ = AlignedFloats(plan.winogradScratch());
+  countVector(identity_);
+  countVector(spreads_);
+  countVector(changes_);
+  for (const auto& moments : moments_) countVector(moments);
+  for (const auto& affine : affine_) countVector(affine);
+}
+
+void ChangePass::reserveMoved() {
+  for (const Step& step : plan_.steps()) {
+    if (step.kind != StepKind::Convolve) continue;
+    AlignedFloats& moved = moved_[step.inputs[0]];
+    if (moved.size() == 0) moved = AlignedFloats(plan_.map(step.inputs[0]).size());
+  }
 }
 
 void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights) {
@@ -64,12 +77,6 @@ void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, 
   lossBase_ = &lossBase;
   weights_ = &weights;
   for (Recomputed& recomputed : recomputed_) recomputed.channel = -1;
-}
-
-std::size_t ChangePass::bytes() const {
-  std::size_t floats = fleeting_.size() + winogradScratch_.size();
-  for (const Recomputed& recomputed : recomputed_) floats += recomputed.plane.size();
-  return stored_.bytes() + locals_.bytes() + floats * sizeof(float);
 }
 
 double ChangePass::run(const Problem& problem, std::size_t coordinate, float step, const Control& control) {
@@ -256,7 +263,6 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   const int value = step.inputs[0];
   const float* weightSteps = perturbation_.steps->weight(step.operation);
   const float* biasSteps = perturbation_.steps->bias(step.operation);
-  if (moved_[value].size() == 0) moved_[value] = AlignedFloats(shape.in.size());
   const Affine identity;
   float *moved = moved_[value].data(), *out = planes(step.output, block);
   Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};

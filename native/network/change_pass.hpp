@@ -22,11 +22,11 @@ class ChangePass {
  public:
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks);
 
+  // Allocates what runs take in which every parameter changes.
+  void reserveMoved();
+
   // The unperturbed pass that the next runs start from, its loss and the weights it ran under.
   void startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights);
-
-  // Of its buffers for activations.
-  std::size_t bytes() const;
 
   // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`. NaN if stopped.
   double run(const Problem& problem, std::size_t coordinate, float step, const Control& control);
@@ -77,7 +77,7 @@ class ChangePass {
     int channel = -1, block = -1;
   };
   std::vector<Recomputed> recomputed_;  // by value
-  std::vector<AlignedFloats> moved_;    // by value, one block of base + change, of convolution inputs; made when needed
+  std::vector<AlignedFloats> moved_;    // by value, one block of base + change, of convolution inputs
   AlignedFloats winogradScratch_;
 };
 

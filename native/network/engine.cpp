@@ -5,23 +5,50 @@
 
 namespace deepzero {
 
-Engine::Engine(Graph graph, const Kernels& kernels)
-    : graph_(std::move(graph)), plan_(graph_), kernels_(kernels), unperturbed_(graph_, plan_) {}
+Engine::Engine(Graph graph, const Kernels& kernels) : graph_(std::move(graph)), plan_(graph_), kernels_(kernels) {}
 
 void Engine::release() {
+  unperturbed_.reset();
   base_.reset();
   changeBase_.reset();
+  exact_.reset();
   lossBase_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
   workspaces_.clear();
+  exactWorkspaces_.clear();
 }
 
-void Engine::reserve(const Problem& problem, int threads) {
-  const int blocks = (problem.count + kLanes - 1) / kLanes;
+Footprint Engine::footprint(QueryKind kind, int count) const {
+  const auto bytes = [&](int threads) {
+    const MemoryCount counted;
+    Engine engine(graph_, kernels_);
+    engine.reserve(kind, count, threads);
+    return counted.bytes();
+  };
+  const std::size_t one = bytes(1), perThread = bytes(2) - one;
+  const std::size_t result = count * graph_.output().size() + graph_.statisticsCount();
+  return {one - perThread + result * sizeof(float), perThread};
+}
+
+// Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
+void Engine::reserve(QueryKind kind, int count, int threads) {
+  const int blocks = (count + kLanes - 1) / kLanes;
   if (blocks != blocks_) release();
   blocks_ = blocks;
-  while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
+  if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
+  if (kind == QueryKind::None || kind == QueryKind::Values) {
+    if (base_ == nullptr && kind == QueryKind::Values) {
+      base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks);
+    }
+    while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
+    reserveValueQueries(kind == QueryKind::None ? 1 : threads);
+  } else {
+    if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
+    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, plan_.scratch(), blocks);
+    while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
+    reserveChangeQueries(threads, kind == QueryKind::AllChange);
+  }
 }
 
 void Engine::reserveValueQueries(int count) {
@@ -31,11 +58,17 @@ void Engine::reserveValueQueries(int count) {
   }
 }
 
-void Engine::reserveChangeQueries(int count) {
+void Engine::reserveChangeQueries(int count, bool allChange) {
   if (lossBase_ == nullptr) lossBase_ = std::make_unique<LossChange>(plan_.map(plan_.outputValue()), blocks_);
   while (static_cast<int>(changeQueries_.size()) < count) {
-    changeQueries_.push_back(std::make_unique<ChangeQuery>(
-        ChangeQuery{Weights(graph_, plan_), ChangePass(graph_, plan_, kernels_, blocks_)}));
+    changeQueries_.push_back(
+        std::make_unique<ChangeQuery>(ChangeQuery{nullptr, ChangePass(graph_, plan_, kernels_, blocks_)}));
+  }
+  if (!allChange) return;
+  for (int thread = 0; thread < count; ++thread) {
+    ChangeQuery& query = *changeQueries_[thread];
+    if (query.steps == nullptr) query.steps = std::make_unique<Weights>(graph_, plan_);
+    query.pass.reserveMoved();
   }
 }
 
@@ -54,23 +87,20 @@ Evaluation resultOf(double loss, const PassOf<Scalar>& pass, const Problem& prob
 }  // namespace
 
 Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
-  reserve(problem, control.threads);
-  reserveValueQueries(1);
-  unperturbed_.assign(problem.parameters);
+  reserve(QueryKind::None, problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
   Pass& pass = valueQueries_[0]->pass;
-  return resultOf(pass.run(problem, unperturbed_, workspaces_, control), pass, problem);
+  return resultOf(pass.run(problem, *unperturbed_, workspaces_, control), pass, problem);
 }
 
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
-  reserve(problem, control.threads);
-  unperturbed_.assign(problem.parameters);
+  reserve(kind, problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
   return kind == QueryKind::Values ? beginValues(problem, control) : beginChanges(problem, control);
 }
 
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
-  if (base_ == nullptr) base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks_);
-  const double loss = base_->run(problem, unperturbed_, workspaces_, control);
-  reserveValueQueries(control.threads);
+  const double loss = base_->run(problem, *unperturbed_, workspaces_, control);
   for (auto& query : valueQueries_) {
     query->weights.assign(problem.parameters);
     query->pass.restartsFrom(*base_);
@@ -79,15 +109,12 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
 }
 
 Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
-  if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks_);
-  ExactPass exact(graph_, plan_, kernels_, plan_.scratch(), blocks_);
-  std::vector<WorkspaceOf<double>> workspaces;
-  for (int thread = 0; thread < control.threads; ++thread) workspaces.emplace_back(plan_);
-  const double loss = exact.run(problem, unperturbed_, workspaces, control, changeBase_.get());
-  reserveChangeQueries(control.threads);
-  lossBase_->prepare(problem, exact);
-  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, unperturbed_);
-  return resultOf(loss, exact, problem);
+  const auto exact = std::move(exact_);
+  auto workspaces = std::move(exactWorkspaces_);
+  const double loss = exact->run(problem, *unperturbed_, workspaces, control, changeBase_.get());
+  lossBase_->prepare(problem, *exact);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_);
+  return resultOf(loss, *exact, problem);
 }
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {
@@ -102,8 +129,8 @@ double Engine::lossChange(int thread, std::size_t coordinate, float step, const 
 
 double Engine::lossChange(int thread, const float* steps, const Problem& problem, const Control& control) {
   ChangeQuery& query = *changeQueries_[thread];
-  query.steps.assign(steps);
-  return query.pass.run(problem, query.steps, control);
+  query.steps->assign(steps);
+  return query.pass.run(problem, *query.steps, control);
 }
 
 }  // namespace deepzero

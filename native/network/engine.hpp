@@ -15,8 +15,16 @@
 
 namespace deepzero {
 
-// What queries compute: the perturbed values, or what the perturbation changes of them.
-enum class QueryKind { Values, Changes };
+// What queries compute: the perturbed values, or what the perturbation of one parameter, or of all, changes of them;
+// None where there are no queries.
+enum class QueryKind { None, Values, Changes, AllChange };
+
+// Bytes that a computation allocates: of what it computes with and of its result, but for some bytes a channel and what
+// alignment leaves unused.
+struct Footprint {
+  std::size_t shared = 0;
+  std::size_t perThread = 0;
+};
 
 // Not thread-safe, one computation at a time; each uses as many threads as its Control says.
 class Engine {
@@ -45,8 +53,12 @@ class Engine {
   // The same when every parameter changes by its entry of `steps`.
   double lossChange(int thread, const float* steps, const Problem& problem, const Control& control);
 
-  // Frees the activation buffers; the next computation allocates them again.
+  // Frees the buffers; the next computation allocates them again.
   void release();
+
+  // Of evaluate() or, with queries, begin() and what follows it, on `count` images with nothing there from before.
+  // Nothing is allocated.
+  Footprint footprint(QueryKind kind, int count) const;
 
  private:
   struct ValueQuery {
@@ -54,27 +66,29 @@ class Engine {
     Pass pass;
   };
   struct ChangeQuery {
-    Weights steps;
+    std::unique_ptr<Weights> steps;
     ChangePass pass;
   };
-  void reserve(const Problem& problem, int threads);
+  void reserve(QueryKind kind, int count, int threads);
   void reserveValueQueries(int count);
-  void reserveChangeQueries(int count);
+  void reserveChangeQueries(int count, bool allChange);
   Evaluation beginValues(const Problem& problem, const Control& control);
   Evaluation beginChanges(const Problem& problem, const Control& control);
 
   Graph graph_;
   Plan plan_;
   const Kernels& kernels_;
-  Weights unperturbed_;
   int blocks_ = 0;
+  std::unique_ptr<Weights> unperturbed_;
   std::unique_ptr<Pass> base_;              // of values
   std::unique_ptr<ChangeBase> changeBase_;  // of changes
+  std::unique_ptr<ExactPass> exact_;        // until changes have begun
   std::unique_ptr<LossChange> lossBase_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
   std::vector<std::unique_ptr<ChangeQuery>> changeQueries_;
   std::vector<Workspace> workspaces_;
+  std::vector<WorkspaceOf<double>> exactWorkspaces_;
 };
 
 }  // namespace deepzero

@@ -16,20 +16,16 @@ double absoluteChange(double error, double change) {
 }  // namespace
 
 LossChange::LossChange(const Map& map, int blocks)
-    : map_(map), outputs_(blocks), probabilities_(map.size() * blocks), labels_(map.size() * blocks) {}
-
-std::size_t LossChange::bytes() const {
-  return outputs_.size() * map_.size() * sizeof(double) + (probabilities_.size() + labels_.size()) * sizeof(float);
-}
+    : map_(map), outputs_(map.size() * blocks), probabilities_(map.size() * blocks), labels_(map.size() * blocks) {}
 
 void LossChange::prepare(const Problem& problem, const ExactPass& base) {
-  for (int block = 0; block < static_cast<int>(outputs_.size()); ++block) {
-    outputs_[block].assign(base.outputBlock(block), base.outputBlock(block) + map_.size());
+  for (int block = 0; block < base.blocks(); ++block) {
+    std::copy_n(base.outputBlock(block), map_.size(), outputs_.data() + block * map_.size());
   }
   if (problem.loss != Loss::CrossEntropy) return;
   for (int image = 0; image < problem.count; ++image) {
     const int lane = image % kLanes;
-    const double* outputs = outputs_[image / kLanes].data() + lane;
+    const double* outputs = outputsOf(image / kLanes) + lane;
     const std::size_t at = image / kLanes * map_.size() + lane;
     double largest = outputs[0], sum = 0;
     for (int c = 1; c < map_.channels; ++c) largest = std::max(largest, outputs[c * kLanes]);
@@ -53,13 +49,14 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
     return largest > 0.5f ? crossEntropyInDouble(problem, block, change, channels) : sum;
   }
   const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width, image = plane * map_.channels;
+  const double* outputs = outputsOf(block);
   double sum = 0;
   for (std::size_t j = 0; j < channels.size(); ++j) {
     for (std::size_t i = 0; i < plane; ++i) {
       for (int lane = 0; lane < lanes; ++lane) {
         const std::size_t element = channels[j] * plane + i;
         const double error =
-            outputs_[block][element * kLanes + lane] - problem.targets[(block * kLanes + lane) * image + element];
+            outputs[element * kLanes + lane] - problem.targets[(block * kLanes + lane) * image + element];
         const double delta = change[(j * plane + i) * kLanes + lane];
         sum += problem.loss == Loss::MeanSquaredError ? (2 * error + delta) * delta : absoluteChange(error, delta);
       }
@@ -72,6 +69,7 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
 double LossChange::crossEntropyInDouble(const Problem& problem, int block, const float* change,
                                         const std::vector<int>& channels) const {
   const int lanes = std::min(kLanes, problem.count - block * kLanes);
+  const double* outputs = outputsOf(block);
   std::vector<double> before(map_.channels), after(map_.channels);
   const auto logSumExp = [](const std::vector<double>& values) {
     const double largest = *std::max_element(values.begin(), values.end());
@@ -81,7 +79,7 @@ double LossChange::crossEntropyInDouble(const Problem& problem, int block, const
   };
   double sum = 0;
   for (int lane = 0; lane < lanes; ++lane) {
-    for (int c = 0; c < map_.channels; ++c) before[c] = outputs_[block][c * kLanes + lane];
+    for (int c = 0; c < map_.channels; ++c) before[c] = outputs[c * kLanes + lane];
     after = before;
     for (std::size_t j = 0; j < channels.size(); ++j) after[channels[j]] += change[j * kLanes + lane];
     const int label = problem.labels[block * kLanes + lane];

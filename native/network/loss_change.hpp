@@ -16,7 +16,6 @@ class LossChange {
 
   // Takes what it needs of the unperturbed outputs.
   void prepare(const Problem& problem, const ExactPass& base);
-  std::size_t bytes() const;
 
   // The change of the loss's sum over a block's images, when the output channels `channels` change.
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
@@ -26,9 +25,11 @@ class LossChange {
   double crossEntropyInDouble(const Problem& problem, int block, const float* change,
                               const std::vector<int>& channels) const;
 
+  const double* outputsOf(int block) const { return outputs_.data() + block * map_.size(); }
+
   Map map_;
-  std::vector<std::vector<double>> outputs_;  // by block
-  AlignedFloats probabilities_, labels_;      // [block][class][lane], cross-entropy only
+  Aligned<double> outputs_;               // a map for each block
+  AlignedFloats probabilities_, labels_;  // [block][class][lane], cross-entropy only
 };
 
 }  // namespace deepzero

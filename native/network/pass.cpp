@@ -43,8 +43,8 @@ PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kern
     for (int value : segment.measured) {
       const std::size_t channels = plan.map(value).channels;
       statistics_[value] = {std::vector<double>(channels), std::vector<double>(channels)};
-      blockMean_[value].resize(channels * blocks);
-      blockSquares_[value].resize(channels * blocks);
+      blockMean_[value] = Aligned<double>(channels * blocks);
+      blockSquares_[value] = Aligned<double>(channels * blocks);
     }
   }
   std::size_t most = 0;
@@ -54,6 +54,12 @@ PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kern
     if (graph.operations()[i].kind == Kind::BatchNorm) affine_[i].resize(channels);
   }
   identity_.resize(std::max<std::size_t>(most, graph.shapes()[0].channels));
+  countVector(identity_);
+  for (const auto& affine : affine_) countVector(affine);
+  for (const ChannelStatistics& statistics : statistics_) {
+    countVector(statistics.mean);
+    countVector(statistics.variance);
+  }
 }
 
 template <typename Scalar>

@@ -20,7 +20,6 @@ struct ChannelStatistics {
 template <typename Scalar>
 struct WorkspaceOf {
   explicit WorkspaceOf(const Plan& plan) : locals(plan.locals(), 1), winograd(plan.winogradScratch()) {}
-  std::size_t bytes() const { return locals.bytes() + winograd.size() * sizeof(float); }
 
   ArenaOf<Scalar> locals;  // values that live within one segment
   AlignedFloats winograd;
@@ -50,7 +49,6 @@ class PassOf {
   // The pass that restarted runs read from; itself unless set.
   void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
-  std::size_t bytes() const { return values_.bytes(); }
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
   double run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,
@@ -96,7 +94,7 @@ class PassOf {
   ArenaOf<Scalar> values_;
   std::vector<ChannelStatistics> statistics_;  // by value
   // By value: each block's moments, then its channels.
-  std::vector<std::vector<double>> blockMean_, blockSquares_;
+  std::vector<Aligned<double>> blockMean_, blockSquares_;
   std::vector<std::vector<AffineOf<Scalar>>> affine_;  // by operation, per channel; of batch norms
   std::vector<AffineOf<Scalar>> identity_;
 };

@@ -248,6 +248,12 @@ ReferenceEvaluation referenceEvaluate(const Graph& graph, const Problem& problem
   return std::move(pass.result());
 }
 
+std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinates) {
+  std::size_t numbers = graph.parameterCount() + graph.statisticsCount() + coordinates;
+  for (const Shape& shape : graph.shapes()) numbers += count * shape.size();
+  return numbers * sizeof(double);
+}
+
 std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& problem,
                                             const std::uint32_t* coordinates, std::size_t count, double mu,
                                             bool central, const Control& control, double* loss) {

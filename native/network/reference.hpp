@@ -27,4 +27,7 @@ std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& p
                                             const std::uint32_t* coordinates, std::size_t count, double mu,
                                             bool central, const Control& control, double* loss);
 
+// Bytes that such a computation on `count` images allocates, whatever the number of threads.
+std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinates);
+
 }  // namespace deepzero

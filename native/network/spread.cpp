@@ -23,7 +23,10 @@ Spread::Spread(const Graph& graph, const Plan& plan)
     if (step.inputs[1] >= 0) recomputable_[step.inputs[1]] = false;
   }
   recomputable_[plan.outputValue()] = false;
-  for (std::size_t v = 0; v < channels_.size(); ++v) channels_[v].reserve(plan.map(static_cast<int>(v)).channels);
+  for (std::size_t v = 0; v < channels_.size(); ++v) {
+    channels_[v].reserve(plan.map(static_cast<int>(v)).channels);
+    countVector(channels_[v]);
+  }
 }
 
 void Spread::compute(const Perturbation& perturbation, int firstStep) {

@@ -38,12 +38,6 @@ void Weights::set(std::size_t index, float value) {
   if (transformed_[parameter].size() > 0) transform(parameter, within / 9);
 }
 
-std::size_t Weights::bytes() const {
-  std::size_t floats = data_.size();
-  for (const AlignedFloats& transformed : transformed_) floats += transformed.size();
-  return floats * sizeof(float);
-}
-
 const float* Weights::transformed(int operation) const {
   const int parameter = graph_.weightOf(operation);
   return transformed_[parameter].size() == 0 ? nullptr : transformed_[parameter].data();

@@ -18,8 +18,6 @@ class Weights {
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
 
-  std::size_t bytes() const;
-
   // The transformed weights of an operation that has a weight, null where the Winograd kernel does not suit.
   const float* transformed(int operation) const;
 

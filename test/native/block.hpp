@@ -4,10 +4,10 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <limits>
 #include <memory>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -60,7 +60,8 @@ class Block {
  public:
   // Every float is the sentinel.
   explicit Block(const Map& map)
-      : map_(map), storage_(static_cast<float*>(std::aligned_alloc(64, (map.size() + 2 * kGuard) * sizeof(float)))) {
+      : map_(map),
+        storage_(static_cast<float*>(::operator new((map.size() + 2 * kGuard) * sizeof(float), kAlignment))) {
     std::fill_n(storage_.get(), map.size() + 2 * kGuard, sentinel());
   }
 
@@ -137,10 +138,11 @@ class Block {
 #if defined(__SANITIZE_ADDRESS__)
       ASAN_UNPOISON_MEMORY_REGION(storage, 1);
 #endif
-      std::free(storage);
+      ::operator delete(storage, kAlignment);
     }
   };
 
+  static constexpr std::align_val_t kAlignment{64};
   static constexpr std::size_t kGuard = 64;
   Map map_;
   std::unique_ptr<float[], Free> storage_;

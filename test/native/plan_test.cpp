@@ -76,7 +76,7 @@ std::string checkKernels(const Graph& graph) {
   Engine engine(graph, table);
   const std::vector<float> steps(graph.parameterCount(), 1e-3f);
   for (const bool changes : {false, true}) {
-    if (changes) engine.begin(example.problem(), {}, QueryKind::Changes);
+    if (changes) engine.begin(example.problem(), {}, QueryKind::AllChange);
     direct.clear();
     winograd.clear();
     if (changes) {

@@ -171,16 +171,5 @@ TEST("query work: Winograd's products, and the direct convolution's") {
   CHECK(work.direct - work.done == 3 * 5 * (16 * 9 - 36));
 }
 
-TEST("query memory: values kept for the batch, and by no query twice") {
-  Builder network({2, 8, 8});
-  network.convolution(3, 3, 3, 1, 1, true).batchNorm().relu();
-  const Engine engine(network.globalAveragePool().linear(5, true).graph(), kernels());
-  // The input with its border, the convolution's output, what the average reads, the average and the outputs.
-  const std::size_t floats = (2 * 100 + 3 * 64 + 3 + 5) * kLanes;
-  CHECK(queryMemory(engine, 16).cache >= sizeof(float) * floats);
-  CHECK(queryMemory(engine, 17).cache == 2 * queryMemory(engine, 16).cache);
-  CHECK(queryMemory(engine, 16).values > 0 && queryMemory(engine, 16).changes > 0);
-}
-
 }  // namespace
 }  // namespace deepzero::test
