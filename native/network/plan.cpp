@@ -176,7 +176,6 @@ const char* Plan::kernelOf(const Step& step) const {
   switch (step.kind) {
     case StepKind::Convolve: return convolutions_[step.operation].suitsWinograd() ? "winograd 4×4" : "direct";
     case StepKind::Activate: return "activation";
-    case StepKind::Subsample: return "subsampling";
     case StepKind::AveragePool: return "average pool";
     case StepKind::Flatten: break;
   }

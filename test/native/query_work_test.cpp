@@ -42,13 +42,9 @@ Kernels countingKernels(bool changes) {
     counted.elements += count * plane(map);
     kernels().changeMoments(map, planes, count, lanes);
   };
-  table.subsample = [](const Map& map, const float* in, int stride, const Map& outMap, float* out) {
-    counted.elements += plane(map);
-    kernels().subsample(map, in, stride, outMap, out);
-  };
-  table.averagePool = [](const Map& map, const float* in, const Map& outMap, float* out) {
-    counted.elements += plane(map);
-    kernels().averagePool(map, in, outMap, out);
+  table.averagePool = [](const ConvolutionShape& shape, const float* in, float* out) {
+    counted.elements += plane(shape.in);
+    kernels().averagePool(shape, in, out);
   };
   table.convolution = [](const ConvolutionShape& shape, const float* in, const float* weights, const float* bias,
                          float* out) {
