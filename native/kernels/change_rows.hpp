@@ -63,15 +63,16 @@ static inline Vector reluChange(Vector base, Vector change) {
   return atLeast(-positive, change + (base - positive));
 }
 
-// Where rows of a change are: strides of 0 make all of it one vector.
+// Where rows of a change are: strides of 0 make all of it one vector. `Ahead` if they go on beyond those that are read.
+template <bool Ahead>
 struct ChangeRows {
   const float* first;
   std::ptrdiff_t row, pixel;
 };
 
-template <bool Sum, bool Residual, bool Relu, int Kernel>
-static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows change, int first,
-                                  int rows) {
+template <bool Sum, bool Residual, bool Relu, int Kernel, bool Ahead>
+static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows<Ahead> change,
+                                  int first, int rows) {
   // Copies, since a store through a vector may alias what is behind a reference.
   const Activation shape = activation;
   const AffineChange affine = *plane.affine;
@@ -88,6 +89,7 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
     float* out = plane.out + shape.out.at(0, first + y, 0);
     for (int x = 0; x < shape.out.width; ++x) {
       __builtin_prefetch(in + kAhead);
+      if (Ahead) __builtin_prefetch(moved + kAhead);
       if (Sum) __builtin_prefetch(sum + kAhead);
       if (Residual) __builtin_prefetch(residual + kAhead);
       for (int part = 0; part < kLanes; part += kWidth) {
@@ -128,9 +130,9 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
   }
 }
 
-template <bool Sum, bool Residual, bool Relu>
-static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows change, int first,
-                                  int rows) {
+template <bool Sum, bool Residual, bool Relu, bool Ahead>
+static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows<Ahead> change,
+                                  int first, int rows) {
   if (shape.poolKernel == 1 && shape.poolStride == 1) {
     activateRowsAs<Sum, Residual, Relu, 1>(shape, plane, change, first, rows);
   } else if (shape.poolKernel == 2 && shape.poolStride == 2) {
@@ -141,7 +143,8 @@ static inline void activateRowsOf(const Activation& shape, const PlaneChange& pl
 }
 
 // Rows [first, first + rows) of an activation's output; `change` starts where the first of them reads.
-static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows change, int first,
+template <bool Ahead>
+static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows<Ahead> change, int first,
                                 int rows) {
   const bool relu = shape.floor == 0;
   const int kind = (plane.sum != nullptr ? 4 : 0) + (plane.residualChange != nullptr ? 2 : 0) + (relu ? 1 : 0);

@@ -16,10 +16,10 @@ void activateChange(const Activation& shape, const PlaneChange* planes, int coun
   static const float kZeros[kLanes] = {};
   for (const PlaneChange* plane = planes; plane < planes + count; ++plane) {
     if (plane->change == nullptr) {
-      activateRows(shape, *plane, {kZeros, 0, 0}, 0, shape.out.height);
+      activateRows(shape, *plane, ChangeRows<false>{kZeros, 0, 0}, 0, shape.out.height);
     } else {
-      activateRows(shape, *plane, {plane->change + shape.in.at(0, 0, 0), shape.in.rowStride(), kLanes}, 0,
-                   shape.out.height);
+      const ChangeRows<true> rows{plane->change + shape.in.at(0, 0, 0), shape.in.rowStride(), kLanes};
+      activateRows(shape, *plane, rows, 0, shape.out.height);
     }
   }
 }

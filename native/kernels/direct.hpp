@@ -36,28 +36,40 @@ struct FromOutput {
   Vector operator()(int o, const float* out) const { return load(out) + broadcast(bias == nullptr ? 0.0f : bias[o]); }
 };
 
-// Adds what the taps of all planes give to the sums of neighbouring pixels of one row, one vector of their lanes.
+// Adds what the taps of one plane give to the sums of neighbouring pixels of one row, one vector of their lanes.
+template <int Channels, int Pixels, typename Scalar>
+static inline void addPlane(const ConvolutionShape& shape, int height, int width, const Scalar* in, const float* weight,
+                            typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
+  using Vector = typename Simd<Scalar>::Vector;
+  const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
+  for (int row = 0; row < height; ++row) {
+    const Scalar* pixel = in + row * shape.in.rowStride();
+    for (int column = 0; column < width; ++column) {
+      Vector value[Pixels];
+      for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
+      for (int o = 0; o < Channels; ++o) {
+        const Vector w = broadcast(static_cast<Scalar>(weight[o]));
+        for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
+      }
+      weight += kChannelTile;
+      pixel += kLanes;
+    }
+  }
+}
+
+// The same of all planes. The commonest kernel is unrolled.
 template <int Channels, int Pixels, typename Planes, typename Scalar>
 static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
                            typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
-  using Vector = typename Simd<Scalar>::Vector;
-  const std::ptrdiff_t channelWeights = std::ptrdiff_t{shape.kernelHeight} * shape.kernelWidth * kChannelTile;
-  const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
-  const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
+  const int height = shape.kernelHeight, width = shape.kernelWidth;
+  const std::ptrdiff_t channelWeights = std::ptrdiff_t{height} * width * kChannelTile;
   for (int c = 0; c < planes.count; ++c) {
+    const Scalar* plane = in + c * shape.in.planeStride();
     const float* weight = weights + planes[c] * channelWeights;
-    for (int row = 0; row < shape.kernelHeight; ++row) {
-      const Scalar* pixel = in + c * inPlane + row * inRow;
-      for (int column = 0; column < shape.kernelWidth; ++column) {
-        Vector value[Pixels];
-        for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
-        for (int o = 0; o < Channels; ++o) {
-          const Vector w = broadcast(static_cast<Scalar>(weight[o]));
-          for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
-        }
-        weight += kChannelTile;
-        pixel += kLanes;
-      }
+    if (height == 3 && width == 3) {
+      addPlane(shape, 3, 3, plane, weight, sum);
+    } else {
+      addPlane(shape, height, width, plane, weight, sum);
     }
   }
 }

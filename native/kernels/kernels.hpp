@@ -69,12 +69,12 @@ struct ConvolutionShape {
     return kernelHeight == 3 && kernelWidth == 3 && stride == 1 && padding == 1 && out.height % 4 == 0 &&
            out.width % 4 == 0;
   }
-  // Floats of transformed weights, [36 frequencies][output tile][input][output in tile].
+  // Floats of transformed weights, [output tile][36 frequencies][input][output in tile].
   std::size_t winogradSize() const { return packedSize() / 9 * 36; }
   // Where the weight of two channels at a frequency is.
   std::size_t winogradIndex(int output, int input, int frequency) const {
-    const std::size_t pair = static_cast<std::size_t>(output / kChannelTile) * in.channels + input;
-    return frequency * (winogradSize() / 36) + pair * kChannelTile + output % kChannelTile;
+    const std::size_t product = static_cast<std::size_t>(output / kChannelTile) * 36 + frequency;
+    return (product * in.channels + input) * kChannelTile + output % kChannelTile;
   }
   // Floats of the kernel's scratch: the frequencies of all inputs, each with a cache line to spare, and of the products
   // of one channel tile.

@@ -89,7 +89,7 @@ void spreadActivate(const OnePlane& from, const Activation& shape, float* scratc
       const int read = (rows - 1) * stride + shape.poolKernel;
       convolveRows(from, channel, channels, first * stride, read, scratch);
       for (int c = 0; c < channels; ++c) {
-        activateRows(shape, planes[channel + c], {scratch + c * read * row, row, kLanes}, first, rows);
+        activateRows(shape, planes[channel + c], ChangeRows<false>{scratch + c * read * row, row, kLanes}, first, rows);
       }
     }
   }

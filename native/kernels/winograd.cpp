@@ -81,12 +81,12 @@ static inline void transformOutput(const float* m, Put put) {
   }
 }
 
-// A group of frequencies of some channels and tiles: Σ over inputs of weights · in. Weights of one frequency are
-// `frequencyWeights` apart from the next; `out` is [tile][channel][36 frequencies].
+// A group of frequencies of some channels and tiles: Σ over inputs of weights · in. `out` is
+// [tile][channel][36 frequencies].
 template <int Channels, int Tiles>
-static inline void multiply(int inputs, const float* weights, std::ptrdiff_t frequencyWeights, const float* in,
-                            float* out) {
+static inline void multiply(int inputs, const float* weights, const float* in, float* out) {
   constexpr int kGroup = kAtOnce<Tiles>;
+  const std::ptrdiff_t frequencyWeights = std::ptrdiff_t{inputs} * kChannelTile;
   Vector sum[Tiles][Channels][kGroup] = {};
   for (int c = 0; c < inputs; ++c) {
     for (int f = 0; f < kGroup; ++f) {
@@ -113,9 +113,16 @@ static inline void takeChannels(const ConvolutionShape& shape, const float* tran
                                 const Epilogue& epilogue, float* products, const std::ptrdiff_t* starts, int part,
                                 float* out) {
   const int inputs = shape.in.channels;
-  const auto frequencyWeights = static_cast<std::ptrdiff_t>(shape.winogradSize() / 36);
+  // While products are multiplied, the pixels that will be written and those that will be read may come nearer.
+  for (int o = 0; o < Channels; ++o) {
+    for (int i = 0; i < Tiles * 16; ++i) {
+      const std::ptrdiff_t at = starts[i / 16] + i % 16 / 4 * shape.out.rowStride() + i % 4 * kLanes;
+      __builtin_prefetch(out + o * shape.out.planeStride() + at, 1);
+      if (epilogue.moments != nullptr) __builtin_prefetch(epilogue.moments[o].base + at + part);
+    }
+  }
   for (int f = 0; f < 36; f += kAtOnce<Tiles>) {
-    multiply<Channels, Tiles>(inputs, weights + f * frequencyWeights, frequencyWeights, transformed,
+    multiply<Channels, Tiles>(inputs, weights + std::ptrdiff_t{f} * inputs * kChannelTile, transformed,
                               products + f * kWidth);
     transformed += groupStride<Tiles>(inputs);
   }
@@ -166,7 +173,7 @@ static inline void takeTiles(const ConvolutionShape& shape, int first, int part,
   }
   float* products = scratch + 36 / kGroup * stride;
   for (int o = 0; o < outputs; o += kChannelTile) {
-    const float* factors = weights + std::ptrdiff_t{o} * inputs;
+    const float* factors = weights + std::ptrdiff_t{o} * 36 * inputs;
     const Epilogue rest = epilogue.from(o);
     float* to = out + o * shape.out.planeStride();
     static_assert(kChannelTile == 4, "every number of channels has a case");
