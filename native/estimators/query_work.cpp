@@ -102,7 +102,7 @@ Work QueryWork::ofConvolution(const Step& step) const {
     return {products, products, 0};
   }
   const int changed = static_cast<int>(spread_.channels(step.inputs[0]).size());
-  return changed == shape.in.channels ? denseWork(shape) : directWork(shape, changed);
+  return changed == shape.in.channels && !spread_.fleeting(step.output) ? denseWork(shape) : directWork(shape, changed);
 }
 
 }  // namespace deepzero

@@ -137,8 +137,8 @@ static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes,
 }
 
 static inline bool isWholeMap(const ConvolutionShape& shape) {
-  return shape.in.height == 2 && shape.in.width == 2 && shape.kernelHeight == 3 && shape.kernelWidth == 3 &&
-         shape.stride == 1 && shape.padding == 1;
+  return shape.in.height == 2 && shape.in.width == 2 && shape.out.height == 2 && shape.out.width == 2 &&
+         shape.kernelHeight == 3 && shape.kernelWidth == 3 && shape.stride == 1 && shape.padding == 1;
 }
 
 template <typename Planes, typename Start, typename Scalar>

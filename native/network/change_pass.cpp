@@ -34,7 +34,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   for (const Step& step : plan.steps()) {
     producer_[step.output] = &step;
     const int value = step.inputs[0];
-    if (step.kind == StepKind::Convolve && plan.baseReader(value) < 0) {
+    if (step.kind == StepKind::Convolve && plan.centered(value)) {
       recomputed_[value].plane = AlignedFloats(plan.map(value).planeStride());
     }
     if (step.kind != StepKind::Activate) continue;
@@ -349,7 +349,7 @@ float* ChangePass::planes(int value, int block) {
 }
 
 const float* ChangePass::input(int value, int channel, int block) {
-  if (plan_.baseReader(value) >= 0) return base_->base(value, channel, block);
+  if (!plan_.centered(value)) return base_->base(value, channel, block);
   Recomputed& recomputed = recomputed_[value];
   if (channel != recomputed.channel || block != recomputed.block) {
     const Step& step = *producer_[value];

@@ -49,7 +49,7 @@ class ChangePass {
   double lossChange(const Problem& problem) const;
 
   const std::vector<int>& channels(int value) const { return spread_.channels(value); }
-  // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept.
+  // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
   // The planes of the change, one for each changed channel, of a value that is not fleeting.
   float* planes(int value, int block);

@@ -78,7 +78,7 @@ class Plan {
   const Layout& sums() const { return sums_; }
   // The first step that reads a value whose base is kept, −1 for other values.
   int baseReader(int value) const { return baseReader_[value]; }
-  // Whether only batch norms read a value's base: they can do with distances from a center.
+  // Whether no reader needs a value's base as it is: batch norms can do with distances from a center.
   bool centered(int value) const { return centered_[value]; }
 
   // The windows of a convolution, linear layer, average pool or option-A shortcut.

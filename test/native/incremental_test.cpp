@@ -112,6 +112,25 @@ ISA_TEST("incremental CGE agrees with the float64 reference where a convolution 
   CHECK(errorAgainstReference(Example(lateReader(), 16), 1e-3, true) < kTolerance);
 }
 
+// A batch norm and a convolution that read the same activation: the one its distance from a center, the other itself.
+Graph sharedActivation() {
+  Builder builder({3, 6, 6});
+  builder.convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
+  const int fork = builder.value;
+  builder.batchNorm().relu().convolution(4, 3, 3, 1, 1, false);
+  const int body = builder.value;
+  builder.value = fork;
+  return builder.convolution(4, 3, 3, 1, 1, true).add(body).globalAveragePool().flatten().linear(3, true).graph();
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference where a batch norm and a convolution read one activation") {
+  for (const bool training : {true, false}) {
+    Example example(sharedActivation(), 16);
+    example.training = training;
+    CHECK(errorAgainstReference(example, 1e-3, false) < kTolerance);
+  }
+}
+
 TEST("an output that nobody reads is computed all the same") {
   Builder builder({2, 3, 3});
   builder.batchNorm();
