@@ -20,6 +20,9 @@ namespace {
 
 QueryKind queryKind(Reuse reuse) { return reuse == Reuse::Incremental ? QueryKind::Changes : QueryKind::Values; }
 
+// A tensor's place in the order and a coordinate in it, and where that stands among those asked for.
+using QueryKey = std::pair<std::uint64_t, std::size_t>;
+
 }  // namespace
 
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options) {
@@ -34,7 +37,7 @@ std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOp
   std::vector<std::uint64_t> place(tensors);
   for (int i = 0; i < tensors; ++i) place[byCost[i]] = i;
 
-  std::vector<std::pair<std::uint64_t, std::size_t>> keys;
+  std::vector<QueryKey> keys;
   keys.reserve(options.count);
   for (std::size_t i = 0; i < options.count; ++i) {
     const std::uint32_t coordinate = options.coordinates[i];
@@ -80,7 +83,7 @@ double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const 
 
 Footprint footprint(const Engine& engine, int count, const CoordinatewiseOptions& options) {
   Footprint result = engine.footprint(queryKind(options.reuse), count);
-  result.shared += options.count * (sizeof(double) + sizeof(std::size_t));
+  result.shared += options.count * (sizeof(double) + sizeof(std::size_t) + sizeof(QueryKey));
   return result;
 }
 

@@ -34,11 +34,9 @@ Work winogradWork(const ConvolutionShape& shape) {
 QueryWork::QueryWork(const Engine& engine)
     : engine_(engine),
       spread_(engine.graph(), engine.plan()),
-      producer_(engine.graph().shapes().size(), nullptr),
       measured_(engine.graph().shapes().size(), false),
       from_(engine.plan().segments().size()) {
   const Plan& plan = engine.plan();
-  for (const Step& step : plan.steps()) producer_[step.output] = &step;
   Work rest;
   for (int index = static_cast<int>(from_.size()) - 1; index >= 0; --index) {
     const Segment& segment = plan.segments()[index];
@@ -87,9 +85,9 @@ Work QueryWork::ofStep(const Step& step) const {
   const auto& planes = spread_.channels(activates ? step.output : value);
   Work work = elementWork(engine_.plan().map(value), planes.size());
   if (!activates || !spread_.fleeting(value) || spread_.channels(value).empty()) return work;
-  const Step& convolution = *producer_[value];
+  const Step& convolution = *engine_.plan().producerOf(value);
   work += ofConvolution(convolution);
-  if (!engine_.plan().stored(convolution.inputs[0])) work += ofStep(*producer_[convolution.inputs[0]]);
+  if (!engine_.plan().stored(convolution.inputs[0])) work += ofStep(*engine_.plan().producerOf(convolution.inputs[0]));
   return work;
 }
 

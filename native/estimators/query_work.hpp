@@ -49,9 +49,8 @@ class QueryWork {
   const Engine& engine_;
   Perturbation perturbation_;
   Spread spread_;
-  std::vector<const Step*> producer_;  // by value
-  std::vector<bool> measured_;         // by value, whether a batch norm reads it
-  std::vector<Work> from_;             // by segment, of a pass of values that starts there
+  std::vector<bool> measured_;  // by value, whether a batch norm reads it
+  std::vector<Work> from_;      // by segment, of a pass of values that starts there
 };
 
 }  // namespace deepzero

@@ -6,6 +6,12 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
+// The larger; NaN in either passes.
+template <typename Vector>
+static inline Vector larger(Vector a, Vector b) {
+  return (a != a) | (a > b) ? a : b;
+}
+
 // Calls `at(offset in the input, in the residual, in the output)` for the first vector of every pixel that is computed
 // on its own: of the output, and of the window's first input.
 template <typename Scalar, typename Pixel>

@@ -1,4 +1,4 @@
-// Some rows of a plane's change: its moments, and what an activation makes of it.
+// What kernels of changes share: sums of moments, and an activation's change by rows.
 #pragma once
 
 #include "kernels/vector.hpp"
@@ -9,7 +9,7 @@ namespace DEEPZERO_ISA {
 // Floats that are asked for ahead of their use: several streams of planes are more than the processor foresees.
 static constexpr std::ptrdiff_t kAhead = 128 * kLanes;
 
-// The moments of some tens of pixels, in float, so that they lose no digits; double sums take them over.
+// The moments of some tens of pixels or of a row, in float, so that they lose no digits; double sums take them over.
 struct MomentSums {
   Vector sum{}, square{};
 
@@ -29,33 +29,8 @@ struct MomentSums {
   }
 };
 
-// Rows [first, first + rows) of a plane, whose change is at `change`, a stride between its rows.
-static inline void measureRows(const Map& planeMap, PlaneMoments& plane, const float* change, std::ptrdiff_t changeRow,
-                               int first, int rows, int lanes) {
-  constexpr int kChains = 2;
-  const Map map = planeMap;
-  const int atOnce = map.width < kSpreadPixels ? kSpreadPixels / map.width : 1;
-  for (int part = 0; part < kLanes; part += kWidth) {
-    for (int from = 0; from < rows; from += atOnce) {
-      MomentSums sums[kChains];
-      for (int y = from; y < rows && y < from + atOnce; ++y) {
-        const float* base = plane.base + map.at(0, first + y, 0) + part;
-        const float* row = change + y * changeRow + part;
-        int x = 0;
-        for (; x + 1 < map.width; x += 2) {
-          __builtin_prefetch(base + x * kLanes + kAhead);
-          __builtin_prefetch(base + (x + 1) * kLanes + kAhead);
-          sums[0].add(load(base + x * kLanes), load(row + x * kLanes));
-          sums[1].add(load(base + (x + 1) * kLanes), load(row + (x + 1) * kLanes));
-        }
-        if (x < map.width) sums[0].add(load(base + x * kLanes), load(row + x * kLanes));
-      }
-      sums[0].sum += sums[1].sum;
-      sums[0].square += sums[1].square;
-      sums[0].addTo(plane, part, lanes);
-    }
-  }
-}
+// So many rows of a width as are taken at a time.
+static inline int rowsAtOnce(int width) { return width < kSpreadPixels ? kSpreadPixels / width : 1; }
 
 // max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.
 static inline Vector reluChange(Vector base, Vector change) {
@@ -63,15 +38,16 @@ static inline Vector reluChange(Vector base, Vector change) {
   return atLeast(-positive, change + (base - positive));
 }
 
-// Where rows of a change are: strides of 0 make all of it one vector. `Ahead` if they go on beyond those that are read.
-template <bool Ahead>
+// Where rows of a change are: strides of 0 make all of it one vector. `Prefetch` if they lie
+// in a whole map, whose later rows may be asked for.
+template <bool Prefetch>
 struct ChangeRows {
   const float* first;
   std::ptrdiff_t row, pixel;
 };
 
-template <bool Sum, bool Residual, bool Relu, int Kernel, bool Ahead>
-static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows<Ahead> change,
+template <bool Sum, bool Residual, bool Relu, int Kernel, bool Prefetch>
+static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows<Prefetch> change,
                                   int first, int rows) {
   // Copies, since a store through a vector may alias what is behind a reference.
   const Activation shape = activation;
@@ -89,7 +65,7 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
     float* out = plane.out + shape.out.at(0, first + y, 0);
     for (int x = 0; x < shape.out.width; ++x) {
       __builtin_prefetch(in + kAhead);
-      if (Ahead) __builtin_prefetch(moved + kAhead);
+      if (Prefetch) __builtin_prefetch(moved + kAhead);
       if (Sum) __builtin_prefetch(sum + kAhead);
       if (Residual) __builtin_prefetch(residual + kAhead);
       for (int part = 0; part < kLanes; part += kWidth) {
@@ -130,8 +106,8 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
   }
 }
 
-template <bool Sum, bool Residual, bool Relu, bool Ahead>
-static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows<Ahead> change,
+template <bool Sum, bool Residual, bool Relu, bool Prefetch>
+static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows<Prefetch> change,
                                   int first, int rows) {
   if (shape.poolKernel == 1 && shape.poolStride == 1) {
     activateRowsAs<Sum, Residual, Relu, 1>(shape, plane, change, first, rows);
@@ -143,9 +119,9 @@ static inline void activateRowsOf(const Activation& shape, const PlaneChange& pl
 }
 
 // Rows [first, first + rows) of an activation's output; `change` starts where the first of them reads.
-template <bool Ahead>
-static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows<Ahead> change, int first,
-                                int rows) {
+template <bool Prefetch>
+static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows<Prefetch> change,
+                                int first, int rows) {
   const bool relu = shape.floor == 0;
   const int kind = (plane.sum != nullptr ? 4 : 0) + (plane.residualChange != nullptr ? 2 : 0) + (relu ? 1 : 0);
   switch (kind) {

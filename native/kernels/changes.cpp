@@ -5,10 +5,35 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
-  for (PlaneMoments* plane = planes; plane < planes + count; ++plane) {
-    measureRows(map, *plane, plane->change + map.at(0, 0, 0), map.rowStride(), 0, map.height, lanes);
+static inline void measurePlane(const Map& map, PlaneMoments& plane, int lanes) {
+  const int atOnce = rowsAtOnce(map.width);
+  for (int part = 0; part < kLanes; part += kWidth) {
+    for (int first = 0; first < map.height; first += atOnce) {
+      // Two chains of additions hide half of their latency.
+      MomentSums even, odd;
+      for (int y = first; y < map.height && y < first + atOnce; ++y) {
+        const float* base = plane.base + map.at(0, y, 0) + part;
+        const float* change = plane.change + map.at(0, y, 0) + part;
+        int x = 0;
+        for (; x + 1 < map.width; x += 2) {
+          __builtin_prefetch(base + x * kLanes + kAhead);
+          __builtin_prefetch(base + (x + 1) * kLanes + kAhead);
+          even.add(load(base + x * kLanes), load(change + x * kLanes));
+          odd.add(load(base + (x + 1) * kLanes), load(change + (x + 1) * kLanes));
+        }
+        if (x < map.width) even.add(load(base + x * kLanes), load(change + x * kLanes));
+      }
+      even.sum += odd.sum;
+      even.square += odd.square;
+      even.addTo(plane, part, lanes);
+    }
   }
+}
+
+void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes) {
+  // A copy, since a store may alias what is behind a reference.
+  const Map copy = map;
+  for (PlaneMoments* plane = planes; plane < planes + count; ++plane) measurePlane(copy, *plane, lanes);
 }
 
 void activateChange(const Activation& shape, const PlaneChange* planes, int count) {

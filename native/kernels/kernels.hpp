@@ -131,8 +131,8 @@ struct AffineChange {
 struct PlaneChange {
   const float* base;
   const float* change;
-  const float*
-      sum;  // z and the residual, before floor and pool; null if that is z, or if there is neither floor nor pool
+  // z and the residual, before floor and pool; null if that is z, or if there is neither floor nor pool.
+  const float* sum;
   const float* residualChange;
   const AffineChange* affine;
   float* out;
@@ -195,7 +195,7 @@ struct Kernels : ValueKernels<float> {
 
   // The same of one plane, for outputs that are cheaper to compute twice than to store: the moments of the output
   // channels, whose `change` is not read; and the changes of an activation, one plane for each output channel, whose
-  // `change` is not read either. `scratch` holds from.scratch() floats.
+  // `change` is not read either. Its `scratch` holds from.scratch(shape.poolKernel) floats.
   void (*spreadMoments)(const OnePlane& from, PlaneMoments* planes, int lanes);
   void (*spreadActivate)(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes);
 

@@ -7,6 +7,12 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
+// A number as a type, for what must be known when a lambda is compiled.
+template <int Value>
+struct Count {
+  static constexpr int value = Value;
+};
+
 // Rows of some channels of the convolution, one channel tile at most, to `out`: [channel][row][column][lane].
 static inline void convolveRows(const OnePlane& from, int channel, int channels, int first, int rows, float* out) {
   ConvolutionShape shape = from.shape;
@@ -20,9 +26,6 @@ static inline int channelsFrom(const OnePlane& from, int channel) {
   const int left = from.shape.out.channels - channel;
   return left < kChannelTile ? left : kChannelTile;
 }
-
-// So many rows of a width as are taken at a time.
-static inline int rowsOf(int width) { return width < kSpreadPixels ? kSpreadPixels / width : 1; }
 
 // Rows [first, first + rows) of some channels from one on.
 template <int Channels>
@@ -62,7 +65,7 @@ static inline void measureChannels(const OnePlane& from, int channel, int first,
 
 void spreadMoments(const OnePlane& from, PlaneMoments* planes, int lanes) {
   const Map map = from.shape.out;
-  const int most = rowsOf(map.width);
+  const int most = rowsAtOnce(map.width);
   for (int channel = 0; channel < map.channels; channel += kChannelTile) {
     for (int first = 0; first < map.height; first += most) {
       const int rows = map.height - first < most ? map.height - first : most;
@@ -81,7 +84,7 @@ void spreadMoments(const OnePlane& from, PlaneMoments* planes, int lanes) {
 void spreadActivate(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
   const int width = from.shape.out.width, stride = shape.poolStride;
   const std::ptrdiff_t row = std::ptrdiff_t{width} * kLanes;
-  const int most = rowsOf(width * stride);
+  const int most = rowsAtOnce(width * stride);
   for (int channel = 0; channel < from.shape.out.channels; channel += kChannelTile) {
     const int channels = channelsFrom(from, channel);
     for (int first = 0; first < shape.out.height; first += most) {

@@ -41,17 +41,5 @@ static inline DoubleVector broadcast(double value) { return value - DoubleVector
 static inline Vector atLeast(Vector floor, Vector value) { return floor > value ? floor : value; }
 static inline DoubleVector atLeast(DoubleVector floor, DoubleVector value) { return floor > value ? floor : value; }
 
-// A number as a type, for what must be known when a lambda is compiled.
-template <int Value>
-struct Count {
-  static constexpr int value = Value;
-};
-
-// The larger; NaN in either passes.
-template <typename Vector>
-static inline Vector larger(Vector a, Vector b) {
-  return (a != a) | (a > b) ? a : b;
-}
-
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

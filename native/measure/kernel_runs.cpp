@@ -23,14 +23,17 @@ class Bench {
  public:
   Bench(const Kernels& kernels, const KernelRun& run) : kernels_(kernels), run_(run) {
     const bool convolves = run.kernel == KernelName::Convolution || run.kernel == KernelName::Winograd;
-    const int outSize = convolves ? (run.size - 1) / run.stride + 1 : run.size;
-    const Map in{run.channels, run.size, run.size, convolves ? 1 : 0};
-    shape_ = {in, {convolves ? run.outputs : run.channels, outSize, outSize, 0}, 3, 3, run.stride, 1};
+    if (convolves) {
+      shape_ = run.convolution();
+    } else {
+      shape_.in = shape_.out = {run.channels, run.size, run.size, 0};
+    }
+    const Map in = shape_.in, out = shape_.out;
     if (run.kernel == KernelName::MultiplyAdds) return;
     in_ = filled(in.size());
     out_ = AlignedFloats(shape_.out.size());
     cost_.bytes =
-        sizeof(float) * kLanes * (1.0 * in.channels * in.height * in.width + shape_.out.channels * outSize * outSize);
+        sizeof(float) * kLanes * (1.0 * in.channels * in.height * in.width + out.channels * out.height * out.width);
     if (convolves) {
       const bool winograd = run.kernel == KernelName::Winograd;
       weights_ = filled(winograd ? shape_.winogradSize() : shape_.packedSize());

@@ -15,6 +15,11 @@ struct KernelRun {
   // on `channels`; multiply-adds take no shape.
   int channels = 1, outputs = 1, size = 1, stride = 1;
   int calls = 1;  // by every thread
+
+  ConvolutionShape convolution() const {
+    const int outSize = (size - 1) / stride + 1;
+    return {{channels, size, size, 1}, {outputs, outSize, outSize, 0}, 3, 3, stride, 1};
+  }
 };
 
 // What one call does.

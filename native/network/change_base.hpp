@@ -1,7 +1,8 @@
 // The unperturbed pass as queries that carry changes start from it: computed in double, kept in float.
 //
-// What bends, a ReLU above all, must bend in float exactly where it does in double. So what a ReLU reads is kept as its
-// distance from where that opens, and a sum with a residual as it is: near zero, where it matters, a float is exact.
+// A ReLU should open in float exactly where it does in double. So where only batch norms read a value, it is kept as
+// its distance from where the ReLU behind the first of them opens, unless that is far from all values; and a sum with a
+// residual is kept as it is. Near zero, where it matters, a float is exact. All else is rounded.
 #pragma once
 
 #include <cstddef>

@@ -28,11 +28,9 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
       locals_(plan.locals(), 1),
       moments_(graph.shapes().size()),
       affine_(graph.operations().size()),
-      producer_(graph.shapes().size(), nullptr),
       recomputed_(graph.shapes().size()) {
   std::size_t most = 0, fleeting = 0;
   for (const Step& step : plan.steps()) {
-    producer_[step.output] = &step;
     const int value = step.inputs[0];
     if (step.kind == StepKind::Convolve && plan.centered(value)) {
       recomputed_[value].plane = AlignedFloats(plan.map(value).planeStride());
@@ -246,9 +244,8 @@ bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, in
 
 // Δy when one weight or bias changes, of one output channel.
 void ChangePass::convolveWeight(const Step& step, int block) {
-  OnePlane from = onePlane(step, block);
-  Map& map = from.shape.out;
-  map.border = plan_.map(step.output).border;
+  const OnePlane from = onePlane(step, block);
+  const Map& map = from.shape.out;
   float* out = planes(step.output, block);
   if (!perturbation_.isBias) {
     kernels_.partialConvolution(from.shape, from.plane, &from.channel, 1, from.packedWeights, out);
@@ -284,11 +281,11 @@ void ChangePass::convolveSteps(const Step& step, int block) {
 void ChangePass::activate(const Step& step, int block) {
   const int value = step.inputs[0], residual = step.inputs[1];
   const bool spreads = spread_.fleeting(value) && !channels(value).empty();
-  const Step* const convolution = spreads ? producer_[value] : nullptr;
+  const Step* const convolution = spreads ? plan_.producerOf(value) : nullptr;
   if (spreads) {
     // What the convolution reads may have been of an earlier segment.
     const int input = convolution->inputs[0];
-    if (!plan_.stored(input) && !channels(input).empty()) activate(*producer_[input], block);
+    if (!plan_.stored(input) && !channels(input).empty()) activate(*plan_.producerOf(input), block);
   }
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
   const std::ptrdiff_t stride = plan_.map(value).planeStride();
@@ -311,8 +308,9 @@ void ChangePass::activate(const Step& step, int block) {
     out += plan_.map(step.output).planeStride();
   }
   kernels_.activateChange(step.activation, changes_.data(), static_cast<int>(changes_.size()));
-  if (spreads)
+  if (spreads) {
     kernels_.spreadActivate(onePlane(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
+  }
 }
 
 // Average pools, option-A shortcuts among them, and flattening are linear: they treat a change as they treat a value.
@@ -352,7 +350,7 @@ const float* ChangePass::input(int value, int channel, int block) {
   if (!plan_.centered(value)) return base_->base(value, channel, block);
   Recomputed& recomputed = recomputed_[value];
   if (channel != recomputed.channel || block != recomputed.block) {
-    const Step& step = *producer_[value];
+    const Step& step = *plan_.producerOf(value);
     Activation shape = step.activation;
     shape.out.channels = 1;
     const bool sum = step.inputs[1] >= 0;

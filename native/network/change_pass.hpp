@@ -71,7 +71,6 @@ class ChangePass {
   std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
   std::vector<AffineChange> identity_;              // per channel
   std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take
-  std::vector<const Step*> producer_;               // by value
   struct Recomputed {
     AlignedFloats plane;  // empty if that is kept
     int channel = -1, block = -1;

@@ -36,6 +36,9 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
   const int blocks = (count + kLanes - 1) / kLanes;
   if (blocks != blocks_) release();
   blocks_ = blocks;
+  // What a failed allocation may have left.
+  exact_.reset();
+  exactWorkspaces_.clear();
   if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
   if (kind == QueryKind::None || kind == QueryKind::Values) {
     if (base_ == nullptr && kind == QueryKind::Values) {
@@ -45,9 +48,9 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
     reserveValueQueries(kind == QueryKind::None ? 1 : threads);
   } else {
     if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
-    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, plan_.scratch(), blocks);
-    while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
     reserveChangeQueries(threads, kind == QueryKind::AllChange);
+    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, plan_.scratch(), blocks);
+    for (int thread = 0; thread < threads; ++thread) exactWorkspaces_.emplace_back(plan_);
   }
 }
 

@@ -46,7 +46,7 @@ class PassOf {
  public:
   PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks);
 
-  // The pass that restarted runs read from; itself unless set.
+  // The pass that restarted runs read from.
   void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
 
@@ -88,7 +88,7 @@ class PassOf {
   const Graph& graph_;
   const Plan& plan_;
   const Kernels& kernels_;
-  const PassOf* base_ = this;
+  const PassOf* base_ = nullptr;
   int blocks_;
   int from_ = 0;
   ArenaOf<Scalar> values_;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace deepzero {
 
@@ -45,21 +46,27 @@ class Slots {
   void take(int value, const Map& map, int from, int until) {
     const std::size_t size = map.size();
     int best = -1;
-    const auto worse = [&](std::size_t slot) { return std::max(slot, size) - size + (slot < size ? size - slot : 0); };
+    const auto cost = [&](std::size_t slot) { return std::make_pair(slot < size ? size - slot : 0, slot); };
     for (int slot = 0; slot < static_cast<int>(layout_.slots.size()); ++slot) {
       const bool fits = map.border == 0 ? maps_[slot].border == 0 : maps_[slot] == map;
       if (!fits || busyUntil_[slot] >= from) continue;
-      if (best < 0 || worse(layout_.slots[slot]) < worse(layout_.slots[best])) best = slot;
+      if (best < 0 || cost(layout_.slots[slot]) < cost(layout_.slots[best])) best = slot;
     }
     if (best < 0) {
-      best = static_cast<int>(layout_.slots.size());
-      layout_.slots.push_back(0);
-      maps_.push_back(map);
-      busyUntil_.push_back(until);
+      own(value, map);
+      best = layout_.slotOf[value];
     }
     layout_.slots[best] = std::max(layout_.slots[best], size);
     busyUntil_[best] = until;
     layout_.slotOf[value] = best;
+  }
+
+  // Gives a value a slot that no other takes.
+  void own(int value, const Map& map) {
+    layout_.slotOf[value] = static_cast<int>(layout_.slots.size());
+    layout_.slots.push_back(map.size());
+    maps_.push_back(map);
+    busyUntil_.push_back(std::numeric_limits<int>::max());
   }
 
  private:
@@ -252,7 +259,7 @@ void Plan::makeLayouts() {
   const auto place = [&](int value, int step) {
     const int until = std::max(lastUse_[value], step);
     if (stored_[value]) {
-      cache.take(value, maps_[value], -1, steps);
+      cache.own(value, maps_[value]);
       scratch.take(value, maps_[value], step, until);
     } else {
       locals.take(value, maps_[value], step, until);
@@ -267,8 +274,6 @@ void Plan::makeBases() {
   const int values = static_cast<int>(maps_.size()), steps = static_cast<int>(steps_.size());
   baseReader_.assign(values, -1);
   centered_.assign(values, true);
-  std::vector<int> producer(values, -1);
-  for (int s = 0; s < steps; ++s) producer[steps_[s].output] = s;
   Slots bases(bases_, values), sums(sums_, values);
   for (int s = 0; s < steps; ++s) {
     const Step& step = steps_[s];
@@ -276,11 +281,11 @@ void Plan::makeBases() {
     bool reads = false, raw = true;
     if (step.kind == StepKind::Convolve) {
       // What an activation yields is computed again from what that reads, unless a pool has made it small.
-      const int from = producer[input];
-      reads = from < 0 || steps_[from].kind != StepKind::Activate || (stored_[input] && steps_[from].pools());
+      const Step* from = producerOf(input);
+      reads = from == nullptr || from->kind != StepKind::Activate || (stored_[input] && from->pools());
     } else if (step.kind == StepKind::Activate) {
       const bool sum = step.inputs[1] >= 0;
-      if (sum) sums.take(step.output, maps_[input], -1, steps);
+      if (sum) sums.own(step.output, maps_[input]);
       raw = step.operation < 0;
       reads = !raw || !sum;
     }
@@ -288,7 +293,7 @@ void Plan::makeBases() {
     centered_[input] = centered_[input] && !raw;
     if (baseReader_[input] >= 0) continue;
     baseReader_[input] = s;
-    bases.take(input, maps_[input], -1, steps);
+    bases.own(input, maps_[input]);
   }
 }
 
