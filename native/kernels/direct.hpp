@@ -137,23 +137,14 @@ static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes,
 }
 
 static inline bool isWholeMap(const ConvolutionShape& shape) {
-  return shape.in.height == 2 && shape.in.width == 2 && shape.out.height == 2 && shape.out.width == 2 &&
-         shape.kernelHeight == 3 && shape.kernelWidth == 3 && shape.stride == 1 && shape.padding == 1;
+  return shape.in.height == 2 && shape.in.width == 2 && shape.kernelHeight == 3 && shape.kernelWidth == 3 &&
+         shape.stride == 1 && shape.padding == 1;
 }
 
+// All pixels of the output, which may be some rows of what the input gives.
 template <typename Planes, typename Start, typename Scalar>
-static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
-                            const float* packedWeights, const Start& start, Scalar* out) {
-  if (isWholeMap(shape)) {
-    constexpr int kChannels = kWidth == 16 ? 4 : 2;
-    for (int channel = 0; channel < shape.out.channels; channel += kChannels) {
-      const float* weights =
-          packedWeights + channel / kChannelTile * kChannelTile * std::ptrdiff_t{9} * shape.in.channels;
-      wholeMap<kChannels>(shape, planes, in + shape.in.at(0, 0, 0), weights + channel % kChannelTile, start.at(channel),
-                          shape.out.channels - channel, out + shape.out.at(channel, 0, 0));
-    }
-    return;
-  }
+static inline void convolveTiles(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
+                                 const float* packedWeights, const Start& start, Scalar* out) {
   static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
   for (int row = 0; row < shape.out.height; ++row) {
@@ -175,6 +166,19 @@ static inline void convolve(const ConvolutionShape& shape, const Planes& planes,
         }
       }
     }
+  }
+}
+
+template <typename Planes, typename Start, typename Scalar>
+static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
+                            const float* packedWeights, const Start& start, Scalar* out) {
+  if (!isWholeMap(shape)) return convolveTiles(shape, planes, in, packedWeights, start, out);
+  constexpr int kChannels = kWidth == 16 ? 4 : 2;
+  for (int channel = 0; channel < shape.out.channels; channel += kChannels) {
+    const float* weights =
+        packedWeights + channel / kChannelTile * kChannelTile * std::ptrdiff_t{9} * shape.in.channels;
+    wholeMap<kChannels>(shape, planes, in + shape.in.at(0, 0, 0), weights + channel % kChannelTile, start.at(channel),
+                        shape.out.channels - channel, out + shape.out.at(channel, 0, 0));
   }
 }
 

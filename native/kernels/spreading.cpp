@@ -18,8 +18,8 @@ static inline void convolveRows(const OnePlane& from, int channel, int channels,
   ConvolutionShape shape = from.shape;
   shape.out = {channels, rows, shape.out.width, 0};
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
-  convolve(shape, SomeChannels{1, &from.channel}, from.plane + first * shape.stride * shape.in.rowStride(),
-           from.packedWeights + channel * taps, FromBias{from.bias}.at(channel), out);
+  convolveTiles(shape, SomeChannels{1, &from.channel}, from.plane + first * shape.stride * shape.in.rowStride(),
+                from.packedWeights + channel * taps, FromBias{from.bias}.at(channel), out);
 }
 
 static inline int channelsFrom(const OnePlane& from, int channel) {
