@@ -77,14 +77,15 @@ double crossEntropyChange(const float* probabilities, const float* labels, int c
   for (int part = 0; part < kLanes; part += kWidth) {
     Vector label{}, most{};
     for (int j = 0; j < count; ++j) {
-      const Vector delta = load(change + j * kLanes + part);
+      const Vector delta = load(change + std::ptrdiff_t{channels[j]} * kLanes + part);
       label += load(labels + std::ptrdiff_t{channels[j]} * kLanes + part) * delta;
       most = atLeast(most, delta > -delta ? delta : -delta);
     }
     Vector sum{};
     for (int c = 0, j = 0; c < classes; ++c) {
       const bool changes = j < count && channels[j] == c;
-      const Vector delta = changes ? load(change + j++ * kLanes + part) : Vector{};
+      const Vector delta = changes ? load(change + std::ptrdiff_t{c} * kLanes + part) : Vector{};
+      j += changes;
       sum += load(probabilities + std::ptrdiff_t{c} * kLanes + part) * expm1(delta - label);
     }
     store(result + part, log1p(sum));

@@ -10,15 +10,15 @@ namespace DEEPZERO_ISA {
 // AVX-512 has 32 vector registers, the others 16: accumulators, pixels and one weight must fit.
 static constexpr int kPixelTile = kWidth == 16 ? 4 : 3;
 
-// The input planes of a convolution: which channel each is.
+// The input channels of a convolution that are not zero.
 struct AllChannels {
   int count;
-  int operator[](int plane) const { return plane; }
+  int operator[](int i) const { return i; }
 };
 struct SomeChannels {
   int count;
   const int* channels;
-  int operator[](int plane) const { return channels[plane]; }
+  int operator[](int i) const { return channels[i]; }
 };
 
 // What the sums over taps start from.
@@ -64,7 +64,7 @@ static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, 
   const int height = shape.kernelHeight, width = shape.kernelWidth;
   const std::ptrdiff_t channelWeights = std::ptrdiff_t{height} * width * kChannelTile;
   for (int c = 0; c < planes.count; ++c) {
-    const Scalar* plane = in + c * shape.in.planeStride();
+    const Scalar* plane = in + planes[c] * shape.in.planeStride();
     const float* weight = weights + planes[c] * channelWeights;
     if (height == 3 && width == 3) {
       addPlane(shape, 3, 3, plane, weight, sum);
@@ -119,7 +119,7 @@ static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes,
     }
     for (int c = 0; c < inputs; ++c) {
       const float* weight = weights + std::ptrdiff_t{planes[c]} * 9 * kChannelTile;
-      const Scalar* pixel = in + c * inPlane + part;
+      const Scalar* pixel = in + planes[c] * inPlane + part;
       const Vector value[4] = {load(pixel), load(pixel + kLanes), load(pixel + inRow), load(pixel + inRow + kLanes)};
       for (int o = 0; o < Channels; ++o) {
         for (int p = 0; p < 4; ++p) {

@@ -138,11 +138,11 @@ struct PlaneChange {
   float* out;
 };
 
-// A convolution of one input plane, all other channels being zero.
+// A convolution of one plane of its input, all others being zero.
 struct OnePlane {
   ConvolutionShape shape;
-  const float* plane;
-  int channel;  // which input channel it is
+  const float* in;  // of which that plane alone is read
+  int channel;
   const float* packedWeights;
   const float* bias;  // null for none
 
@@ -188,8 +188,8 @@ struct Kernels : ValueKernels<float> {
   // The kernels below carry a change, perturbed − base, through the network without ever subtracting two values of
   // nearly equal size.
 
-  // The convolution, without bias, of `count` input planes that lie one after the other and are the input channels
-  // `channels` (increasing): what the other channels would add is zero.
+  // The convolution, without bias, of the `count` input channels `channels` (increasing): the others, which are not
+  // read, are zero.
   void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                              const float* packedWeights, float* out);
 
@@ -206,8 +206,8 @@ struct Kernels : ValueKernels<float> {
   void (*activateChange)(const Activation& shape, const PlaneChange* planes, int count);
 
   // Σ over the first `lanes` images of the change of the cross-entropy, log1p(Σⱼ pⱼ·expm1(Δⱼ − Δ_label)), when the
-  // outputs `channels` change. `probabilities` and `labels` (1 or 0) are [class][lane]. `largest` receives the largest
-  // |Δ|: beyond 0.5 the sum is not to be used.
+  // `count` outputs `channels` (increasing) change; the other changes are not read. `probabilities`, `labels` (1 or 0)
+  // and `change` are [class][lane]. `largest` receives the largest |Δ|: beyond 0.5 the sum is not to be used.
   double (*crossEntropyChange)(const float* probabilities, const float* labels, int classes, const float* change,
                                const int* channels, int count, int lanes, float* largest);
 

@@ -18,7 +18,7 @@ static inline void convolveRows(const OnePlane& from, int channel, int channels,
   ConvolutionShape shape = from.shape;
   shape.out = {channels, rows, shape.out.width, 0};
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
-  convolveTiles(shape, SomeChannels{1, &from.channel}, from.plane + first * shape.stride * shape.in.rowStride(),
+  convolveTiles(shape, SomeChannels{1, &from.channel}, from.in + first * shape.stride * shape.in.rowStride(),
                 from.packedWeights + channel * taps, FromBias{from.bias}.at(channel), out);
 }
 
@@ -39,7 +39,7 @@ static inline void measureChannels(const OnePlane& from, int channel, int first,
   for (int part = 0; part < kLanes; part += kWidth) {
     MomentSums sums[Channels];
     for (int y = first; y < first + rows; ++y) {
-      const float* in = from.plane + shape.in.at(0, y * shape.stride - shape.padding, -shape.padding) + part;
+      const float* in = from.in + shape.in.at(0, y * shape.stride - shape.padding, -shape.padding) + part;
       const std::ptrdiff_t row = shape.out.at(0, y, 0) + part;
       const auto take = [&](int x, auto count) {
         constexpr int kPixels = decltype(count)::value;

@@ -114,18 +114,18 @@ void ChangePass::enter(const Segment& segment, const Problem& problem) {
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    std::fill_n(moments_[value].begin(), channels(value).size(), PlaneMoments());
+    for (const int channel : channels(value)) moments_[value][channel] = PlaneMoments();
   }
 }
 
 AffineChange ChangePass::affineChange(const Step& step, int channel, const Problem& problem) const {
   const ChangeBase::Normalisation& base = base_->normalisation(step)[channel];
-  const int value = step.inputs[0], position = spread_.positionOf(value, channel);
+  const int value = step.inputs[0];
   double meanChange = 0, varianceChange = 0;
-  if (problem.training && position >= 0) {
+  if (problem.training && spread_.changes(value, channel)) {
     const Map& map = plan_.map(value);
     const double count = static_cast<double>(problem.count) * map.height * map.width;
-    const PlaneMoments& moments = moments_[value][position];
+    const PlaneMoments& moments = moments_[value][channel];
     meanChange = total(moments.sum) / count;
     // Moments are about the center, the variance is about the mean.
     varianceChange = total(moments.square) / count + (2 * base.offset - meanChange) * meanChange;
@@ -170,28 +170,28 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    const int count = static_cast<int>(channels(value).size());
-    if (count == 0 || value == measured) continue;
+    if (channels(value).empty() || value == measured) continue;
     PlaneMoments* const moments = momentsOf(value, block);
-    for (int j = 0; j < count; ++j) moments[j].change = planes(value, block) + j * plan_.map(value).planeStride();
-    kernels_.changeMoments(plan_.map(value), moments, count, lanes);
+    for (const int channel : channels(value)) {
+      moments[channel].change = planes(value, block) + channel * plan_.map(value).planeStride();
+      kernels_.changeMoments(plan_.map(value), moments + channel, 1, lanes);
+    }
   }
 }
 
-// Where a value's moments are summed up, with this block's base; null if nobody asks for them.
+// Where a value's moments are summed up by channel, with this block's base; null if nobody asks for them.
 PlaneMoments* ChangePass::momentsOf(int value, int block) {
   std::vector<PlaneMoments>& moments = moments_[value];
   if (moments.empty()) return nullptr;
-  for (std::size_t j = 0; j < channels(value).size(); ++j) {
-    moments[j].base = base_->base(value, channels(value)[j], block);
-  }
+  for (const int channel : channels(value)) moments[channel].base = base_->base(value, channel, block);
   return moments.data();
 }
 
 // Returns whether the moments, unless null, were added to.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
   if (spread_.fleeting(step.output)) {
-    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), moments, lanes);
+    const int first = channels(step.output).front();
+    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), moments + first, lanes);
     return true;
   }
   if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);
@@ -204,7 +204,7 @@ bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, in
 }
 
 // A convolution whose output changes through one plane only: the one that changes, or the one that the changing weight
-// is applied to. A bias is a weight of zero and itself.
+// is applied to, which yields one channel. A bias is a weight of zero and itself.
 OnePlane ChangePass::onePlane(const Step& step, int block) {
   const int value = step.inputs[0];
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
@@ -214,8 +214,8 @@ OnePlane ChangePass::onePlane(const Step& step, int block) {
   const int taps = shape.kernelHeight * shape.kernelWidth, index = perturbation_.isBias ? 0 : perturbation_.index;
   const int channel = index / taps % shape.in.channels, tap = index % taps;
   OnePlane from{shape, input(value, channel, block), 0, tap_, perturbation_.isBias ? &perturbation_.step : nullptr};
-  from.plane += shape.in.at(0, tap / shape.kernelWidth - shape.padding, tap % shape.kernelWidth - shape.padding) -
-                shape.in.at(0, 0, 0);
+  from.in += shape.in.at(0, tap / shape.kernelWidth - shape.padding, tap % shape.kernelWidth - shape.padding) -
+             shape.in.at(0, 0, 0);
   from.shape.in.channels = from.shape.out.channels = 1;
   from.shape.kernelHeight = from.shape.kernelWidth = 1;
   from.shape.padding = 0;
@@ -246,9 +246,9 @@ bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, in
 void ChangePass::convolveWeight(const Step& step, int block) {
   const OnePlane from = onePlane(step, block);
   const Map& map = from.shape.out;
-  float* out = planes(step.output, block);
+  float* out = planes(step.output, block) + channels(step.output).front() * map.planeStride();
   if (!perturbation_.isBias) {
-    kernels_.partialConvolution(from.shape, from.plane, &from.channel, 1, from.packedWeights, out);
+    kernels_.partialConvolution(from.shape, from.in, &from.channel, 1, from.packedWeights, out);
     return;
   }
   for (int y = 0; y < map.height; ++y) std::fill_n(out + map.at(0, y, 0), map.width * kLanes, perturbation_.step);
@@ -265,8 +265,7 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
   sum.out.channels = 1;
   for (int c = 0; c < shape.in.channels; ++c) {
-    const int position = spread_.positionOf(value, c);
-    const float* change = position < 0 ? nullptr : planes(value, block) + position * shape.in.planeStride();
+    const float* change = spread_.changes(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
     kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
   }
   const bool add = !channels(value).empty();
@@ -288,24 +287,24 @@ void ChangePass::activate(const Step& step, int block) {
     if (!plan_.stored(input) && !channels(input).empty()) activate(*plan_.producerOf(input), block);
   }
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
-  const std::ptrdiff_t stride = plan_.map(value).planeStride();
   const float* change = spreads ? nullptr : planes(value, block);
   float* out = planes(step.output, block);
+  const std::ptrdiff_t inStride = plan_.map(value).planeStride(), outStride = plan_.map(step.output).planeStride();
   spreads_.clear();
   changes_.clear();
   for (const int channel : channels(step.output)) {
-    const int position = spread_.positionOf(value, channel);
-    PlaneChange plane{nullptr, nullptr, nullptr, nullptr, affine + channel, out};
+    const bool changes = spread_.changes(value, channel);
+    PlaneChange plane{nullptr, nullptr, nullptr, nullptr, affine + channel, out + channel * outStride};
     if (residual >= 0) {
-      const int other = spread_.positionOf(residual, channel);
       plane.sum = base_->sum(step, channel, block);
-      if (other >= 0) plane.residualChange = planes(residual, block) + other * plan_.map(residual).planeStride();
+      if (spread_.changes(residual, channel)) {
+        plane.residualChange = planes(residual, block) + channel * plan_.map(residual).planeStride();
+      }
     }
     // Without a batch norm a sum's terms do not matter, only that they are numbers.
     plane.base = plan_.baseReader(value) >= 0 ? base_->base(value, channel, block) : plane.sum;
-    if (position >= 0 && !spreads) plane.change = change + position * stride;
-    (position >= 0 && spreads ? spreads_ : changes_).push_back(plane);
-    out += plan_.map(step.output).planeStride();
+    if (changes && !spreads) plane.change = change + channel * inStride;
+    (changes && spreads ? spreads_ : changes_).push_back(plane);
   }
   kernels_.activateChange(step.activation, changes_.data(), static_cast<int>(changes_.size()));
   if (spreads) {
@@ -316,19 +315,20 @@ void ChangePass::activate(const Step& step, int block) {
 // Average pools, option-A shortcuts among them, and flattening are linear: they treat a change as they treat a value.
 void ChangePass::shrink(const Step& step, int block) {
   const Map &inMap = plan_.map(step.inputs[0]), &outMap = plan_.map(step.output);
-  const float* in = planes(step.inputs[0], block);
-  float* out = planes(step.output, block);
-  for (std::size_t j = 0; j < channels(step.inputs[0]).size(); ++j, in += inMap.planeStride()) {
-    if (step.kind == StepKind::Flatten) {
-      for (int y = 0; y < inMap.height; ++y) {
-        for (int x = 0; x < inMap.width; ++x, out += outMap.planeStride()) {
-          std::copy_n(in + inMap.at(0, y, x), kLanes, out + outMap.at(0, 0, 0));
-        }
-      }
+  for (const int channel : channels(step.inputs[0])) {
+    const float* in = planes(step.inputs[0], block) + channel * inMap.planeStride();
+    const int first =
+        step.kind == StepKind::Flatten ? channel * inMap.height * inMap.width : channel + plan_.paddingBefore(step);
+    float* out = planes(step.output, block) + first * outMap.planeStride();
+    if (step.kind == StepKind::AveragePool) {
+      kernels_.averagePool(plan_.convolutionShape(step.operation), in, out);
       continue;
     }
-    kernels_.averagePool(plan_.convolutionShape(step.operation), in, out);
-    out += outMap.planeStride();
+    for (int y = 0; y < inMap.height; ++y) {
+      for (int x = 0; x < inMap.width; ++x, out += outMap.planeStride()) {
+        std::copy_n(in + inMap.at(0, y, x), kLanes, out + outMap.at(0, 0, 0));
+      }
+    }
   }
 }
 

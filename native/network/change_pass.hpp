@@ -51,7 +51,7 @@ class ChangePass {
   const std::vector<int>& channels(int value) const { return spread_.channels(value); }
   // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
-  // The planes of the change, one for each changed channel, of a value that is not fleeting.
+  // The planes of the change of a value that is not fleeting, those of its changed channels being filled.
   float* planes(int value, int block);
 
   const Graph& graph_;
@@ -64,10 +64,10 @@ class ChangePass {
   Spread spread_;
   int blocks_;
 
-  Arena stored_, locals_;                           // changes, the planes of changed channels one after the other
+  Arena stored_, locals_;                           // changes
   AlignedFloats fleeting_;                          // some rows of what is not stored but computed again
   float tap_[kChannelTile] = {};                    // the weights of a convolution by one weight
-  std::vector<std::vector<PlaneMoments>> moments_;  // by value, per changed channel
+  std::vector<std::vector<PlaneMoments>> moments_;  // by value, per channel
   std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
   std::vector<AffineChange> identity_;              // per channel
   std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take

@@ -51,13 +51,13 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
   const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width, image = plane * map_.channels;
   const double* outputs = outputsOf(block);
   double sum = 0;
-  for (std::size_t j = 0; j < channels.size(); ++j) {
+  for (const int channel : channels) {
     for (std::size_t i = 0; i < plane; ++i) {
       for (int lane = 0; lane < lanes; ++lane) {
-        const std::size_t element = channels[j] * plane + i;
+        const std::size_t element = channel * plane + i;
         const double error =
             outputs[element * kLanes + lane] - problem.targets[(block * kLanes + lane) * image + element];
-        const double delta = change[(j * plane + i) * kLanes + lane];
+        const double delta = change[element * kLanes + lane];
         sum += problem.loss == Loss::MeanSquaredError ? (2 * error + delta) * delta : absoluteChange(error, delta);
       }
     }
@@ -81,7 +81,7 @@ double LossChange::crossEntropyInDouble(const Problem& problem, int block, const
   for (int lane = 0; lane < lanes; ++lane) {
     for (int c = 0; c < map_.channels; ++c) before[c] = outputs[c * kLanes + lane];
     after = before;
-    for (std::size_t j = 0; j < channels.size(); ++j) after[channels[j]] += change[j * kLanes + lane];
+    for (const int channel : channels) after[channel] += change[channel * kLanes + lane];
     const int label = problem.labels[block * kLanes + lane];
     sum += logSumExp(after) - logSumExp(before) - (after[label] - before[label]);
   }

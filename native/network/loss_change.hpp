@@ -17,7 +17,7 @@ class LossChange {
   // Takes what it needs of the unperturbed outputs.
   void prepare(const Problem& problem, const ExactPass& base);
 
-  // The change of the loss's sum over a block's images, when the output channels `channels` change.
+  // The change of the loss's sum over a block's images, when its output channels `channels` change.
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
                const std::vector<int>& channels) const;
 

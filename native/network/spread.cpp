@@ -80,11 +80,10 @@ void Spread::compute(const Perturbation& perturbation, int firstStep) {
   }
 }
 
-int Spread::positionOf(int value, int channel) const {
+bool Spread::changes(int value, int channel) const {
   const std::vector<int>& channels = channels_[value];
-  if (static_cast<int>(channels.size()) == plan_.map(value).channels) return channel;
-  const auto found = std::lower_bound(channels.begin(), channels.end(), channel);
-  return found != channels.end() && *found == channel ? static_cast<int>(found - channels.begin()) : -1;
+  if (static_cast<int>(channels.size()) == plan_.map(value).channels) return true;
+  return std::binary_search(channels.begin(), channels.end(), channel);
 }
 
 }  // namespace deepzero

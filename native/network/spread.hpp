@@ -32,8 +32,7 @@ class Spread {
 
   // The changed channels of a value in increasing order.
   const std::vector<int>& channels(int value) const { return channels_[value]; }
-  // Where a channel is among the changed ones, −1 if it does not change.
-  int positionOf(int value, int channel) const;
+  bool changes(int value, int channel) const;
   // Whether a convolution's output is cheaper to compute again where it is read than to store: it has one changed input
   // channel or none, and only activations read it.
   bool fleeting(int value) const { return fleeting_[value]; }

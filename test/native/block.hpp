@@ -101,6 +101,8 @@ class Block {
   }
 
   float* plane(int channel) { return data() + channel * map_.planeStride(); }
+  // Fills a plane, border included, with what must not be read.
+  void spoil(int channel) { std::fill_n(plane(channel), map_.planeStride(), sentinel()); }
 
   // NaN and both infinities, each in one image of one pixel per channel.
   void addSpecials(Values& values) {

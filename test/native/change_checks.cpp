@@ -68,9 +68,10 @@ std::string checkSpread(const Kernels& table, const ConvolutionCase& given, int 
                         int lanes) {
   const ConvolutionShape shape = given.shape();
   Values values;
-  Map one = shape.in;
-  one.channels = 1;
-  Block in(one, values);
+  Block in(shape.in, values);
+  for (int c = 0; c < given.inChannels; ++c) {
+    if (c != channel) in.spoil(c);
+  }
   const std::vector<float> bias = draw(given.outChannels, values);
   // A bias comes with weights of zero: what is perturbed is one or the other.
   const std::vector<float> packed =
@@ -134,7 +135,7 @@ std::string checkCrossEntropyChange(const Kernels& table, int classes, const std
   Values values;
   // Images that do not count hold NaN.
   std::vector<float> probabilities(static_cast<std::size_t>(classes) * kLanes, sentinel()), labels = probabilities;
-  std::vector<float> change(channels.size() * kLanes, sentinel());
+  std::vector<float> change(static_cast<std::size_t>(classes) * kLanes, sentinel());
   for (int n = 0; n < lanes; ++n) {
     std::vector<double> exponentials;
     double sum = 0;
@@ -146,11 +147,11 @@ std::string checkCrossEntropyChange(const Kernels& table, int classes, const std
       probabilities[c * kLanes + n] = static_cast<float>(exponentials[c] / sum);
       labels[c * kLanes + n] = c == label ? 1.0f : 0.0f;
     }
-    for (std::size_t j = 0; j < channels.size(); ++j) {
+    for (const int channel : channels) {
       // The first image, most wrong at first, goes as far as it can in one direction: there, both series' arguments are
       // at their largest.
-      const float extreme = (lanes % 2 == 0) == (channels[j] == label) ? size : -size;
-      change[j * kLanes + n] = n == 0 ? extreme : size * values.next();
+      const float extreme = (lanes % 2 == 0) == (channel == label) ? size : -size;
+      change[channel * kLanes + n] = n == 0 ? extreme : size * values.next();
     }
   }
 
@@ -160,7 +161,7 @@ std::string checkCrossEntropyChange(const Kernels& table, int classes, const std
   double expected = 0, tolerance = 0;
   for (int n = 0; n < lanes; ++n) {
     std::vector<double> delta(classes, 0.0);
-    for (std::size_t j = 0; j < channels.size(); ++j) delta[channels[j]] = change[j * kLanes + n];
+    for (const int channel : channels) delta[channel] = change[channel * kLanes + n];
     double labelDelta = 0, sum = 0, magnitude = 0;
     for (int c = 0; c < classes; ++c) {
       if (labels[c * kLanes + n] == 1) labelDelta = delta[c];

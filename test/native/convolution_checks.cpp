@@ -1,4 +1,5 @@
 // The checks of what convolutions are made of.
+#include <algorithm>
 #include <numeric>
 
 #include "block.hpp"
@@ -6,12 +7,6 @@
 
 namespace deepzero::test {
 namespace {
-
-// A map's geometry with another number of planes.
-Map planes(Map map, int count) {
-  map.channels = count;
-  return map;
-}
 
 double padded(Block& in, int image, int channel, int row, int column) {
   const Map& map = in.map();
@@ -24,14 +19,17 @@ std::vector<int> allChannels(const ConvolutionCase& given) {
   return channels;
 }
 
-// A convolution of the input planes `channels`, by definition.
+// A convolution of the input channels `channels`, by definition; the others hold NaN.
 struct Operands {
   Operands(const ConvolutionCase& given, const std::vector<int>& channels)
       : shape(given.shape()),
         channels(channels),
-        in(planes(shape.in, static_cast<int>(channels.size())), values),
+        in(shape.in, values),
         weights(draw(static_cast<std::size_t>(given.outChannels) * taps(), values)) {
     if (given.specials) in.addSpecials(values);
+    for (int c = 0; c < given.inChannels; ++c) {
+      if (std::find(channels.begin(), channels.end(), c) == channels.end()) in.spoil(c);
+    }
   }
 
   std::size_t window() const { return static_cast<std::size_t>(shape.kernelHeight) * shape.kernelWidth; }
@@ -45,12 +43,12 @@ struct Operands {
 
   Expected at(int image, int outChannel, int y, int x, double bias = 0) {
     double sum = bias, magnitude = std::abs(bias);
-    for (std::size_t plane = 0; plane < channels.size(); ++plane) {
-      const float* weight = weights.data() + outChannel * taps() + channels[plane] * window();
+    for (const int channel : channels) {
+      const float* weight = weights.data() + outChannel * taps() + channel * window();
       for (int i = 0; i < shape.kernelHeight; ++i) {
         for (int j = 0; j < shape.kernelWidth; ++j, ++weight) {
           const int row = y * shape.stride + i - shape.padding, column = x * shape.stride + j - shape.padding;
-          const double term = *weight * padded(in, image, static_cast<int>(plane), row, column);
+          const double term = *weight * padded(in, image, channel, row, column);
           sum += term;
           magnitude += std::abs(term);
         }

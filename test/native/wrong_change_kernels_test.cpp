@@ -307,7 +307,7 @@ TEST("caught: a loss's change that cancels, and one that reports half of the lar
       for (int n = 0; n < lanes; ++n) {
         float sum = 0, label = 0;
         for (int c = 0, j = 0; c < classes; ++c) {
-          const float delta = j < count && channels[j] == c ? change[j++ * kLanes + n] : 0;
+          const float delta = j < count && channels[j] == c ? change[channels[j++] * kLanes + n] : 0;
           sum += probabilities[c * kLanes + n] * std::exp(delta);
           if (labels[c * kLanes + n] == 1) label = delta;
         }
