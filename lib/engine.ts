@@ -261,7 +261,8 @@ export class Engine {
     const { memory, threads } = this.#parts;
     if (memory === undefined) return threads;
     const { count: images, reuse = '' } = request;
-    const fitting = threadsWithin(memory, network.memory(computation, request), { threads, images });
+    const bytes = (used: number): number => network.memory(computation, { ...request, threads: used });
+    const fitting = threadsWithin(memory, bytes, { threads, images });
     const buffers = `${computation} ${reuse} ${images} ${fitting}`;
     if (this.#buffers !== buffers) network.release();
     this.#buffers = buffers;

@@ -4,22 +4,21 @@
  * @module
  */
 import { InvalidArgumentError } from './check.js';
-import type { NativeMemory } from './native.js';
 
 /** In bytes. */
 export const UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 
 /**
- * The threads that a computation on `images` images may use.
+ * The threads that a computation on `images` images may use, of which so many take `bytes(threads)`.
  *
  * @throws InvalidArgumentError if not even one fits into `memory` bytes.
  */
 export function threadsWithin(
   memory: number,
-  { shared, perThread }: NativeMemory,
+  bytes: (threads: number) => number,
   { threads, images }: { threads: number; images: number },
 ): number {
-  const needed = shared + perThread;
+  const needed = bytes(1);
   if (needed > memory) {
     const least = `at least ${inWords(needed, Math.ceil)}, what ${images} image${images === 1 ? ' takes' : 's take'} on one thread`;
     const received = inWords(memory, Math.floor);
@@ -28,7 +27,7 @@ export function threadsWithin(
     );
   }
   let fitting = threads;
-  while (shared + fitting * perThread > memory) fitting--;
+  while (fitting > 1 && bytes(fitting) > memory) fitting--;
   return fitting;
 }
 

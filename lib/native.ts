@@ -110,19 +110,10 @@ export type NativeCost = Record<'none' | 'block' | 'layer' | 'incremental', Nati
 export type NativeComputation = 'evaluate' | 'coordinatewise' | 'randomized' | 'reference';
 
 /** What of a computation's request its memory depends on; arrays that are not there are not counted. */
-export type NativeMemoryRequest = Pick<NativeRequest, 'count'> &
+export type NativeMemoryRequest = Pick<NativeRequest, 'count'> & { threads: number } &
   Partial<Pick<NativeRequest, 'parameters' | 'statistics' | 'images' | 'labels' | 'targets'>> &
   Partial<Pick<NativeCoordinatewise, 'coordinates' | 'reuse'>> &
   Partial<Pick<NativeRandomized, 'queries'>>;
-
-/**
- * Bytes that a computation allocates, with the copies of its request's arrays and its result: activations and weights, of
- * the unperturbed pass and of every thread's queries. What is left out is some bytes a channel.
- */
-export interface NativeMemory {
-  shared: number;
-  perThread: number;
-}
 
 /** How an operation is run. */
 export interface NativeStep {
@@ -183,7 +174,11 @@ export interface NativeNetwork {
   /** What queries of these coordinates would cost; nothing is computed. */
   cost(request: NativeCostRequest): NativeJob<NativeCost>;
   /** What a computation would allocate if nothing were there from earlier ones; nothing is. */
-  memory(computation: NativeComputation, request: NativeMemoryRequest): NativeMemory;
+  /**
+   * Bytes that a computation allocates, with the copies of its request's arrays and its result: activations and weights,
+   * of the unperturbed pass and of every thread's queries. What is left out is some bytes a channel.
+   */
+  memory(computation: NativeComputation, request: NativeMemoryRequest): number;
   /** How each operation is run, in their order. */
   steps(): NativeStep[];
   /** Frees the buffers, after the jobs there are, instead of at garbage collection; later jobs allocate them again. */

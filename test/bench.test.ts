@@ -165,7 +165,7 @@ describe('bench', () => {
           { network, parameters, batchSize, sparsity, threads, coordinates },
           { network: 'cnn1', parameters: 730, batchSize: 4, sparsity: 0, threads: 1, coordinates: 730 },
         );
-        for (const key of ['timedCoordinates', 'queriesPerSecond', 'sharedBytes', 'threadBytes', 'peakFlops']) {
+        for (const key of ['timedCoordinates', 'queriesPerSecond', 'countedBytes', 'peakFlops']) {
           assert.ok((row[key] as number) > 0, key);
         }
         for (const key of ['peakFraction', 'directPeakFraction']) assert.ok(key in row, key);

@@ -74,20 +74,20 @@ async function recorded(body: () => Promise<void>): Promise<string[]> {
 
 describe('memory', () => {
   it('allows as many threads as fit', () => {
-    const counted = { shared: 100, perThread: 10 };
+    const counted = (threads: number): number => 100 + 10 * threads;
     const within = (memory: number, threads: number): number => threadsWithin(memory, counted, { threads, images: 3 });
     assert.deepEqual(
       [110, 119.5, 120, 139, 140, 1e9, Infinity].map((memory) => within(memory, 4)),
       [1, 1, 2, 3, 4, 4, 4],
     );
     assert.equal(within(110, 1), 1);
-    assert.equal(threadsWithin(100, { shared: 100, perThread: 0 }, { threads: 7, images: 3 }), 7);
+    assert.equal(threadsWithin(100, () => 100, { threads: 7, images: 3 }), 7);
     assert.throws(() => within(109, 4), {
       name: 'InvalidArgumentError',
       message:
         'Expected memory to be at least 110B, what 3 images take on one thread, received 109B: take a smaller batch, or raise it',
     });
-    const large = { shared: 1_234_000_001, perThread: 0 };
+    const large = (): number => 1_234_000_001;
     assert.throws(() => threadsWithin(98_769, large, { threads: 1, images: 1 }), {
       message: /at least 1\.235GB, what 1 image takes on one thread, received 98\.76KB:/,
     });

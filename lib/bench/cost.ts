@@ -6,7 +6,7 @@
 import type { Batch } from '../data/dataset.js';
 import type { Reuse } from '../engine.js';
 import { runJob } from '../jobs.js';
-import type { NativeCost, NativeKernelCost, NativeKernelRun, NativeMemory } from '../native.js';
+import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../native.js';
 import { native } from '../native.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
@@ -24,15 +24,15 @@ export async function countCost({ network, compiled }: Counted, coordinates: Uin
   return runJob(() => counted.cost({ coordinates }), {});
 }
 
-/** What CGE over the coordinates allocates. */
+/** The bytes that CGE over the coordinates allocates on so many threads. */
 export function countMemory(
   { network, compiled }: Counted,
   batch: Batch,
   coordinates: Uint32Array,
   reuse: Reuse,
-): NativeMemory {
+): (threads: number) => number {
   const counted = new native.Network(network.input, compiled.operations);
-  return counted.memory('coordinatewise', { ...batch, coordinates, reuse });
+  return (threads) => counted.memory('coordinatewise', { ...batch, coordinates, reuse, threads });
 }
 
 /** One kernel, called so often that a run takes about `CALL_SECONDS`. */

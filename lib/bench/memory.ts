@@ -52,7 +52,7 @@ export async function measureMemory(task: MemoryTask, { signal, onStatus }: Sess
   return {
     ...{ network: network.name, batchSize, mode, threads },
     ...(await inChild(task, signal)),
-    countedBytes: counted.shared + threads * counted.perThread,
+    countedBytes: counted(threads),
   };
 }
 

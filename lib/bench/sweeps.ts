@@ -45,9 +45,8 @@ export interface SweepRow {
   /** Per query and image, the mean over the sweep: as done, and with direct convolutions. */
   multiplyAdds: number;
   directMultiplyAdds: number;
-  /** Counted, of buffers and of copies of the batch: what there is once, and what there is for every thread. */
-  sharedBytes: number;
-  threadBytes: number;
+  /** Of buffers on so many threads and of copies of the batch, counted. */
+  countedBytes: number;
   /** Of as many threads, measured in the same run, in floating-point operations a second. */
   peakFlops: number;
   /** The queries' part of it, as done and as if convolutions were direct; null where queries are too short to tell. */
@@ -131,7 +130,6 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const all = timed.length === coordinates.length;
       const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
       const { [mode]: work } = await countCost({ network, compiled }, timed);
-      const memory = countMemory({ network, compiled }, batch, timed, mode);
       const seconds = median(taken) - base;
       const fraction = (products: number): number | null =>
         seconds > 0.2 * base ? (2 * products * batchSize) / seconds / peakFlops : null;
@@ -145,8 +143,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         sweepSeconds: statistics(sweeps),
         multiplyAdds: whole[mode].done / coordinates.length,
         directMultiplyAdds: whole[mode].direct / coordinates.length,
-        sharedBytes: memory.shared,
-        threadBytes: memory.perThread,
+        countedBytes: countMemory({ network, compiled }, batch, timed, mode)(threads),
         peakFlops,
         peakFraction: fraction(work.done),
         directPeakFraction: fraction(work.direct),

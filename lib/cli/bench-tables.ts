@@ -73,7 +73,7 @@ function sweepTable(rows: readonly SweepRow[], scaling: boolean): string {
       `${(row.queriesPerSecond / reference.queriesPerSecond).toFixed(2)}×`,
       ...milliseconds(sweepSeconds),
       ...[amount(row.multiplyAdds), amount(row.directMultiplyAdds), fraction(row.peakFraction)],
-      ...[fraction(row.directPeakFraction), mebibytes(row.sharedBytes + threads * row.threadBytes)],
+      ...[fraction(row.directPeakFraction), mebibytes(row.countedBytes)],
     ];
   });
   const head = [

@@ -298,6 +298,7 @@ MemoryRequest toMemory(Napi::Value computation, Napi::Value from) {
                                                   {"randomized", ComputationName::Randomized},
                                                   {"reference", ComputationName::Reference}});
   result.count = toInt(request, "count", 1);
+  result.threads = toInt(request, "threads", 1);
   for (const char* key : {"parameters", "statistics", "images", "labels", "targets", "coordinates"}) {
     const Napi::Value value = request.Get(key);
     if (!value.IsTypedArray()) continue;

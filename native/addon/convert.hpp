@@ -74,6 +74,7 @@ enum class ComputationName { Evaluate, Coordinatewise, Randomized, Reference };
 struct MemoryRequest {
   ComputationName computation = ComputationName::Evaluate;
   int count = 1;
+  int threads = 1;
   CoordinatewiseOptions coordinatewise;  // how many coordinates, not which
   RandomizedOptions randomized;
   std::size_t copied = 0;  // bytes of the request's arrays

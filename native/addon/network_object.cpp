@@ -59,14 +59,15 @@ Napi::Object toObject(Napi::Env env, const CostResult& cost) {
   return result;
 }
 
-Footprint footprintOf(const Engine& engine, const MemoryRequest& request) {
-  switch (request.computation) {
-    case ComputationName::Evaluate: return engine.footprint(QueryKind::None, request.count);
-    case ComputationName::Coordinatewise: return footprint(engine, request.count, request.coordinatewise);
-    case ComputationName::Randomized: return footprint(engine, request.count, request.randomized);
+std::size_t footprintOf(const Engine& engine, const MemoryRequest& request) {
+  const auto& [computation, count, threads, coordinatewise, randomized, copied] = request;
+  switch (computation) {
+    case ComputationName::Evaluate: return engine.footprint(QueryKind::None, count, threads);
+    case ComputationName::Coordinatewise: return footprint(engine, count, coordinatewise, threads);
+    case ComputationName::Randomized: return footprint(engine, count, randomized, threads);
     case ComputationName::Reference: break;
   }
-  return {referenceBytes(engine.graph(), request.count, request.coordinatewise.count), 0};
+  return referenceBytes(engine.graph(), count, coordinatewise.count);
 }
 
 // Starts `compute(request, control)` as a job, on a request for a network of this graph.
@@ -163,11 +164,8 @@ Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
 Napi::Value NetworkObject::memory(const Napi::CallbackInfo& info) {
   return withClearErrors(info.Env(), [&] {
     const MemoryRequest request = toMemory(info[0], info[1]);
-    const Footprint footprint = footprintOf(*engine_, request);
-    Napi::Object result = Napi::Object::New(info.Env());
-    result.Set("shared", static_cast<double>(footprint.shared + request.copied));
-    result.Set("perThread", static_cast<double>(footprint.perThread));
-    return result;
+    const std::size_t bytes = footprintOf(*engine_, request) + request.copied;
+    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
   });
 }
 

@@ -81,10 +81,9 @@ double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const 
 
 }  // namespace
 
-Footprint footprint(const Engine& engine, int count, const CoordinatewiseOptions& options) {
-  Footprint result = engine.footprint(queryKind(options.reuse), count);
-  result.shared += options.count * (sizeof(double) + sizeof(std::size_t) + sizeof(QueryKey));
-  return result;
+std::size_t footprint(const Engine& engine, int count, const CoordinatewiseOptions& options, int threads) {
+  return engine.footprint(queryKind(options.reuse), count, threads) +
+         options.count * (sizeof(double) + sizeof(std::size_t) + sizeof(QueryKey));
 }
 
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,

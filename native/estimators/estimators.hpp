@@ -31,8 +31,8 @@ int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse);
 // neighbours find in the caches what they share.
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options);
 
-// Of a computation on `count` images.
-Footprint footprint(const Engine& engine, int count, const CoordinatewiseOptions& options);
+// Bytes that a computation on `count` images allocates.
+std::size_t footprint(const Engine& engine, int count, const CoordinatewiseOptions& options, int threads);
 
 // CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
@@ -52,8 +52,8 @@ struct RandomizedOptions {
   std::uint32_t index = 0;
 };
 
-// Of a computation on `count` images.
-Footprint footprint(const Engine& engine, int count, const RandomizedOptions& options);
+// Bytes that a computation on `count` images allocates.
+std::size_t footprint(const Engine& engine, int count, const RandomizedOptions& options, int threads);
 
 // RGE, equation 1 of DeepZero: values has one entry per parameter.
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control);

@@ -52,12 +52,11 @@ QueryKind queryKind(Reuse reuse) { return reuse == Reuse::Incremental ? QueryKin
 
 }  // namespace
 
-Footprint footprint(const Engine& engine, int count, const RandomizedOptions& options) {
+std::size_t footprint(const Engine& engine, int count, const RandomizedOptions& options, int threads) {
   const std::size_t d = engine.graph().parameterCount(), tensors = engine.graph().parameters().size();
-  Footprint result = engine.footprint(queryKind(options.reuse), count);
-  result.shared += d * sizeof(double) + options.queries * (sizeof(Slope) + tensors * sizeof(double));
-  result.perThread += d * (sizeof(double) + sizeof(float));
-  return result;
+  const std::size_t result = d * sizeof(double), drawn = d * (sizeof(double) + sizeof(float));
+  return engine.footprint(queryKind(options.reuse), count, threads) + result + threads * drawn +
+         options.queries * (sizeof(Slope) + tensors * sizeof(double));
 }
 
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control) {

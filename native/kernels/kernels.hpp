@@ -3,7 +3,7 @@
 //
 // A kernel works on one image block, is single-threaded, allocates nothing, never throws and never reads
 // or writes outside the maps it is given. It overwrites the pixels of its output and leaves the border alone.
-// An output never overlaps an input.
+// An output never overlaps an input, but where an activation without pool has equal maps: there they may be the same.
 #pragma once
 
 #include <cstddef>

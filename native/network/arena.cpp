@@ -6,10 +6,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+#include <utility>
 
 namespace deepzero {
 
-static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+static constexpr std::size_t kHugePage = std::size_t{2} << 20, kCacheLine = 64;
 
 static thread_local MemoryCount* currentCount = nullptr;
 
@@ -20,14 +21,13 @@ MemoryCount* MemoryCount::current() { return currentCount; }
 template <typename Scalar>
 Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
   // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
-  constexpr std::size_t kAlignment = 64;
   if (count > SIZE_MAX / (2 * sizeof(Scalar))) throw std::bad_alloc();
   const std::size_t bytes = roundedToLanes(count) * sizeof(Scalar);
+  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kCacheLine;
   if (MemoryCount* counting = MemoryCount::current()) {
-    counting->add(bytes + kAlignment);
+    counting->add(bytes + alignment);
     return;
   }
-  const std::size_t alignment = bytes >= kHugePage ? kHugePage : kAlignment;
   void* memory = std::calloc(bytes + alignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
   memory_.reset(memory);
@@ -43,8 +43,40 @@ void Aligned<Scalar>::Free::operator()(void* memory) const {
 }
 
 template <typename Scalar>
-ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks) : layout_(&layout) {
-  for (const std::size_t size : layout.slots) memory_.emplace_back(size * blocks);
+ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks, Scalar* memory) : layout_(&layout), blocks_(blocks) {
+  for (const Layout::Slot& slot : layout.slots) {
+    starts_.push_back(memory);
+    if (memory != nullptr) memory += slot.size * blocks;
+  }
+}
+
+template <typename Scalar>
+ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks)
+    : ArenaOf(layout, blocks, Aligned<Scalar>(layout.size() * blocks)) {}
+
+template <typename Scalar>
+ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks, Aligned<Scalar> memory)
+    : ArenaOf(layout, blocks, memory.data()) {
+  memory_ = std::move(memory);
+}
+
+template <typename Scalar>
+void ArenaOf<Scalar>::clearBorders() {
+  for (std::size_t s = 0; s < layout_->slots.size(); ++s) {
+    const Layout::Slot& slot = layout_->slots[s];
+    if (slot.map.border == 0) continue;
+    const std::ptrdiff_t row = slot.map.rowStride(), side = std::ptrdiff_t{slot.map.border} * kLanes;
+    for (std::size_t plane = 0; plane < static_cast<std::size_t>(slot.map.channels) * blocks_; ++plane) {
+      Scalar* const start = starts_[s] + plane * slot.map.planeStride();
+      Scalar* const end = start + slot.map.planeStride();
+      // The end of each row and the start of the next are one piece.
+      std::fill_n(start, slot.map.border * row - side, Scalar{0});
+      for (Scalar* at = start + slot.map.border * row - side; at < end - slot.map.border * row; at += row) {
+        std::fill_n(at, 2 * side, Scalar{0});
+      }
+      std::fill(end - slot.map.border * row + side, end, Scalar{0});
+    }
+  }
 }
 
 template class Aligned<float>;

@@ -65,18 +65,26 @@ using AlignedFloats = Aligned<float>;
 template <typename Scalar>
 class ArenaOf {
  public:
-  ArenaOf() = default;
   ArenaOf(const Layout& layout, int blocks);
+  // In memory that others use too, layout.size() · blocks numbers on a 64-byte boundary.
+  ArenaOf(const Layout& layout, int blocks, Scalar* memory);
 
   Scalar* at(int value, int block) {
     const int slot = layout_->slotOf[value];
-    return memory_[slot].data() + static_cast<std::size_t>(block) * layout_->slots[slot];
+    return starts_[slot] + static_cast<std::size_t>(block) * layout_->slots[slot].size;
   }
   const Scalar* at(int value, int block) const { return const_cast<ArenaOf*>(this)->at(value, block); }
 
+  // Makes the borders zero, which others may have written to.
+  void clearBorders();
+
  private:
-  const Layout* layout_ = nullptr;
-  std::vector<Aligned<Scalar>> memory_;
+  ArenaOf(const Layout& layout, int blocks, Aligned<Scalar> memory);
+
+  const Layout* layout_;
+  int blocks_;
+  Aligned<Scalar> memory_;
+  std::vector<Scalar*> starts_;  // by slot
 };
 
 using Arena = ArenaOf<float>;

@@ -18,13 +18,13 @@ double total(const double* lanes) {
 
 }  // namespace
 
-ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks)
+ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory)
     : graph_(graph),
       plan_(plan),
       kernels_(kernels),
       spread_(graph, plan),
       blocks_(blocks),
-      stored_(plan.scratch(), blocks),
+      stored_(plan.scratch(), blocks, memory),
       locals_(plan.locals(), 1),
       moments_(graph.shapes().size()),
       affine_(graph.operations().size()),
@@ -74,6 +74,7 @@ void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, 
   base_ = &base;
   lossBase_ = &lossBase;
   weights_ = &weights;
+  stored_.clearBorders();
   for (Recomputed& recomputed : recomputed_) recomputed.channel = -1;
 }
 

@@ -20,7 +20,8 @@ namespace deepzero {
 
 class ChangePass {
  public:
-  ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks);
+  // `memory` is for the stored changes, plan.scratch().size() · blocks floats, which others may use between runs.
+  ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory);
 
   // Allocates what runs take in which every parameter changes.
   void reserveMoved();

@@ -1,5 +1,6 @@
 #include "network/engine.hpp"
 
+#include <algorithm>
 #include <cmath>
 #include <utility>
 
@@ -15,20 +16,17 @@ void Engine::release() {
   lossBase_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
+  scratch_ = {};
   workspaces_.clear();
   exactWorkspaces_.clear();
 }
 
-Footprint Engine::footprint(QueryKind kind, int count) const {
-  const auto bytes = [&](int threads) {
-    const MemoryCount counted;
-    Engine engine(graph_, kernels_);
-    engine.reserve(kind, count, threads);
-    return counted.bytes();
-  };
-  const std::size_t one = bytes(1), perThread = bytes(2) - one;
+std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
+  const MemoryCount counted;
+  Engine engine(graph_, kernels_);
+  engine.reserve(kind, count, threads);
   const std::size_t result = count * graph_.output().size() + graph_.statisticsCount();
-  return {one - perThread + result * sizeof(float), perThread};
+  return counted.bytes() + result * sizeof(float);
 }
 
 // Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
@@ -36,36 +34,52 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
   const int blocks = (count + kLanes - 1) / kLanes;
   if (blocks != blocks_) release();
   blocks_ = blocks;
-  // What a failed allocation may have left.
-  exact_.reset();
-  exactWorkspaces_.clear();
   if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
   if (kind == QueryKind::None || kind == QueryKind::Values) {
     if (base_ == nullptr && kind == QueryKind::Values) {
-      base_ = std::make_unique<Pass>(graph_, plan_, kernels_, plan_.cache(), blocks);
+      base_ = std::make_unique<Pass>(graph_, plan_, kernels_, Arena(plan_.cache(), blocks), blocks);
     }
     while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
     reserveValueQueries(kind == QueryKind::None ? 1 : threads);
   } else {
     if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
+    reserveScratch(threads);
     reserveChangeQueries(threads, kind == QueryKind::AllChange);
-    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, plan_.scratch(), blocks);
-    for (int thread = 0; thread < threads; ++thread) exactWorkspaces_.emplace_back(plan_);
   }
+}
+
+// What is stored there from an earlier computation is over.
+void Engine::reserveScratch(int threads) {
+  const std::size_t needed = plan_.scratch().size() * blocks_ * ((threads + 1) / 2);
+  if (scratch_.size() < needed) {
+    exact_.reset();
+    changeQueries_.clear();
+    scratch_ = {};
+    scratch_ = Aligned<double>(needed);
+  }
+  if (exact_ == nullptr) {
+    ArenaOf<double> values(plan_.scratch(), blocks_, scratch_.data());
+    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, std::move(values), blocks_);
+  }
+  while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
 }
 
 void Engine::reserveValueQueries(int count) {
   while (static_cast<int>(valueQueries_.size()) < count) {
     valueQueries_.push_back(std::make_unique<ValueQuery>(
-        ValueQuery{Weights(graph_, plan_), Pass(graph_, plan_, kernels_, plan_.scratch(), blocks_)}));
+        ValueQuery{Weights(graph_, plan_), Pass(graph_, plan_, kernels_, Arena(plan_.scratch(), blocks_), blocks_)}));
   }
 }
 
 void Engine::reserveChangeQueries(int count, bool allChange) {
   if (lossBase_ == nullptr) lossBase_ = std::make_unique<LossChange>(plan_.map(plan_.outputValue()), blocks_);
-  while (static_cast<int>(changeQueries_.size()) < count) {
+  for (std::size_t i = changeQueries_.size(); i < static_cast<std::size_t>(count); ++i) {
+    float* memory = nullptr;
+    if (scratch_.data() != nullptr) {
+      memory = reinterpret_cast<float*>(scratch_.data()) + i * plan_.scratch().size() * blocks_;
+    }
     changeQueries_.push_back(
-        std::make_unique<ChangeQuery>(ChangeQuery{nullptr, ChangePass(graph_, plan_, kernels_, blocks_)}));
+        std::make_unique<ChangeQuery>(ChangeQuery{nullptr, ChangePass(graph_, plan_, kernels_, blocks_, memory)}));
   }
   if (!allChange) return;
   for (int thread = 0; thread < count; ++thread) {
@@ -112,12 +126,12 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
 }
 
 Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
-  const auto exact = std::move(exact_);
-  auto workspaces = std::move(exactWorkspaces_);
-  const double loss = exact->run(problem, *unperturbed_, workspaces, control, changeBase_.get());
-  lossBase_->prepare(problem, *exact);
+  exact_->clearBorders();
+  const double loss = exact_->run(problem, *unperturbed_, exactWorkspaces_, control, changeBase_.get());
+  lossBase_->prepare(problem, *exact_);
+  const Evaluation result = resultOf(loss, *exact_, problem);
   for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_);
-  return resultOf(loss, *exact, problem);
+  return result;
 }
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {

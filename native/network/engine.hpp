@@ -19,13 +19,6 @@ namespace deepzero {
 // None where there are no queries.
 enum class QueryKind { None, Values, Changes, AllChange };
 
-// Bytes that a computation allocates: of what it computes with and of its result, but for some bytes a channel and what
-// alignment leaves unused.
-struct Footprint {
-  std::size_t shared = 0;
-  std::size_t perThread = 0;
-};
-
 // Not thread-safe, one computation at a time; each uses as many threads as its Control says.
 class Engine {
  public:
@@ -56,9 +49,9 @@ class Engine {
   // Frees the buffers; the next computation allocates them again.
   void release();
 
-  // Of evaluate() or, with queries, begin() and what follows it, on `count` images with nothing there from before.
-  // Nothing is allocated.
-  Footprint footprint(QueryKind kind, int count) const;
+  // Bytes that evaluate() or, with queries, begin() and what follows it allocate on `count` images with nothing there
+  // from before: of what they compute with and of the result, but for some bytes a channel. Nothing is allocated.
+  std::size_t footprint(QueryKind kind, int count, int threads) const;
 
  private:
   struct ValueQuery {
@@ -71,6 +64,7 @@ class Engine {
   };
   void reserve(QueryKind kind, int count, int threads);
   void reserveValueQueries(int count);
+  void reserveScratch(int threads);
   void reserveChangeQueries(int count, bool allChange);
   Evaluation beginValues(const Problem& problem, const Control& control);
   Evaluation beginChanges(const Problem& problem, const Control& control);
@@ -82,7 +76,9 @@ class Engine {
   std::unique_ptr<Weights> unperturbed_;
   std::unique_ptr<Pass> base_;              // of values
   std::unique_ptr<ChangeBase> changeBase_;  // of changes
-  std::unique_ptr<ExactPass> exact_;        // until changes have begun
+  // What the pass in double and, after it, each thread's changes are stored in: a double is as long as two threads'.
+  Aligned<double> scratch_;
+  std::unique_ptr<ExactPass> exact_;
   std::unique_ptr<LossChange> lossBase_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;

@@ -29,12 +29,12 @@ const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
 }  // namespace
 
 template <typename Scalar>
-PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks)
+PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, ArenaOf<Scalar> values, int blocks)
     : graph_(graph),
       plan_(plan),
       kernels_(kernels),
       blocks_(blocks),
-      values_(layout, blocks),
+      values_(std::move(values)),
       statistics_(graph.shapes().size()),
       blockMean_(graph.shapes().size()),
       blockSquares_(graph.shapes().size()),

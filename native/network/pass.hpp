@@ -44,11 +44,13 @@ struct ObserverOf {
 template <typename Scalar>
 class PassOf {
  public:
-  PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, const Layout& layout, int blocks);
+  PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, ArenaOf<Scalar> values, int blocks);
 
   // The pass that restarted runs read from.
   void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
+  // Before a run, where others use the values' memory too.
+  void clearBorders() { values_.clearBorders(); }
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
   double run(const Problem& problem, const Weights& weights, std::vector<WorkspaceOf<Scalar>>& workspaces,

@@ -41,38 +41,43 @@ class Slots {
  public:
   Slots(Layout& layout, std::size_t values) : layout_(layout) { layout.slotOf.assign(values, -1); }
 
-  // Gives a value of this map, from one step to another, the free slot that has to grow least, and of those the
-  // smallest; or a new one.
-  void take(int value, const Map& map, int from, int until) {
+  // Gives a value of this map, from one step to another, the slot that has to grow least, and of those the smallest, of
+  // all that are free or whose value `yields` its slot; or a new one.
+  template <typename Yields>
+  void take(int value, const Map& map, int from, int until, Yields yields) {
     const std::size_t size = map.size();
     int best = -1;
-    const auto cost = [&](std::size_t slot) { return std::make_pair(slot < size ? size - slot : 0, slot); };
+    const auto cost = [&](int slot) {
+      const std::size_t has = layout_.slots[slot].size;
+      return std::make_pair(has < size ? size - has : 0, has);
+    };
     for (int slot = 0; slot < static_cast<int>(layout_.slots.size()); ++slot) {
-      const bool fits = map.border == 0 ? maps_[slot].border == 0 : maps_[slot] == map;
-      if (!fits || busyUntil_[slot] >= from) continue;
-      if (best < 0 || cost(layout_.slots[slot]) < cost(layout_.slots[best])) best = slot;
+      const Map& other = layout_.slots[slot].map;
+      const bool fits = map.border == 0 ? other.border == 0 : other == map;
+      if (!fits || (busyUntil_[slot] >= from && !yields(holder_[slot]))) continue;
+      if (best < 0 || cost(slot) < cost(best)) best = slot;
     }
     if (best < 0) {
       own(value, map);
       best = layout_.slotOf[value];
     }
-    layout_.slots[best] = std::max(layout_.slots[best], size);
+    layout_.slots[best].size = std::max(layout_.slots[best].size, size);
     busyUntil_[best] = until;
+    holder_[best] = value;
     layout_.slotOf[value] = best;
   }
 
   // Gives a value a slot that no other takes.
   void own(int value, const Map& map) {
     layout_.slotOf[value] = static_cast<int>(layout_.slots.size());
-    layout_.slots.push_back(map.size());
-    maps_.push_back(map);
+    layout_.slots.push_back({map.size(), map});
     busyUntil_.push_back(std::numeric_limits<int>::max());
+    holder_.push_back(value);
   }
 
  private:
   Layout& layout_;
-  std::vector<Map> maps_;  // of the first value in a slot
-  std::vector<int> busyUntil_;
+  std::vector<int> busyUntil_, holder_;  // by slot; the value that it holds
 };
 
 }  // namespace
@@ -248,21 +253,42 @@ void Plan::makeLayouts() {
     }
   }
   // A change may compute a convolution again where its output is read, so what that takes must still be there.
+  std::vector<int> neededUntil = lastUse_;
   for (int s = steps - 1; s >= 0; --s) {
     const Step& step = steps_[s];
     if (step.kind != StepKind::Convolve && stored_[step.output]) continue;
     for (const int input : step.inputs) {
-      if (input >= 0) lastUse_[input] = std::max(lastUse_[input], lastUse_[step.output]);
+      if (input >= 0) neededUntil[input] = std::max(neededUntil[input], neededUntil[step.output]);
     }
   }
+  std::vector<int> readers(values, 0);
+  for (const Step& step : steps_) {
+    for (const int input : step.inputs) {
+      if (input >= 0) ++readers[input];
+    }
+  }
+  // Whether a step may write its output where it finds a value that is still needed.
+  const auto yields = [&](int value, int s) {
+    const Step& step = steps_[s];
+    const int input = step.inputs[0];
+    // Pixel by pixel, a value's last reader reads it before it writes.
+    if (step.kind == StepKind::Activate) {
+      return !step.pools() && (value == input || value == step.inputs[1]) && neededUntil[value] == s &&
+             maps_[value] == maps_[step.output];
+    }
+    // A convolution has read all of its input in the block before it writes; where it is computed again it writes
+    // nothing, and where not, nobody needs what that would take.
+    return step.kind == StepKind::Convolve && !stored_[input] && value == producerOf(input)->inputs[0] &&
+           readers[input] == 1 && readers[value] == 1;
+  };
   Slots cache(cache_, values), scratch(scratch_, values), locals(locals_, values);
   const auto place = [&](int value, int step) {
-    const int until = std::max(lastUse_[value], step);
+    const int until = std::max(neededUntil[value], step);
     if (stored_[value]) {
       cache.own(value, maps_[value]);
-      scratch.take(value, maps_[value], step, until);
+      scratch.take(value, maps_[value], step, until, [&](int held) { return step >= 0 && yields(held, step); });
     } else {
-      locals.take(value, maps_[value], step, until);
+      locals.take(value, maps_[value], step, until, [](int) { return false; });
     }
   };
   // The input is loaded before the first step.

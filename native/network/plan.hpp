@@ -36,8 +36,19 @@ struct Segment {
 // Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal maps only, so that
 // the zero border, written once, stays zero.
 struct Layout {
-  std::vector<std::size_t> slots;  // floats of one block
-  std::vector<int> slotOf;         // by value, −1 for values kept elsewhere
+  struct Slot {
+    std::size_t size = 0;  // floats of one block
+    Map map;               // of its first value, and of all if that has a border
+  };
+  std::vector<Slot> slots;
+  std::vector<int> slotOf;  // by value, −1 for values kept elsewhere
+
+  // Floats of one block, of all slots.
+  std::size_t size() const {
+    std::size_t sum = 0;
+    for (const Slot& slot : slots) sum += slot.size;
+    return sum;
+  }
 };
 
 class Plan {

@@ -17,7 +17,7 @@ struct Run {
       : plan(example.graph),
         blocks((example.count + kLanes - 1) / kLanes),
         weights(example.graph, plan),
-        pass(example.graph, plan, kernels(), plan.scratch(), blocks),
+        pass(example.graph, plan, kernels(), ArenaOf<double>(plan.scratch(), blocks), blocks),
         base(example.graph, plan, blocks) {
     weights.assign(example.parameters.data());
     std::vector<WorkspaceOf<double>> workspaces;

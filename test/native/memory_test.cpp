@@ -66,7 +66,7 @@ namespace {
 struct Task {
   const char* name;
   std::function<void(Engine&, const Example&, const Control&)> run;
-  std::function<Footprint(const Engine&, const Example&)> footprint;
+  std::function<std::size_t(const Engine&, const Example&, int threads)> footprint;
 };
 
 CoordinatewiseOptions coordinatewiseOptions(Reuse reuse, const std::vector<std::uint32_t>& coordinates) {
@@ -94,7 +94,9 @@ Task coordinatewiseTask(const char* name, Reuse reuse) {
           [=](Engine& engine, const Example& example, const Control& control) {
             coordinatewise(engine, example.problem(), options, control);
           },
-          [=](const Engine& engine, const Example& example) { return footprint(engine, example.count, options); }};
+          [=](const Engine& engine, const Example& example, int threads) {
+            return footprint(engine, example.count, options, threads);
+          }};
 }
 
 Task randomizedTask(const char* name, Reuse reuse) {
@@ -103,7 +105,9 @@ Task randomizedTask(const char* name, Reuse reuse) {
           [=](Engine& engine, const Example& example, const Control& control) {
             randomized(engine, example.problem(), options, control);
           },
-          [=](const Engine& engine, const Example& example) { return footprint(engine, example.count, options); }};
+          [=](const Engine& engine, const Example& example, int threads) {
+            return footprint(engine, example.count, options, threads);
+          }};
 }
 
 std::vector<Task> tasks() {
@@ -112,7 +116,9 @@ std::vector<Task> tasks() {
        [](Engine& engine, const Example& example, const Control& control) {
          engine.evaluate(example.problem(), control);
        },
-       [](const Engine& engine, const Example& example) { return engine.footprint(QueryKind::None, example.count); }},
+       [](const Engine& engine, const Example& example, int threads) {
+         return engine.footprint(QueryKind::None, example.count, threads);
+       }},
       coordinatewiseTask("CGE without reuse", Reuse::None),
       coordinatewiseTask("CGE from the layer", Reuse::Layer),
       coordinatewiseTask("incremental CGE", Reuse::Incremental),
@@ -123,8 +129,8 @@ std::vector<Task> tasks() {
          referenceCoordinatewise(engine.graph(), example.problem(), kCoordinates.data(), kCoordinates.size(), 1e-3,
                                  false, control, nullptr);
        },
-       [](const Engine& engine, const Example& example) {
-         return Footprint{referenceBytes(engine.graph(), example.count, kCoordinates.size()), 0};
+       [](const Engine& engine, const Example& example, int) {
+         return referenceBytes(engine.graph(), example.count, kCoordinates.size());
        }}};
 }
 
@@ -137,11 +143,11 @@ Bytes bytesOf(const Task& task, const Graph& graph, int count, int threadCount, 
   const Example example(graph, count);
   Engine engine(graph, kernels());
   const Control control = threads(threadCount);
-  const Footprint footprint = task.footprint(engine, example);
+  const std::size_t footprint = task.footprint(engine, example, threadCount);
   const std::size_t before = live;
   peak = before;
   for (int i = 0; i < times; ++i) task.run(engine, example, control);
-  return {peak - before, footprint.shared + threadCount * footprint.perThread};
+  return {peak - before, footprint};
 }
 
 // Says so if more is left out than tables and some bytes a channel, anything is counted twice, or the images' part is
@@ -178,9 +184,8 @@ TEST("memory: a count that leaves something out, or counts it twice, is caught")
   const Graph graph = smallResNet();
   const auto check = [&](std::ptrdiff_t shared, std::ptrdiff_t perThread, std::ptrdiff_t perImage) {
     Task task = coordinatewiseTask("incremental CGE", Reuse::Incremental);
-    task.footprint = [=, right = task.footprint](const Engine& engine, const Example& example) {
-      const Footprint footprint = right(engine, example);
-      return Footprint{footprint.shared + shared + perImage * example.count, footprint.perThread + perThread};
+    task.footprint = [=, right = task.footprint](const Engine& engine, const Example& example, int threads) {
+      return right(engine, example, threads) + shared + perThread * threads + perImage * example.count;
     };
     return checkCount(task, graph, 2);
   };
@@ -196,8 +201,9 @@ TEST("memory: counting allocates nothing for the images, and releasing keeps not
   Engine engine(graph, kernels());
   const std::size_t before = live;
   peak = before;
-  const Footprint footprint = engine.footprint(QueryKind::AllChange, 1 << 20);
-  CHECK(footprint.shared > std::size_t{1} << 30 && footprint.perThread > std::size_t{1} << 30);
+  const std::size_t one = engine.footprint(QueryKind::AllChange, 1 << 20, 1);
+  const std::size_t three = engine.footprint(QueryKind::AllChange, 1 << 20, 3);
+  CHECK(one > std::size_t{2} << 30 && three - one > std::size_t{1} << 30);
   CHECK(peak - before < std::size_t{1} << 16);
   CHECK(live == before);
 
