@@ -66,9 +66,9 @@ void ArenaOf<Scalar>::clearBorders() {
     const Layout::Slot& slot = layout_->slots[s];
     if (slot.map.border == 0) continue;
     const std::ptrdiff_t row = slot.map.rowStride(), side = std::ptrdiff_t{slot.map.border} * kLanes;
-    for (std::size_t plane = 0; plane < static_cast<std::size_t>(slot.map.channels) * blocks_; ++plane) {
-      Scalar* const start = starts_[s] + plane * slot.map.planeStride();
-      Scalar* const end = start + slot.map.planeStride();
+    const std::size_t size = slot.map.planeStride();
+    for (std::size_t plane = 0; plane < slot.size / size * blocks_; ++plane) {
+      Scalar *const start = starts_[s] + plane * size, *const end = start + size;
       // The end of each row and the start of the next are one piece.
       std::fill_n(start, slot.map.border * row - side, Scalar{0});
       for (Scalar* at = start + slot.map.border * row - side; at < end - slot.map.border * row; at += row) {

@@ -27,13 +27,12 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
       stored_(plan.scratch(), blocks, memory),
       locals_(plan.locals(), 1),
       moments_(graph.shapes().size()),
-      affine_(graph.operations().size()),
-      recomputed_(graph.shapes().size()) {
-  std::size_t most = 0, fleeting = 0;
+      affine_(graph.operations().size()) {
+  std::size_t most = 0, fleeting = 0, plane = 0;
   for (const Step& step : plan.steps()) {
     const int value = step.inputs[0];
     if (step.kind == StepKind::Convolve && plan.centered(value)) {
-      recomputed_[value].plane = AlignedFloats(plan.map(value).planeStride());
+      plane = std::max<std::size_t>(plane, plan.map(value).planeStride());
     }
     if (step.kind != StepKind::Activate) continue;
     if (step.operation >= 0) affine_[step.operation].resize(plan.map(value).channels);
@@ -54,6 +53,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   spreads_.reserve(most);
   changes_.reserve(most);
   fleeting_ = AlignedFloats(fleeting);
+  recomputed_.plane = AlignedFloats(plane);
   winogradScratch_ = AlignedFloats(plan.winogradScratch());
   countVector(identity_);
   countVector(spreads_);
@@ -75,7 +75,7 @@ void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, 
   lossBase_ = &lossBase;
   weights_ = &weights;
   stored_.clearBorders();
-  for (Recomputed& recomputed : recomputed_) recomputed.channel = -1;
+  recomputed_.value = -1;
 }
 
 double ChangePass::run(const Problem& problem, std::size_t coordinate, float step, const Control& control) {
@@ -349,8 +349,10 @@ float* ChangePass::planes(int value, int block) {
 
 const float* ChangePass::input(int value, int channel, int block) {
   if (!plan_.centered(value)) return base_->base(value, channel, block);
-  Recomputed& recomputed = recomputed_[value];
-  if (channel != recomputed.channel || block != recomputed.block) {
+  auto& [plane, lastValue, lastChannel, lastBlock] = recomputed_;
+  if (value != lastValue || channel != lastChannel || block != lastBlock) {
+    // Other maps have their borders in other places.
+    if (value != lastValue) std::fill_n(plane.data(), plan_.map(value).planeStride(), 0.0f);
     const Step& step = *plan_.producerOf(value);
     Activation shape = step.activation;
     shape.out.channels = 1;
@@ -359,11 +361,12 @@ const float* ChangePass::input(int value, int channel, int block) {
     const Affine affine = sum ? Affine() : Affine{0, base.scale, base.shift};
     kernels_.activate(shape, &affine,
                       sum ? base_->sum(step, channel, block) : base_->base(step.inputs[0], channel, block), nullptr,
-                      recomputed.plane.data());
-    recomputed.channel = channel;
-    recomputed.block = block;
+                      plane.data());
+    lastValue = value;
+    lastChannel = channel;
+    lastBlock = block;
   }
-  return recomputed.plane.data();
+  return plane.data();
 }
 
 }  // namespace deepzero

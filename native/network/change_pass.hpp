@@ -72,12 +72,11 @@ class ChangePass {
   std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
   std::vector<AffineChange> identity_;              // per channel
   std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take
-  struct Recomputed {
-    AlignedFloats plane;  // empty if that is kept
-    int channel = -1, block = -1;
-  };
-  std::vector<Recomputed> recomputed_;  // by value
-  std::vector<AlignedFloats> moved_;    // by value, one block of base + change, of convolution inputs
+  struct {
+    AlignedFloats plane;
+    int value = -1, channel = -1, block = -1;
+  } recomputed_;                      // the last of the unperturbed pass's planes that are not kept
+  std::vector<AlignedFloats> moved_;  // by value, one block of base + change, of convolution inputs
   AlignedFloats winogradScratch_;
 };
 

@@ -1,6 +1,7 @@
 // One forward pass, whole or restarted at a cut point.
 #pragma once
 
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -19,10 +20,11 @@ struct ChannelStatistics {
 // What one thread needs beside the values of passes.
 template <typename Scalar>
 struct WorkspaceOf {
-  explicit WorkspaceOf(const Plan& plan) : locals(plan.locals(), 1), winograd(plan.winogradScratch()) {}
+  explicit WorkspaceOf(const Plan& plan)
+      : locals(plan.locals(), 1), winograd(std::is_same_v<Scalar, float> ? plan.winogradScratch() : 0) {}
 
   ArenaOf<Scalar> locals;  // values that live within one segment
-  AlignedFloats winograd;
+  AlignedFloats winograd;  // a kernel of floats only
 };
 using Workspace = WorkspaceOf<float>;
 

@@ -53,7 +53,9 @@ class Slots {
     };
     for (int slot = 0; slot < static_cast<int>(layout_.slots.size()); ++slot) {
       const Map& other = layout_.slots[slot].map;
-      const bool fits = map.border == 0 ? other.border == 0 : other == map;
+      // Of any number of channels, planes that are alike have their borders in the same places.
+      const bool alike = map.height == other.height && map.width == other.width && map.border == other.border;
+      const bool fits = map.border == 0 ? other.border == 0 : alike;
       if (!fits || (busyUntil_[slot] >= from && !yields(holder_[slot]))) continue;
       if (best < 0 || cost(slot) < cost(best)) best = slot;
     }
@@ -252,13 +254,14 @@ void Plan::makeLayouts() {
       }
     }
   }
-  // A change may compute a convolution again where its output is read, so what that takes must still be there.
+  // A change may compute a convolution again where its output is read, so what that takes must still be there; the
+  // network's input never changes.
   std::vector<int> neededUntil = lastUse_;
   for (int s = steps - 1; s >= 0; --s) {
     const Step& step = steps_[s];
     if (step.kind != StepKind::Convolve && stored_[step.output]) continue;
     for (const int input : step.inputs) {
-      if (input >= 0) neededUntil[input] = std::max(neededUntil[input], neededUntil[step.output]);
+      if (input > 0) neededUntil[input] = std::max(neededUntil[input], neededUntil[step.output]);
     }
   }
   std::vector<int> readers(values, 0);

@@ -33,12 +33,12 @@ struct Segment {
   std::vector<int> measured;  // values produced here whose channel moments a batch norm needs
 };
 
-// Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal maps only, so that
-// the zero border, written once, stays zero.
+// Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal planes only, so
+// that the zero border, written once, stays zero.
 struct Layout {
   struct Slot {
     std::size_t size = 0;  // floats of one block
-    Map map;               // of its first value, and of all if that has a border
+    Map map;               // of its first value; if that has a border, the planes of all are alike
   };
   std::vector<Slot> slots;
   std::vector<int> slotOf;  // by value, −1 for values kept elsewhere

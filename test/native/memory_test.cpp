@@ -111,27 +111,26 @@ Task randomizedTask(const char* name, Reuse reuse) {
 }
 
 std::vector<Task> tasks() {
-  return {
-      {"evaluate",
-       [](Engine& engine, const Example& example, const Control& control) {
-         engine.evaluate(example.problem(), control);
-       },
-       [](const Engine& engine, const Example& example, int threads) {
-         return engine.footprint(QueryKind::None, example.count, threads);
-       }},
-      coordinatewiseTask("CGE without reuse", Reuse::None),
-      coordinatewiseTask("CGE from the layer", Reuse::Layer),
-      coordinatewiseTask("incremental CGE", Reuse::Incremental),
-      randomizedTask("RGE of values", Reuse::None),
-      randomizedTask("incremental RGE", Reuse::Incremental),
-      {"reference",
-       [](Engine& engine, const Example& example, const Control& control) {
-         referenceCoordinatewise(engine.graph(), example.problem(), kCoordinates.data(), kCoordinates.size(), 1e-3,
-                                 false, control, nullptr);
-       },
-       [](const Engine& engine, const Example& example, int) {
-         return referenceBytes(engine.graph(), example.count, kCoordinates.size());
-       }}};
+  return {{"evaluate",
+           [](Engine& engine, const Example& example, const Control& control) {
+             engine.evaluate(example.problem(), control);
+           },
+           [](const Engine& engine, const Example& example, int threads) {
+             return engine.footprint(QueryKind::None, example.count, threads);
+           }},
+          coordinatewiseTask("CGE without reuse", Reuse::None),
+          coordinatewiseTask("CGE from the layer", Reuse::Layer),
+          coordinatewiseTask("incremental CGE", Reuse::Incremental),
+          randomizedTask("RGE of values", Reuse::None),
+          randomizedTask("incremental RGE", Reuse::Incremental),
+          {"reference",
+           [](Engine& engine, const Example& example, const Control& control) {
+             referenceCoordinatewise(engine.graph(), example.problem(), kCoordinates.data(), kCoordinates.size(), 1e-3,
+                                     false, control, nullptr);
+           },
+           [](const Engine& engine, const Example& example, int) {
+             return referenceBytes(engine.graph(), example.count, kCoordinates.size());
+           }}};
 }
 
 struct Bytes {
