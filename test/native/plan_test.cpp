@@ -55,6 +55,23 @@ TEST("plan: every operation is in the one step that yields its value or what is 
   }
 }
 
+TEST("plan: however many residual blocks follow each other, their values take two buffers in turn") {
+  for (const int blocks : {1, 2, 5}) {
+    Builder network({16, 8, 8});
+    network.convolution(16, 3, 3, 1, 1, false).batchNorm().relu();
+    for (int block = 0; block < blocks; ++block) {
+      const int before = network.value;
+      network.convolution(16, 3, 3, 1, 1, false).batchNorm().relu().convolution(16, 3, 3, 1, 1, false).batchNorm();
+      network.add(before).relu();
+    }
+    const Plan plan(network.globalAveragePool().graph());
+    const Map &without = plan.map(1), &bordered = plan.map(3);
+    CHECK(bordered.border == 1 && without.border == 0);
+    CHECK(plan.scratch().size() <= without.size() + 2 * bordered.size());
+    CHECK(plan.cache().size() >= (2 * blocks + 1) * without.size() + blocks * bordered.size());
+  }
+}
+
 // Output channels of the convolutions that the recording table's kernels have run.
 std::set<int> direct, winograd;
 
