@@ -195,8 +195,8 @@ struct ValueKernels {
   void (*weightGradient)(const ConvolutionShape& shape, const Scalar* in, const Scalar* outGradient, int lanes,
                          double* gradient);
 
-  // Of one plane, the gradient with respect to what is summed up before floor and pool: of each window the output's goes
-  // to its first maximum, if that is above the floor. Both gradients have no border.
+  // Of one plane, the gradient with respect to what is summed up before floor and pool: of each window the output's
+  // goes to its first maximum, if that is above the floor. Both gradients have no border.
   void (*activateGradient)(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
                            const Scalar* residual, const Scalar* outGradient, Scalar* gradient);
 };

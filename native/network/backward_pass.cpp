@@ -213,8 +213,7 @@ void BackwardPassOf<Scalar>::activate(const Step& step, const Context& context) 
   const int input = step.inputs[0], other = step.inputs[1];
   const Map &in = plan_.map(input), outMap = plan_.gradientMap(step.output);
   const Scalar* values = context.pass.read(input, context.block, context.forward.locals);
-  const Scalar* residuals =
-      other >= 0 ? context.pass.read(other, context.block, context.forward.locals) : nullptr;
+  const Scalar* residuals = other >= 0 ? context.pass.read(other, context.block, context.forward.locals) : nullptr;
   const Scalar* out = gradient(step.output, context);
   Scalar* toInput = plan_.carriesGradient(input) ? gradient(input, context) : nullptr;
   Scalar* toOther = other >= 0 && plan_.carriesGradient(other) ? gradient(other, context) : nullptr;
@@ -250,7 +249,8 @@ void BackwardPassOf<Scalar>::averagePool(const Step& step, const Context& contex
   const Scalar* out = gradient(step.output, context) + plan_.paddingBefore(step) * outMap.planeStride();
   Scalar* to = gradient(step.inputs[0], context);
   if (!adds(step, 0)) std::fill_n(to, in.size(), Scalar{0});
-  const Scalar part = Scalar{1} / (static_cast<Scalar>(windows.kernelHeight) * static_cast<Scalar>(windows.kernelWidth));
+  const Scalar part =
+      Scalar{1} / (static_cast<Scalar>(windows.kernelHeight) * static_cast<Scalar>(windows.kernelWidth));
   for (int c = 0; c < in.channels; ++c) {
     for (int y = 0; y < outMap.height; ++y) {
       for (int x = 0; x < outMap.width; ++x) {

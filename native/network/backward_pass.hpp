@@ -1,9 +1,9 @@
 // Back-propagation: ∂loss/∂parameters from the stored values of a pass.
 //
-// Segments are walked backwards, and blocks run alone through each. The gradient of a batch norm's input depends on sums
-// over the whole mini-batch, dx = γ/σ·(g − Σg/N − x̂·Σ(g·x̂)/N), which are known only when all blocks are through: so a
-// block adds γ/σ·g, and what is missing, a constant and a multiple of x for each channel, is added where the step that
-// yields x takes its gradient, always in an earlier segment.
+// Segments are walked backwards, and blocks run alone through each. The gradient of a batch norm's input depends on
+// sums over the whole mini-batch, dx = γ/σ·(g − Σg/N − x̂·Σ(g·x̂)/N), which are known only when all blocks are through:
+// so a block adds γ/σ·g, and what is missing, a constant and a multiple of x for each channel, is added where the step
+// that yields x takes its gradient, always in an earlier segment.
 #pragma once
 
 #include <cstddef>
@@ -37,8 +37,9 @@ class BackwardPassOf {
   // Allocates what so many threads take.
   void reserve(int threads);
 
-  // After a whole run of `pass`, on plan.cache(), of the same problem: the gradient of the mean loss, an entry for every
-  // parameter, the same bits for any number of threads. `turned` are the pass's weights, turned. Throws Cancelled.
+  // After a whole run of `pass`, on plan.cache(), of the same problem: the gradient of the mean loss, an entry for
+  // every parameter, the same bits for any number of threads. `turned` are the pass's weights, turned. Throws
+  // Cancelled.
   std::vector<double> run(const Problem& problem, const PassOf<Scalar>& pass, const Weights& turned,
                           std::vector<WorkspaceOf<Scalar>>& workspaces, const Control& control);
 

@@ -53,8 +53,9 @@ class Engine {
   // Frees the buffers; the next computation allocates them again.
   void release();
 
-  // Bytes that evaluate(), gradient() or, with queries, begin() and what follows it allocate on `count` images with nothing there
-  // from before: of what they compute with and of the result, but for some bytes a channel. Nothing is allocated.
+  // Bytes that evaluate(), gradient() or, with queries, begin() and what follows it allocate on `count` images with
+  // nothing there from before: of what they compute with and of the result, but for some bytes a channel. Nothing is
+  // allocated.
   std::size_t footprint(QueryKind kind, int count, int threads) const;
 
  private:
