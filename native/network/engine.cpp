@@ -132,12 +132,11 @@ Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
 }
 
 Gradient Engine::gradient(const Problem& problem, const Control& control, Precision precision) {
-  const bool single = precision == Precision::Single;
-  reserve(single ? QueryKind::Gradient : QueryKind::ExactGradient, problem.count, control.threads);
+  reserve(kindOf(precision), problem.count, control.threads);
   unperturbed_->assign(problem.parameters);
   turned_->assign(problem.parameters);
-  return single ? gradient(*backPropagation_, workspaces_, problem, control)
-                : gradient(*exactBackPropagation_, exactWorkspaces_, problem, control);
+  if (precision == Precision::Single) return gradient(*backPropagation_, workspaces_, problem, control);
+  return gradient(*exactBackPropagation_, exactWorkspaces_, problem, control);
 }
 
 template <typename Scalar>

@@ -34,6 +34,9 @@ class Engine {
   // One forward pass over the batch.
   Evaluation evaluate(const Problem& problem, const Control& control);
 
+  static QueryKind kindOf(Precision precision) {
+    return precision == Precision::Single ? QueryKind::Gradient : QueryKind::ExactGradient;
+  }
   // One forward pass, and ∂loss/∂parameters by back-propagation through it.
   Gradient gradient(const Problem& problem, const Control& control, Precision precision);
 
