@@ -16,12 +16,14 @@ import type {
   NativeComputation,
   NativeEstimate,
   NativeEvaluation,
+  NativeGradient,
   NativeJob,
   NativeNetwork,
   NativeProgress,
   NativeReference,
   NativeReferenceResult,
   NativeRequest,
+  Precision,
 } from './native.js';
 import { native } from './native.js';
 import type { CompiledNetwork } from './network/compile.js';
@@ -45,6 +47,17 @@ export interface DifferenceOptions {
   /** The point θ; default: the model's parameters. */
   at?: Float32Array;
 }
+
+export interface GradientOptions extends Watch {
+  /** float32 (default) to train with, or float64 as the ground truth of what an estimator estimates. */
+  precision?: Precision;
+  /** Batch norm with the batch's statistics (true, default), through which it is differentiated, or with the running ones. */
+  training?: boolean;
+  /** The point θ; default: the model's parameters. */
+  at?: Float32Array;
+}
+
+export const PRECISIONS: readonly Precision[] = ['single', 'double'];
 
 export interface ReferenceOptions extends DifferenceOptions {
   /** Distinct flat indices into the parameters, in any order. */
@@ -79,6 +92,12 @@ export interface RandomizedOptions extends DifferenceOptions {
   seed: number;
   stream: Stream;
   index: number;
+}
+
+/** What a computation's buffers depend on beside its name. */
+interface Variant {
+  reuse?: Reuse;
+  precision?: Precision;
 }
 
 type Start<R, T> = (network: NativeNetwork, request: R, progress?: NativeProgress) => NativeJob<T>;
@@ -124,6 +143,26 @@ export class Engine {
       'evaluate',
       request,
       (network, ...job) => network.evaluate(...job),
+      watch,
+      () => BASE,
+    );
+  }
+
+  async gradient(point: Weights, batch: Batch, options: GradientOptions): Promise<NativeGradient> {
+    const known = ['precision', 'training', 'at', 'signal', 'onProgress', 'step'] as const;
+    const {
+      precision = 'single',
+      training = true,
+      at,
+      ...watch
+    } = check.options<GradientOptions>(options, 'gradient', known);
+    check.oneOf(precision, 'precision', PRECISIONS);
+    check.boolean(training, 'training');
+    const request = { ...this.#request(movedTo(point, at), batch, training, watch), precision };
+    return this.#run(
+      'gradient',
+      request,
+      (network, ...job) => network.gradient(...job),
       watch,
       () => BASE,
     );
@@ -200,12 +239,9 @@ export class Engine {
   }
 
   #difference(point: Weights, batch: Batch, options: DifferenceOptions, watch: Watch) {
-    const { mu, central = false, at: parameters = point.parameters } = options;
-    if (!(parameters instanceof Float32Array) || parameters.length !== point.parameters.length) {
-      throw check.expected('at', `a Float32Array of ${point.parameters.length}, the parameters`, parameters);
-    }
+    const { mu, central = false, at } = options;
     return {
-      ...this.#request({ parameters, statistics: point.statistics }, batch, true, watch),
+      ...this.#request(movedTo(point, at), batch, true, watch),
       mu: check.smoothing(mu, 'mu'),
       central: check.boolean(central, 'central'),
     };
@@ -232,7 +268,7 @@ export class Engine {
   }
 
   /** On as many threads as memory allows. */
-  async #run<R extends NativeRequest & { reuse?: Reuse }, T>(
+  async #run<R extends NativeRequest & Variant, T>(
     computation: NativeComputation,
     request: R,
     start: Start<R, T>,
@@ -253,21 +289,27 @@ export class Engine {
   }
 
   /** The threads that fit. Where memory is bounded, buffers of another computation than the last are freed before its own are made. */
-  #makeRoom(
-    network: NativeNetwork,
-    computation: NativeComputation,
-    request: NativeRequest & { reuse?: Reuse },
-  ): number {
+  #makeRoom(network: NativeNetwork, computation: NativeComputation, request: NativeRequest & Variant): number {
     const { memory, threads } = this.#parts;
     if (memory === undefined) return threads;
-    const { count: images, reuse = '' } = request;
+    const { count: images, reuse = '', precision = '' } = request;
     const bytes = (used: number): number => network.memory(computation, { ...request, threads: used });
     const fitting = threadsWithin(memory, bytes, { threads, images });
-    const buffers = `${computation} ${reuse} ${images} ${fitting}`;
+    const buffers = `${computation} ${reuse}${precision} ${images} ${fitting}`;
     if (this.#buffers !== buffers) network.release();
     this.#buffers = buffers;
     return fitting;
   }
+}
+
+/** The point with other parameters, if there are such. */
+function movedTo(point: Weights, at: Float32Array | undefined): Weights {
+  const { parameters, statistics } = point;
+  if (at === undefined) return point;
+  if (!(at instanceof Float32Array) || at.length !== parameters.length) {
+    throw check.expected('at', `a Float32Array of ${parameters.length}, the parameters`, at);
+  }
+  return { parameters: at, statistics };
 }
 
 /** A loss outside a training run has no learning rate. */

@@ -14,10 +14,12 @@ export interface GradcheckOptions extends Omit<Watch, 'step'> {
   central?: boolean;
 }
 
-/** One coordinate's finite difference, by the engine and by the reference. */
+/** One coordinate's finite difference, by the engine and by the reference, and what it comes to as μ → 0. */
 export interface GradcheckEntry extends Coordinate {
   readonly cge: number;
   readonly reference: number;
+  /** ∂ℓ/∂θ by back-propagation in double precision. */
+  readonly firstOrder: number;
 }
 
 export interface GradcheckResult {
@@ -29,11 +31,13 @@ export interface GradcheckResult {
   relativeError: number;
   /** ⟨cge, reference⟩ / (‖cge‖₂·‖reference‖₂). */
   cosine: number;
+  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): how far the estimator's bias turns it. NaN if either is 0 throughout. */
+  firstOrderCosine: number;
 }
 
 /**
  * Holds the engine's CGE values against a reference's, the same differences in double precision by plain loops: what is left
- * is the engine's rounding, not the estimator's bias. Batch norm is in training mode. The reference makes a full forward
+ * is the engine's rounding, not the estimator's bias. That shows in the first-order gradient beside them. Batch norm is in training mode. The reference makes a full forward
  * pass for every coordinate and is slow: check tens of coordinates of a large network on tens of images. It subtracts two
  * losses, so it is itself in error by about 1e-16·loss/μ, which counts below a μ of about 1e-8.
  *
@@ -69,12 +73,23 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
       `Expected a reference to compare with, received 0 at every coordinate: mu = ${mu} is lost in double precision, or the loss does not depend on them`,
     );
   }
+  const gradient = await model.gradient(batch, { precision: 'double', signal });
+  const firstOrder = Float64Array.from(flat, (index) => gradient.values[index]!);
   return {
     loss: engine.loss,
-    entries: Array.from(flat, (index, i) => ({ ...model.parameterName(index), cge: cge[i]!, reference: truth[i]! })),
+    entries: Array.from(flat, (index, i) => ({
+      ...model.parameterName(index),
+      ...{ cge: cge[i]!, reference: truth[i]!, firstOrder: firstOrder[i]! },
+    })),
     relativeError: Math.sqrt(dot(minus(cge, truth), minus(cge, truth)) / dot(truth, truth)),
-    cosine: dot(cge, truth) / Math.sqrt(dot(cge, cge) * dot(truth, truth)),
+    cosine: cosineOf(cge, truth),
+    firstOrderCosine: cosineOf(cge, firstOrder),
   };
+}
+
+/** ⟨a, b⟩ / (‖a‖₂·‖b‖₂). */
+export function cosineOf(a: Float64Array, b: Float64Array): number {
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 
 function minus(a: Float64Array, b: Float64Array): Float64Array {

@@ -14,6 +14,7 @@ export { synthetic } from './data/synthetic.js';
 export type {
   CoordinatewiseOptions,
   DifferenceOptions,
+  GradientOptions,
   RandomizedOptions,
   RandomizedReuse,
   Reuse,
@@ -36,7 +37,13 @@ export { availableCores, defaultThreads } from './machine.js';
 export type { LayerSparsity } from './masks.js';
 export type { EvaluateOptions, Evaluation, LoadOptions, ModelOptions, TestOptions, TestResult } from './model.js';
 export { Model } from './model.js';
-export type { LossName, NativeEstimate as QueryResult, NativeReferenceResult as ReferenceResult } from './native.js';
+export type {
+  LossName,
+  NativeEstimate as QueryResult,
+  NativeGradient as GradientResult,
+  NativeReferenceResult as ReferenceResult,
+  Precision,
+} from './native.js';
 export type { CnnOptions } from './network/cnn.js';
 export { cnn } from './network/cnn.js';
 export type { CompiledNetwork, StatisticInfo, TensorInfo } from './network/compile.js';

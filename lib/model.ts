@@ -3,12 +3,12 @@ import * as check from './check.js';
 import type { Coordinate } from './coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from './coordinates.js';
 import type { Batch, Dataset } from './data/dataset.js';
-import type { CoordinatewiseOptions, RandomizedOptions, ReferenceOptions } from './engine.js';
+import type { CoordinatewiseOptions, GradientOptions, RandomizedOptions, ReferenceOptions } from './engine.js';
 import { Engine } from './engine.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
 import { defaultThreads, MOST_THREADS } from './machine.js';
-import type { LossName, NativeEstimate, NativeEvaluation, NativeReferenceResult } from './native.js';
+import type { LossName, NativeEstimate, NativeEvaluation, NativeGradient, NativeReferenceResult } from './native.js';
 import type { CompiledNetwork } from './network/compile.js';
 import { compile } from './network/compile.js';
 import type { Network } from './network/description.js';
@@ -214,6 +214,20 @@ export class Model implements Disposable {
       onProgress?.(start + size, count);
     }
     return { loss: loss / count, count, ...(correct !== undefined && { accuracy: correct / count }) };
+  }
+
+  /**
+   * The first-order gradient of the mean loss by back-propagation (Rumelhart, Hinton & Williams, 1986), values[i] = ∂ℓ/∂θ_i
+   * for every parameter, beside the loss, the outputs and the running statistics of `evaluate`: what CGE comes to as μ → 0,
+   * and a baseline to train against. It needs the network's inside, which no estimator here does.
+   *
+   * At a kink it is PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first maximum of a window.
+   *
+   * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
+   * @example const { values } = await model.gradient(batch, { precision: 'double' });
+   */
+  async gradient(batch: Batch, options: GradientOptions = {}): Promise<NativeGradient> {
+    return this.#engine.gradient(this, batch, options);
   }
 
   /**

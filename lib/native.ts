@@ -57,6 +57,18 @@ export interface NativeEvaluation {
   statistics: Float32Array;
 }
 
+/** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
+export type Precision = 'single' | 'double';
+
+export interface NativeGradientRequest extends NativeRequest {
+  precision: Precision;
+}
+
+export interface NativeGradient extends NativeEvaluation {
+  /** ∂ℓ/∂θ, one entry per parameter. */
+  values: Float64Array;
+}
+
 export interface NativeEstimate extends NativeEvaluation {
   /** One entry per coordinate (CGE) or per parameter (RGE). */
   values: Float64Array;
@@ -107,11 +119,13 @@ export interface NativeCostRequest {
 export type NativeCost = Record<'none' | 'block' | 'layer' | 'incremental', NativeWork>;
 
 /** The methods of a network that compute. */
-export type NativeComputation = 'evaluate' | 'coordinatewise' | 'randomized' | 'reference';
+export type NativeComputation = 'evaluate' | 'gradient' | 'coordinatewise' | 'randomized' | 'reference';
 
 /** What of a computation's request its memory depends on; arrays that are not there are not counted. */
-export type NativeMemoryRequest = Pick<NativeRequest, 'count'> & { threads: number } &
-  Partial<Pick<NativeRequest, 'parameters' | 'statistics' | 'images' | 'labels' | 'targets'>> &
+export type NativeMemoryRequest = Pick<NativeRequest, 'count'> & { threads: number } & Partial<
+    Pick<NativeRequest, 'parameters' | 'statistics' | 'images' | 'labels' | 'targets'>
+  > &
+  Partial<Pick<NativeGradientRequest, 'precision'>> &
   Partial<Pick<NativeCoordinatewise, 'coordinates' | 'reuse'>> &
   Partial<Pick<NativeRandomized, 'queries'>>;
 
@@ -167,6 +181,8 @@ export interface NativeError extends Error {
 
 export interface NativeNetwork {
   evaluate(request: NativeRequest, progress?: NativeProgress): NativeJob<NativeEvaluation>;
+  /** The first-order gradient by back-propagation. */
+  gradient(request: NativeGradientRequest, progress?: NativeProgress): NativeJob<NativeGradient>;
   coordinatewise(request: NativeCoordinatewise, progress?: NativeProgress): NativeJob<NativeEstimate>;
   randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
   /** The same CGE by the naive float64 reference: plain loops, one full forward pass a query. */

@@ -284,7 +284,9 @@ describe('deepzero gradcheck', () => {
       ];
       await writeFile(file, JSON.stringify(wanted));
       const result = await json(['gradcheck', ...TINY, '--batch-size', '4', '--coordinates', file]);
-      assert.deepEqual(Object.keys(result), ['loss', 'entries', 'relativeError', 'cosine']);
+      assert.deepEqual(Object.keys(result), [
+        ...['loss', 'entries', 'relativeError', 'cosine', 'firstOrderCosine', 'layers'],
+      ]);
       const entries = result['entries'] as { name: string; index: number; cge: number; reference: number }[];
       assert.deepEqual(
         entries.map(({ name, index }) => ({ name, index })),
@@ -292,13 +294,24 @@ describe('deepzero gradcheck', () => {
       );
       assert.ok((result['relativeError'] as number) < 1e-2);
       assert.ok((result['cosine'] as number) > 0.999);
+      assert.ok((result['firstOrderCosine'] as number) > 0.99);
+      assert.deepEqual(result['layers'], []);
     }));
 
   it('spreads coordinates over all tensors', async () => {
-    const { entries } = await json(['gradcheck', ...TINY, '--batch-size', '2', '--count', '12']);
+    const { entries, layers } = await json(['gradcheck', ...TINY, '--batch-size', '2', '--count', '12']);
     const found = entries as { name: string; index: number }[];
     assert.equal(new Set(found.map(({ name, index }) => `${name} ${index}`)).size, 12);
     assert.equal(new Set(found.map(({ name }) => name)).size, 6);
+    const of = (layers as { name: string; coordinates: number; firstOrderCosine: number }[]).map((one) => [
+      one.name,
+      one.coordinates,
+    ]);
+    assert.deepEqual(of, [
+      ['conv_layers.0', 4],
+      ['conv_layers.1', 4],
+      ['fc', 4],
+    ]);
   });
 
   it('says which coordinate of a file is wrong', () =>

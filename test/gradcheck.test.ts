@@ -43,6 +43,22 @@ describe('gradcheck', () => {
     close(cosine, sum(({ cge, reference }) => cge * reference) / Math.sqrt(squares * sum(({ cge }) => cge ** 2)));
   });
 
+  it('gives the first-order gradient at the coordinates, and its cosine with CGE, which goes to 1 with mu', async () => {
+    using model = new Model(tinyNetwork(), { seed: 1 });
+    const coordinates = new Random(1, 'mask').sample(model.parameterCount, 40);
+    const { values } = await model.gradient(batch, { precision: 'double' });
+    const short: number[] = [];
+    for (const mu of [1e-1, 1e-3, 1e-5]) {
+      const { entries, firstOrderCosine } = await gradcheck(model, batch, { mu, coordinates });
+      assert.deepEqual(
+        entries.map(({ firstOrder }) => firstOrder),
+        Array.from(coordinates, (flat) => values[flat]),
+      );
+      short.push(1 - firstOrderCosine);
+    }
+    assert.ok(short[0]! > 10 * short[1]! && short[1]! > 10 * short[2]! && short[2]! < 1e-6, short.join());
+  });
+
   it('is exact in the reference on a quadratic', async () => {
     using model = new Model(bilinearNetwork(2, 1), { loss: 'mean-squared-error' });
     model.parameters.set([1, -2, 0.5, 3]);

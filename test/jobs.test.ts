@@ -217,6 +217,14 @@ describe('jobs', () => {
         });
       });
     }
+
+    it('are refused: a gradient in an unknown precision, or of parameters that are not there', () => {
+      for (const change of [{ precision: 'half' }, { parameters: good.parameters.slice(1) }]) {
+        assert.throws(() => network.gradient({ ...good, precision: 'single', ...(change as object) }), {
+          code: 'DEEPZERO_INVALID_ARGUMENT',
+        });
+      }
+    });
   });
 
   describe('worker threads', () => {

@@ -20,6 +20,8 @@ const batch = whole(tinyTensors(40));
 /** Every kind of computation, and the bits of what it yields. */
 const COMPUTATIONS: Readonly<Record<string, (model: Model) => Promise<string>>> = {
   evaluate: async (model) => bits((await model.evaluate(batch, { training: true })).outputs),
+  gradient: async (model) => bits((await model.gradient(batch)).values),
+  double: async (model) => bits((await model.gradient(batch, { precision: 'double' })).values),
   layer: async (model) => bits((await model.coordinatewise(batch, { ...COORDINATES, reuse: 'layer' })).values),
   incremental: async (model) => bits((await model.coordinatewise(batch, COORDINATES)).values),
   none: async (model) => bits((await model.randomized(batch, { ...DIRECTIONS, reuse: 'none' })).values),
@@ -81,7 +83,10 @@ describe('memory', () => {
       [1, 1, 2, 3, 4, 4, 4],
     );
     assert.equal(within(110, 1), 1);
-    assert.equal(threadsWithin(100, () => 100, { threads: 7, images: 3 }), 7);
+    assert.equal(
+      threadsWithin(100, () => 100, { threads: 7, images: 3 }),
+      7,
+    );
     assert.throws(() => within(109, 4), {
       name: 'InvalidArgumentError',
       message:
@@ -133,17 +138,22 @@ describe('memory', () => {
   });
 
   it('is not filled by what earlier computations left', async () => {
-    const { evaluate, incremental } = COMPUTATIONS as Record<string, (model: Model) => Promise<string>>;
+    const { evaluate, incremental, gradient, double } = COMPUTATIONS as Record<
+      string,
+      (model: Model) => Promise<string>
+    >;
     const run = (memory: number | undefined) =>
       recorded(async () => {
         using model = new Model(tinyNetwork(), { threads: 2, memory });
-        for (const compute of [evaluate!, evaluate!, incremental!, incremental!, evaluate!]) await compute(model);
+        const before = [evaluate!, evaluate!, incremental!, incremental!, evaluate!];
+        for (const compute of [...before, gradient!, gradient!, double!]) await compute(model);
       });
-    const [first, second] = ['evaluate 2', 'coordinatewise 2'];
+    const [first, second, third] = ['evaluate 2', 'coordinatewise 2', 'gradient 2'];
     assert.deepEqual(await run(1e9), [
-      ...['release', first, first, 'release', second, second, 'release', first, 'release'],
+      ...['release', first, first, 'release', second, second, 'release', first],
+      ...['release', third, third, 'release', third, 'release'],
     ]);
-    assert.deepEqual(await run(undefined), [first, first, second, second, first, 'release']);
+    assert.deepEqual(await run(undefined), [first, first, second, second, first, third, third, third, 'release']);
   });
 
   it('reaches a training run', async () => {

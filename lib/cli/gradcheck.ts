@@ -1,6 +1,7 @@
 import { expected, FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Coordinate } from '../coordinates.js';
-import { gradcheck as checkGradient } from '../gradcheck.js';
+import type { GradcheckEntry } from '../gradcheck.js';
+import { cosineOf, gradcheck as checkGradient } from '../gradcheck.js';
 import type { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
 import { Random } from '../random.js';
@@ -25,7 +26,8 @@ const NOTES =
   'Takes the first test images without augmentation, batch norm in training mode and the cross-entropy. --coordinates is ' +
   'a JSON list of {"name": tensor, "index": flat index in PyTorch\'s order}; without it, coordinates are spread over all ' +
   'tensors. The reference subtracts two losses in double precision, so that it is itself in error by about 1e-16·loss/mu: ' +
-  "below a mu of about 1e-8 the differences shown are the reference's as much as the engine's.";
+  "below a mu of about 1e-8 the differences shown are the reference's as much as the engine's. The first-order gradient, by " +
+  'back-propagation in double precision, is what CGE comes to as mu goes to 0; its cosine with CGE is given by layer too.';
 
 export const gradcheck: Command = command({
   name: 'gradcheck',
@@ -63,20 +65,48 @@ export const gradcheck: Command = command({
         output.status(`float64 reference  ${done} of ${total} evaluations`);
       },
     });
-    const { loss, entries, relativeError, cosine } = result;
-    const rows = entries.map(({ name, index, cge, reference }) => [
+    const { loss, entries, relativeError, cosine, firstOrderCosine } = result;
+    const rows = entries.map(({ name, index, cge, reference, firstOrder }) => [
       `${name}[${index}]`,
       cge.toExponential(6),
       reference.toExponential(6),
       (cge - reference).toExponential(1),
+      firstOrder.toExponential(6),
     ]);
-    output.line(table([['coordinate', 'cge', 'reference', 'difference'], ...rows]));
+    output.line(table([['coordinate', 'cge', 'reference', 'difference', 'first order'], ...rows]));
+    const layers = byLayer(entries);
+    if (layers.length > 0) {
+      const cosines = layers.map((layer) => [layer.name, String(layer.coordinates), layer.firstOrderCosine.toFixed(8)]);
+      output.line(table([['layer', 'coordinates', 'cosine with first order'], ...cosines]));
+    }
     output.line(
-      `loss ${loss.toFixed(6)}  relative error ${relativeError.toExponential(2)}  cosine ${cosine.toFixed(8)}`,
+      `loss ${loss.toFixed(6)}  relative error ${relativeError.toExponential(2)}  cosine ${cosine.toFixed(8)}  ` +
+        `cosine with first order ${firstOrderCosine.toFixed(8)}`,
     );
-    return { loss, entries, relativeError, cosine };
+    return { ...result, layers };
   },
 });
+
+interface LayerCosine {
+  name: string;
+  coordinates: number;
+  firstOrderCosine: number;
+}
+
+/** Of the layers with more than one of the coordinates: one number's cosine says no more than its sign. */
+function byLayer(entries: readonly GradcheckEntry[]): LayerCosine[] {
+  const groups = new Map<string, GradcheckEntry[]>();
+  for (const entry of entries) {
+    const layer = entry.name.replace(/\.[^.]*$/, '');
+    groups.set(layer, [...(groups.get(layer) ?? []), entry]);
+  }
+  return [...groups]
+    .filter(([, group]) => group.length > 1)
+    .map(([name, group]) => {
+      const [cge, firstOrder] = (['cge', 'firstOrder'] as const).map((key) => Float64Array.from(group, (e) => e[key]));
+      return { name, coordinates: group.length, firstOrderCosine: cosineOf(cge!, firstOrder!) };
+    });
+}
 
 /** `count` coordinates, about as many in every tensor, small tensors first so that large ones make up for them. */
 function spread({ compiled, parameterCount }: Model, count: number, seed: number): Uint32Array {

@@ -236,6 +236,10 @@ static Reuse toReuse(Napi::Object from) {
       {{"none", Reuse::None}, {"block", Reuse::Block}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
 }
 
+static Precision toPrecision(Napi::Object from) {
+  return toChoice<Precision>(from, "precision", {{"single", Precision::Single}, {"double", Precision::Double}});
+}
+
 Request toRequest(Napi::Object from, const Graph& graph) {
   Request request;
   fill(request, from, graph);
@@ -282,6 +286,13 @@ RandomizedRequest toRandomized(Napi::Object from, const Graph& graph) {
   return request;
 }
 
+GradientRequest toGradient(Napi::Object from, const Graph& graph) {
+  GradientRequest request;
+  fill(request, from, graph);
+  request.precision = toPrecision(from);
+  return request;
+}
+
 CostRequest toCost(Napi::Object from, const Graph& graph) {
   CostRequest request;
   request.coordinates =
@@ -294,6 +305,7 @@ MemoryRequest toMemory(Napi::Value computation, Napi::Value from) {
   MemoryRequest result;
   result.computation = toChoice<ComputationName>(computation, "the computation",
                                                  {{"evaluate", ComputationName::Evaluate},
+                                                  {"gradient", ComputationName::Gradient},
                                                   {"coordinatewise", ComputationName::Coordinatewise},
                                                   {"randomized", ComputationName::Randomized},
                                                   {"reference", ComputationName::Reference}});
@@ -311,6 +323,8 @@ MemoryRequest toMemory(Napi::Value computation, Napi::Value from) {
   } else if (result.computation == ComputationName::Randomized) {
     result.randomized.reuse = toReuse(request);
     result.randomized.queries = static_cast<std::size_t>(toInt(request, "queries", 1));
+  } else if (result.computation == ComputationName::Gradient) {
+    result.precision = toPrecision(request);
   }
   return result;
 }

@@ -62,13 +62,18 @@ struct RandomizedRequest : Request {
 };
 RandomizedRequest toRandomized(Napi::Object from, const Graph& graph);
 
+struct GradientRequest : Request {
+  Precision precision = Precision::Single;
+};
+GradientRequest toGradient(Napi::Object from, const Graph& graph);
+
 struct CostRequest {
   std::vector<std::uint32_t> coordinates;
   int threads = 1;
 };
 CostRequest toCost(Napi::Object from, const Graph& graph);
 
-enum class ComputationName { Evaluate, Coordinatewise, Randomized, Reference };
+enum class ComputationName { Evaluate, Gradient, Coordinatewise, Randomized, Reference };
 
 // What of a computation's request its memory depends on.
 struct MemoryRequest {
@@ -77,7 +82,8 @@ struct MemoryRequest {
   int threads = 1;
   CoordinatewiseOptions coordinatewise;  // how many coordinates, not which
   RandomizedOptions randomized;
-  std::size_t copied = 0;  // bytes of the request's arrays
+  Precision precision = Precision::Single;  // of a gradient
+  std::size_t copied = 0;                   // bytes of the request's arrays
 };
 MemoryRequest toMemory(Napi::Value computation, Napi::Value request);
 

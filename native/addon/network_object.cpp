@@ -31,6 +31,12 @@ Napi::Object toObject(Napi::Env env, const Evaluation& evaluation) {
   return result;
 }
 
+Napi::Object toObject(Napi::Env env, const Gradient& gradient) {
+  Napi::Object result = toObject(env, static_cast<const Evaluation&>(gradient));
+  result.Set("values", toTypedArray(env, gradient.values));
+  return result;
+}
+
 Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
   Napi::Object result = toObject(env, static_cast<const Evaluation&>(estimate));
   result.Set("values", toTypedArray(env, estimate.values));
@@ -60,9 +66,10 @@ Napi::Object toObject(Napi::Env env, const CostResult& cost) {
 }
 
 std::size_t footprintOf(const Engine& engine, const MemoryRequest& request) {
-  const auto& [computation, count, threads, coordinatewise, randomized, copied] = request;
+  const auto& [computation, count, threads, coordinatewise, randomized, precision, copied] = request;
   switch (computation) {
     case ComputationName::Evaluate: return engine.footprint(QueryKind::None, count, threads);
+    case ComputationName::Gradient: return engine.footprint(Engine::kindOf(precision), count, threads);
     case ComputationName::Coordinatewise: return footprint(engine, count, coordinatewise, threads);
     case ComputationName::Randomized: return footprint(engine, count, randomized, threads);
     case ComputationName::Reference: break;
@@ -85,6 +92,7 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
   return DefineClass(env, "Network",
                      {
                          InstanceMethod<&NetworkObject::evaluate>("evaluate"),
+                         InstanceMethod<&NetworkObject::gradient>("gradient"),
                          InstanceMethod<&NetworkObject::coordinatewise>("coordinatewise"),
                          InstanceMethod<&NetworkObject::randomized>("randomized"),
                          InstanceMethod<&NetworkObject::reference>("reference"),
@@ -105,6 +113,13 @@ Napi::Value NetworkObject::evaluate(const Napi::CallbackInfo& info) {
   return startJob(info, engine_->graph(), toRequest,
                   [engine = engine_](const Request& request, const Control& control) {
                     return engine->evaluate(request.problem(), control);
+                  });
+}
+
+Napi::Value NetworkObject::gradient(const Napi::CallbackInfo& info) {
+  return startJob(info, engine_->graph(), toGradient,
+                  [engine = engine_](const GradientRequest& request, const Control& control) {
+                    return engine->gradient(request.problem(), control, request.precision);
                   });
 }
 

@@ -19,6 +19,7 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
 
  private:
   Napi::Value evaluate(const Napi::CallbackInfo& info);
+  Napi::Value gradient(const Napi::CallbackInfo& info);
   Napi::Value coordinatewise(const Napi::CallbackInfo& info);
   Napi::Value randomized(const Napi::CallbackInfo& info);
   Napi::Value reference(const Napi::CallbackInfo& info);

@@ -64,6 +64,26 @@ struct ConvolutionShape {
     return (channel / kChannelTile * taps + index % taps) * kChannelTile + channel % kChannelTile;
   }
 
+  // The convolution that makes the input's gradient of the output's: inputs and outputs change places, and every kernel
+  // is turned by 180°. In what it reads, a map of zeros else, the output's pixels lie a stride apart, from
+  // (turnedRow(), turnedColumn()) on; those that lie outside have read nothing but padding. Gradients have no border.
+  ConvolutionShape turned() const {
+    ConvolutionShape result = *this;
+    const int border = turnedBorder();
+    result.in = {out.channels, in.height + kernelHeight - 1 - 2 * border, in.width + kernelWidth - 1 - 2 * border,
+                 border};
+    result.out = {in.channels, in.height, in.width, 0};
+    result.stride = 1;
+    result.padding = border;
+    return result;
+  }
+  int turnedRow() const { return kernelHeight - 1 - padding - turnedBorder(); }
+  int turnedColumn() const { return kernelWidth - 1 - padding - turnedBorder(); }
+  int turnedBorder() const {
+    const int least = (kernelHeight < kernelWidth ? kernelHeight : kernelWidth) - 1 - padding;
+    return least > 0 ? least : 0;
+  }
+
   // Whether the Winograd kernel can run it: 3×3, stride 1, padding 1, whole tiles of 4×4.
   bool suitsWinograd() const {
     return kernelHeight == 3 && kernelWidth == 3 && stride == 1 && padding == 1 && out.height % 4 == 0 &&
@@ -153,7 +173,7 @@ struct OnePlane {
   }
 };
 
-// The kernels of a forward pass, on activations of float or double. Weights are float in both.
+// The kernels of a forward pass and of back-propagation, on activations of float or double. Weights are float in both.
 template <typename Scalar>
 struct ValueKernels {
   // out = weights ∗ in + bias. A linear layer is the case of 1×1 maps and a 1×1 kernel. `bias` may be null.
@@ -169,6 +189,16 @@ struct ValueKernels {
 
   // The mean of every window of one plane, for a shape without padding.
   void (*averagePool)(const ConvolutionShape& shape, const Scalar* plane, Scalar* out);
+
+  // gradient[flat OIHW index] = Σ over the output's pixels of the first `lanes` images of the output's gradient times
+  // the input that the weight meets there.
+  void (*weightGradient)(const ConvolutionShape& shape, const Scalar* in, const Scalar* outGradient, int lanes,
+                         double* gradient);
+
+  // Of one plane, the gradient with respect to what is summed up before floor and pool: of each window the output's
+  // goes to its first maximum, if that is above the floor. Both gradients have no border.
+  void (*activateGradient)(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
+                           const Scalar* residual, const Scalar* outGradient, Scalar* gradient);
 };
 
 struct Kernels : ValueKernels<float> {

@@ -8,8 +8,9 @@ namespace DEEPZERO_ISA {
 
 extern const Kernels kKernels;
 template <typename Scalar>
-static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>, moments<Scalar>, activate<Scalar>,
-                                                       averagePool<Scalar>};
+static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>,    moments<Scalar>,
+                                                       activate<Scalar>,       averagePool<Scalar>,
+                                                       weightGradient<Scalar>, activateGradient<Scalar>};
 
 const Kernels kKernels = {kValueKernels<float>,  DEEPZERO_STRING(DEEPZERO_ISA),
                           kValueKernels<double>, winograd,

@@ -16,6 +16,12 @@ void activate(const Activation& shape, const AffineOf<Scalar>* affine, const Sca
               Scalar* out);
 template <typename Scalar>
 void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out);
+template <typename Scalar>
+void weightGradient(const ConvolutionShape& shape, const Scalar* in, const Scalar* outGradient, int lanes,
+                    double* gradient);
+template <typename Scalar>
+void activateGradient(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in, const Scalar* residual,
+                      const Scalar* outGradient, Scalar* gradient);
 void winograd(const ConvolutionShape& shape, const float* in, const float* transformedWeights, const Epilogue& epilogue,
               float* scratch, float* out);
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,

@@ -14,6 +14,9 @@ void Engine::release() {
   changeBase_.reset();
   exact_.reset();
   lossBase_.reset();
+  turned_.reset();
+  backPropagation_.reset();
+  exactBackPropagation_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
   scratch_ = {};
@@ -26,7 +29,8 @@ std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
   Engine engine(graph_, kernels_);
   engine.reserve(kind, count, threads);
   const std::size_t result = count * graph_.output().size() + graph_.statisticsCount();
-  return counted.bytes() + result * sizeof(float);
+  const bool gradient = kind == QueryKind::Gradient || kind == QueryKind::ExactGradient;
+  return counted.bytes() + result * sizeof(float) + (gradient ? graph_.parameterCount() * sizeof(double) : 0);
 }
 
 // Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
@@ -41,6 +45,10 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
     }
     while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
     reserveValueQueries(kind == QueryKind::None ? 1 : threads);
+  } else if (kind == QueryKind::Gradient) {
+    reserveGradient(backPropagation_, workspaces_, threads);
+  } else if (kind == QueryKind::ExactGradient) {
+    reserveGradient(exactBackPropagation_, exactWorkspaces_, threads);
   } else {
     if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
     reserveScratch(threads);
@@ -62,6 +70,19 @@ void Engine::reserveScratch(int threads) {
     exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, std::move(values), blocks_);
   }
   while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
+}
+
+template <typename Scalar>
+void Engine::reserveGradient(std::unique_ptr<BackPropagation<Scalar>>& made,
+                             std::vector<WorkspaceOf<Scalar>>& workspaces, int threads) {
+  if (turned_ == nullptr) turned_ = std::make_unique<Weights>(graph_, plan_, true);
+  if (made == nullptr) {
+    PassOf<Scalar> pass(graph_, plan_, kernels_, ArenaOf<Scalar>(plan_.cache(), blocks_), blocks_);
+    made = std::make_unique<BackPropagation<Scalar>>(
+        BackPropagation<Scalar>{std::move(pass), BackwardPassOf<Scalar>(graph_, plan_, kernels_, blocks_)});
+  }
+  made->backward.reserve(threads);
+  while (static_cast<int>(workspaces.size()) < threads) workspaces.emplace_back(plan_);
 }
 
 void Engine::reserveValueQueries(int count) {
@@ -108,6 +129,23 @@ Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
   unperturbed_->assign(problem.parameters);
   Pass& pass = valueQueries_[0]->pass;
   return resultOf(pass.run(problem, *unperturbed_, workspaces_, control), pass, problem);
+}
+
+Gradient Engine::gradient(const Problem& problem, const Control& control, Precision precision) {
+  reserve(kindOf(precision), problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
+  turned_->assign(problem.parameters);
+  if (precision == Precision::Single) return gradient(*backPropagation_, workspaces_, problem, control);
+  return gradient(*exactBackPropagation_, exactWorkspaces_, problem, control);
+}
+
+template <typename Scalar>
+Gradient Engine::gradient(BackPropagation<Scalar>& passes, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                          const Problem& problem, const Control& control) {
+  const double loss = passes.pass.run(problem, *unperturbed_, workspaces, control);
+  Gradient result{resultOf(loss, passes.pass, problem), {}};
+  result.values = passes.backward.run(problem, passes.pass, *turned_, workspaces, control);
+  return result;
 }
 
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {

@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "network/backward_pass.hpp"
 #include "network/change_base.hpp"
 #include "network/change_pass.hpp"
 #include "network/graph.hpp"
@@ -16,8 +17,8 @@
 namespace deepzero {
 
 // What queries compute: the perturbed values, or what the perturbation of one parameter, or of all, changes of them;
-// None where there are no queries.
-enum class QueryKind { None, Values, Changes, AllChange };
+// None where there are no queries. Instead of queries, back-propagation in either precision.
+enum class QueryKind { None, Values, Changes, AllChange, Gradient, ExactGradient };
 
 // Not thread-safe, one computation at a time; each uses as many threads as its Control says.
 class Engine {
@@ -32,6 +33,12 @@ class Engine {
 
   // One forward pass over the batch.
   Evaluation evaluate(const Problem& problem, const Control& control);
+
+  static QueryKind kindOf(Precision precision) {
+    return precision == Precision::Single ? QueryKind::Gradient : QueryKind::ExactGradient;
+  }
+  // One forward pass, and ∂loss/∂parameters by back-propagation through it.
+  Gradient gradient(const Problem& problem, const Control& control, Precision precision);
 
   // The unperturbed pass, its stored values kept; then each thread's queries, of this kind, start from them.
   Evaluation begin(const Problem& problem, const Control& control, QueryKind kind);
@@ -49,8 +56,9 @@ class Engine {
   // Frees the buffers; the next computation allocates them again.
   void release();
 
-  // Bytes that evaluate() or, with queries, begin() and what follows it allocate on `count` images with nothing there
-  // from before: of what they compute with and of the result, but for some bytes a channel. Nothing is allocated.
+  // Bytes that evaluate(), gradient() or, with queries, begin() and what follows it allocate on `count` images with
+  // nothing there from before: of what they compute with and of the result, but for some bytes a channel. Nothing is
+  // allocated.
   std::size_t footprint(QueryKind kind, int count, int threads) const;
 
  private:
@@ -62,7 +70,18 @@ class Engine {
     std::unique_ptr<Weights> steps;
     ChangePass pass;
   };
+  template <typename Scalar>
+  struct BackPropagation {
+    PassOf<Scalar> pass;
+    BackwardPassOf<Scalar> backward;
+  };
   void reserve(QueryKind kind, int count, int threads);
+  template <typename Scalar>
+  void reserveGradient(std::unique_ptr<BackPropagation<Scalar>>& made, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                       int threads);
+  template <typename Scalar>
+  Gradient gradient(BackPropagation<Scalar>& passes, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                    const Problem& problem, const Control& control);
   void reserveValueQueries(int count);
   void reserveScratch(int threads);
   void reserveChangeQueries(int count, bool allChange);
@@ -80,6 +99,9 @@ class Engine {
   Aligned<double> scratch_;
   std::unique_ptr<ExactPass> exact_;
   std::unique_ptr<LossChange> lossBase_;
+  std::unique_ptr<Weights> turned_;
+  std::unique_ptr<BackPropagation<float>> backPropagation_;
+  std::unique_ptr<BackPropagation<double>> exactBackPropagation_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
   std::vector<std::unique_ptr<ChangeQuery>> changeQueries_;

@@ -11,22 +11,7 @@
 
 namespace deepzero {
 
-namespace {
-
-constexpr double kMomentum = 0.1;
-
-int lanesOf(const Problem& problem, int block) { return std::min(kLanes, problem.count - block * kLanes); }
-
-template <typename Scalar>
-const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
-  if constexpr (std::is_same_v<Scalar, double>) {
-    return kernels.exact;
-  } else {
-    return kernels;
-  }
-}
-
-}  // namespace
+static constexpr double kMomentum = 0.1;
 
 template <typename Scalar>
 PassOf<Scalar>::PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, ArenaOf<Scalar> values, int blocks)
@@ -171,11 +156,7 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
   Scalar* out = written(step.output, block, workspace.locals);
   switch (step.kind) {
     case StepKind::Convolve: convolve(step, in, out, weights, workspace); break;
-    case StepKind::Activate: {
-      const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr;
-      kernels.activate(step.activation, affine(step).data(), in, residual, out);
-      break;
-    }
+    case StepKind::Activate: activate(step, block, out, workspace.locals); break;
     case StepKind::AveragePool: {
       const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
       const int before = plan_.paddingBefore(step);
@@ -198,6 +179,21 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
         }
       }
       break;
+  }
+}
+
+template <typename Scalar>
+void PassOf<Scalar>::activate(const Step& step, int block, Scalar* out, const ArenaOf<Scalar>& locals) const {
+  const Scalar* in = read(step.inputs[0], block, locals);
+  const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, locals) : nullptr;
+  valueKernels<Scalar>(kernels_).activate(step.activation, affine(step).data(), in, residual, out);
+}
+
+template <typename Scalar>
+void PassOf<Scalar>::recompute(const Segment& segment, int block, ArenaOf<Scalar>& locals) const {
+  for (int s = segment.firstStep; s < segment.endStep; ++s) {
+    const Step& step = plan_.steps()[s];
+    if (!plan_.stored(step.output)) activate(step, block, locals.at(step.output, 0), locals);
   }
 }
 

@@ -29,6 +29,15 @@ struct WorkspaceOf {
 using Workspace = WorkspaceOf<float>;
 
 template <typename Scalar>
+const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
+  if constexpr (std::is_same_v<Scalar, double>) {
+    return kernels.exact;
+  } else {
+    return kernels;
+  }
+}
+
+template <typename Scalar>
 class PassOf;
 
 // Watches a pass go.
@@ -67,6 +76,10 @@ class PassOf {
   }
   // Mean and variance that a batch norm used.
   std::pair<double, double> moments(const Problem& problem, int operation, int channel) const;
+  // One block of a value; of one that is not stored, what `locals` holds, after recompute().
+  const Scalar* read(int value, int block, const ArenaOf<Scalar>& locals) const;
+  // Computes a segment's values that are not stored again, with the same bits.
+  void recompute(const Segment& segment, int block, ArenaOf<Scalar>& locals) const;
   const Scalar* outputBlock(int block) const { return values_.at(plan_.outputValue(), block); }
 
   // The outputs, `count` rows.
@@ -79,13 +92,13 @@ class PassOf {
   void runBlock(int segment, int block, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                 ObserverOf<Scalar>* observer);
   void runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace);
+  void activate(const Step& step, int block, Scalar* out, const ArenaOf<Scalar>& locals) const;
   void convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
                 WorkspaceOf<Scalar>& workspace);
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);
   double loss(const Problem& problem) const;
 
-  const Scalar* read(int value, int block, const ArenaOf<Scalar>& locals) const;
   Scalar* written(int value, int block, ArenaOf<Scalar>& locals);
   const ChannelStatistics& statistics(int value) const;
 

@@ -96,7 +96,9 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
     const Operation& o = graph.operations()[i];
     convolutions_.push_back({maps_[o.inputs[0]], maps_[i + 1], o.kernelHeight, o.kernelWidth, o.stride, o.padding});
     const ConvolutionShape& shape = convolutions_.back();
+    const ConvolutionShape turned = shape.turned();
     if (shape.suitsWinograd()) winogradScratch_ = std::max(winogradScratch_, shape.winogradScratch());
+    if (turned.suitsWinograd()) turnedWinogradScratch_ = std::max(turnedWinogradScratch_, turned.winogradScratch());
   }
   makeSteps();
   findSteps();
@@ -104,6 +106,7 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
   makeBlocks();
   makeLayouts();
   makeBases();
+  makeGradients();
 }
 
 void Plan::makeSteps() {
@@ -323,6 +326,36 @@ void Plan::makeBases() {
     if (baseReader_[input] >= 0) continue;
     baseReader_[input] = s;
     bases.own(input, maps_[input]);
+  }
+}
+
+void Plan::makeGradients() {
+  const int values = static_cast<int>(maps_.size()), steps = static_cast<int>(steps_.size());
+  std::vector<bool> moves(values, false);
+  for (const Step& step : steps_) {
+    moves[step.output] = step.operation >= 0 && graph_.weightOf(step.operation) >= 0;
+    for (const int input : step.inputs) moves[step.output] = moves[step.output] || (input >= 0 && moves[input]);
+  }
+  carries_.assign(values, false);
+  gradientFrom_.assign(values, -1);
+  Slots stored(gradients_, values), locals(localGradients_, values);
+  // Backwards, a gradient lives from where it first arrives until the step that yields the value.
+  const auto place = [&](int value, int from) {
+    carries_[value] = true;
+    gradientFrom_[value] = from;
+    const auto yields = [&](int held) {
+      return from < steps && held == steps_[from].output && steps_[from].kind == StepKind::Activate &&
+             !steps_[from].pools();
+    };
+    (stored_[value] ? stored : locals)
+        .take(value, gradientMap(value), steps - from, steps - stepOf_[value - 1], yields);
+  };
+  if (moves[output_]) place(output_, steps);
+  for (int s = steps - 1; s >= 0; --s) {
+    if (!carries_[steps_[s].output]) continue;
+    for (const int input : steps_[s].inputs) {
+      if (input >= 0 && moves[input] && !carries_[input]) place(input, s);
+    }
   }
 }
 

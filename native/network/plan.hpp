@@ -95,10 +95,23 @@ class Plan {
   // Whether no reader needs a value's base as it is: batch norms can do with distances from a center.
   bool centered(int value) const { return centered_[value]; }
 
+  // Whether the loss depends on a value, and the value on a parameter: back-propagation needs the gradients of these
+  // alone.
+  bool carriesGradient(int value) const { return carries_[value]; }
+  // The last step that a gradient comes from to a value that carries one, so that the others add to it; after all steps
+  // for the output.
+  int gradientFrom(int value) const { return gradientFrom_[value]; }
+  // The map of a value's gradient, which has no border.
+  Map gradientMap(int value) const { return {maps_[value].channels, maps_[value].height, maps_[value].width, 0}; }
+  // Gradients of stored values in as few buffers as their lifetimes allow, and of values that live within one segment.
+  const Layout& gradients() const { return gradients_; }
+  const Layout& localGradients() const { return localGradients_; }
+
   // The windows of a convolution, linear layer, average pool or option-A shortcut.
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
-  // Floats of scratch that the Winograd kernel needs at most.
+  // Floats of scratch that the Winograd kernel needs at most, and for what makes gradients of inputs.
   std::size_t winogradScratch() const { return winogradScratch_; }
+  std::size_t turnedWinogradScratch() const { return turnedWinogradScratch_; }
   // The channels of zeros that an option-A shortcut, and no other step, puts before those of its input.
   int paddingBefore(const Step& step) const {
     return (maps_[step.output].channels - maps_[step.inputs[0]].channels) / 2;
@@ -111,6 +124,7 @@ class Plan {
   void makeBlocks();
   void makeLayouts();
   void makeBases();
+  void makeGradients();
 
   const Graph& graph_;
   std::vector<Step> steps_;
@@ -122,9 +136,11 @@ class Plan {
   std::vector<bool> stored_;
   std::vector<int> baseReader_;
   std::vector<bool> centered_;
-  Layout cache_, scratch_, locals_, bases_, sums_;
+  std::vector<bool> carries_;
+  std::vector<int> gradientFrom_;
+  Layout cache_, scratch_, locals_, bases_, sums_, gradients_, localGradients_;
   int output_ = 0;
-  std::size_t winogradScratch_ = 0;
+  std::size_t winogradScratch_ = 0, turnedWinogradScratch_ = 0;
 };
 
 }  // namespace deepzero

@@ -1,6 +1,7 @@
 // What a loss is evaluated on, and how a long computation is watched and stopped.
 #pragma once
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -8,6 +9,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "kernels/kernels.hpp"
 
 namespace deepzero {
 
@@ -25,6 +28,9 @@ struct Problem {
   bool training = true;                  // batch norm uses batch statistics
 };
 
+// The images of a block that there are.
+inline int lanesOf(const Problem& problem, int block) { return std::min(kLanes, problem.count - block * kLanes); }
+
 // How one computation runs. `progress` is called from a compute thread, one call at a time.
 struct Control {
   int threads = 1;
@@ -39,6 +45,14 @@ struct Evaluation {
   std::vector<float> outputs;     // `count` rows
   std::vector<float> statistics;  // running statistics after this batch
 };
+
+// ∂loss/∂parameters by back-propagation, an entry of `values` for each.
+struct Gradient : Evaluation {
+  std::vector<double> values;
+};
+
+// What activations and their gradients are computed in.
+enum class Precision { Single, Double };
 
 struct Estimate : Evaluation {
   std::vector<double> values;

@@ -2,12 +2,13 @@
 
 namespace deepzero {
 
-Weights::Weights(const Graph& graph, const Plan& plan) : graph_(graph) {
+Weights::Weights(const Graph& graph, const Plan& plan, bool turned) : graph_(graph), turned_(turned) {
   std::size_t size = 0;
   for (const Parameter& parameter : graph.parameters()) {
     const Kind kind = graph.operations()[parameter.operation].kind;
     const bool packed = !parameter.isBias && kind != Kind::BatchNorm;
-    packing_.push_back(packed ? plan.convolutionShape(parameter.operation) : ConvolutionShape{});
+    const ConvolutionShape shape = packed ? plan.convolutionShape(parameter.operation) : ConvolutionShape{};
+    packing_.push_back(packed && turned ? shape.turned() : shape);
     offset_.push_back(size);
     size += roundedToLanes(packed ? packing_.back().packedSize() : parameter.size);
   }
@@ -22,10 +23,20 @@ std::size_t Weights::position(int parameter, std::size_t index) const {
   return offset_[parameter] + (shape.out.channels > 0 ? shape.packedIndex(index) : index);
 }
 
+std::size_t Weights::placeOf(int parameter, std::size_t index) const {
+  const ConvolutionShape& shape = packing_[parameter];
+  if (!turned_ || shape.out.channels == 0) return index;
+  const std::size_t window = static_cast<std::size_t>(shape.kernelHeight) * shape.kernelWidth;
+  const std::size_t pair = index / window, inputs = shape.out.channels;
+  return (pair % inputs * shape.in.channels + pair / inputs) * window + (window - 1 - index % window);
+}
+
 void Weights::assign(const float* parameters) {
   for (int p = 0; p < static_cast<int>(offset_.size()); ++p) {
     const Parameter& parameter = graph_.parameters()[p];
-    for (std::size_t i = 0; i < parameter.size; ++i) data_.data()[position(p, i)] = parameters[parameter.offset + i];
+    for (std::size_t i = 0; i < parameter.size; ++i) {
+      data_.data()[position(p, placeOf(p, i))] = parameters[parameter.offset + i];
+    }
     if (transformed_[p].size() == 0) continue;
     for (std::size_t pair = 0; pair < parameter.size / 9; ++pair) transform(p, pair);
   }
@@ -33,7 +44,7 @@ void Weights::assign(const float* parameters) {
 
 void Weights::set(std::size_t index, float value) {
   const int parameter = graph_.parameterAt(index);
-  const std::size_t within = index - graph_.parameters()[parameter].offset;
+  const std::size_t within = placeOf(parameter, index - graph_.parameters()[parameter].offset);
   data_.data()[position(parameter, within)] = value;
   if (transformed_[parameter].size() > 0) transform(parameter, within / 9);
 }

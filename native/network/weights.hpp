@@ -12,7 +12,8 @@ namespace deepzero {
 
 class Weights {
  public:
-  Weights(const Graph& graph, const Plan& plan);
+  // `turned`: as the convolutions read them that make gradients of inputs.
+  Weights(const Graph& graph, const Plan& plan, bool turned = false);
 
   void assign(const float* parameters);
   // Sets one parameter by its flat index.
@@ -28,10 +29,13 @@ class Weights {
  private:
   const float* find(int parameter) const { return parameter < 0 ? nullptr : data_.data() + offset_[parameter]; }
   std::size_t position(int parameter, std::size_t index) const;
+  // Where a weight of a tensor is among the weights of the convolution that reads it.
+  std::size_t placeOf(int parameter, std::size_t index) const;
   // Transforms the 3×3 weights between two channels.
   void transform(int parameter, std::size_t pair);
 
   const Graph& graph_;
+  bool turned_;
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   AlignedFloats data_;

@@ -110,6 +110,16 @@ Task randomizedTask(const char* name, Reuse reuse) {
           }};
 }
 
+Task gradientTask(const char* name, Precision precision, QueryKind kind) {
+  return {name,
+          [=](Engine& engine, const Example& example, const Control& control) {
+            engine.gradient(example.problem(), control, precision);
+          },
+          [=](const Engine& engine, const Example& example, int threads) {
+            return engine.footprint(kind, example.count, threads);
+          }};
+}
+
 std::vector<Task> tasks() {
   return {{"evaluate",
            [](Engine& engine, const Example& example, const Control& control) {
@@ -123,6 +133,8 @@ std::vector<Task> tasks() {
           coordinatewiseTask("incremental CGE", Reuse::Incremental),
           randomizedTask("RGE of values", Reuse::None),
           randomizedTask("incremental RGE", Reuse::Incremental),
+          gradientTask("gradient", Precision::Single, QueryKind::Gradient),
+          gradientTask("gradient in double", Precision::Double, QueryKind::ExactGradient),
           {"reference",
            [](Engine& engine, const Example& example, const Control& control) {
              referenceCoordinatewise(engine.graph(), example.problem(), kCoordinates.data(), kCoordinates.size(), 1e-3,
