@@ -1,13 +1,11 @@
 import * as check from './check.js';
-import { checkCoordinates, checkIndexList } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
 import type { CoordinatewiseOptions, RandomizedReuse, Reuse } from './engine.js';
 import { RANDOMIZED_REUSES, REUSES } from './engine.js';
 import type { Watch } from './jobs.js';
-import type { LayerSparsity } from './masks.js';
-import { checkSparsity, drawCoordinates } from './masks.js';
+import type { Draw, MaskOptions } from './masks.js';
+import { MASK_OPTIONS, maskOf } from './masks.js';
 import type { Model } from './model.js';
-import { Random } from './random.js';
 
 /** Where in a run an estimate is made. What an estimator draws at random depends on nothing else. */
 export interface EstimatePosition {
@@ -49,18 +47,9 @@ export interface Estimator {
   estimate(model: Model, batch: Batch, context: EstimateContext): Promise<GradientEstimate>;
 }
 
-export interface CgeOptions {
+export interface CgeOptions extends MaskOptions {
   /** Smoothing parameter μ, > 0; the paper's is 5e-3. */
   mu: number;
-  /**
-   * The fraction of coordinates left out: a number in [0, 1) for every convolution and linear weight alike, or a ratio for
-   * each by name, from `zoGrasp`. Batch-norm parameters and biases are always queried. Default 0, plain CGE.
-   */
-  sparsity?: number | LayerSparsity;
-  /** Epochs after which other coordinates are drawn, an integer >= 1; default 5. */
-  redrawEvery?: number;
-  /** Flat indices to query at every step, distinct, instead of `sparsity`. */
-  coordinates?: Uint32Array;
   /** Central differences: twice the queries, and an error of order μ² instead of μ. Default false. */
   central?: boolean;
   /** How much of the unperturbed pass a query reuses, default `incremental`; the others are there to be measured. */
@@ -87,38 +76,20 @@ export interface CgeOptions {
  * @example cge({ mu: 5e-3, sparsity: 0.9, redrawEvery: 5 })
  */
 export function cge(options: CgeOptions): Estimator {
-  const known = ['mu', 'sparsity', 'redrawEvery', 'coordinates', 'central', 'reuse'] as const;
   const {
     mu,
-    sparsity = 0,
-    redrawEvery = 5,
-    coordinates,
     central = false,
     reuse = 'incremental',
-  } = check.options<CgeOptions>(options, 'cge', known);
+    ...mask
+  } = check.options<CgeOptions>(options, 'cge', ['mu', ...MASK_OPTIONS, 'central', 'reuse']);
   const difference = {
     mu: check.smoothing(mu, 'mu'),
     central: check.boolean(central, 'central'),
     reuse: check.oneOf(reuse, 'reuse', REUSES),
   };
-  check.integer(redrawEvery, 'redrawEvery', 1);
-  checkSparsity(sparsity);
-  if (coordinates === undefined) {
-    const draw: Draw = ({ compiled }, { seed, epoch }) =>
-      drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask', Math.floor(epoch / redrawEvery)));
-    return coordinatewise({ kind: 'cge', ...difference, sparsity, redrawEvery }, difference, draw);
-  }
-  for (const other of ['sparsity', 'redrawEvery'] as const) {
-    if (options[other] === undefined) continue;
-    throw new check.InvalidArgumentError(`Expected either ${other} or coordinates, received both`);
-  }
-  const given = checkIndexList(coordinates).slice();
-  const sorted = given.toSorted();
-  const draw: Draw = ({ compiled }) => (checkCoordinates(compiled, given), sorted);
-  return coordinatewise({ kind: 'cge', ...difference, coordinates: given.length }, difference, draw);
+  const { describe, draw } = maskOf(mask);
+  return coordinatewise({ kind: 'cge', ...difference, ...describe }, difference, draw);
 }
-
-type Draw = (model: Model, position: EstimatePosition) => Uint32Array;
 
 /** CGE over whatever coordinates `draw` chooses at a position; their number is the same at all positions. */
 function coordinatewise(

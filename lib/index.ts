@@ -29,12 +29,18 @@ export type {
   RgeOptions,
 } from './estimators.js';
 export { cge, rge } from './estimators.js';
+export type { FirstOrderOptions } from './first-order.js';
+export { firstOrder } from './first-order.js';
+export type { ForwardGradientOptions } from './forward-gradient.js';
+export { forwardGradient } from './forward-gradient.js';
 export type { GradcheckEntry, GradcheckOptions, GradcheckResult } from './gradcheck.js';
 export { gradcheck } from './gradcheck.js';
+export type { GraspImportanceOptions, GraspOptions } from './grasp.js';
+export { grasp, graspImportance } from './grasp.js';
 export type { Watch } from './jobs.js';
 export { NonFiniteLossError } from './jobs.js';
 export { availableCores, defaultThreads } from './machine.js';
-export type { LayerSparsity } from './masks.js';
+export type { LayerSparsity, MaskOptions } from './masks.js';
 export type { EvaluateOptions, Evaluation, LoadOptions, ModelOptions, TestOptions, TestResult } from './model.js';
 export { Model } from './model.js';
 export type {
@@ -78,6 +84,10 @@ export type { ResNetOptions } from './network/resnet.js';
 export { resnet, resnet20 } from './network/resnet.js';
 export type { AdamOptions, Optimizer, OptimizerState, SgdOptions } from './optimizers.js';
 export { adam, sgd } from './optimizers.js';
+export type { PatternSearchOptions } from './pattern-search.js';
+export { patternSearch } from './pattern-search.js';
+export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOptions } from './pruning.js';
+export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedSparsity } from './pruning.js';
 export type { Dtype, Safetensors, Tensor, TensorData } from './safetensors.js';
 export { readSafetensors, writeSafetensors } from './safetensors.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './schedules.js';
@@ -86,5 +96,5 @@ export type { TrainOptions } from './train-options.js';
 export type { TrainCost, TrainRun, TrainStep } from './train.js';
 export { train } from './train.js';
 export { version } from './version.js';
-export type { ZoGraspOptions } from './zo-grasp.js';
-export { zoGrasp } from './zo-grasp.js';
+export type { ZoGraspImportanceOptions, ZoGraspOptions } from './zo-grasp.js';
+export { zoGrasp, zoGraspImportance } from './zo-grasp.js';

@@ -1,16 +1,18 @@
 /**
- * Which coordinates sparse-CGE queries: layer-wise pruning ratios, and random sets of coordinates drawn to them.
+ * Which coordinates a gradient is estimated along: layer-wise pruning ratios, and random sets of coordinates drawn to them.
  *
  * @module
  */
-import { didYouMean, expected, fraction, InvalidArgumentError, isObject } from './check.js';
-import type { TensorInfo } from './network/compile.js';
-import type { Random } from './random.js';
+import { didYouMean, expected, fraction, integer, InvalidArgumentError, isObject } from './check.js';
+import { checkCoordinates, checkIndexList } from './coordinates.js';
+import type { EstimatePosition } from './estimators.js';
+import type { CompiledNetwork, TensorInfo } from './network/compile.js';
+import { Random } from './random.js';
 
 /**
  * Pruning ratios by tensor name, one for every maskable tensor (weights of convolutions and linear layers): the fraction
  * of a tensor's coordinates that is left out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
- * queried. `zoGrasp` makes one.
+ * queried. `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning` make one.
  */
 export type LayerSparsity = Readonly<Record<string, number>>;
 
@@ -78,4 +80,48 @@ function named(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<str
   }
   for (const name of maskable) checkRatio(name, sparsity[name]);
   return new Map(Object.entries(sparsity));
+}
+
+/** Which coordinates an estimator estimates the gradient along; it is 0 along the others. */
+export interface MaskOptions {
+  /**
+   * The fraction of coordinates left out: a number in [0, 1) for every convolution and linear weight alike, or a ratio for
+   * each by name, from `zoGrasp`. Batch-norm parameters and biases are always in. Default 0: nothing is left out.
+   */
+  sparsity?: number | LayerSparsity;
+  /** Epochs after which other coordinates are drawn, an integer >= 1; default 5. */
+  redrawEvery?: number;
+  /** The flat indices of every step, distinct, instead of `sparsity`. */
+  coordinates?: Uint32Array;
+}
+
+export const MASK_OPTIONS: readonly (keyof MaskOptions)[] = ['sparsity', 'redrawEvery', 'coordinates'];
+
+/** The coordinates at a position of a run, increasing; their number is the same at all positions. */
+export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosition) => Uint32Array;
+
+/**
+ * The mask that an estimator's options ask for, the same for all estimators at equal options and seed, and what describes it.
+ *
+ * @throws InvalidArgumentError if an option is out of range, or `coordinates` are given beside one of the others.
+ */
+export function maskOf(options: MaskOptions): { describe: object; draw: Draw } {
+  const { sparsity = 0, redrawEvery = 5, coordinates } = options;
+  integer(redrawEvery, 'redrawEvery', 1);
+  checkSparsity(sparsity);
+  if (coordinates === undefined) {
+    const draw: Draw = ({ compiled }, { seed, epoch }) =>
+      drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask', Math.floor(epoch / redrawEvery)));
+    return { describe: { sparsity, redrawEvery }, draw };
+  }
+  for (const other of ['sparsity', 'redrawEvery'] as const) {
+    if (options[other] === undefined) continue;
+    throw new InvalidArgumentError(`Expected either ${other} or coordinates, received both`);
+  }
+  const given = checkIndexList(coordinates).slice();
+  const sorted = given.toSorted();
+  return {
+    describe: { coordinates: given.length },
+    draw: ({ compiled }) => (checkCoordinates(compiled, given), sorted),
+  };
 }

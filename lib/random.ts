@@ -15,6 +15,8 @@ const STREAMS = {
   synthetic: 6,
   samples: 7,
   pruning: 8,
+  importance: 9,
+  trials: 10,
 } as const;
 
 export type Stream = keyof typeof STREAMS;

@@ -1,16 +1,14 @@
 import * as check from './check.js';
+import { sampleClasses } from './class-samples.js';
 import type { Dataset } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
 import type { Model } from './model.js';
-import type { TensorInfo } from './network/compile.js';
 import { checkDataset } from './problem.js';
-import { Random } from './random.js';
+import { checkScores, rankedSparsity } from './pruning.js';
 
-export interface ZoGraspOptions extends Omit<Watch, 'step'> {
-  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
-  sparsity: number;
+export interface ZoGraspImportanceOptions extends Omit<Watch, 'step'> {
   /** Random directions of each of the two gradient estimates, q, at least 1; default 192. */
   queries?: number;
   /** Smoothing parameter μ, > 0; default 5e-3. */
@@ -26,6 +24,23 @@ export interface ZoGraspOptions extends Omit<Watch, 'step'> {
   /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default false. */
   perTensor?: boolean;
 }
+
+export interface ZoGraspOptions extends ZoGraspImportanceOptions {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+}
+
+const IMPORTANCE_OPTIONS = [
+  'queries',
+  'mu',
+  'samplesPerClass',
+  'seed',
+  'directions',
+  'rank',
+  'perTensor',
+  'signal',
+  'onProgress',
+] as const;
 
 /**
  * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): from forward passes alone, how many coordinates each layer
@@ -57,20 +72,25 @@ export interface ZoGraspOptions extends Omit<Watch, 'step'> {
  * @example const sparsity = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
 export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerSparsity> {
-  const known = [
-    'sparsity',
-    'queries',
-    'mu',
-    'samplesPerClass',
-    'seed',
-    'directions',
-    'rank',
-    'perTensor',
-    'signal',
-    'onProgress',
-  ] as const;
+  const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
+  const { sparsity, ...rest } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
+  check.fraction(sparsity, 'sparsity');
+  return rankedSparsity(model, await zoGraspImportance(model, dataset, rest), sparsity);
+}
+
+/**
+ * What `zoGrasp` ranks weights by: −Ŝ, or |Ŝ| for `rank: 'magnitude'`, a number for every parameter, the highest to be kept.
+ * With it `keptCoordinates` and `pruneWeights` keep the very weights that the score ranks highest.
+ *
+ * @throws InvalidArgumentError as `zoGrasp` does.
+ * @example const importance = await zoGraspImportance(model, trainSet, { seed: 1 });
+ */
+export async function zoGraspImportance(
+  model: Model,
+  dataset: Dataset,
+  options: ZoGraspImportanceOptions = {},
+): Promise<Float64Array> {
   const {
-    sparsity,
     queries = 192,
     mu = 5e-3,
     samplesPerClass = 25,
@@ -80,20 +100,14 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
     perTensor = false,
     signal,
     onProgress,
-  } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
-  check.fraction(sparsity, 'sparsity');
+  } = check.options<ZoGraspImportanceOptions>(options, 'zoGraspImportance', IMPORTANCE_OPTIONS);
   check.smoothing(mu, 'mu');
   check.queryCount(queries, 'queries');
   checkWatch({ signal, onProgress });
   check.oneOf(directions, 'directions', ['shared', 'fresh']);
   check.oneOf(rank, 'rank', ['signed', 'magnitude']);
   checkDataset(dataset, model);
-  const classes = imagesByClass(dataset, samplesPerClass, 'samplesPerClass');
-  check.integer(seed, 'seed');
-  const samples = classes.map((images, label) =>
-    Array.from(new Random(seed, 'samples', label).sample(images.length, samplesPerClass), (i) => images[i]!),
-  );
-  const batch = dataset.batch(Uint32Array.from(samples.flat()));
+  const batch = sampleClasses(dataset, samplesPerClass, seed);
 
   const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
     const index = directions === 'shared' ? 0 : part;
@@ -111,50 +125,6 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
     1,
   );
   const scores = gradient.map((value, i) => (-parameters[i]! * (moved[i]! - value)) / mu);
-  const maskable = model.compiled.parameters.filter((tensor) => tensor.maskable);
-  if (maskable.every(({ offset, size }) => scores.subarray(offset, offset + size).every((score) => score === 0))) {
-    throw new check.InvalidArgumentError(
-      `Expected scores that differ, received 0 for every weight: mu = ${mu} is lost in float32, or all weights are 0`,
-    );
-  }
-  const importance = scores.map(rank === 'signed' ? (score) => -score : Math.abs);
-  return ratios(maskable, importance, sparsity);
-}
-
-/**
- * The images of every class, to draw `perClass` of each from.
- *
- * @param what What the caller calls `perClass`.
- * @throws InvalidArgumentError if a class has fewer, or there are no classes.
- */
-export function imagesByClass(dataset: Dataset, perClass: number, what: string): number[][] {
-  const { name, labels, classes } = dataset;
-  if (!labels || classes === undefined) {
-    throw new check.InvalidArgumentError(
-      `Expected data set ${JSON.stringify(name)} to have class labels, to draw samples of every class`,
-    );
-  }
-  check.integer(perClass, what, 1);
-  const members = Array.from({ length: classes }, (): number[] => []);
-  labels.forEach((label, i) => members[label]?.push(i));
-  for (const [label, { length }] of members.entries()) {
-    if (length >= perClass) continue;
-    const limit = `at most ${length}, the images of class ${label} in data set ${JSON.stringify(name)}`;
-    throw check.expected(what, limit, perClass);
-  }
-  return members;
-}
-
-/** Keeps the most important coordinates of all tensors together; says what fraction of each tensor is left out. */
-function ratios(tensors: readonly TensorInfo[], importance: Float64Array, sparsity: number): LayerSparsity {
-  const coordinates = tensors.flatMap(({ offset, size }) => Array.from({ length: size }, (_, i) => offset + i));
-  const ranked = Uint32Array.from(coordinates).sort((a, b) => importance[b]! - importance[a]! || a - b);
-  const kept = new Uint8Array(importance.length);
-  for (const flat of ranked.subarray(0, Math.round((1 - sparsity) * ranked.length))) kept[flat] = 1;
-  return Object.fromEntries(
-    tensors.map(({ name, offset, size }) => {
-      const count = kept.subarray(offset, offset + size).reduce((sum, one) => sum + one, 0);
-      return [name, 1 - count / size];
-    }),
-  );
+  checkScores(scores, model, `mu = ${mu} is lost in float32, or all weights are 0`);
+  return scores.map(rank === 'signed' ? (score) => -score : Math.abs);
 }

@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import type { Batch } from '../lib/data/dataset.js';
 import type { Estimator } from '../lib/estimators.js';
 import { cge, rge } from '../lib/estimators.js';
 import { Model } from '../lib/model.js';
-import { bilinearNetwork, bits, tinyNetwork, tinyTensors, whole } from './support/tiny.js';
+import { firstOrder } from '../lib/first-order.js';
+import { forwardGradient } from '../lib/forward-gradient.js';
+import { patternSearch } from '../lib/pattern-search.js';
+import { assertClose, quadratic } from './support/quadratic.js';
+import { bits, tinyNetwork, tinyTensors, whole } from './support/tiny.js';
 
 const POSITION = { seed: 1, step: 0, epoch: 0 };
 const batch = whole(tinyTensors(37));
@@ -15,41 +18,6 @@ async function gradientOf(
 ): Promise<Float32Array> {
   using model = new Model(tinyNetwork(), { seed: 4, ...(options.threads && { threads: options.threads }) });
   return (await estimator.estimate(model, batch, options.position ?? POSITION)).gradient;
-}
-
-/**
- * ½θᵀHθ as the mean squared error of a bilinear model to targets of zero: its point, gradient Hθ and diagonal of H.
- */
-function quadratic(): { model: Model; batch: Batch; gradient: Float64Array; diagonal: Float64Array } {
-  const [inputs, outputs, count] = [3, 2, 5];
-  const images = Float32Array.from({ length: count * inputs }, (_, i) => Math.sin(1 + i * i));
-  const model = new Model(bilinearNetwork(inputs, outputs), { loss: 'mean-squared-error' });
-  model.parameters.forEach((_, i) => (model.parameters[i] = Math.cos(i)));
-  const size = inputs * outputs;
-  const gradient = new Float64Array(2 * size);
-  const diagonal = new Float64Array(2 * size);
-  for (let n = 0; n < count; n++) {
-    for (let o = 0; o < outputs; o++) {
-      const x = images.subarray(n * inputs, (n + 1) * inputs);
-      const y = x.reduce(
-        (sum, value, i) => sum + value * (model.parameters[o * inputs + i]! + model.parameters[size + o * inputs + i]!),
-        0,
-      );
-      x.forEach((value, i) => {
-        for (const at of [o * inputs + i, size + o * inputs + i]) {
-          gradient[at]! += (2 / (count * outputs)) * y * value;
-          diagonal[at]! += (2 / (count * outputs)) * value * value;
-        }
-      });
-    }
-  }
-  return { model, batch: { images, count, targets: new Float32Array(count * outputs) }, gradient, diagonal };
-}
-
-function assertClose(actual: ArrayLike<number>, expected: ArrayLike<number>, tolerance: number): void {
-  const scale = Math.hypot(...Array.from(expected));
-  const error = Math.hypot(...Array.from(expected, (value, i) => actual[i]! - value));
-  assert.ok(error <= tolerance * scale, `relative error ${error / scale}`);
 }
 
 describe('cge', () => {
@@ -243,6 +211,10 @@ describe('an estimate', () => {
     ['sparse cge', cge({ mu: 5e-3, sparsity: 0.6 })],
     ['rge', rge({ mu: 5e-3, queries: 9 })],
     ['central rge', rge({ mu: 5e-3, queries: 9, central: true })],
+    ['first-order', firstOrder()],
+    ['sparse first-order', firstOrder({ sparsity: 0.6 })],
+    ['forward gradient', forwardGradient({ queries: 9 })],
+    ['pattern search', patternSearch({ radius: 0.05, queries: 9 })],
   ];
   for (const [name, estimator] of estimators) {
     it(`makes the queries it says and no more: ${name}`, async () => {

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import type { Dataset } from '../lib/data/dataset.js';
-import { TensorDataset } from '../lib/data/dataset.js';
 import type { LayerSparsity } from '../lib/masks.js';
 import { keptCounts } from '../lib/masks.js';
 import { Model } from '../lib/model.js';
 import { resnet } from '../lib/network/resnet.js';
 import type { ZoGraspOptions } from '../lib/zo-grasp.js';
 import { zoGrasp } from '../lib/zo-grasp.js';
-import { bilinearNetwork, bits, tinyImages, tinyNetwork, tinyTensors } from './support/tiny.js';
+import { hessianTimes, quadratic, quadraticDataset, SIZE } from './support/quadratic.js';
+import { bits, tinyImages, tinyNetwork, tinyTensors } from './support/tiny.js';
 
 const QUICK = { queries: 8, samplesPerClass: 4 };
 
@@ -44,46 +44,20 @@ describe('zoGrasp', () => {
   });
 
   describe('on a quadratic loss, where −θ ⊙ H∇ℓ is known', () => {
-    const [inputs, outputs, count] = [3, 2, 5];
-    const size = inputs * outputs;
-    const images = Float32Array.from({ length: count * inputs }, (_, i) => Math.sin(1 + i * i));
-    // The targets are zero; labels only say that all images are of one class.
-    const targets = new TensorDataset({ images, shape: [inputs, 1, 1], targets: new Float32Array(count * outputs) });
-    const dataset: Dataset = {
-      ...{ name: 'quadratic', count, shape: [inputs, 1, 1], classes: 1, labels: new Uint8Array(count) },
-      batch: (indices) => targets.batch(indices),
-    };
-    const theta = Array.from({ length: 2 * size }, (_, i) => Math.cos(6 * i));
-
-    /** Hv, for the mean squared error of (A + B)·x to zero. */
-    function hessianTimes(v: readonly number[]): number[] {
-      return v.map((_, at) => {
-        const [row, column] = [Math.floor((at % size) / inputs), at % inputs];
-        let sum = 0;
-        for (let n = 0; n < count; n++) {
-          for (let i = 0; i < inputs; i++) {
-            const weight = v[row * inputs + i]! + v[size + row * inputs + i]!;
-            sum += weight * images[n * inputs + i]! * images[n * inputs + column]!;
-          }
-        }
-        return (2 / (count * outputs)) * sum;
-      });
-    }
-
-    const scores = hessianTimes(hessianTimes(theta)).map((value, i) => -theta[i]! * value);
+    const theta = Array.from({ length: 2 * SIZE }, (_, i) => Math.cos(6 * i));
+    const scores = Array.from(hessianTimes(hessianTimes(theta)), (value, i) => -theta[i]! * value);
 
     const find = async (options: Partial<ZoGraspOptions>): Promise<LayerSparsity> => {
-      using model = new Model(bilinearNetwork(inputs, outputs), { loss: 'mean-squared-error' });
-      model.parameters.set(theta);
-      const enough = { queries: 50_000, samplesPerClass: count };
-      return await zoGrasp(model, dataset, { ...enough, sparsity: 0.5, ...options });
+      const { model } = quadratic((i) => theta[i]!);
+      const enough = { queries: 50_000, samplesPerClass: 5 };
+      return await zoGrasp(model, quadraticDataset(), { ...enough, sparsity: 0.5, ...options });
     };
 
     /** Ratios of the two tensors if half of all coordinates are left out, the lowest of `importance`. */
     function expected(importance: readonly number[]): LayerSparsity {
-      const kept = [...importance.keys()].sort((a, b) => importance[b]! - importance[a]!).slice(0, size);
-      const inA = kept.filter((at) => at < size).length;
-      return { 'sum.a.weight': 1 - inA / size, 'sum.b.weight': 1 - (size - inA) / size };
+      const kept = [...importance.keys()].sort((a, b) => importance[b]! - importance[a]!).slice(0, SIZE);
+      const inA = kept.filter((at) => at < SIZE).length;
+      return { 'sum.a.weight': 1 - inA / SIZE, 'sum.b.weight': 1 - (SIZE - inA) / SIZE };
     }
 
     it('keeps the lowest scores, as GraSP does', async () => {

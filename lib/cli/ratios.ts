@@ -5,12 +5,13 @@
  */
 import * as check from '../check.js';
 import { FileError, isObject } from '../check.js';
+import { imagesByClass } from '../class-samples.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { writeFileAtomically } from '../files.js';
 import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
-import { imagesByClass, zoGrasp } from '../zo-grasp.js';
+import { zoGrasp } from '../zo-grasp.js';
 import { readJson, whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf, Requirement } from './options.js';
