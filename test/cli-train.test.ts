@@ -114,6 +114,35 @@ describe('deepzero train', () => {
       }));
   }
 
+  for (const [ratios, files] of [
+    ['', 0],
+    ['uniform', 0],
+    ['random', 1],
+    ['magnitude', 1],
+    ['grasp', 1],
+  ] as const) {
+    it(`trains by first-order gradients, ${ratios === '' ? 'dense' : `sparse by ratios: ${ratios}`}`, () =>
+      withFolder(async (folder) => {
+        const run = join(folder, 'run');
+        const sparse = ratios === '' ? [] : ['--sparsity', '0.5', '--ratios', ratios, '--redraw-every', '1'];
+        const samples = ratios === 'grasp' ? ['--samples-per-class', '2'] : [];
+        const length = ['--batch-size', '8', '--steps', '3', '--data', await writeImages(folder)];
+        const args = ['train', ...TINY, '--estimator', 'first-order', ...sparse, ...samples, ...length, '--out', run];
+        await json(args);
+        const log = await readLog(run);
+        assert.deepEqual(
+          log.map(({ queries }) => queries),
+          [1, 1, 1],
+        );
+        assert.equal((await readdir(run)).filter((name) => name === 'ratios.json').length, files);
+        const { options } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as {
+          options: { lr: number; sparsity: number };
+        };
+        assert.deepEqual([options.lr, options.sparsity], [0.1, ratios === '' ? 0 : 0.5]);
+        assert.equal((await json(['train', '--resume', run]))['steps'], 3);
+      }));
+  }
+
   it('takes a learning rate that suits estimator and optimizer unless given one', () =>
     withFolder(async (folder) => {
       const data = await writeImages(folder);

@@ -38,7 +38,7 @@ describe('deepzero', () => {
       assert.match(stdout, /^ {2}--json /m);
       for (const line of stdout.split('\n')) assert.ok(line.length <= 120, line);
     });
-    assert.match(outcomes[0]!.stdout, /--sparsity N .*\n.*default 0\.9; 0\.99 on\s+synthetic data/);
+    assert.match(outcomes[1]!.stdout, /--sparsity N .*\n?.*default 0\.9; 0\.99 on\s+synthetic data/);
   });
 
   it('refuses bad usage with exit code 2 and names what is near', async () => {
@@ -360,4 +360,28 @@ describe('deepzero prune', () => {
       await fails(['prune', '--out', join(folder, 'none', 'x')], 1, /none\/x: folder does not exist$/);
       await fails(['prune', '--out', folder, '--grasp-queries', '1000000'], 1, /: is a folder, expected a file$/);
     }));
+
+  for (const method of ['grasp', 'random', 'magnitude']) {
+    it(`ranks by ${method}`, () =>
+      withFolder(async (folder) => {
+        const sampled = method === 'grasp' ? ['--data', await writeImages(folder), '--samples-per-class', '2'] : [];
+        const prune = ['prune', ...TINY, '--method', method, '--sparsity', '0.5', ...sampled];
+        const found = await json(prune);
+        const layers = found['layers'] as Record<string, number>;
+        assert.equal(found['method'], method);
+        assert.ok(Math.abs(54 * layers['conv_layers.0.weight']! + 20 * layers['fc.weight']! - 37) < 1e-9);
+        assert.deepEqual((await json(prune))['layers'], layers);
+      }));
+  }
+
+  it('takes options with the methods that they belong to', async () => {
+    await fails(['prune', '--method', 'grasp', '--mu', '1'], 2, /--mu goes with --method zo-grasp, not with grasp$/);
+    const samples = /--samples-per-class goes with --method zo-grasp or grasp, not with random$/;
+    await fails(['prune', '--method', 'random', '--samples-per-class', '1'], 2, samples);
+    await fails(
+      ['prune', '--method', 'grasp', '--samples-per-class', '999999'],
+      2,
+      /--samples-per-class to be at most/,
+    );
+  });
 });

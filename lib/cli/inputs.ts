@@ -27,6 +27,9 @@ export function whole(low: number): (value: unknown, what: string) => number {
   return (value, what) => check.integer(value, what, low);
 }
 
+/** An option that is a number in [0, 1). */
+export const fraction = (value: unknown, what: string): number => check.fraction(value, what);
+
 const SHAPED = { option: 'network', values: ['resnet', 'cnn'] };
 
 const shapeOptions = {

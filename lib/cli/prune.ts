@@ -3,34 +3,44 @@ import { keptCounts } from '../masks.js';
 import { Model } from '../model.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, computeOptions, dataOption, loadData, networkOptions, seedOption } from './inputs.js';
-import { text } from './options.js';
-import { checkSamples, findRatios, graspOptions, muOption, ratioTable, sparsityOption, writeRatios } from './ratios.js';
+import { buildNetwork, computeOptions, dataOption, fraction, loadData, networkOptions, seedOption } from './inputs.js';
+import { choice, number, text } from './options.js';
+import { checkSamples, findRatios, graspOptions, METHODS, muOption, ratioTable, writeRatios } from './ratios.js';
 
 export const prune: Command = command({
   name: 'prune',
-  summary: 'Finds layer-wise pruning ratios by ZO-GraSP: how much of each layer sparse-CGE may leave out.',
+  summary:
+    'Finds layer-wise pruning ratios, by ZO-GraSP or otherwise: how much of each layer sparse-CGE may leave out.',
   options: {
     ...networkOptions,
     data: dataOption,
-    sparsity: sparsityOption(),
-    mu: muOption,
-    ...graspOptions(),
+    method: choice(METHODS, {
+      help: "ranks weights by ZO-GraSP's score, by GraSP's from back-propagated gradients, at random, or by their magnitude",
+      default: 'zo-grasp',
+    }),
+    sparsity: number(fraction, {
+      help: 'fraction of all weights to leave out, from 0 to below 1',
+      default: 0.9,
+      demo: 0.99,
+    }),
+    mu: { ...muOption, only: { option: 'method', values: ['zo-grasp'] } },
+    ...graspOptions('method'),
     seed: seedOption,
     ...computeOptions,
     out: text('FILE', { help: 'writes the ratios as JSON, for train --ratios FILE' }),
   },
   async run(values, context) {
     const { train } = await loadData(values);
-    checkSamples(values, train);
+    checkSamples(values.method, values, train);
     if (values.out !== undefined) await checkDestination(values.out);
     const { seed, threads, memory } = values;
     using model = new Model(buildNetwork(values, train.classes), { seed, threads, memory });
-    const layers = await findRatios(model, train, values, context);
+    const layers = await findRatios(values.method, model, train, values, context);
     context.output.line(ratioTable(model, layers));
     const about = {
       network: model.network.name,
       data: values.data,
+      method: values.method,
       sparsity: values.sparsity,
       mu: values.mu,
       seed: values.seed,

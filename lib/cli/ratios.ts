@@ -1,5 +1,5 @@
 /**
- * ZO-GraSP on the command line, for `prune` and `train`: its options, its progress and its table.
+ * Pruning on the command line, for `prune` and `train`: its methods, their options, progress and table.
  *
  * @module
  */
@@ -8,17 +8,23 @@ import { FileError, isObject } from '../check.js';
 import { imagesByClass } from '../class-samples.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { writeFileAtomically } from '../files.js';
+import { grasp } from '../grasp.js';
 import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
+import { magnitudePruning, randomPruning } from '../pruning.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { readJson, whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
-import type { Option, OptionsOf, Requirement } from './options.js';
+import type { Option, OptionsOf } from './options.js';
 import { counted, duration, grouped, percent, table } from './output.js';
 import type { Output } from './output.js';
 
-/** ZO-GraSP's choices; the names are those of the options. */
+/** How layer-wise ratios are found. */
+export const METHODS = ['zo-grasp', 'grasp', 'random', 'magnitude'] as const;
+export type Method = (typeof METHODS)[number];
+
+/** The methods' choices; the names are those of the options. */
 export interface GraspChoice {
   graspQueries: number;
   samplesPerClass: number;
@@ -27,44 +33,36 @@ export interface GraspChoice {
   graspPerTensor: boolean;
 }
 
-export const sparsityOption = (only?: Requirement): Option<number> =>
-  number((value, what) => check.fraction(value, what), {
-    help: 'fraction of the weights whose gradient is left out at a step, from 0 to below 1',
-    default: 0.9,
-    demo: 0.99,
-    ...(only && { only }),
-  });
-
 export const muOption: Option<number> = number(check.smoothing, {
   help: 'smoothing parameter μ: the step of every finite difference',
   default: 5e-3,
 });
 
-/** ZO-GraSP's options; `only` says beside what they mean something. */
-export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
-  const beside = only && { only };
+/** The options of the methods that are named by the option `option`. */
+export function graspOptions(option: string): OptionsOf<GraspChoice> {
+  const only = { option, values: ['zo-grasp'] };
   return {
     graspQueries: number(check.queryCount, {
       help: 'random directions of ZO-GraSP',
       default: 192,
       demo: 48,
-      ...beside,
+      only,
     }),
     samplesPerClass: number(whole(1), {
-      help: 'images of each class that ZO-GraSP sees',
+      help: 'images of each class that ZO-GraSP or GraSP sees',
       default: 25,
       demo: 10,
-      ...beside,
+      only: { option, values: SAMPLING },
     }),
     graspDirections: choice(['shared', 'fresh'], {
       help: "whether ZO-GraSP takes both gradients along the same random directions, as in the paper's difference, or along fresh ones, as in its public code",
       default: 'shared',
-      ...beside,
+      only,
     }),
     graspRank: choice(['signed', 'magnitude'], {
       help: "whether ZO-GraSP ranks by its score, as in the paper, or by the score's magnitude, as in the public code",
       default: 'signed',
-      ...beside,
+      only,
     }),
     graspPerTensor: flag(
       "scale each tensor's part of ZO-GraSP's directions to unit length, as the public code does",
@@ -73,40 +71,49 @@ export function graspOptions(only?: Requirement): OptionsOf<GraspChoice> {
   };
 }
 
+/** The methods that look at images. */
+const SAMPLING: readonly string[] = ['zo-grasp', 'grasp'];
+
 /** Before anything else is computed, and in the command's words. */
-export function checkSamples({ samplesPerClass }: GraspChoice, dataset: ImageDataset): void {
-  imagesByClass(dataset, samplesPerClass, '--samples-per-class');
+export function checkSamples(method: Method, { samplesPerClass }: GraspChoice, dataset: ImageDataset): void {
+  if (SAMPLING.includes(method)) imagesByClass(dataset, samplesPerClass, '--samples-per-class');
 }
 
-/** Runs ZO-GraSP with progress. */
+type Choice = GraspChoice & { sparsity: number; mu: number; seed: number };
+
+/** Finds the ratios by a method, with progress. */
 export async function findRatios(
+  method: Method,
   model: Model,
   dataset: ImageDataset,
-  options: GraspChoice & { sparsity: number; mu: number; seed: number },
+  options: Choice,
   { output, signal }: { output: Output; signal: AbortSignal },
 ): Promise<LayerSparsity> {
+  const { sparsity, mu, samplesPerClass, seed } = options;
+  if (method === 'random') return randomPruning(model, { sparsity, seed });
+  if (method === 'magnitude') return magnitudePruning(model, { sparsity });
   const start = performance.now();
   const elapsed = (): number => (performance.now() - start) / 1000;
-  output.line(
-    `ZO-GraSP: ${counted(options.graspQueries, 'random direction')}, ${counted(options.samplesPerClass, 'image')} of each class …`,
-  );
-  const ratios = await zoGrasp(model, dataset, {
-    sparsity: options.sparsity,
-    queries: options.graspQueries,
-    mu: options.mu,
-    samplesPerClass: options.samplesPerClass,
-    seed: options.seed,
-    directions: options.graspDirections,
-    rank: options.graspRank,
-    perTensor: options.graspPerTensor,
-    signal,
-    onProgress: (done, total) => {
-      output.status(
-        `ZO-GraSP  ${grouped(done)} of ${grouped(total)} queries  ETA ${duration((elapsed() / done) * (total - done))}`,
-      );
-    },
-  });
-  output.line(`ZO-GraSP took ${duration(elapsed())}.`);
+  const name = method === 'grasp' ? 'GraSP' : 'ZO-GraSP';
+  const effort = method === 'grasp' ? '3 gradients' : counted(options.graspQueries, 'random direction');
+  output.line(`${name}: ${effort}, ${counted(samplesPerClass, 'image')} of each class …`);
+  const onProgress = (done: number, total: number): void => {
+    const left = duration((elapsed() / done) * (total - done));
+    output.status(`${name}  ${grouped(done)} of ${grouped(total)} queries  ETA ${left}`);
+  };
+  const common = { sparsity, samplesPerClass, seed, signal, onProgress };
+  const ratios =
+    method === 'grasp'
+      ? await grasp(model, dataset, common)
+      : await zoGrasp(model, dataset, {
+          ...common,
+          mu,
+          queries: options.graspQueries,
+          directions: options.graspDirections,
+          rank: options.graspRank,
+          perTensor: options.graspPerTensor,
+        });
+  output.line(`${name} took ${duration(elapsed())}.`);
   return ratios;
 }
 

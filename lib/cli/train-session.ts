@@ -1,5 +1,5 @@
 /**
- * One run of `deepzero train` from its settings to its weights: cost, ZO-GraSP, steps, log, checkpoints, tests.
+ * One run of `deepzero train` from its settings to its weights: cost, ratios, steps, log, checkpoints, tests.
  *
  * @module
  */
@@ -13,12 +13,13 @@ import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
 import type { Output } from './output.js';
 import { counted, duration, grouped, percent } from './output.js';
+import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
 import type { RunFolder } from './run-folder.js';
 import { RunLog } from './run-folder.js';
 import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
-import { makeEstimator } from './train-settings.js';
+import { makeEstimator, ratiosFrom } from './train-settings.js';
 
 /** Between steps a checkpoint is written when the last one is older. */
 const SAVE_SECONDS = 60;
@@ -46,14 +47,14 @@ export class TrainSession {
     const { settings, model, folder, output } = this.#parts;
     const begun = performance.now();
     const resumed = await exists(folder.checkpoint);
-    const known = await this.#knownRatios();
+    const { known, method } = await this.#ratios();
     let run = await this.#start(known ?? settings.sparsity);
     await this.#sayCost(run);
     if (run.resumedIsa !== undefined && run.resumedIsa !== native.isa) {
       const resumed = `The run was saved under ${run.resumedIsa} and goes on under ${native.isa}`;
       output.line(`${resumed}: its results may differ in the last bits (DEEPZERO_ISA chooses).`);
     }
-    if (known === undefined) run = await this.#start(await this.#prune());
+    if (method) run = await this.#start(await this.#prune(method));
 
     const log = await RunLog.open(folder.log, run.step);
     try {
@@ -75,19 +76,19 @@ export class TrainSession {
     return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
   }
 
-  /** The sparsity to draw masks to, as far as it is known before ZO-GraSP. */
-  async #knownRatios(): Promise<LayerSparsity | number | undefined> {
+  /** The sparsity to draw masks to, or the method that is still to find it. */
+  async #ratios(): Promise<{ known?: LayerSparsity | number; method?: Method }> {
     const { settings, model, folder } = this.#parts;
-    if (settings.estimator !== 'sparse-cge' || settings.ratios === 'uniform') return settings.sparsity;
+    const source = ratiosFrom(settings);
+    if (source === 'uniform') return { known: settings.sparsity };
     // A run that has stepped has ratios: without its file it cannot go on, and reading says so.
     const found = (await exists(folder.ratios)) || (await exists(folder.checkpoint));
-    if (settings.ratios === 'zo-grasp' && !found) return undefined;
-    return readRatios(folder.ratios, model);
+    return source !== 'file' && !found ? { method: source } : { known: await readRatios(folder.ratios, model) };
   }
 
-  async #prune(): Promise<LayerSparsity> {
+  async #prune(method: Method): Promise<LayerSparsity> {
     const { settings, model, data, folder, output } = this.#parts;
-    const ratios = await findRatios(model, data.train, settings, this.#parts);
+    const ratios = await findRatios(method, model, data.train, settings, this.#parts);
     await writeRatios(folder.ratios, ratios);
     output.line(`${ratioTable(model, ratios)}\n`);
     return ratios;

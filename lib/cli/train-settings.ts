@@ -9,6 +9,7 @@ import * as check from '../check.js';
 import { FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
+import { firstOrder } from '../first-order.js';
 import { writeFileAtomically } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Optimizer } from '../optimizers.js';
@@ -17,17 +18,17 @@ import type { Schedule } from '../schedules.js';
 import { constant, cosine, step } from '../schedules.js';
 import { version } from '../version.js';
 import type { NetworkChoice } from './inputs.js';
-import { dataOption, networkOptions, readJson, seedOption, whole } from './inputs.js';
+import { dataOption, fraction, networkOptions, readJson, seedOption, whole } from './inputs.js';
 import type { OptionsOf } from './options.js';
 import { choice, dashed, flag, number, text, withDefaults } from './options.js';
-import type { GraspChoice } from './ratios.js';
-import { graspOptions, muOption, sparsityOption } from './ratios.js';
+import type { GraspChoice, Method } from './ratios.js';
+import { graspOptions, METHODS, muOption } from './ratios.js';
 
 /** What fixes a run: the same settings on the same data train to the same bits. */
 export interface TrainSettings extends NetworkChoice, GraspChoice {
   /** `synthetic`, or the absolute path of a folder. */
   data: string;
-  estimator: 'sparse-cge' | 'cge' | 'rge';
+  estimator: 'sparse-cge' | 'cge' | 'rge' | 'first-order';
   mu: number;
   central: boolean;
   sparsity: number;
@@ -51,28 +52,35 @@ export interface TrainSettings extends NetworkChoice, GraspChoice {
 }
 
 /** The settings as options give them: what may be left open is decided by `settle`. */
-export type GivenSettings = Omit<TrainSettings, 'lr'> & { lr: number | undefined };
+export type GivenSettings = Omit<TrainSettings, 'lr' | 'sparsity'> & {
+  lr: number | undefined;
+  sparsity: number | undefined;
+};
 
-const SPARSE = { option: 'estimator', values: ['sparse-cge'] };
+const MASKED = { option: 'estimator', values: ['sparse-cge', 'first-order'] };
 const RANDOM = { option: 'estimator', values: ['rge'] };
+const DIFFERENCE = { option: 'estimator', values: ['sparse-cge', 'cge', 'rge'] };
 
 export const settingsOptions: OptionsOf<GivenSettings> = {
   ...networkOptions,
   data: dataOption,
-  estimator: choice(['sparse-cge', 'cge', 'rge'], {
-    help: 'along a random part of the coordinates, along all of them, or along random directions',
+  estimator: choice(['sparse-cge', 'cge', 'rge', 'first-order'], {
+    help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare with, back-propagation',
     default: 'sparse-cge',
   }),
   mu: muOption,
-  central: flag('central differences: twice the queries, and an error of order μ² instead of μ'),
-  sparsity: sparsityOption(SPARSE),
-  ratios: text('zo-grasp|uniform|FILE', {
-    help: 'how the sparsity is spread over the layers: as ZO-GraSP finds, evenly, or as in a file of prune --out',
-    default: 'zo-grasp',
-    only: SPARSE,
+  central: flag('central differences: twice the queries, and an error of order μ² instead of μ', DIFFERENCE),
+  sparsity: number(fraction, {
+    help: 'fraction of the weights whose gradient is left out at a step, from 0 to below 1; unless given 0.9, or 0.99 on synthetic data; with first-order 0',
+    only: MASKED,
   }),
-  ...graspOptions({ option: 'ratios', values: ['zo-grasp'] }),
-  redrawEvery: number(whole(1), { help: 'epochs after which other coordinates are drawn', default: 5, only: SPARSE }),
+  ratios: text(`${[...METHODS, 'uniform'].join('|')}|FILE`, {
+    help: 'how the sparsity is spread over the layers: as a method of prune finds, evenly, or as in a file of prune --out',
+    default: 'zo-grasp',
+    only: MASKED,
+  }),
+  ...graspOptions('ratios'),
+  redrawEvery: number(whole(1), { help: 'epochs after which other coordinates are drawn', default: 5, only: MASKED }),
   queries: number(check.queryCount, { help: 'random directions of a step', default: 192, only: RANDOM }),
   distribution: choice(['gaussian', 'sphere', 'rademacher'], {
     help: "of a direction's entries: standard normal, on the unit sphere, or ±1",
@@ -90,9 +98,9 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
   steps: number(whole(1), { help: 'length of the run, instead of --epochs; 40 on synthetic data unless given' }),
   optimizer: choice(['sgd', 'adam'], { help: 'what turns gradients into updates', default: 'sgd' }),
   lr: number(check.positive, {
-    help: 'learning rate after the warm-up; unless given 0.1, or 1 on synthetic data; with rge 1e-3 and 1e-2; with adam 1e-3',
+    help: 'learning rate after the warm-up; unless given 0.1, or 1 on synthetic data; with rge 1e-3 and 1e-2; with first-order 0.1; with adam 1e-3',
   }),
-  momentum: number((value, what) => check.fraction(value, what), {
+  momentum: number(fraction, {
     help: 'momentum',
     default: 0.9,
     demo: 0.5,
@@ -112,7 +120,7 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
 
 /** The settings among a command's values, with the run's length, its learning rate and the data's place decided. */
 export function settle(values: GivenSettings): TrainSettings {
-  const { data, epochs, steps, lr = defaultRate(values) } = values;
+  const { data, epochs, steps, lr = defaultRate(values), sparsity = defaultSparsity(values) } = values;
   if (epochs !== undefined && steps !== undefined) {
     throw new InvalidArgumentError('Expected --epochs or --steps, received both');
   }
@@ -120,6 +128,7 @@ export function settle(values: GivenSettings): TrainSettings {
   const settled: TrainSettings = {
     ...values,
     lr,
+    sparsity,
     data: data === 'synthetic' ? data : absolutePath(data),
     steps: open && data === 'synthetic' ? 40 : steps,
     epochs: open && data !== 'synthetic' ? 50 : epochs,
@@ -129,14 +138,29 @@ export function settle(values: GivenSettings): TrainSettings {
 }
 
 /**
- * Adam's is the one its authors advise, SGD's along coordinates the paper's. Along random directions the square of the estimate
+ * Adam's is the one its authors advise, SGD's along coordinates and first-order the paper's. Along random directions the square of the estimate
  * is about d/q times that of the gradient, so the rate must be smaller: of 0.1, 1e-2, 1e-3 and 1e-4, 25 steps of ResNet-20 on
  * synthetic data ended at losses of 2.20, 1.79, 2.61 and 2.94.
  */
 function defaultRate({ optimizer, estimator, data }: GivenSettings): number {
   if (optimizer === 'adam') return 1e-3;
   if (estimator === 'rge') return data === 'synthetic' ? 1e-2 : 1e-3;
+  if (estimator === 'first-order') return 0.1;
   return data === 'synthetic' ? 1 : 0.1;
+}
+
+/** The paper's with estimates, where it saves queries. */
+function defaultSparsity({ estimator, data }: GivenSettings): number {
+  if (estimator === 'first-order') return 0;
+  return data === 'synthetic' ? 0.99 : 0.9;
+}
+
+/** Where the ratios that masks are drawn to come from: found by a method, read from a file, or the same everywhere. */
+export function ratiosFrom({ estimator, ratios, sparsity }: GivenSettings): Method | 'uniform' | 'file' {
+  if (!MASKED.values.includes(estimator) || ratios === 'uniform') return 'uniform';
+  const method = METHODS.find((known) => known === ratios);
+  if (method === undefined) return 'file';
+  return estimator === 'first-order' && (sparsity ?? 0) === 0 ? 'uniform' : method;
 }
 
 /** The optimizer of a run on so many images. */
@@ -160,6 +184,7 @@ function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epoc
 export function makeEstimator(settings: TrainSettings, sparsity: number | LayerSparsity): Estimator {
   const { estimator, mu, central, queries, distribution, perTensor, scale, redrawEvery } = settings;
   if (estimator === 'rge') return rge({ mu, central, queries, distribution, perTensor, scale });
+  if (estimator === 'first-order') return firstOrder({ sparsity, redrawEvery });
   return estimator === 'cge' ? cge({ mu, central }) : cge({ mu, central, sparsity, redrawEvery });
 }
 

@@ -18,7 +18,7 @@ import { RunFolder } from './run-folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';
-import { makeOptimizer, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
+import { makeOptimizer, ratiosFrom, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -42,7 +42,7 @@ const NOTES =
   "The defaults are the paper's for ResNet-20 on CIFAR-10, which take weeks on a few cores, except on synthetic data, where " +
   'they make a run of minutes; what a run will cost is said before it starts. Ctrl-C saves the steps done, not the one in ' +
   "progress, and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
-  '(what ZO-GraSP found), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
+  '(how much of each layer is left out), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
   '(the weights, for deepzero eval and for PyTorch). Progress counts the steps done; log and errors number steps and ' +
   `epochs from 0. Progress shows loss and accuracy as means over ${WINDOW} steps, the log has those of every step.`;
 
@@ -53,7 +53,7 @@ export const train: Command = command({
   options,
   async run(values, { options: given, output, signal }) {
     if (values.resume !== undefined) refuseBesideResume(given);
-    if (given.sparsity !== undefined && isRatiosFile(values)) {
+    if (given.sparsity !== undefined && ratiosFrom(values) === 'file') {
       throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
     }
     const resumed = values.resume === undefined ? undefined : new RunFolder(values.resume);
@@ -91,18 +91,14 @@ async function begin(
   model: Model,
   images: ImageDataset,
 ): Promise<RunFolder> {
-  const { estimator, ratios, data } = settings;
-  if (estimator === 'sparse-cge' && ratios === 'zo-grasp') checkSamples(settings, images);
-  const given = isRatiosFile(settings) ? await readRatios(ratios, model) : undefined;
+  const { ratios, data } = settings;
+  const source = ratiosFrom(settings);
+  const given = source === 'file' ? await readRatios(ratios, model) : undefined;
+  if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
   const folder = await RunFolder.create(out, `${model.network.name}-${data === 'synthetic' ? data : 'cifar10'}`);
   if (given) await writeRatios(folder.ratios, given);
   await writeConfig(folder.config, settings);
   return folder;
-}
-
-/** Whether the ratios are those of a file, which are beside the point for other estimators. */
-function isRatiosFile({ estimator, ratios }: TrainSettings | GivenSettings): boolean {
-  return estimator === 'sparse-cge' && ratios !== 'zo-grasp' && ratios !== 'uniform';
 }
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
