@@ -14,7 +14,7 @@ import type { Optimizer } from './optimizers.js';
 import { checkBatchSize, checkDataset } from './problem.js';
 
 export interface TrainOptions extends Omit<Watch, 'step'> {
-  /** How the gradient is estimated: `cge`, `rge` or your own. */
+  /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or your own. */
   estimator: Estimator;
   /** How parameters move along it: `sgd`, `adam` or your own. */
   optimizer: Optimizer;

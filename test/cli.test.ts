@@ -38,7 +38,7 @@ describe('deepzero', () => {
       assert.match(stdout, /^ {2}--json /m);
       for (const line of stdout.split('\n')) assert.ok(line.length <= 120, line);
     });
-    assert.match(outcomes[1]!.stdout, /--sparsity N .*\n?.*default 0\.9; 0\.99 on\s+synthetic data/);
+    assert.match(outcomes[1]!.stdout, /--sparsity N .*\(default 0\.9;\s+0\.99 on\s+synthetic data/);
   });
 
   it('refuses bad usage with exit code 2 and names what is near', async () => {
@@ -65,7 +65,10 @@ describe('deepzero', () => {
       ['info --network cnn --depth 6', /^deepzero: Expected --depth to be an integer from 1 to 5, received 6$/],
       ['info --network resnet --depth 7', /Expected --depth to be 6n \+ 2 /],
       ['train --depth 20', /--depth goes with --network resnet or cnn, not with resnet20$/],
-      ['train --estimator rge --grasp-queries 7', /--grasp-queries goes with --estimator sparse-cge, not with rge$/],
+      [
+        'train --estimator rge --grasp-queries 7',
+        /--grasp-queries goes with --estimator sparse-cge or first-order, not with rge$/,
+      ],
       ['train --mu 1e-60', /Expected --mu to be a number that float32 can hold, received 1e-60$/],
       ['train --queries 9', /--queries goes with --estimator rge, not with sparse-cge$/],
       ['train --steps 3 --epochs 1', /Expected --epochs or --steps, received both$/],
