@@ -35,8 +35,8 @@ export function firstOrder(options: FirstOrderOptions = {}): Estimator {
     sample: () => estimator,
     async estimate(model, batch, context) {
       const coordinates = dense ? undefined : draw(model, context);
-      const { signal, onProgress } = context;
-      const exact = await model.gradient(batch, { training: true, signal, onProgress });
+      const { signal, onProgress, step } = context;
+      const exact = await model.gradient(batch, { training: true, signal, onProgress, step });
       const { loss, outputs, statistics, values } = exact;
       const gradient = coordinates ? new Float32Array(values.length) : Float32Array.from(values);
       coordinates?.forEach((flat) => {

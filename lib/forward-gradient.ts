@@ -4,8 +4,8 @@ import { rge } from './estimators.js';
 
 export type ForwardGradientOptions = Omit<RgeOptions, 'mu' | 'central' | 'reuse'>;
 
-/** Far below where kinks and curvature show, far above where float32 runs out of exponents. */
-const MU = 1e-10;
+/** Far below where ReLUs show that open or close, far above where float32 runs out of exponents. */
+const MU = 1e-15;
 
 /**
  * The weight-perturbed forward gradient, FG-W (Baydin et al. 2022, arXiv 2202.08587; Ren, Kornblith, Liao and Hinton, ICLR
@@ -17,9 +17,10 @@ const MU = 1e-10;
  * and step, distribution, scale and per-tensor lengths mean what they do there. Its cosine with the gradient is about √(q/d).
  *
  * Where we differ: the sources compute ∇ℓ·v_i by forward-mode differentiation, here it is (ℓ(θ + μ·v_i) − ℓ(θ)) / μ at
- * μ = 1e-10, carried as a change of every layer, which subtracts no two nearly equal numbers. It lies within 5e-6·‖∇ℓ‖ of
- * the gradient in double precision times the direction, by test; on a CNN and a ResNet of 8 layers the root mean square over
- * directions was 5e-7·‖∇ℓ‖ for every μ from 1e-25 to 1e-8, and more above, where perturbations close or open ReLUs.
+ * μ = 1e-15, carried as a change of every layer, which subtracts no two nearly equal numbers. By test it lies within
+ * 5e-6·‖∇ℓ‖ of the back-propagated gradient in double precision times the direction. Measured on a CNN, a ResNet of 8 layers
+ * and ResNet-20 at their initialisation, the root mean square over directions was at most 1.6e-6·‖∇ℓ‖ for every μ from 1e-20
+ * to 1e-9; above, as many ReLUs open or close, up to 8e-5 at 1e-8 and 1e-1 at 1e-3.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example forwardGradient({ queries: 192 })

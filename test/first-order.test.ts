@@ -85,6 +85,13 @@ describe('firstOrder', () => {
       await assert.rejects(refused.estimateCost(), /expected estimator\.sparsity to be 0\.5, .* received 0\.4/);
     }));
 
+  it('whose loss is not finite rejects with the step', async () => {
+    const { model, batch: images } = quadratic();
+    const huge = { ...images, images: images.images.map((x) => 1e30 * x) };
+    const position = { ...POSITION, step: 12 };
+    await assert.rejects(firstOrder().estimate(model, huge, position), { name: 'NonFiniteLossError', step: 12 });
+  });
+
   it('refuses options that are wrong', async () => {
     assert.throws(() => firstOrder({ sparsity: 1 }), /Expected sparsity to be a number >= 0 and < 1, received 1/);
     assert.throws(() => firstOrder({ redrawEvery: 0 }), /redrawEvery to be an integer >= 1, received 0/);
