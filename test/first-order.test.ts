@@ -87,7 +87,8 @@ describe('firstOrder', () => {
 
   it('whose loss is not finite rejects with the step', async () => {
     const { model, batch: images } = quadratic();
-    const huge = { ...images, images: images.images.map((x) => 1e30 * x) };
+    const huge = { ...images, images: images.images.map(() => 3e38) };
+    model.parameters.fill(2);
     const position = { ...POSITION, step: 12 };
     await assert.rejects(firstOrder().estimate(model, huge, position), { name: 'NonFiniteLossError', step: 12 });
   });
