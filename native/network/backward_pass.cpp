@@ -149,13 +149,12 @@ void BackwardPassOf<Scalar>::complete(int value, const Context& context) {
 
 template <typename Scalar>
 void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) {
-  const ValueKernels<Scalar>& kernels = valueKernels<Scalar>(kernels_);
   const int input = step.inputs[0], lanes = lanesOf(context.problem, context.block);
   ConvolutionShape shape = plan_.convolutionShape(step.operation);
   shape.out = plan_.gradientMap(step.output);
   const Scalar* out = gradient(step.output, context);
-  kernels.weightGradient(shape, context.pass.read(input, context.block, context.forward.locals), out, lanes,
-                         part(graph_.weightOf(step.operation), context.block));
+  valueKernels<Scalar>(kernels_).weightGradient(shape, context.pass.read(input, context.block, context.forward.locals),
+                                                out, lanes, part(graph_.weightOf(step.operation), context.block));
   if (graph_.biasOf(step.operation) >= 0) {
     for (int c = 0; c < shape.out.channels; ++c) {
       double sums[kLanes] = {};
@@ -173,16 +172,8 @@ void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) 
   const ConvolutionShape turned = shape.turned();
   Scalar* to = add ? workspace.term.data() : gradient(input, context);
   spread(shape, out, workspace.spread.data());
-  bool done = false;
-  if constexpr (std::is_same_v<Scalar, float>) {
-    if (const float* transformed = context.turned.transformed(step.operation)) {
-      kernels_.winograd(turned, workspace.spread.data(), transformed, {}, workspace.winograd.data(), to);
-      done = true;
-    }
-  }
-  if (!done) {
-    kernels.convolution(turned, workspace.spread.data(), context.turned.weight(step.operation), nullptr, to);
-  }
+  deepzero::convolve<Scalar>(kernels_, turned, workspace.spread.data(), context.turned, step.operation, nullptr,
+                             workspace.winograd.data(), to);
   if (add) put(gradient(input, context), to, turned.out.size(), Scalar{1}, true);
 }
 

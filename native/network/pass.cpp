@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
-#include <type_traits>
 
 #include "network/loss.hpp"
 
@@ -155,7 +154,10 @@ void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights
   const Scalar* in = read(step.inputs[0], block, workspace.locals);
   Scalar* out = written(step.output, block, workspace.locals);
   switch (step.kind) {
-    case StepKind::Convolve: convolve(step, in, out, weights, workspace); break;
+    case StepKind::Convolve:
+      convolve(kernels_, plan_.convolutionShape(step.operation), in, weights, step.operation,
+               weights.bias(step.operation), workspace.winograd.data(), out);
+      break;
     case StepKind::Activate: activate(step, block, out, workspace.locals); break;
     case StepKind::AveragePool: {
       const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
@@ -195,19 +197,6 @@ void PassOf<Scalar>::recompute(const Segment& segment, int block, ArenaOf<Scalar
     const Step& step = plan_.steps()[s];
     if (!plan_.stored(step.output)) activate(step, block, locals.at(step.output, 0), locals);
   }
-}
-
-template <typename Scalar>
-void PassOf<Scalar>::convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
-                              WorkspaceOf<Scalar>& workspace) {
-  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
-  const float *weight = weights.weight(step.operation), *bias = weights.bias(step.operation);
-  if constexpr (std::is_same_v<Scalar, float>) {
-    const float* transformed = weights.transformed(step.operation);
-    if (transformed != nullptr)
-      return kernels_.winograd(shape, in, transformed, {bias}, workspace.winograd.data(), out);
-  }
-  valueKernels<Scalar>(kernels_).convolution(shape, in, weight, bias, out);
 }
 
 template <typename Scalar>

@@ -37,6 +37,17 @@ const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
   }
 }
 
+// The convolution of an operation, by the kernel that its weights are there for. `winograd` is scratch for that one.
+template <typename Scalar>
+void convolve(const Kernels& kernels, const ConvolutionShape& shape, const Scalar* in, const Weights& weights,
+              int operation, const float* bias, float* winograd, Scalar* out) {
+  if constexpr (std::is_same_v<Scalar, float>) {
+    const float* transformed = weights.transformed(operation);
+    if (transformed != nullptr) return kernels.winograd(shape, in, transformed, {bias}, winograd, out);
+  }
+  valueKernels<Scalar>(kernels).convolution(shape, in, weights.weight(operation), bias, out);
+}
+
 template <typename Scalar>
 class PassOf;
 
@@ -93,8 +104,6 @@ class PassOf {
                 ObserverOf<Scalar>* observer);
   void runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace);
   void activate(const Step& step, int block, Scalar* out, const ArenaOf<Scalar>& locals) const;
-  void convolve(const Step& step, const Scalar* in, Scalar* out, const Weights& weights,
-                WorkspaceOf<Scalar>& workspace);
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);
   double loss(const Problem& problem) const;

@@ -88,6 +88,14 @@ std::vector<Graph> graphs() {
   network.batchNorm().add(normalised).add(positive).add(sum).maxPool(3, 1).batchNorm().relu();
   network.convolution(5, 2, 3, 2, 3, true).maxPool(2, 1).flatten().linear(4, true).relu();
   result.push_back(network.linear(3, false).graph());
+  // A sum of a value with itself, that nothing else reads; kernels higher than they are wide, and wider, with and
+  // without a stride.
+  network = Builder({2, 9, 8});
+  network.convolution(3, 3, 1, 1, 0, true).relu();
+  const int twice = network.value;
+  network.add(twice).convolution(3, 3, 1, 1, 0, true).relu().convolution(3, 4, 2, 2, 1, true).relu();
+  network.convolution(4, 1, 3, 2, 0, true).relu().convolution(4, 2, 1, 1, 1, false);
+  result.push_back(network.globalAveragePool().linear(3, true).graph());
   // The output is not a linear layer's, is read on the way, and nobody reads one value with parameters.
   network = Builder({2, 5, 4});
   network.convolution(3, 3, 3, 1, 1, true);

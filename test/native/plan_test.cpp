@@ -114,6 +114,24 @@ std::string checkKernels(const Graph& graph) {
   return "";
 }
 
+TEST("plan: gradients share buffers, and only what they are needed of has them") {
+  Builder network({2, 8, 8});
+  for (int i = 0; i < 6; ++i) network.convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
+  const Graph graph = network.globalAveragePool().linear(3, true).graph();
+  const Plan plan(graph);
+  // One for the map that a layer's gradient comes from and one for where it goes to; and those of the pool and the
+  // output.
+  CHECK(plan.gradients().size() <= 2 * plan.gradientMap(1).size() + 2 * 4 * kLanes);
+  CHECK(plan.localGradients().size() == plan.gradientMap(1).size());
+  CHECK(!plan.carriesGradient(0) && plan.gradients().slotOf[0] < 0);
+  for (int value = 1; value < static_cast<int>(graph.shapes().size()); ++value) {
+    const bool made = plan.producerOf(value)->output == value;
+    CHECK(plan.carriesGradient(value) == made);
+    const Layout& layout = plan.stored(value) ? plan.gradients() : plan.localGradients();
+    CHECK((layout.slotOf[value] >= 0) == made);
+  }
+}
+
 ISA_TEST("plan: the kernel of a convolution is the one that values and changes of all channels take") {
   Builder network({2, 8, 8});
   network.convolution(3, 3, 3, 1, 1, true).convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
