@@ -3,6 +3,7 @@ import type { Command } from './command.js';
 import { dataInfo, dataSynthetic } from './data.js';
 import { evaluate } from './eval.js';
 import { gradcheck } from './gradcheck.js';
+import { experimentCommands } from './experiment.js';
 import { info } from './info.js';
 import { prune } from './prune.js';
 import { train } from './train.js';
@@ -17,4 +18,5 @@ export const commands: readonly Command[] = [
   dataInfo,
   info,
   ...benchCommands,
+  ...experimentCommands,
 ];

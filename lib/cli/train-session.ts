@@ -11,18 +11,17 @@ import { native } from '../native.js';
 import type { Optimizer } from '../optimizers.js';
 import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
+import type { LoggedStep } from '../training-loop.js';
+import { trainInFolder } from '../training-loop.js';
 import type { Output } from './output.js';
 import { counted, duration, grouped, percent } from './output.js';
 import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
-import type { RunFolder } from './run-folder.js';
-import { RunLog } from './run-folder.js';
+import type { RunFolder } from '../run-folder.js';
+import { RunLog } from '../run-folder.js';
 import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
 import { makeEstimator, ratiosFrom } from './train-settings.js';
-
-/** Between steps a checkpoint is written when the last one is older. */
-const SAVE_SECONDS = 60;
 
 interface Parts {
   readonly settings: TrainSettings;
@@ -56,12 +55,7 @@ export class TrainSession {
     }
     if (method) run = await this.#start(await this.#prune(method));
 
-    const log = await RunLog.open(folder.log, run.step);
-    try {
-      await this.#steps(run, log);
-    } finally {
-      await log.close();
-    }
+    await this.#steps(run);
     await model.save(folder.weights);
     const test = await this.#test();
     const seconds = (performance.now() - begun) / 1000;
@@ -123,56 +117,36 @@ export class TrainSession {
     output.line(`Cost: ${step}; ${counted(steps, 'step')}, about ${duration(3600 * hours)} in all.`);
   }
 
-  async #steps(run: TrainRun, log: RunLog): Promise<void> {
-    const { output, folder, signal } = this.#parts;
-    const save = async (): Promise<void> => {
-      await log.sync();
-      await run.save(folder.checkpoint);
-    };
+  async #steps(run: TrainRun): Promise<void> {
+    const { model, data, settings, output, folder, signal } = this.#parts;
     this.#meter = new ProgressMeter(run.totalSteps);
     const milestone = Math.max(1, Math.round(run.totalSteps / 10));
-    let saved = performance.now();
+    if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
+    const onStep = ({ test, ...step }: LoggedStep): void => {
+      this.#meter.add(step);
+      const line = this.#meter.line(run.step) + (test ? `  test accuracy ${percent(test.accuracy ?? NaN)}` : '');
+      if (run.step % run.stepsPerEpoch === 0 || run.step % milestone === 0) output.line(line);
+      else output.status(line);
+    };
     try {
-      if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
-      for await (const step of run) {
-        this.#meter.add(step);
-        const endsEpoch = run.step % run.stepsPerEpoch === 0;
-        const test = endsEpoch && !signal.aborted ? await this.#testUnlessStopped() : undefined;
-        await log.append({ ...step, ...(test && { test }) });
-        const line = this.#meter.line(run.step) + (test ? `  test accuracy ${percent(test.accuracy ?? NaN)}` : '');
-        if (endsEpoch || run.step % milestone === 0) output.line(line);
-        else output.status(line);
-        if (endsEpoch || performance.now() - saved > 1000 * SAVE_SECONDS) {
-          await save();
-          saved = performance.now();
-        }
-      }
+      await trainInFolder(run, {
+        ...{ model, folder, signal, onStep },
+        test: data.test,
+        batchSize: settings.batchSize,
+      });
     } catch (error) {
       if (error === signal.reason) {
-        await save();
         output.line(
           `${grouped(run.step)} of ${counted(run.totalSteps, 'step')} are done and saved; a step in progress is not kept.`,
         );
       }
       throw error;
     }
-    await save();
   }
 
   #test(): Promise<TestResult> {
     const { model, data, signal, settings } = this.#parts;
     return model.test(data.test, { signal, batchSize: settings.batchSize });
-  }
-
-  /** A step is done and is to be logged whether or not its epoch's test is. */
-  async #testUnlessStopped(): Promise<TestResult | undefined> {
-    const { signal } = this.#parts;
-    try {
-      return await this.#test();
-    } catch (error) {
-      if (error === signal.reason) return undefined;
-      throw error;
-    }
   }
 }
 

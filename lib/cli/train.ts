@@ -14,7 +14,7 @@ import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
-import { RunFolder } from './run-folder.js';
+import { RunFolder } from '../run-folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';

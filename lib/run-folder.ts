@@ -8,8 +8,9 @@ import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
-import { FileError, isObject } from '../check.js';
-import { exists, makeFolder, makeNewFolder, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
+import { FileError, isObject } from './check.js';
+import { exists, makeFolder, makeNewFolder, readFileBytes, removeTemporaries, writeFileAtomically } from './files.js';
+import type { LoggedStep } from './training-loop.js';
 
 export class RunFolder {
   readonly path: string;
@@ -125,6 +126,12 @@ export class RunLog {
   /** The loss of every step. */
   static async losses(file: string): Promise<number[]> {
     return (await RunLog.#lines(file)).map((line, step) => lossOf(file, line, step));
+  }
+
+  /** Every step. */
+  static async steps(file: string): Promise<LoggedStep[]> {
+    await RunLog.losses(file);
+    return (await RunLog.#lines(file)).map((line) => JSON.parse(line) as LoggedStep);
   }
 
   static async #lines(file: string): Promise<string[]> {

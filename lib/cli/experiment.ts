@@ -1,0 +1,185 @@
+/**
+ * The `deepzero experiment` commands: the paper's figures, each as a table, a CSV file and a plot.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import * as check from '../check.js';
+import { CNN_SIZES } from '../experiments/cnn.js';
+import { CNN_METHODS, fig1 } from '../experiments/fig1.js';
+import { fig3, FREE_METHODS } from '../experiments/fig3.js';
+import { fig4, SPARSE_METHODS, SPARSITIES } from '../experiments/fig4.js';
+import { fig5 } from '../experiments/fig5.js';
+import type { Publish, Report } from '../experiments/report.js';
+import { writeReport } from '../experiments/report.js';
+import { table1 } from '../experiments/table1.js';
+import type { Laboratory } from '../experiments/training.js';
+import { makeFolder } from '../files.js';
+import type { Command, Context } from './command.js';
+import { command } from './command.js';
+import { computeOptions, dataOption, inWords, loadData, whole } from './inputs.js';
+import type { OptionTable } from './options.js';
+import { choice, flag, list, number, text } from './options.js';
+import { table } from './output.js';
+
+const NOTES =
+  'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
+  'not computed again; Ctrl-C, a crash or a longer list of sizes or seeds costs nothing that is done. NAME.json, NAME.csv and ' +
+  'NAME.svg there are written anew after every run.';
+
+/** What all experiments take. */
+interface Common {
+  quick: boolean;
+  data: string;
+  out: string | undefined;
+  batchSize: number;
+  threads: number;
+  memory: number | undefined;
+}
+
+const common = {
+  data: dataOption,
+  out: text('DIR', { help: 'folder of the runs and the report; experiments/NAME unless given' }),
+  seeds: list(number(whole(0), { help: '' }), { help: 'every run is made once with each', default: [0] }),
+  batchSize: number(whole(1), { help: 'images of a step', default: 256 }),
+  quick: flag('short runs of small networks, for a look within two minutes; other options still count'),
+  ...computeOptions,
+};
+
+function cnnSize(value: unknown, what: string): number {
+  if (CNN_SIZES.some((size) => size === value)) return value as number;
+  throw check.expected(what, `one of ${CNN_SIZES.join(', ')}`, value);
+}
+
+const sizes = list(number(cnnSize, { help: '' }), {
+  help: `numbers of parameters: ${CNN_SIZES.join(', ')}`,
+  default: CNN_SIZES,
+});
+
+const length = {
+  epochs: number(check.positive, { help: 'length of a run', default: 50 }),
+  searchEpochs: number(check.positive, { help: 'length of the runs that choose each learning rate', default: 1 }),
+};
+
+const grasp = {
+  graspQueries: number(check.queryCount, { help: 'random directions of ZO-GraSP', default: 192 }),
+  samplesPerClass: number(whole(1), { help: 'images of each class that ZO-GraSP and GraSP see', default: 25 }),
+};
+
+const sparse = (value: unknown, what: string): number => check.fraction(value, what);
+
+/** Of timings. */
+const seconds = number(check.positive, { help: 'of measuring, for every size and what is compared', default: 10 });
+
+/** What --quick puts in place of the defaults. */
+const QUICK = {
+  cnn: { sizes: [730, 3700], epochs: 0.02, searchEpochs: 0.01, batchSize: 16, seconds: 0.2 },
+  fig5: { sizes: [730, 3700], batchSize: 16, seconds: 0.2 },
+  fig3: { size: 730, budget: 3000, searchBudget: 400, batchSize: 16, queries: 20, graspQueries: 8, samplesPerClass: 2 },
+  fig4: {
+    depth: 8,
+    width: 2,
+    sparsities: [0.8, 0.99],
+    epochs: 0.05,
+    searchEpochs: 0.02,
+    batchSize: 16,
+    graspQueries: 8,
+    samplesPerClass: 2,
+  },
+};
+
+/** Runs an experiment in its folder and prints its table. */
+async function perform<V extends Common>(
+  name: string,
+  run: (choice: V, laboratory: Laboratory, publish: Publish) => Promise<Report>,
+  defaults: V,
+  quick: Partial<V>,
+  { output, signal, options: given }: Context<OptionTable>,
+): Promise<object> {
+  const values = defaults.quick ? { ...defaults, ...quick, ...given } : defaults;
+  const { threads, memory, batchSize, out = join('experiments', name) } = values;
+  const data = await loadData(values);
+  await makeFolder(out);
+  const onStatus = (status: string): void => {
+    output.status(status, 'small');
+  };
+  const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus };
+  output.line(`${inWords(data)}, ${data.test.count} to test on; runs in ${out}`);
+  const report = await run(values, laboratory, async (state) => {
+    await writeReport(name, state, laboratory);
+  });
+  const files = await writeReport(name, report, laboratory);
+  output.line(`\n${report.title}\n\n${reportTable(report)}\n\nwritten to ${files.json}, .csv and .svg`);
+  return { ...files, settings: report.settings, rows: report.rows };
+}
+
+function reportTable({ rows }: Report): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const cell = (value: string | number | null | undefined): string =>
+    typeof value === 'number' ? String(value) : (value ?? '–');
+  return table([columns, ...rows.map((row) => columns.map((column) => cell(row[column])))]);
+}
+
+export const experimentCommands: readonly Command[] = [
+  command({
+    name: 'experiment fig1',
+    summary: 'Test accuracy against parameters: first order, CGE and RGE on the small CNN.',
+    notes: NOTES,
+    options: {
+      ...common,
+      sizes,
+      methods: list(choice(CNN_METHODS, { help: '' }), { help: 'what to train with', default: CNN_METHODS }),
+      ...length,
+    },
+    run: (values, context) => perform('fig1', fig1, values, QUICK.cnn, context),
+  }),
+  command({
+    name: 'experiment fig3',
+    summary: 'DeepZero, forward gradients and pattern search on the small CNN, with equally many loss evaluations.',
+    notes: NOTES,
+    options: {
+      ...common,
+      size: number(cnnSize, { help: `parameters: ${CNN_SIZES.join(', ')}`, default: 3700 }),
+      methods: list(choice(FREE_METHODS, { help: '' }), { help: 'what to train with', default: FREE_METHODS }),
+      budget: number(whole(1), { help: 'loss evaluations of a run', default: 500_000 }),
+      searchBudget: number(whole(1), { help: 'loss evaluations of the runs that choose each rate', default: 50_000 }),
+      sparsity: number(sparse, { help: 'fraction of the weights that DeepZero leaves out of a step', default: 0.9 }),
+      ...grasp,
+      queries: number(check.queryCount, { help: 'directions, or trials, of a step of the others', default: 100 }),
+    },
+    run: (values, context) => perform('fig3', fig3, values, QUICK.fig3, context),
+  }),
+  command({
+    name: 'experiment fig4',
+    summary: 'Test accuracy against sparsity: DeepZero, first order with sparse gradients, sparse weights and dense.',
+    notes: NOTES,
+    options: {
+      ...common,
+      depth: number(whole(1), { help: 'layers with weights of the residual network, 6n + 2', default: 20 }),
+      width: number(whole(1), { help: 'channels of its first stage', default: 16 }),
+      methods: list(choice(SPARSE_METHODS, { help: '' }), { help: 'what to train with', default: SPARSE_METHODS }),
+      sparsities: list(number(sparse, { help: '' }), {
+        help: 'fractions of the gradient, or of the weights, that are zero',
+        default: SPARSITIES,
+      }),
+      ...grasp,
+      ...length,
+    },
+    run: (values, context) => perform('fig4', fig4, values, QUICK.fig4, context),
+  }),
+  command({
+    name: 'experiment fig5',
+    summary: 'Hours of training with CGE against parameters, by what a query reuses, from measured steps.',
+    notes: NOTES,
+    options: { ...common, sizes, epochs: length.epochs, seconds },
+    run: (values, context) => perform('fig5', fig5, values, QUICK.fig5, context),
+  }),
+  command({
+    name: 'experiment table1',
+    summary: 'CGE against RGE of as many queries: accuracy, time of a query, cosine with the first-order gradient.',
+    notes: NOTES,
+    options: { ...common, sizes, ...length, seconds },
+    run: (values, context) => perform('table1', table1, values, QUICK.cnn, context),
+  }),
+];

@@ -1,0 +1,159 @@
+/**
+ * Figure 1 of DeepZero (Chen et al., ICLR 2024): test accuracy of the small CNN against its number of parameters, trained with
+ * first-order gradients, CGE and RGE of as many queries as parameters.
+ *
+ * @module
+ */
+import type { Estimator } from '../estimators.js';
+import { cge, rge } from '../estimators.js';
+import { firstOrder } from '../first-order.js';
+import { CNN_SIZES, cnnOf, indexOf, MU, paperSgd } from './cnn.js';
+import type { Publish, Report, ReportRow } from './report.js';
+import { rounded } from './report.js';
+import type { RateSearch } from './search.js';
+import { searchRate } from './search.js';
+import type { Laboratory, Trial, TrialResult } from './training.js';
+import { mean, runTrial } from './training.js';
+
+export const CNN_METHODS = ['fo', 'cge', 'rge'] as const;
+export type CnnMethod = (typeof CNN_METHODS)[number];
+
+interface Method {
+  readonly name: string;
+  readonly colour: number;
+  /** Test accuracy in percent by size (figure 1). */
+  readonly published: readonly number[];
+  /** Learning rates that the search tries. */
+  readonly rates: readonly number[];
+  estimator(parameters: number): Estimator;
+}
+
+export const CNN_ESTIMATES: Readonly<Record<CnnMethod, Method>> = {
+  fo: {
+    name: 'FO',
+    colour: 0,
+    published: [42.09, 60.47, 70.69, 76.64, 77.01],
+    rates: [0.03, 0.1, 0.3],
+    estimator: () => firstOrder(),
+  },
+  cge: {
+    name: 'CGE',
+    colour: 1,
+    published: [41.65, 59.66, 70.04, 76.07, 76.95],
+    rates: [0.03, 0.1, 0.3],
+    estimator: () => cge({ mu: MU }),
+  },
+  rge: {
+    name: 'RGE, q = d',
+    colour: 2,
+    published: [37.53, 50.06, 65.31, 70.05, 68.38],
+    // The square of its estimate is about (d + q)/q = 2 times that of the gradient.
+    rates: [0.01, 0.03, 0.1],
+    estimator: (queries) => rge({ mu: MU, queries }),
+  },
+};
+
+export interface Fig1Choice {
+  readonly sizes: readonly number[];
+  readonly methods: readonly CnnMethod[];
+  readonly epochs: number;
+  readonly searchEpochs: number;
+  readonly seeds: readonly number[];
+}
+
+/** A run of the CNN of `size` parameters. */
+export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: number, seed: number): Trial {
+  return {
+    key: `cnn-${size}-${method}-lr${rate}-epochs${epochs}-seed${seed}`,
+    network: cnnOf(size),
+    seed,
+    estimator: (model) => CNN_ESTIMATES[method].estimator(model.parameterCount),
+    optimizer: paperSgd(rate, epochs),
+    length: { epochs },
+  };
+}
+
+/** Each method's learning rate, searched with the smallest network. */
+export async function searchCnnRates(
+  { methods, searchEpochs, seeds }: Omit<Fig1Choice, 'sizes' | 'epochs'>,
+  laboratory: Laboratory,
+): Promise<Map<CnnMethod, RateSearch>> {
+  const searches = new Map<CnnMethod, RateSearch>();
+  for (const method of methods) {
+    const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
+    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, laboratory));
+  }
+  return searches;
+}
+
+/** All runs, the smallest networks first; `publish` is told after each what there is. */
+export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const searches = await searchCnnRates(choice, laboratory);
+  const results = new Map<string, TrialResult[]>();
+  let report = reportOf(choice, searches, results);
+  for (const size of choice.sizes) {
+    for (const method of choice.methods) {
+      for (const seed of choice.seeds) {
+        const trial = cnnTrial(method, size, searches.get(method)!.rate, choice.epochs, seed);
+        const result = await runTrial(trial, laboratory);
+        results.set(`${method} ${size}`, [...(results.get(`${method} ${size}`) ?? []), result]);
+        report = reportOf(choice, searches, results);
+        await publish(report);
+      }
+    }
+  }
+  return report;
+}
+
+function reportOf(
+  { sizes, methods, epochs, searchEpochs, seeds }: Fig1Choice,
+  searches: ReadonlyMap<CnnMethod, RateSearch>,
+  results: ReadonlyMap<string, TrialResult[]>,
+): Report {
+  const rows: ReportRow[] = [];
+  for (const method of methods) {
+    for (const size of sizes) {
+      const runs = results.get(`${method} ${size}`);
+      if (!runs) continue;
+      const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
+      rows.push({
+        method: CNN_ESTIMATES[method].name,
+        parameters: size,
+        accuracy: rounded(mean(accuracies), 4),
+        lowest: rounded(Math.min(...accuracies), 4),
+        highest: rounded(Math.max(...accuracies), 4),
+        runs: runs.length,
+        published: CNN_ESTIMATES[method].published[indexOf(size)]!,
+        rate: searches.get(method)!.rate,
+        queriesPerStep: mean(runs.map(({ queries, steps }) => queries / steps)),
+        hours: rounded(mean(runs.map(({ seconds }) => seconds)) / 3600, 4),
+      });
+    }
+  }
+  const series = methods.flatMap((method) => {
+    const { name, colour, published } = CNN_ESTIMATES[method];
+    const own = rows.filter((row) => row['method'] === name);
+    const points = own.map((row) => ({
+      x: row['parameters'] as number,
+      y: row['accuracy'] as number,
+      low: row['lowest'] as number,
+      high: row['highest'] as number,
+    }));
+    const theirs = sizes.map((size) => ({ x: size, y: published[indexOf(size)]! }));
+    return [
+      { name: `${name}, measured`, colour, points },
+      { name: `${name}, published`, colour, points: theirs, published: true },
+    ];
+  });
+  return {
+    title: 'Test accuracy of the small CNN against its number of parameters',
+    settings: { epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
+    rows,
+    plot: {
+      title: `First order, CGE and RGE: the small CNN after ${epochs} epochs`,
+      x: { label: 'parameters d', ticks: sizes },
+      y: { label: 'test accuracy (%)' },
+      series: series.filter(({ points }) => points.length > 0),
+    },
+  };
+}

@@ -1,0 +1,222 @@
+/**
+ * Figure 3 of DeepZero (Chen et al., ICLR 2024): ways to train without back-propagation, here on one network and with the same
+ * number of loss evaluations: sparse-CGE to ZO-GraSP's ratios, forward gradients and pattern search.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import type { Estimator } from '../estimators.js';
+import { cge } from '../estimators.js';
+import { forwardGradient } from '../forward-gradient.js';
+import type { LayerSparsity } from '../masks.js';
+import { keptCounts } from '../masks.js';
+import type { Model } from '../model.js';
+import { compile } from '../network/compile.js';
+import type { Optimizer } from '../optimizers.js';
+import { sgd } from '../optimizers.js';
+import { patternSearch } from '../pattern-search.js';
+import type { RunFolder } from '../run-folder.js';
+import { zoGrasp } from '../zo-grasp.js';
+import { cnnOf, MU, paperSgd } from './cnn.js';
+import { kept } from './kept.js';
+import type { Publish, Report, ReportRow } from './report.js';
+import { rounded } from './report.js';
+import type { RateSearch } from './search.js';
+import { searchRate } from './search.js';
+import type { Laboratory, Trial, TrialResult } from './training.js';
+import { mean, runTrial, sum } from './training.js';
+
+export const FREE_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
+export type FreeMethod = (typeof FREE_METHODS)[number];
+
+interface Method {
+  readonly name: string;
+  readonly colour: number;
+  /** Test accuracy in percent, of what (figure 3). */
+  readonly published: { readonly accuracy: number; readonly of: string };
+  /** What the search tries: learning rates, or radii. */
+  readonly rates: readonly number[];
+  /** With the rate, and the steps of the run. */
+  estimator(model: Model, rate: number, given: Given): Promise<Estimator> | Estimator;
+  optimizer(rate: number, epochs: number): Optimizer;
+}
+
+interface Given {
+  readonly choice: Fig3Choice;
+  readonly laboratory: Laboratory;
+  readonly folder: RunFolder;
+  readonly steps: number;
+}
+
+export interface Fig3Choice extends GraspChoice {
+  /** Parameters of the small CNN. */
+  readonly size: number;
+  readonly methods: readonly FreeMethod[];
+  /** Loss evaluations of a run. */
+  readonly budget: number;
+  /** Loss evaluations of the runs that choose each rate. */
+  readonly searchBudget: number;
+  /** Fraction of the weights that sparse-CGE leaves out. */
+  readonly sparsity: number;
+  /** Directions, or trials, of a step of the other two. */
+  readonly queries: number;
+  readonly seeds: readonly number[];
+}
+
+const METHODS: Readonly<Record<FreeMethod, Method>> = {
+  deepzero: {
+    name: 'DeepZero',
+    colour: 1,
+    published: { accuracy: 86.94, of: 'ResNet-20, 0.27 M' },
+    rates: [0.1, 0.3, 1],
+    estimator: async (model, _, given) =>
+      cge({ mu: MU, sparsity: await zoGraspRatios(model, given.choice.sparsity, given.choice, given) }),
+    optimizer: paperSgd,
+  },
+  'forward-gradient': {
+    name: 'FG-W',
+    colour: 2,
+    published: { accuracy: 49.55, of: '13.1 M' },
+    rates: [0.003, 0.01, 0.03],
+    estimator: (_, __, { choice }) => forwardGradient({ queries: choice.queries }),
+    optimizer: paperSgd,
+  },
+  'pattern-search': {
+    name: 'Pattern Search',
+    colour: 4,
+    published: { accuracy: 30, of: '60 K' },
+    rates: [0.01, 0.03, 0.1],
+    // The radius ends at a tenth of what it began with.
+    estimator: (_, radius, { choice, steps }) =>
+      patternSearch({ radius, decay: 0.1 ** (1 / steps), queries: choice.queries }),
+    optimizer: () => sgd({ lr: 1 }),
+  },
+};
+
+/** What ZO-GraSP takes. */
+export interface GraspChoice {
+  readonly graspQueries: number;
+  readonly samplesPerClass: number;
+}
+
+/** ZO-GraSP's ratios for a model, computed once for its run. */
+export async function zoGraspRatios(
+  model: Model,
+  sparsity: number,
+  { graspQueries: queries, samplesPerClass }: GraspChoice,
+  { folder, laboratory }: { folder: RunFolder; laboratory: Laboratory },
+): Promise<LayerSparsity> {
+  const { data, signal, onStatus } = laboratory;
+  const options = { sparsity, mu: MU, samplesPerClass, queries };
+  const { layers } = await kept(join(folder.path, 'ratios.json'), options, async () => {
+    const onProgress = (done: number, total: number): void => {
+      onStatus(`ZO-GraSP: ${done} of ${total} queries`);
+    };
+    return { layers: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
+  });
+  return layers;
+}
+
+/** A run with about `budget` loss evaluations, tested ten times. */
+function trialOf(
+  method: FreeMethod,
+  rate: number,
+  budget: number,
+  seed: number,
+  choice: Fig3Choice,
+  laboratory: Laboratory,
+): Trial {
+  const { size, sparsity, queries } = choice;
+  const { parameters } = compile(cnnOf(size));
+  // However the ratios spread what is left out, as many are queried, but for rounding.
+  const perStep = 1 + (method === 'deepzero' ? sum(keptCounts(parameters, sparsity)) : queries);
+  const steps = Math.max(1, Math.round(budget / perStep));
+  const stepsPerEpoch = Math.floor(laboratory.data.train.count / laboratory.batchSize);
+  return {
+    key: `cnn-${size}-${method}-rate${rate}-budget${budget}-seed${seed}`,
+    network: cnnOf(size),
+    seed,
+    estimator: (model, folder) => METHODS[method].estimator(model, rate, { choice, laboratory, folder, steps }),
+    optimizer: METHODS[method].optimizer(rate, steps / stepsPerEpoch),
+    length: { steps },
+    testEvery: Math.max(1, Math.floor(steps / 10)),
+  };
+}
+
+export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const searches = new Map<FreeMethod, RateSearch>();
+  const results = new Map<FreeMethod, TrialResult[]>();
+  let report = reportOf(choice, searches, results);
+  for (const method of choice.methods) {
+    const short = (rate: number): Trial =>
+      trialOf(method, rate, choice.searchBudget, choice.seeds[0]!, choice, laboratory);
+    const { rate, losses } = await searchRate(METHODS[method].rates, short, laboratory);
+    searches.set(method, { rate, losses });
+    for (const seed of choice.seeds) {
+      const result = await runTrial(trialOf(method, rate, choice.budget, seed, choice, laboratory), laboratory);
+      results.set(method, [...(results.get(method) ?? []), result]);
+      report = reportOf(choice, searches, results);
+      await publish(report);
+    }
+  }
+  return report;
+}
+
+function reportOf(
+  choice: Fig3Choice,
+  searches: ReadonlyMap<FreeMethod, RateSearch>,
+  results: ReadonlyMap<FreeMethod, TrialResult[]>,
+): Report {
+  const done = choice.methods.filter((method) => results.has(method));
+  const rows = done.map((method): ReportRow => {
+    const runs = results.get(method)!;
+    const { name, published } = METHODS[method];
+    const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
+    return {
+      method: name,
+      accuracy: rounded(mean(accuracies), 4),
+      lowest: rounded(Math.min(...accuracies), 4),
+      highest: rounded(Math.max(...accuracies), 4),
+      runs: runs.length,
+      queries: runs[0]!.queries,
+      steps: runs[0]!.steps,
+      rate: searches.get(method)!.rate,
+      minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
+      published: published.accuracy,
+      publishedOf: published.of,
+    };
+  });
+  const series = done.flatMap((method) => {
+    const { name, colour, published } = METHODS[method];
+    const points = results.get(method)![0]!.course.map(({ queries, testAccuracy }) => ({
+      x: queries / 1000,
+      y: 100 * testAccuracy,
+    }));
+    const theirs = [{ x: choice.budget / 1000, y: published.accuracy }];
+    return [
+      { name: `${name}, measured`, colour, points },
+      { name: `${name}, published (${published.of})`, colour, points: theirs, published: true },
+    ];
+  });
+  const { size, budget, searchBudget, sparsity, queries, seeds } = choice;
+  return {
+    title: `Training without back-propagation: a CNN of ${size} parameters, ${budget} loss evaluations`,
+    settings: {
+      size,
+      budget,
+      sparsity,
+      queries,
+      seeds,
+      mu: MU,
+      search: { budget: searchBudget, ...Object.fromEntries(searches) },
+    },
+    rows,
+    plot: {
+      title: 'Training without back-propagation, by loss evaluations',
+      x: { label: 'loss evaluations (thousands)' },
+      y: { label: 'test accuracy (%)' },
+      series,
+    },
+  };
+}

@@ -1,0 +1,199 @@
+/**
+ * Figure 4 of DeepZero (Chen et al., ICLR 2024): test accuracy of a residual network against the sparsity of its gradient or its
+ * weights.
+ *
+ * @module
+ */
+import type { Estimator } from '../estimators.js';
+import { cge } from '../estimators.js';
+import { firstOrder } from '../first-order.js';
+import { graspImportance } from '../grasp.js';
+import type { Model } from '../model.js';
+import type { Network } from '../network/description.js';
+import { resnet } from '../network/resnet.js';
+import { pruneWeights, rankedSparsity } from '../pruning.js';
+import { MU, paperSgd } from './cnn.js';
+import type { GraspChoice } from './fig3.js';
+import { zoGraspRatios } from './fig3.js';
+import type { Publish, Report, ReportRow } from './report.js';
+import { rounded } from './report.js';
+import type { RateSearch } from './search.js';
+import { searchRate } from './search.js';
+import type { RunFolder } from '../run-folder.js';
+import type { Laboratory, Trial, TrialResult } from './training.js';
+import { mean, runTrial } from './training.js';
+
+export const SPARSE_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
+export type SparseMethod = (typeof SPARSE_METHODS)[number];
+
+export const SPARSITIES: readonly number[] = [0.8, 0.9, 0.95, 0.99];
+
+interface Given {
+  readonly choice: Fig4Choice;
+  readonly sparsity: number;
+  readonly folder: RunFolder;
+  readonly laboratory: Laboratory;
+}
+
+interface Method {
+  readonly name: string;
+  readonly colour: number;
+  /** Test accuracy in percent of ResNet-20, by sparsity (figure 4). */
+  readonly published: Readonly<Record<string, number>>;
+  estimator(model: Model, given: Given): Promise<Estimator> | Estimator;
+}
+
+const RATES = [0.03, 0.1, 0.3];
+/** Where the learning rates are searched. */
+const SEARCHED = 0.9;
+
+const METHODS: Readonly<Record<SparseMethod, Method>> = {
+  'fo-dense': {
+    name: 'FO, dense',
+    colour: 0,
+    published: { 0: 92.85 },
+    estimator: () => firstOrder(),
+  },
+  'fo-gradient': {
+    name: 'FO, sparse gradient',
+    colour: 2,
+    published: { 0.8: 90.12, 0.9: 88.55, 0.95: 86.98, 0.99: 78.1 },
+    estimator: async (model, given) =>
+      firstOrder({ sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given) }),
+  },
+  deepzero: {
+    name: 'DeepZero (sparse-CGE)',
+    colour: 1,
+    published: { 0.8: 86.94, 0.9: 86.46, 0.95: 84.26, 0.99: 73.37 },
+    estimator: async (model, given) =>
+      cge({ mu: MU, sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given) }),
+  },
+  'fo-weights': {
+    name: 'FO, sparse weights (GraSP)',
+    colour: 3,
+    published: { 0.8: 88.59, 0.9: 86.25, 0.95: 82.95, 0.99: 68.22 },
+    async estimator(model, { sparsity, choice, laboratory }) {
+      const importance = await graspImportance(model, laboratory.data.train, {
+        samplesPerClass: choice.samplesPerClass,
+        signal: laboratory.signal,
+      });
+      const kept = pruneWeights(model, rankedSparsity(model, importance, sparsity), { importance });
+      return firstOrder({ coordinates: kept });
+    },
+  },
+};
+
+export interface Fig4Choice extends GraspChoice {
+  readonly depth: number;
+  readonly width: number;
+  readonly methods: readonly SparseMethod[];
+  readonly sparsities: readonly number[];
+  readonly epochs: number;
+  readonly searchEpochs: number;
+  readonly seeds: readonly number[];
+}
+
+/** Of dense gradients there is one run for all. */
+const sparsitiesOf = (method: SparseMethod, { sparsities }: Fig4Choice): readonly number[] =>
+  method === 'fo-dense' ? [0] : sparsities;
+
+function networkOf({ depth, width }: Fig4Choice, laboratory: Laboratory): Network {
+  return resnet({ depth, width, classes: laboratory.data.train.classes });
+}
+
+export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const network = networkOf(choice, laboratory);
+  const trialOf = (method: SparseMethod, sparsity: number, rate: number, epochs: number, seed: number): Trial => ({
+    key: `${network.name}-${choice.width}-${method}-${sparsity}-lr${rate}-epochs${epochs}-seed${seed}`,
+    network,
+    seed,
+    estimator: (model, folder) => METHODS[method].estimator(model, { choice, sparsity, folder, laboratory }),
+    optimizer: paperSgd(rate, epochs),
+    length: { epochs },
+  });
+  const searches = new Map<SparseMethod, RateSearch>();
+  const results = new Map<string, TrialResult[]>();
+  let report = reportOf(choice, network, searches, results);
+  for (const method of choice.methods) {
+    const searched = method === 'fo-dense' ? 0 : SEARCHED;
+    const short = (rate: number): Trial => trialOf(method, searched, rate, choice.searchEpochs, choice.seeds[0]!);
+    const search = await searchRate(RATES, short, laboratory);
+    searches.set(method, search);
+    for (const sparsity of sparsitiesOf(method, choice)) {
+      for (const seed of choice.seeds) {
+        const result = await runTrial(trialOf(method, sparsity, search.rate, choice.epochs, seed), laboratory);
+        results.set(`${method} ${sparsity}`, [...(results.get(`${method} ${sparsity}`) ?? []), result]);
+        report = reportOf(choice, network, searches, results);
+        await publish(report);
+      }
+    }
+  }
+  return report;
+}
+
+function reportOf(
+  choice: Fig4Choice,
+  network: Network,
+  searches: ReadonlyMap<SparseMethod, RateSearch>,
+  results: ReadonlyMap<string, TrialResult[]>,
+): Report {
+  const { depth, width, epochs, searchEpochs, seeds, methods, sparsities } = choice;
+  const rows = methods.flatMap((method) =>
+    sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
+      const runs = results.get(`${method} ${sparsity}`);
+      if (!runs) return [];
+      const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
+      return [
+        {
+          method: METHODS[method].name,
+          sparsity,
+          accuracy: rounded(mean(accuracies), 4),
+          lowest: rounded(Math.min(...accuracies), 4),
+          highest: rounded(Math.max(...accuracies), 4),
+          runs: runs.length,
+          published: METHODS[method].published[sparsity] ?? null,
+          rate: searches.get(method)!.rate,
+          queriesPerStep: rounded(mean(runs.map(({ queries, steps }) => queries / steps)), 6),
+          minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
+        },
+      ];
+    }),
+  );
+  const series = methods.flatMap((method) => {
+    const { name, colour, published } = METHODS[method];
+    const own = rows.filter((row) => row['method'] === name);
+    // Of dense gradients, a line across.
+    const at = method === 'fo-dense' ? sparsities : undefined;
+    const points = own.flatMap(({ sparsity, accuracy, lowest, highest }) =>
+      (at ?? [sparsity as number]).map((x) => ({
+        ...{ x: 100 * x, y: accuracy as number, low: lowest as number, high: highest as number },
+      })),
+    );
+    const theirs = sparsities.flatMap((x) => {
+      const y = published[at ? 0 : x];
+      return y === undefined ? [] : [{ x: 100 * x, y }];
+    });
+    return [
+      { name: `${name}, measured`, colour, points },
+      { name: `${name}, published`, colour, points: theirs, published: true },
+    ];
+  });
+  return {
+    title: `Test accuracy of ${network.name}, ${width} channels at first, against sparsity`,
+    settings: {
+      depth,
+      width,
+      epochs,
+      seeds,
+      mu: MU,
+      search: { epochs: searchEpochs, sparsity: SEARCHED, ...Object.fromEntries(searches) },
+    },
+    rows,
+    plot: {
+      title: `${network.name}, ${width} channels at first, ${epochs} epochs (published: ResNet-20, 50 epochs)`,
+      x: { label: 'sparsity (%)', ticks: sparsities.map((sparsity) => 100 * sparsity) },
+      y: { label: 'test accuracy (%)' },
+      series: series.filter(({ points }) => points.length > 0),
+    },
+  };
+}

@@ -1,0 +1,114 @@
+/**
+ * Figure 5 of DeepZero (Chen et al., ICLR 2024): the time that training the small CNN with CGE takes, with and without feature
+ * reuse, against its number of parameters.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import { wallClock } from '../bench/sampling.js';
+import { timeSweeps } from '../bench/sweeps.js';
+import type { Reuse } from '../engine.js';
+import { REUSES } from '../engine.js';
+import { CNN_SIZES, cnnOf, indexOf, MU } from './cnn.js';
+import { kept } from './kept.js';
+import type { Series } from './plot.js';
+import type { Publish, Report, ReportRow } from './report.js';
+import { rounded } from './report.js';
+import type { Laboratory } from './training.js';
+
+/** Hours of 50 epochs on one data-centre GPU, by size. */
+const PUBLISHED = {
+  with: [0.99, 5.11, 11.39, 18.91, 28.94],
+  without: [1.66, 12.08, 28.03, 45.22, 70.32],
+} as const;
+
+const NAMES: Readonly<Record<Reuse, string>> = {
+  none: 'no reuse',
+  block: 'reuse from the block',
+  layer: 'reuse from the layer',
+  incremental: 'incremental',
+};
+
+export interface Fig5Choice {
+  readonly sizes: readonly number[];
+  readonly epochs: number;
+  /** Measuring time of each way to reuse and size. */
+  readonly seconds: number;
+}
+
+interface Timing {
+  mode: Reuse;
+  timedCoordinates: number;
+  queriesPerSecond: number;
+  /** Of a step: the unperturbed pass and a query of each parameter. */
+  secondsPerStep: number;
+}
+
+/** Times a sweep of every size and way to reuse, alternating, and says what it makes of a run. */
+export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const { batchSize, threads, data, out, signal, onStatus } = laboratory;
+  const stepsPerEpoch = Math.floor(data.train.count / batchSize);
+  const rows: ReportRow[] = [];
+  let report = reportOf(choice, rows);
+  for (const size of choice.sizes) {
+    const options = { size, batchSize, threads, mu: MU, seconds: choice.seconds };
+    const { timings } = await kept(join(out, `cnn-${size}-times.json`), options, async () => {
+      const variants = REUSES.map((mode) => ({ mode, threads }));
+      const swept = await timeSweeps(
+        { network: cnnOf(size), batchSize, sparsity: 0, mu: MU, seed: 0, variants },
+        { sampler: wallClock, seconds: choice.seconds, signal, onStatus },
+      );
+      return {
+        timings: swept.map(({ mode, timedCoordinates, queriesPerSecond, sweepSeconds }): Timing => ({
+          ...{ mode, timedCoordinates, queriesPerSecond },
+          secondsPerStep: sweepSeconds.median,
+        })),
+      };
+    });
+    for (const { mode, timedCoordinates, queriesPerSecond, secondsPerStep } of timings) {
+      const hours = (secondsPerStep * stepsPerEpoch * choice.epochs) / 3600;
+      rows.push({
+        ...{ reuse: NAMES[mode], parameters: size, hours: rounded(hours, 4) },
+        published: publishedFor(mode)?.[indexOf(size)] ?? null,
+        ...{ secondsPerStep: rounded(secondsPerStep, 4), queriesPerSecond: rounded(queriesPerSecond, 4) },
+        timedCoordinates,
+      });
+    }
+    report = reportOf(choice, rows);
+    await publish(report);
+  }
+  return report;
+}
+
+/** The paper's reuse cuts at the perturbed layer in this network, which has no blocks. */
+function publishedFor(mode: Reuse): readonly number[] | undefined {
+  if (mode === 'none') return PUBLISHED.without;
+  return mode === 'layer' ? PUBLISHED.with : undefined;
+}
+
+function reportOf({ sizes, epochs, seconds }: Fig5Choice, rows: readonly ReportRow[]): Report {
+  const measured = REUSES.map((mode, colour): Series => {
+    const own = rows.filter(({ reuse }) => reuse === NAMES[mode]);
+    const points = own.map(({ parameters, hours }) => ({ x: parameters as number, y: hours as number }));
+    return { name: `${NAMES[mode]}, measured`, colour, points };
+  });
+  const published = REUSES.flatMap((mode, colour): Series[] => {
+    const points = sizes.flatMap((size) => {
+      const hours = publishedFor(mode)?.[indexOf(size)];
+      return hours === undefined ? [] : [{ x: size, y: hours }];
+    });
+    return points.length === 0 ? [] : [{ name: `${NAMES[mode]}, published`, colour, points, published: true }];
+  });
+  return {
+    title: `Hours of ${epochs} epochs of CGE by what a query reuses, from measured steps`,
+    settings: { epochs, mu: MU, secondsOfMeasuring: seconds, sizes: [...CNN_SIZES] },
+    rows,
+    plot: {
+      title: `CGE of the small CNN: hours of ${epochs} epochs`,
+      x: { label: 'parameters d', ticks: sizes },
+      y: { label: 'hours', logarithmic: true },
+      series: [...measured, ...published].filter(({ points }) => points.length > 0),
+    },
+  };
+}

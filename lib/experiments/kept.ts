@@ -1,0 +1,46 @@
+/**
+ * Results that an experiment keeps: computed once, under the options that they depend on.
+ *
+ * @module
+ */
+import { isDeepStrictEqual } from 'node:util';
+
+import { FileError, isObject } from '../check.js';
+import { exists, readFileBytes, writeFileAtomically } from '../files.js';
+
+/**
+ * The result in a file, or what `compute` yields, which is then there.
+ *
+ * @throws FileError if the file holds a result under other options.
+ */
+export async function kept<T extends object>(
+  file: string,
+  options: object,
+  compute: () => Promise<T>,
+): Promise<T & { options: object }> {
+  const known = await keptAlready<T>(file, options);
+  if (known) return known;
+  const result = { options, ...(await compute()) };
+  await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
+  return result;
+}
+
+/** The result in a file, if it is there. */
+async function keptAlready<T extends object>(
+  file: string,
+  options: object,
+): Promise<(T & { options: object }) | undefined> {
+  if (!(await exists(file))) return undefined;
+  let content: unknown;
+  try {
+    content = JSON.parse(new TextDecoder().decode(await readFileBytes(file)));
+  } catch (cause) {
+    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
+  }
+  // As JSON has them: an option that is undefined is not there.
+  const wanted: unknown = JSON.parse(JSON.stringify(options));
+  if (isObject(content) && isDeepStrictEqual(content['options'], wanted)) {
+    return content as T & { options: object };
+  }
+  throw new FileError(file, 'is the result of other options or data: choose another --out');
+}

@@ -1,0 +1,128 @@
+/**
+ * Points and lines as SVG: measured series filled, published ones hollow and dashed.
+ *
+ * @module
+ */
+
+export interface Series {
+  readonly name: string;
+  /** Another's figures, beside ours of the same `colour`. */
+  readonly published?: boolean;
+  /** Index into the palette: a method keeps its colour. */
+  readonly colour: number;
+  /** x and y; a mean of several runs may have the extent of all. */
+  readonly points: readonly { x: number; y: number; low?: number; high?: number }[];
+}
+
+export interface Axis {
+  readonly label: string;
+  readonly logarithmic?: boolean;
+  /** Where the lines are, instead of round numbers. */
+  readonly ticks?: readonly number[];
+}
+
+export interface Plot {
+  readonly title: string;
+  readonly x: Axis;
+  readonly y: Axis;
+  readonly series: readonly Series[];
+}
+
+const COLOURS = ['#4c78a8', '#f58518', '#2a9d5c', '#b279a2', '#e45756', '#6b4c2a'];
+const WIDTH = 960;
+const HEIGHT = 520;
+const LEFT = 80;
+const RIGHT = 300;
+const TOP = 60;
+const BOTTOM = 90;
+
+const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
+
+function label(x: number, y: number, content: string, style = ''): string {
+  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${escape(content)}</text>`;
+}
+
+/** Maps values to pixels between `from` and `to`. */
+function scale({ logarithmic = false, ticks }: Axis, values: readonly number[], from: number, to: number) {
+  const place = logarithmic ? Math.log10 : (value: number): number => value;
+  const shown = ticks ?? (logarithmic ? powers(values) : rounds(values));
+  const all = [...values, ...shown].map(place);
+  const [low, high] = [Math.min(...all), Math.max(...all)];
+  const span = high > low ? high - low : 1;
+  return { ticks: shown, at: (value: number): number => from + ((to - from) * (place(value) - low)) / span };
+}
+
+function powers(values: readonly number[]): number[] {
+  const [first, last] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))];
+  return Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
+}
+
+/** About six round numbers around all values. */
+function rounds(values: readonly number[]): number[] {
+  const [low, high] = [Math.min(...values), Math.max(...values)];
+  const rough = (high - low || Math.abs(high) || 1) / 6;
+  const power = 10 ** Math.floor(Math.log10(rough));
+  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough)!;
+  const [first, last] = [Math.floor(low / step), Math.ceil(high / step)];
+  return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
+}
+
+/** 12610 → 12,610 */
+const short = (value: number): string =>
+  Math.abs(value) >= 1000 ? value.toLocaleString('en-US') : String(Number(value.toPrecision(4)));
+
+export function plotSvg({ title, x: xAxis, y: yAxis, series }: Plot, footnote: string): string {
+  const points = series.flatMap((one) => one.points);
+  const x = scale(xAxis, points.map((point) => point.x), LEFT + 25, WIDTH - RIGHT - 25); // prettier-ignore
+  const y = scale(yAxis, points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]), HEIGHT - BOTTOM, TOP); // prettier-ignore
+  const grid = [
+    ...y.ticks.map((tick) => {
+      const at = y.at(tick);
+      const line = `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" stroke="#d5d9de"/>`;
+      return line + label(LEFT - 8, at + 4, short(tick), 'text-anchor="end"');
+    }),
+    ...x.ticks.map((tick) => {
+      const at = x.at(tick).toFixed(1);
+      const line = `<line x1="${at}" x2="${at}" y1="${TOP}" y2="${HEIGHT - BOTTOM}" stroke="#eceff2"/>`;
+      return line + label(x.at(tick), HEIGHT - BOTTOM + 20, short(tick), 'text-anchor="middle"');
+    }),
+  ];
+  const drawn = series.flatMap(({ colour, published = false, points: own, name }, i) => {
+    const ink = COLOURS[colour % COLOURS.length]!;
+    const fill = published ? '#ffffff' : ink;
+    const places = own.map((point) => ({ ...point, px: x.at(point.x), py: y.at(point.y) }));
+    const path = places.map(({ px, py }) => `${px.toFixed(1)},${py.toFixed(1)}`).join(' ');
+    const dash = published ? ' stroke-dasharray="5 4"' : '';
+    const dot = (px: number, py: number): string =>
+      `<circle cx="${px.toFixed(1)}" cy="${py.toFixed(1)}" r="4.5" fill="${fill}" stroke="${ink}" stroke-width="1.6"/>`;
+    const extents = places.flatMap(({ px, low, high }) =>
+      low === undefined || high === undefined || low === high
+        ? []
+        : [
+            `<line x1="${px.toFixed(1)}" x2="${px.toFixed(1)}" y1="${y.at(low).toFixed(1)}" y2="${y.at(high).toFixed(1)}" stroke="${ink}"/>`,
+          ],
+    );
+    const entry = TOP + 12 + 22 * i;
+    const sample = WIDTH - RIGHT + 30;
+    return [
+      `<polyline points="${path}" fill="none" stroke="${ink}" stroke-width="1.8"${dash}/>`,
+      ...extents,
+      ...places.map(({ px, py }) => dot(px, py)),
+      `<line x1="${sample - 14}" x2="${sample + 14}" y1="${entry}" y2="${entry}" stroke="${ink}" stroke-width="1.8"${dash}/>`,
+      dot(sample, entry),
+      label(sample + 22, entry + 4, name),
+    ];
+  });
+  const middle = (TOP + HEIGHT - BOTTOM) / 2;
+  return [
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="13" fill="#1f2933">`,
+    '<rect width="100%" height="100%" fill="#ffffff"/>',
+    label(LEFT, 32, title, 'font-size="17" font-weight="bold"'),
+    ...grid,
+    ...drawn,
+    label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 44, xAxis.label, 'text-anchor="middle"'),
+    label(22, middle, yAxis.label, `text-anchor="middle" transform="rotate(-90 22 ${middle})"`),
+    label(LEFT, HEIGHT - 14, footnote, 'font-size="11" fill="#52606d"'),
+    '</svg>\n',
+  ].join('\n');
+}

@@ -1,0 +1,72 @@
+/**
+ * What an experiment reports: a table of measured and published figures, as JSON, CSV and a plot.
+ *
+ * @module
+ */
+import { cpus } from 'node:os';
+import { join } from 'node:path';
+
+import { writeFileAtomically } from '../files.js';
+import { availableCores } from '../machine.js';
+import { native } from '../native.js';
+import { version } from '../version.js';
+import type { Plot } from './plot.js';
+import { plotSvg } from './plot.js';
+import type { Laboratory } from './training.js';
+
+/** A row of a report: numbers and words by column; null where nothing was measured, or nothing published. */
+export type ReportRow = Readonly<Record<string, string | number | null>>;
+
+export interface Report {
+  readonly title: string;
+  /** What was chosen before the runs, and how: learning rates and the like. */
+  readonly settings: object;
+  readonly rows: readonly ReportRow[];
+  readonly plot: Plot;
+}
+
+/** Takes the state of a report after every run, so that an experiment that is stopped has one. */
+export type Publish = (report: Report) => Promise<void>;
+
+/** With so many digits. */
+export const rounded = (value: number, digits: number): number => Number(value.toPrecision(digits));
+
+/** The files of a report. */
+export interface ReportFiles {
+  json: string;
+  csv: string;
+  svg: string;
+}
+
+/** Writes a report's files as `name` into the experiment's folder; those of an earlier state are replaced. */
+export async function writeReport(
+  name: string,
+  report: Report,
+  { out, data, ...rest }: Laboratory,
+): Promise<ReportFiles> {
+  const { title, settings, rows, plot } = report;
+  const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableCores(), threads: rest.threads };
+  const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
+  const content = {
+    ...{ experiment: name, title, deepzero: version, isa: native.isa, machine, data: about },
+    ...{ batchSize: rest.batchSize, settings, rows },
+  };
+  const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
+  const { processor, cores } = machine;
+  const footnote = `deepzero ${version} (${native.isa}), ${processor}, ${cores} cores; ${about.images} images of ${about.name}`;
+  await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
+  await writeFileAtomically(files.csv, csv(rows));
+  await writeFileAtomically(files.svg, plotSvg(plot, footnote));
+  return files;
+}
+
+/** RFC 4180, a header of all columns first. */
+export function csv(rows: readonly ReportRow[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const cell = (value: string | number | null | undefined): string => {
+    const text = value === null || value === undefined ? '' : String(value);
+    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  };
+  const lines = [columns, ...rows.map((row) => columns.map((column) => row[column]))];
+  return lines.map((line) => `${line.map(cell).join(',')}\n`).join('');
+}

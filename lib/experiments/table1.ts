@@ -1,0 +1,139 @@
+/**
+ * CGE against RGE of as many queries, table 1 of DeepZero (Chen et al., ICLR 2024) in measured numbers: test accuracy, time of a
+ * query, and cosine with the gradient by back-propagation.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import { alternate, wallClock } from '../bench/sampling.js';
+import { median } from '../bench/statistics.js';
+import { Model } from '../model.js';
+import { CNN_SIZES, cnnOf, indexOf, MU } from './cnn.js';
+import type { Fig1Choice } from './fig1.js';
+import { CNN_ESTIMATES, cnnTrial, searchCnnRates } from './fig1.js';
+import { kept } from './kept.js';
+import type { Publish, Report, ReportRow } from './report.js';
+import { rounded } from './report.js';
+import type { RateSearch } from './search.js';
+import type { Laboratory } from './training.js';
+import { mean, runTrial, sum } from './training.js';
+
+const METHODS = ['cge', 'rge'] as const;
+type Method = (typeof METHODS)[number];
+
+export interface Table1Choice extends Omit<Fig1Choice, 'methods'> {
+  /** Measuring time of each method and size. */
+  readonly seconds: number;
+}
+
+/** By method. */
+type Figures = Readonly<Record<Method, number>>;
+
+interface Measured {
+  secondsPerQuery: Figures;
+  /** With the initial weights, and with those that CGE has trained. */
+  cosineInitially: Figures;
+  cosineTrained: Figures;
+}
+
+export async function table1(choice: Table1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const searches = await searchCnnRates({ ...choice, methods: METHODS }, laboratory);
+  const rows: ReportRow[] = [];
+  let report = reportOf(choice, searches, rows);
+  for (const size of choice.sizes) {
+    const accuracy = async (method: Method): Promise<number> => {
+      const accuracies: number[] = [];
+      for (const seed of choice.seeds) {
+        const trial = cnnTrial(method, size, searches.get(method)!.rate, choice.epochs, seed);
+        accuracies.push(100 * (await runTrial(trial, laboratory)).testAccuracy);
+      }
+      return mean(accuracies);
+    };
+    const accuracies: Figures = { cge: await accuracy('cge'), rge: await accuracy('rge') };
+    const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
+    const measured = await measure(size, key, choice, laboratory);
+    for (const method of METHODS) {
+      rows.push({
+        method: CNN_ESTIMATES[method].name,
+        parameters: size,
+        accuracy: rounded(accuracies[method], 4),
+        published: CNN_ESTIMATES[method].published[indexOf(size)]!,
+        millisecondsPerQuery: rounded(1000 * measured.secondsPerQuery[method], 3),
+        cosineInitially: rounded(measured.cosineInitially[method], 4),
+        cosineTrained: rounded(measured.cosineTrained[method], 4),
+      });
+    }
+    report = reportOf(choice, searches, rows);
+    await publish(report);
+  }
+  return report;
+}
+
+/** Times a step's estimates against each other, and holds them against back-propagation. */
+async function measure(
+  size: number,
+  trained: string,
+  { seconds }: Table1Choice,
+  { data, out, batchSize, threads, memory, signal, onStatus }: Laboratory,
+): Promise<Measured> {
+  const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
+  const options = { size, trained, batchSize, threads, mu: MU, seconds };
+  return await kept(join(out, `cnn-${size}-measured.json`), options, async () => {
+    using initial = new Model(cnnOf(size), { seed: 0, threads, memory });
+    using end = await Model.load(join(out, trained, 'model.safetensors'), { threads, memory });
+    const position = { seed: 0, step: 0, epoch: 0, signal };
+    const estimate = async (model: Model, method: Method): Promise<Float32Array> => {
+      onStatus(`d = ${size}: ${method} against back-propagation`);
+      const { gradient } = await CNN_ESTIMATES[method].estimator(size).estimate(model, batch, position);
+      return gradient;
+    };
+    const cosines = async (model: Model): Promise<Figures> => {
+      const { values } = await model.gradient(batch, { precision: 'double', signal });
+      return { cge: cosine(await estimate(model, 'cge'), values), rge: cosine(await estimate(model, 'rge'), values) };
+    };
+    const [cosineInitially, cosineTrained] = [await cosines(initial), await cosines(end)];
+    const contenders = METHODS.map((name) => ({ name, run: () => estimate(initial, name) }));
+    const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
+    const secondsPerQuery = { cge: median(cge!) / (1 + size), rge: median(rge!) / (1 + size) };
+    return { secondsPerQuery, cosineInitially, cosineTrained };
+  });
+}
+
+function cosine(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  const dot = (x: ArrayLike<number>, y: ArrayLike<number>): number => sum(Array.from(x, (value, i) => value * y[i]!));
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+function reportOf(
+  { sizes, epochs, searchEpochs, seeds }: Table1Choice,
+  searches: ReadonlyMap<string, RateSearch>,
+  rows: readonly ReportRow[],
+): Report {
+  const series = METHODS.flatMap((method) =>
+    (['cosineInitially', 'cosineTrained'] as const).map((column, end) => ({
+      name: `${CNN_ESTIMATES[method].name}, ${end === 0 ? 'initial' : 'trained'} weights`,
+      colour: CNN_ESTIMATES[method].colour + 2 * end,
+      points: rows
+        .filter((row) => row['method'] === CNN_ESTIMATES[method].name)
+        .map((row) => ({ x: row['parameters'] as number, y: row[column] as number })),
+    })),
+  );
+  return {
+    title: 'CGE against RGE of as many queries',
+    settings: {
+      epochs,
+      seeds,
+      mu: MU,
+      sizes: [...CNN_SIZES],
+      search: { epochs: searchEpochs, ...Object.fromEntries(searches) },
+    },
+    rows,
+    plot: {
+      title: 'Cosine of a step’s estimate with the gradient by back-propagation',
+      x: { label: 'parameters d', ticks: sizes },
+      y: { label: 'cosine' },
+      series,
+    },
+  };
+}

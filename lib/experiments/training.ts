@@ -1,0 +1,143 @@
+/**
+ * The training runs that an experiment is made of: each in a folder of its own, resumed where it stopped and never run twice.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import type { ImageDatasets } from '../data/cifar10.js';
+import type { Estimator } from '../estimators.js';
+import { exists, makeFolder } from '../files.js';
+import type { TestResult } from '../model.js';
+import { Model } from '../model.js';
+import type { Network } from '../network/description.js';
+import type { Optimizer } from '../optimizers.js';
+import { RunFolder, RunLog } from '../run-folder.js';
+import { train } from '../train.js';
+import { planTraining } from '../train-options.js';
+import type { LoggedStep } from '../training-loop.js';
+import { trainInFolder } from '../training-loop.js';
+import { kept } from './kept.js';
+
+/** What every run of an experiment shares. */
+export interface Laboratory {
+  readonly data: ImageDatasets;
+  /** The experiment's folder. */
+  readonly out: string;
+  readonly batchSize: number;
+  readonly threads: number;
+  readonly memory: number | undefined;
+  readonly signal: AbortSignal;
+  /** Told how far the run in progress is. */
+  readonly onStatus: (text: string) => void;
+}
+
+/** A run that is to be made. */
+export interface Trial {
+  /** Names its folder. */
+  readonly key: string;
+  readonly network: Network;
+  readonly seed: number;
+  /** For the model with its initial weights; what is long to compute can be kept in the run's folder. */
+  readonly estimator: (model: Model, folder: RunFolder) => Promise<Estimator> | Estimator;
+  readonly optimizer: Optimizer;
+  readonly length: { epochs: number } | { steps: number };
+  /** Steps after which the model is tested: an epoch's unless given. */
+  readonly testEvery?: number;
+}
+
+/** Means over the steps since the last test, and what the model then does on the test images. */
+export interface Stretch {
+  /** Done so far, and their loss evaluations. */
+  steps: number;
+  queries: number;
+  loss: number;
+  accuracy: number;
+  testAccuracy: number;
+}
+
+export interface TrialResult {
+  steps: number;
+  /** Loss evaluations, and the time that all steps took. */
+  queries: number;
+  seconds: number;
+  /** Mean of the last stretch. */
+  loss: number;
+  testAccuracy: number;
+  testLoss: number;
+  course: Stretch[];
+}
+
+/** Makes a run, or what is left of it, or reads its result if it is done. */
+export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<TrialResult> {
+  const { data, batchSize, signal, threads, memory } = laboratory;
+  const { key, network, seed } = trial;
+  const folder = new RunFolder(join(laboratory.out, key));
+  await makeFolder(folder.path);
+  await folder.lock();
+  await folder.removeTemporaries();
+  using model = new Model(network, { seed, threads, memory });
+  const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
+  const options = {
+    estimator: await trial.estimator(model, folder),
+    optimizer: trial.optimizer,
+    ...trial.length,
+    ...{ batchSize, seed, signal, resume },
+  };
+  const { describe } = planTraining(model, data.train, options);
+  return await kept(join(folder.path, 'result.json'), describe, async () => {
+    const run = train(model, data.train, options);
+    const onStep = ({ loss, seconds }: LoggedStep): void => {
+      const left = ((run.totalSteps - run.step) * seconds) / 60;
+      laboratory.onStatus(
+        `${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}, ${left.toFixed(0)} min to go`,
+      );
+    };
+    const { testEvery = run.stepsPerEpoch } = trial;
+    await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
+    await model.save(folder.weights);
+    return resultOf(await model.test(data.test, { signal, batchSize }), await RunLog.steps(folder.log));
+  });
+}
+
+function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
+  const course = courseOf(log, test);
+  return {
+    steps: log.length,
+    queries: sum(log.map(({ queries }) => queries)),
+    seconds: sum(log.map(({ seconds }) => seconds)),
+    loss: course.at(-1)!.loss,
+    testAccuracy: test.accuracy!,
+    testLoss: test.loss,
+    course,
+  };
+}
+
+/** From test to test; the end is tested like any other. */
+function courseOf(log: readonly LoggedStep[], end: TestResult): Stretch[] {
+  const course: Stretch[] = [];
+  let queries = 0;
+  let since: LoggedStep[] = [];
+  for (const [i, step] of log.entries()) {
+    queries += step.queries;
+    since.push(step);
+    const test = i === log.length - 1 ? end : step.test;
+    if (!test) continue;
+    course.push({
+      ...{ steps: i + 1, queries },
+      loss: mean(since.map(({ loss }) => loss)),
+      accuracy: mean(since.map(({ accuracy }) => accuracy ?? NaN)),
+      testAccuracy: test.accuracy!,
+    });
+    since = [];
+  }
+  return course;
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+export function mean(values: readonly number[]): number {
+  return sum(values) / values.length;
+}

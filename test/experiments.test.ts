@@ -1,0 +1,157 @@
+import assert from 'node:assert/strict';
+import { readFile, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { kept } from '../lib/experiments/kept.js';
+import { plotSvg } from '../lib/experiments/plot.js';
+import type { ReportRow } from '../lib/experiments/report.js';
+import { csv } from '../lib/experiments/report.js';
+import { fails, json, outcomeOf, start } from './support/command.js';
+import { withFolder } from './support/tiny.js';
+
+/** What of a report's rows does not depend on time. */
+function courseOf(rows: readonly ReportRow[]): ReportRow[] {
+  return rows.map((row) =>
+    Object.fromEntries(Object.entries(row).filter(([column]) => !/hours|minutes|seconds|PerSecond/i.test(column))),
+  );
+}
+
+async function experiment(name: string, out: string, more: readonly string[] = []): Promise<ReportRow[]> {
+  const result = await json(['experiment', name, '--quick', '--out', out, ...more]);
+  const rows = result['rows'] as ReportRow[];
+  for (const row of rows) {
+    for (const [column, value] of Object.entries(row)) {
+      if (typeof value === 'number') assert.ok(Number.isFinite(value), `${column} is ${value}`);
+    }
+  }
+  const report = JSON.parse(await readFile(join(out, `${name}.json`), 'utf8')) as Record<string, unknown>;
+  assert.equal(report['experiment'], name);
+  assert.deepEqual(report['rows'], rows);
+  const lines = (await readFile(join(out, `${name}.csv`), 'utf8')).trimEnd().split('\n');
+  assert.equal(lines.length, 1 + rows.length);
+  assert.deepEqual(lines[0]!.split(','), Object.keys(rows[0]!));
+  const svg = await readFile(join(out, `${name}.svg`), 'utf8');
+  assert.match(svg, /^<svg .*<\/svg>\n$/s);
+  assert.ok(!svg.includes('NaN') && !svg.includes('undefined'), svg);
+  return rows;
+}
+
+describe('experiments', () => {
+  it('fig1: first order, CGE and RGE at every size, beside the published figures', () =>
+    withFolder(async (folder) => {
+      const rows = await experiment('fig1', folder);
+      assert.deepEqual(
+        rows.map((row) => [row['method'], row['parameters'], row['published'], row['queriesPerStep']]),
+        [
+          ['FO', 730, 42.09, 1],
+          ['FO', 3700, 60.47, 1],
+          ['CGE', 730, 41.65, 731],
+          ['CGE', 3700, 59.66, 3701],
+          ['RGE, q = d', 730, 37.53, 731],
+          ['RGE, q = d', 3700, 50.06, 3701],
+        ],
+      );
+      // CGE is first-order training but for the curvature over mu.
+      const accuracy = (i: number): number => rows[i]!['accuracy'] as number;
+      assert.ok(Math.abs(accuracy(0) - accuracy(2)) < 5 && Math.abs(accuracy(1) - accuracy(3)) < 5);
+      // All is there: nothing is trained again.
+      const [, written] = [await experiment('fig1', folder), await stat(join(folder, 'fig1.json'))];
+      assert.ok(written.size > 0);
+      assert.deepEqual(courseOf(await experiment('fig1', folder)), courseOf(rows));
+    })).timeout(300_000);
+
+  it('resume to the same result after being killed', () =>
+    withFolder(async (folder) => {
+      const args = ['--methods', 'cge', '--sizes', '730', '--epochs', '0.2'];
+      const expected = courseOf(await experiment('fig1', join(folder, 'whole'), args));
+      const out = join(folder, 'parts');
+      for (let i = 0; i < 3; i++) {
+        const child = start(['experiment', 'fig1', '--quick', '--out', out, ...args]);
+        const ended = outcomeOf(child);
+        setTimeout(() => child.kill('SIGKILL'), 1500 + 700 * i);
+        await ended;
+      }
+      assert.deepEqual(courseOf(await experiment('fig1', out, args)), expected);
+      const other = ['experiment', 'fig1', '--quick', '--out', out, ...args, '--batch-size', '8'];
+      await fails(other, 1, /result\.json: is the result of other options or data: choose another --out/);
+    })).timeout(300_000);
+
+  it('fig3: three ways without back-propagation within one budget', () =>
+    withFolder(async (folder) => {
+      const rows = await experiment('fig3', folder);
+      assert.deepEqual(
+        rows.map(({ method }) => method),
+        ['DeepZero', 'FG-W', 'Pattern Search'],
+      );
+      for (const { queries } of rows) assert.ok(Math.abs((queries as number) / 4000 - 1) < 0.5, `${queries}`);
+    })).timeout(300_000);
+
+  it('fig4: every method at every sparsity', () =>
+    withFolder(async (folder) => {
+      const rows = await experiment('fig4', folder);
+      const of = (name: string): ReportRow[] => rows.filter(({ method }) => (method as string).startsWith(name));
+      assert.deepEqual(
+        ['FO, dense', 'FO, sparse gradient', 'DeepZero', 'FO, sparse weights'].map((name) =>
+          of(name).map(({ sparsity }) => sparsity),
+        ),
+        [[0], [0.8, 0.99], [0.8, 0.99], [0.8, 0.99]],
+      );
+      const [dense, sparse] = of('DeepZero').map(({ queriesPerStep }) => queriesPerStep as number);
+      assert.ok(dense! > 1.5 * sparse!);
+    })).timeout(300_000);
+
+  it('fig5: hours by size and reuse', () =>
+    withFolder(async (folder) => {
+      const rows = await experiment('fig5', folder);
+      assert.equal(rows.length, 8);
+      const incremental = rows.filter(({ reuse }) => reuse === 'incremental');
+      assert.deepEqual(
+        incremental.map(({ parameters }) => parameters),
+        [730, 3700],
+      );
+    })).timeout(300_000);
+
+  it("table1: CGE's cosine with the first-order gradient is near 1, RGE's near √(q/(q + d))", () =>
+    withFolder(async (folder) => {
+      const rows = await experiment('table1', folder);
+      for (const { method, cosineInitially, cosineTrained } of rows) {
+        const [low, high] = method === 'CGE' ? [0.9, 1] : [0.6, 0.8];
+        for (const cosine of [cosineInitially, cosineTrained] as number[]) {
+          assert.ok(cosine > low && cosine <= high, `${String(method)}: ${cosine}`);
+        }
+      }
+    })).timeout(300_000);
+
+  it('keep results under their options', () =>
+    withFolder(async (folder) => {
+      const file = join(folder, 'kept.json');
+      const compute = (value: number) => kept(file, { a: 1, b: undefined }, () => Promise.resolve({ value }));
+      assert.equal((await compute(3)).value, 3);
+      assert.equal((await compute(4)).value, 3);
+      await assert.rejects(
+        kept(file, { a: 2 }, () => Promise.resolve({})),
+        /kept\.json: is the result of other options/,
+      );
+    })).timeout(300_000);
+
+  it('write CSV that spreadsheets read', () => {
+    assert.equal(csv([{ a: 1, b: 'x, "y"' }, { a: null, c: 0.5 }]), 'a,b,c\n1,"x, ""y""",\n,,0.5\n'); // prettier-ignore
+  });
+
+  it('draw points where their values are', () => {
+    const points = [{ x: 1, y: 10 }, { x: 3, y: 1000, low: 100, high: 10_000 }]; // prettier-ignore
+    const series = [
+      { name: 'a < b', colour: 0, points },
+      { name: 'theirs', colour: 0, points: [{ x: 2, y: 100 }], published: true },
+    ];
+    const axes = { x: { label: 'd', ticks: [1, 2, 3] }, y: { label: 'hours', logarithmic: true } };
+    const svg = plotSvg({ title: 'T & U', ...axes, series }, 'footnote');
+    assert.ok(svg.includes('a &lt; b') && svg.includes('T &amp; U') && svg.includes('10,000'));
+    const circles = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"[^>]* fill="(#\w+)"/g)];
+    const [first, second, , theirs] = circles.map(([, x, y, fill]) => ({ x: Number(x), y: Number(y), fill }));
+    assert.equal(circles.length, 5);
+    assert.ok(Math.abs(theirs!.x - (first!.x + second!.x) / 2) < 0.2);
+    assert.ok(Math.abs(theirs!.y - (first!.y + second!.y) / 2) < 0.2 && first!.y > second!.y);
+    assert.equal(theirs!.fill, '#ffffff');
+    assert.notEqual(first!.fill, '#ffffff');
+  });
+});
