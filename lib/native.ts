@@ -213,7 +213,18 @@ export interface NativeAddon {
   runKernel(request: NativeKernelRun): NativeJob<NativeKernelCost>;
 }
 
+/**
+ * Says how OpenMP's threads wait, unless the user has: asleep. Spinning, its default, saves some microseconds where every core is
+ * free, and where another process takes one it keeps the thread that is waited for off its core: a pass then takes 100 times as long.
+ */
+function waitAsleep(): void {
+  const settings = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'] as const;
+  if (settings.every((name) => process.env[name] === undefined)) process.env['OMP_WAIT_POLICY'] = 'passive';
+}
+
 function load(): NativeAddon {
+  // OpenMP reads it when it is loaded, with the addon.
+  waitAsleep();
   const require = createRequire(import.meta.url);
   const root = fileURLToPath(new URL('..', import.meta.url));
   try {

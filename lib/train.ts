@@ -99,7 +99,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#optimizer = plan.optimizer.init(model.parameterCount);
   }
 
-  /** Steps finished; those before a resumption count from the first iteration, `estimateCost` or `save` on. */
+  /** Steps finished; those before a resumption count from the first iteration, `resume`, `estimateCost` or `save` on. */
   get step(): number {
     return this.#step;
   }
@@ -119,7 +119,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    * @example console.log(await run.estimateCost()); // { queriesPerStep: 28221, secondsPerStep: …, steps: …, hours: … }
    */
   async estimateCost(): Promise<TrainCost> {
-    await this.#resume();
+    await this.resume();
     const { queriesPerStep } = this.#plan;
     const steps = this.totalSteps - this.#step;
     const secondsPerStep = await this.#timeStep();
@@ -135,7 +135,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    */
   async save(file: string): Promise<void> {
     check.string(file, 'file');
-    await this.#resume();
+    await this.resume();
     const content = encodeCheckpoint(file, this.#model, this.#state(), this.#step);
     const written = this.#saving.then(() => writeFileAtomically(file, content));
     this.#saving = written.catch(() => undefined);
@@ -149,7 +149,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   async *#steps(): AsyncGenerator<TrainStep, void, void> {
-    await this.#resume();
+    await this.resume();
     while (this.#step < this.totalSteps) yield await this.#advance();
   }
 
@@ -195,8 +195,12 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#step += 1;
   }
 
-  /** The checkpoint to go on from is read when the run is first used. */
-  #resume(): Promise<void> {
+  /**
+   * Reads the checkpoint to go on from, if there is one and it is not read yet; whatever uses the run first does so too.
+   *
+   * @throws FileError if `resume` names no checkpoint of a run with these options.
+   */
+  resume(): Promise<void> {
     const { resume } = this.#plan;
     this.#resumed ??= (async () => {
       if (resume === undefined) return;

@@ -30,6 +30,7 @@ interface Loop {
  */
 export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
   const { folder, signal, testEvery = run.stepsPerEpoch } = loop;
+  await run.resume();
   const log = await RunLog.open(folder.log, run.step);
   const save = async (): Promise<void> => {
     await log.sync();

@@ -15,7 +15,7 @@ import { startWorker } from './support/start-worker.js';
 const SOON_MS = 1000;
 
 /** Runs a module in a Node process of its own. */
-function child(text: string, env: Record<string, string> = {}): SpawnSyncReturns<string> {
+function child(text: string, env: Record<string, string | undefined> = {}): SpawnSyncReturns<string> {
   const args = ['--import', 'tsx', '--input-type=module', '-e', text];
   const settings = { cwd: root, encoding: 'utf8', timeout: 25_000, env: { ...process.env, ...env } } as const;
   return spawnSync(process.execPath, args, settings);
@@ -290,6 +290,16 @@ describe('jobs', () => {
       );
       assert.deepEqual({ stdout, status, signal }, { stdout: '100\nalive\n', status: 0, signal: null });
     });
+  });
+
+  it("let OpenMP's threads wait asleep, unless told otherwise", () => {
+    const shown = (env: Record<string, string | undefined>): string | undefined => {
+      const waiting = { OMP_DISPLAY_ENV: 'verbose', OMP_WAIT_POLICY: undefined, GOMP_SPINCOUNT: undefined, ...env };
+      const { stderr } = child(`${IMPORT_NATIVE} console.log(native.isa);`, waiting);
+      return /OMP_WAIT_POLICY = '(\w+)'/.exec(stderr)?.[1];
+    };
+    assert.equal(shown({}), 'PASSIVE');
+    assert.equal(shown({ OMP_WAIT_POLICY: 'active' }), 'ACTIVE');
   });
 
   describe('DEEPZERO_ISA', () => {
