@@ -29,10 +29,9 @@ export interface Plot {
 }
 
 const COLOURS = ['#4c78a8', '#f58518', '#2a9d5c', '#b279a2', '#e45756', '#6b4c2a'];
-const WIDTH = 960;
+const PLOT = 580;
 const HEIGHT = 520;
 const LEFT = 80;
-const RIGHT = 300;
 const TOP = 60;
 const BOTTOM = 90;
 
@@ -73,12 +72,15 @@ const short = (value: number): string =>
 
 export function plotSvg({ title, x: xAxis, y: yAxis, series }: Plot, footnote: string): string {
   const points = series.flatMap((one) => one.points);
-  const x = scale(xAxis, points.map((point) => point.x), LEFT + 25, WIDTH - RIGHT - 25); // prettier-ignore
+  const right = LEFT + PLOT;
+  // The legend is as wide as its longest name, about.
+  const width = right + 70 + 7.4 * Math.max(0, ...series.map(({ name }) => name.length));
+  const x = scale(xAxis, points.map((point) => point.x), LEFT + 25, right - 25); // prettier-ignore
   const y = scale(yAxis, points.flatMap((point) => [point.y, point.low ?? point.y, point.high ?? point.y]), HEIGHT - BOTTOM, TOP); // prettier-ignore
   const grid = [
     ...y.ticks.map((tick) => {
       const at = y.at(tick);
-      const line = `<line x1="${LEFT}" x2="${WIDTH - RIGHT}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" stroke="#d5d9de"/>`;
+      const line = `<line x1="${LEFT}" x2="${right}" y1="${at.toFixed(1)}" y2="${at.toFixed(1)}" stroke="#d5d9de"/>`;
       return line + label(LEFT - 8, at + 4, short(tick), 'text-anchor="end"');
     }),
     ...x.ticks.map((tick) => {
@@ -103,7 +105,7 @@ export function plotSvg({ title, x: xAxis, y: yAxis, series }: Plot, footnote: s
           ],
     );
     const entry = TOP + 12 + 22 * i;
-    const sample = WIDTH - RIGHT + 30;
+    const sample = right + 30;
     return [
       `<polyline points="${path}" fill="none" stroke="${ink}" stroke-width="1.8"${dash}/>`,
       ...extents,
@@ -115,12 +117,12 @@ export function plotSvg({ title, x: xAxis, y: yAxis, series }: Plot, footnote: s
   });
   const middle = (TOP + HEIGHT - BOTTOM) / 2;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${WIDTH}" height="${HEIGHT}" font-family="sans-serif" font-size="13" fill="#1f2933">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width.toFixed(0)}" height="${HEIGHT}" font-family="sans-serif" font-size="13" fill="#1f2933">`,
     '<rect width="100%" height="100%" fill="#ffffff"/>',
     label(LEFT, 32, title, 'font-size="17" font-weight="bold"'),
     ...grid,
     ...drawn,
-    label((LEFT + WIDTH - RIGHT) / 2, HEIGHT - BOTTOM + 44, xAxis.label, 'text-anchor="middle"'),
+    label((LEFT + right) / 2, HEIGHT - BOTTOM + 44, xAxis.label, 'text-anchor="middle"'),
     label(22, middle, yAxis.label, `text-anchor="middle" transform="rotate(-90 22 ${middle})"`),
     label(LEFT, HEIGHT - 14, footnote, 'font-size="11" fill="#52606d"'),
     '</svg>\n',
