@@ -9,6 +9,8 @@ export default defineConfig(globalIgnores(['build/', 'dist/']), js.configs.recom
   rules: {
     // Indices of typed arrays come from loops over their length: `!` says so without a test at run time.
     '@typescript-eslint/no-non-null-assertion': 'off',
+    // What `using` is to dispose of may have no other use.
+    '@typescript-eslint/no-unused-vars': ['error', { varsIgnorePattern: '^_$' }],
     '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true, allowBoolean: true }],
   },
 });

@@ -152,7 +152,7 @@ export interface RgeOptions {
  * Directions u_i are drawn anew at every step, a pure function of (seed, step, i). As μ → 0 the expectation of ĝ is
  * E[u·uᵀ]·∇ℓ: the gradient for Gaussian and ±1 entries, 1/d of it on the unit sphere, and, with `perTensor`, 1/n of it in
  * a tensor of n numbers. `scale: 'unbiased'` undoes that factor, so it changes nothing for Gaussian and ±1 entries without
- * `perTensor`. The cosine with the gradient is about √(q/d) under any scale: near 0 unless q is near d.
+ * `perTensor`. The cosine with the gradient is about √(q/(q + d)) under any scale: near 0 unless q is near d.
  *
  * Where the sources differ: the paper leaves the distribution open and has no factor, so Gaussian and none are the defaults;
  * the public code takes Gaussian entries, scales each tensor's part to unit length, and applies no factor, which is

@@ -14,7 +14,8 @@ const MU = 1e-15;
  *     ĝ = (1/q) Σ_{i = 1..q} (∇ℓ(θ)·v_i)·v_i,   v_i ~ N(0, I)
  *
  * It is unbiased, and is the limit of `rge` as μ → 0 without a finite difference's bias: the same directions at equal seed
- * and step, distribution, scale and per-tensor lengths mean what they do there. Its cosine with the gradient is about √(q/d).
+ * and step, distribution, scale and per-tensor lengths mean what they do there. Its cosine with the gradient
+ * is about √(q/(q + d)).
  *
  * Where we differ: the sources compute ∇ℓ·v_i by forward-mode differentiation, here it is (ℓ(θ + μ·v_i) − ℓ(θ)) / μ at
  * μ = 1e-15, carried as a change of every layer, which subtracts no two nearly equal numbers. By test it lies within

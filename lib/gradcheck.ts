@@ -37,9 +37,9 @@ export interface GradcheckResult {
 
 /**
  * Holds the engine's CGE values against a reference's, the same differences in double precision by plain loops: what is left
- * is the engine's rounding, not the estimator's bias. That shows in the first-order gradient beside them. Batch norm is in training mode. The reference makes a full forward
- * pass for every coordinate and is slow: check tens of coordinates of a large network on tens of images. It subtracts two
- * losses, so it is itself in error by about 1e-16·loss/μ, which counts below a μ of about 1e-8.
+ * is the engine's rounding. The estimator's bias shows beside the first-order gradient. Batch norm is in training mode. The
+ * reference makes a full forward pass for every coordinate and is slow: check tens of coordinates of a large network on tens
+ * of images. It subtracts two losses, so it is itself in error by about 1e-16·loss/μ, which counts below a μ of about 1e-8.
  *
  * @throws InvalidArgumentError if a coordinate is unknown or occurs twice, `mu` is not > 0, or the reference is 0 at every
  *   coordinate.

@@ -189,10 +189,9 @@ export interface NativeNetwork {
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
   /** What queries of these coordinates would cost; nothing is computed. */
   cost(request: NativeCostRequest): NativeJob<NativeCost>;
-  /** What a computation would allocate if nothing were there from earlier ones; nothing is. */
   /**
-   * Bytes that a computation allocates, with the copies of its request's arrays and its result: activations and weights,
-   * of the unperturbed pass and of every thread's queries. What is left out is some bytes a channel.
+   * Bytes that a computation allocates if nothing is there from earlier ones, with the copies of its request's arrays and its result: activations and weights,
+   * of the unperturbed pass and of every thread's queries. What is left out is some bytes a channel. Nothing is allocated.
    */
   memory(computation: NativeComputation, request: NativeMemoryRequest): number;
   /** How each operation is run, in their order. */
@@ -214,21 +213,27 @@ export interface NativeAddon {
 }
 
 /**
- * Says how OpenMP's threads wait, unless the user has: asleep. Spinning, its default, saves some microseconds where every core is
- * free, and where another process takes one it keeps the thread that is waited for off its core: a pass then takes 100 times as long.
+ * Has OpenMP's threads wait asleep, unless the user says how they wait. Spinning, its default, saves some microseconds where
+ * every core is free, and where another process takes one it keeps the thread that is waited for off its core: a pass then
+ * takes 100 times as long. OpenMP reads the environment when `load` first brings it into the process; that of a worker is a copy
+ * that it does not see, so the addon is best loaded on the main thread first.
  */
-function waitAsleep(): void {
-  const settings = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'] as const;
-  if (settings.every((name) => process.env[name] === undefined)) process.env['OMP_WAIT_POLICY'] = 'passive';
+function waitingAsleep<T>(load: () => T): T {
+  const open = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'].every((name) => process.env[name] === undefined);
+  if (!open) return load();
+  process.env['OMP_WAIT_POLICY'] = 'passive';
+  try {
+    return load();
+  } finally {
+    delete process.env['OMP_WAIT_POLICY'];
+  }
 }
 
 function load(): NativeAddon {
-  // OpenMP reads it when it is loaded, with the addon.
-  waitAsleep();
   const require = createRequire(import.meta.url);
   const root = fileURLToPath(new URL('..', import.meta.url));
   try {
-    return (require('node-gyp-build') as (folder: string) => NativeAddon)(root);
+    return waitingAsleep(() => (require('node-gyp-build') as (folder: string) => NativeAddon)(root));
   } catch (cause) {
     // It loaded, and refused an option: an unknown DEEPZERO_ISA.
     if (cause instanceof TypeError && 'code' in cause && cause.code === 'DEEPZERO_INVALID_ARGUMENT') throw cause;

@@ -32,21 +32,29 @@ export class RunFolder {
   }
 
   /**
-   * Keeps other processes out until this one ends, however it ends: the lock is a socket in Linux's abstract namespace, named
-   * after the folder's inode, which the kernel closes with the process. Processes of other containers do not see it.
+   * Keeps others out until the lock is disposed of or this process ends, however it ends: the lock is a socket in Linux's
+   * abstract namespace, named after the folder's inode, which the kernel closes with the process. Processes of other containers
+   * do not see it.
    *
    * @throws FileError if another process has the folder.
    */
-  async lock(): Promise<void> {
+  async lock(): Promise<AsyncDisposable> {
     const { dev, ino } = await named(this.path, stat(this.path, { bigint: true }));
+    const server = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
-      const server = createServer((socket) => socket.destroy());
       server.on('error', (error: NodeJS.ErrnoException) => {
         const problem = error.code === 'EADDRINUSE' ? 'another process is training in it' : error.message;
         reject(new FileError(this.path, problem, { cause: error }));
       });
       server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
     });
+    const close = () =>
+      new Promise<void>((resolve) => {
+        server.close(() => {
+          resolve();
+        });
+      });
+    return { [Symbol.asyncDispose]: close };
   }
 
   /** Removes what a killed process left half-written. */
@@ -108,6 +116,12 @@ export class RunLog {
     lines.forEach((line, step) => lossOf(file, line, step));
     await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
     return new RunLog(file, await named(file, open(file, 'a')));
+  }
+
+  /** Puts another entry in the place of a log's last, before it is opened. */
+  static async amend(file: string, entry: LoggedStep): Promise<void> {
+    const lines = [...(await RunLog.#lines(file)).slice(0, entry.step), JSON.stringify(entry)];
+    await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
   }
 
   async append(entry: object): Promise<void> {

@@ -31,6 +31,7 @@ interface Loop {
 export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
   const { folder, signal, testEvery = run.stepsPerEpoch } = loop;
   await run.resume();
+  if (run.step > 0 && run.step % testEvery === 0) await amendTest(run.step - 1, loop);
   const log = await RunLog.open(folder.log, run.step);
   const save = async (): Promise<void> => {
     await log.sync();
@@ -56,6 +57,14 @@ export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
   } finally {
     await log.close();
   }
+}
+
+/** Makes up for the test after a step, if it was stopped in it. */
+async function amendTest(step: number, loop: Loop): Promise<void> {
+  const logged = (await RunLog.steps(loop.folder.log))[step];
+  if (!logged || logged.test) return;
+  const test = await testUnlessStopped(loop);
+  if (test) await RunLog.amend(loop.folder.log, { ...logged, test });
 }
 
 /** A step is done and is to be logged whether or not its epoch's test is. */

@@ -11,22 +11,26 @@ import { CNN_METHODS, fig1 } from '../experiments/fig1.js';
 import { fig3, FREE_METHODS } from '../experiments/fig3.js';
 import { fig4, SPARSE_METHODS, SPARSITIES } from '../experiments/fig4.js';
 import { fig5 } from '../experiments/fig5.js';
-import type { Publish, Report } from '../experiments/report.js';
+import type { Publish, Report, ReportRow } from '../experiments/report.js';
 import { writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
 import { makeFolder } from '../files.js';
+import { RunFolder } from '../run-folder.js';
 import type { Command, Context } from './command.js';
 import { command } from './command.js';
-import { computeOptions, dataOption, inWords, loadData, whole } from './inputs.js';
+import { computeOptions, dataOption, fraction, inWords, loadData, threadsOption, whole } from './inputs.js';
 import type { OptionTable } from './options.js';
 import { choice, flag, list, number, text } from './options.js';
-import { table } from './output.js';
+import { grouped, table } from './output.js';
 
+const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
 const NOTES =
   'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
-  'not computed again; Ctrl-C, a crash or a longer list of sizes or seeds costs nothing that is done. NAME.json, NAME.csv and ' +
-  'NAME.svg there are written anew after every run.';
+  `not computed again; Ctrl-C, a crash or a longer list of sizes or seeds costs nothing that is done. ${FILES}`;
+const TIMING_NOTES =
+  'Nothing is trained: a step is timed on generated images, and --data says how many steps an epoch has. Sizes that are done ' +
+  `are not timed again. ${FILES}`;
 
 /** What all experiments take. */
 interface Common {
@@ -35,15 +39,22 @@ interface Common {
   out: string | undefined;
   batchSize: number;
   threads: number;
-  memory: number | undefined;
+  memory?: number | undefined;
 }
 
-const common = {
+const shared = {
   data: dataOption,
   out: text('DIR', { help: 'folder of the runs and the report; experiments/NAME unless given' }),
-  seeds: list(number(whole(0), { help: '' }), { help: 'every run is made once with each', default: [0] }),
   batchSize: number(whole(1), { help: 'images of a step', default: 256 }),
-  quick: flag('short runs of small networks, for a look within two minutes; other options still count'),
+  quick: flag(
+    'short runs of few, small networks in small batches, for a look within two minutes; other options still count',
+  ),
+};
+
+/** What all that train take. */
+const common = {
+  ...shared,
+  seeds: list(number(whole(0), { help: '' }), { help: 'every run is made once with each', default: [0] }),
   ...computeOptions,
 };
 
@@ -66,8 +77,6 @@ const grasp = {
   graspQueries: number(check.queryCount, { help: 'random directions of ZO-GraSP', default: 192 }),
   samplesPerClass: number(whole(1), { help: 'images of each class that ZO-GraSP and GraSP see', default: 25 }),
 };
-
-const sparse = (value: unknown, what: string): number => check.fraction(value, what);
 
 /** Of timings. */
 const seconds = number(check.positive, { help: 'of measuring, for every size and what is compared', default: 10 });
@@ -101,24 +110,39 @@ async function perform<V extends Common>(
   const { threads, memory, batchSize, out = join('experiments', name) } = values;
   const data = await loadData(values);
   await makeFolder(out);
+  await using _ = await new RunFolder(out).lock();
   const onStatus = (status: string): void => {
     output.status(status, 'small');
   };
   const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus };
-  output.line(`${inWords(data)}, ${data.test.count} to test on; runs in ${out}`);
+  output.line(`${inWords(data)}, ${grouped(data.test.count)} to test on; results in ${out}`);
+  signal.addEventListener('abort', () => {
+    output.line('Stopping: what is done is kept, and the same command goes on from there.');
+  });
   const report = await run(values, laboratory, async (state) => {
     await writeReport(name, state, laboratory);
+    output.line(`done: ${inOneLine(state.rows.at(-1)!)}`);
   });
   const files = await writeReport(name, report, laboratory);
-  output.line(`\n${report.title}\n\n${reportTable(report)}\n\nwritten to ${files.json}, .csv and .svg`);
+  output.line(
+    `\n${report.title}\n\n${reportTable(report)}\n\nPublished: ${report.published}.\nwritten to ${files.json}, .csv and .svg`,
+  );
   return { ...files, settings: report.settings, rows: report.rows };
 }
 
+function inOneLine(row: ReportRow): string {
+  const cells = Object.entries(row).filter(([column, value]) => column !== 'machine' && value !== null);
+  return cells.map(([column, value]) => `${inSpaces(column)} ${value}`).join(', ');
+}
+
+/** `queriesPerStep` → `queries per step` */
+const inSpaces = (column: string): string => column.replace(/[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
+
 function reportTable({ rows }: Report): string {
-  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))].filter((column) => column !== 'machine');
   const cell = (value: string | number | null | undefined): string =>
     typeof value === 'number' ? String(value) : (value ?? '–');
-  return table([columns, ...rows.map((row) => columns.map((column) => cell(row[column])))]);
+  return table([columns.map(inSpaces), ...rows.map((row) => columns.map((column) => cell(row[column])))]);
 }
 
 export const experimentCommands: readonly Command[] = [
@@ -144,7 +168,7 @@ export const experimentCommands: readonly Command[] = [
       methods: list(choice(FREE_METHODS, { help: '' }), { help: 'what to train with', default: FREE_METHODS }),
       budget: number(whole(1), { help: 'loss evaluations of a run', default: 500_000 }),
       searchBudget: number(whole(1), { help: 'loss evaluations of the runs that choose each rate', default: 50_000 }),
-      sparsity: number(sparse, { help: 'fraction of the weights that DeepZero leaves out of a step', default: 0.9 }),
+      sparsity: number(fraction, { help: 'fraction of the weights that DeepZero leaves out of a step', default: 0.9 }),
       ...grasp,
       queries: number(check.queryCount, { help: 'directions, or trials, of a step of the others', default: 100 }),
     },
@@ -159,7 +183,7 @@ export const experimentCommands: readonly Command[] = [
       depth: number(whole(1), { help: 'layers with weights of the residual network, 6n + 2', default: 20 }),
       width: number(whole(1), { help: 'channels of its first stage', default: 16 }),
       methods: list(choice(SPARSE_METHODS, { help: '' }), { help: 'what to train with', default: SPARSE_METHODS }),
-      sparsities: list(number(sparse, { help: '' }), {
+      sparsities: list(number(fraction, { help: '' }), {
         help: 'fractions of the gradient, or of the weights, that are zero',
         default: SPARSITIES,
       }),
@@ -171,8 +195,8 @@ export const experimentCommands: readonly Command[] = [
   command({
     name: 'experiment fig5',
     summary: 'Hours of training with CGE against parameters, by what a query reuses, from measured steps.',
-    notes: NOTES,
-    options: { ...common, sizes, epochs: length.epochs, seconds },
+    notes: TIMING_NOTES,
+    options: { ...shared, threads: threadsOption, sizes, epochs: length.epochs, seconds },
     run: (values, context) => perform('fig5', fig5, values, QUICK.fig5, context),
   }),
   command({

@@ -48,7 +48,8 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
 }
 
 function overview(commands: readonly Command[]): string {
-  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(16)}${summary}`);
+  const width = Math.max(...commands.map(({ name }) => name.length)) + 2;
+  const rows = commands.map(({ name, summary }) => `  ${name.padEnd(width)}${summary}`);
   return [
     'Usage: deepzero COMMAND [options]',
     'Trains neural networks by zeroth-order optimisation: from forward passes alone, without back-propagation.',

@@ -153,9 +153,16 @@ export function parse<T extends OptionTable>(table: T, args: readonly string[]):
     }
     const value = known.parse(valueOf(token, known), token.rawName);
     const before = known.repeatable ? (options[key] as unknown[] | undefined) : undefined;
-    options[key] = before ? [...before, ...(value as unknown[])] : value;
+    const all = before ? [...before, ...(value as unknown[])] : value;
+    if (known.repeatable) refuseTwice(all as unknown[], token.rawName);
+    options[key] = all;
   }
   return { options: options as Partial<Values<T>>, operands };
+}
+
+function refuseTwice(values: readonly unknown[], name: string): void {
+  const again = values.find((value, i) => values.indexOf(value) < i);
+  if (again !== undefined) throw expected(name, 'each value once', `${plain(again)} twice`);
 }
 
 /** A whole word after one dash is read as letters, so it is the argument as it was written that is named. */

@@ -113,7 +113,7 @@ export class TrainSession {
       output.line('All steps are done.');
       return;
     }
-    const step = `${grouped(queriesPerStep)} queries, about ${duration(secondsPerStep)} a step`;
+    const step = `${queriesPerStep === 1 ? '1 query' : `${grouped(queriesPerStep)} queries`}, about ${duration(secondsPerStep)} a step`;
     output.line(`Cost: ${step}; ${counted(steps, 'step')}, about ${duration(3600 * hours)} in all.`);
   }
 

@@ -74,7 +74,7 @@ export const train: Command = command({
     const session = new TrainSession({ settings, model, data, optimizer, folder, output, signal });
     try {
       const result = await session.run();
-      if (settings.data === 'synthetic') output.line(`\n${nextStep()}`);
+      if (settings.data === 'synthetic' && isPapers(settings)) output.line(`\n${nextStep()}`);
       return result;
     } catch (error) {
       if (error === signal.reason)
@@ -114,6 +114,11 @@ function invocation(): string {
   const by = process.env['npm_lifecycle_event'];
   if (by === 'start') return 'npm start --';
   return by === 'npx' ? 'npx deepzero train' : 'deepzero train';
+}
+
+/** Whether it is the paper's run but for its length and data. */
+function isPapers({ estimator, network }: TrainSettings): boolean {
+  return estimator === 'sparse-cge' && network === 'resnet20';
 }
 
 /** What to try after the embedded data. */

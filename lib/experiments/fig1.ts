@@ -127,6 +127,7 @@ function reportOf(
         rate: searches.get(method)!.rate,
         queriesPerStep: mean(runs.map(({ queries, steps }) => queries / steps)),
         hours: rounded(mean(runs.map(({ seconds }) => seconds)) / 3600, 4),
+        machine: runs.at(-1)!.machine,
       });
     }
   }
@@ -147,10 +148,11 @@ function reportOf(
   });
   return {
     title: 'Test accuracy of the small CNN against its number of parameters',
-    settings: { epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
+    published: 'of CIFAR-10 after 50 epochs',
+    settings: { sizes, epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
     rows,
     plot: {
-      title: `First order, CGE and RGE: the small CNN after ${epochs} epochs`,
+      title: `First order, CGE and RGE: the small CNN after ${epochs} epochs (published: 50)`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'test accuracy (%)' },
       series: series.filter(({ points }) => points.length > 0),

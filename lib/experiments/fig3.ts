@@ -1,11 +1,10 @@
 /**
  * Figure 3 of DeepZero (Chen et al., ICLR 2024): ways to train without back-propagation, here on one network and with the same
- * number of loss evaluations: sparse-CGE to ZO-GraSP's ratios, forward gradients and pattern search.
+ * number of loss evaluations: sparse-CGE to ZO-GraSP's ratios (whose own, before the run, come on top), forward gradients and
+ * pattern search.
  *
  * @module
  */
-import { join } from 'node:path';
-
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { forwardGradient } from '../forward-gradient.js';
@@ -46,6 +45,7 @@ interface Given {
   readonly choice: Fig3Choice;
   readonly laboratory: Laboratory;
   readonly folder: RunFolder;
+  readonly seed: number;
   readonly steps: number;
 }
 
@@ -105,11 +105,12 @@ export async function zoGraspRatios(
   model: Model,
   sparsity: number,
   { graspQueries: queries, samplesPerClass }: GraspChoice,
-  { folder, laboratory }: { folder: RunFolder; laboratory: Laboratory },
+  { folder, laboratory, seed }: { folder: RunFolder; laboratory: Laboratory; seed: number },
 ): Promise<LayerSparsity> {
   const { data, signal, onStatus } = laboratory;
-  const options = { sparsity, mu: MU, samplesPerClass, queries };
-  const { layers } = await kept(join(folder.path, 'ratios.json'), options, async () => {
+  const options = { sparsity, mu: MU, samplesPerClass, queries, seed };
+  const of = { network: model.network, data: { name: data.train.name, ...data.train.identity } };
+  const { layers } = await kept(folder.ratios, { ...of, ...options }, async () => {
     const onProgress = (done: number, total: number): void => {
       onStatus(`ZO-GraSP: ${done} of ${total} queries`);
     };
@@ -137,7 +138,7 @@ function trialOf(
     key: `cnn-${size}-${method}-rate${rate}-budget${budget}-seed${seed}`,
     network: cnnOf(size),
     seed,
-    estimator: (model, folder) => METHODS[method].estimator(model, rate, { choice, laboratory, folder, steps }),
+    estimator: (model, folder) => METHODS[method].estimator(model, rate, { choice, laboratory, folder, seed, steps }),
     optimizer: METHODS[method].optimizer(rate, steps / stepsPerEpoch),
     length: { steps },
     testEvery: Math.max(1, Math.floor(steps / 10)),
@@ -185,6 +186,7 @@ function reportOf(
       minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
       published: published.accuracy,
       publishedOf: published.of,
+      machine: runs.at(-1)!.machine,
     };
   });
   const series = done.flatMap((method) => {
@@ -193,20 +195,24 @@ function reportOf(
       x: queries / 1000,
       y: 100 * testAccuracy,
     }));
-    const theirs = [{ x: choice.budget / 1000, y: published.accuracy }];
+    // Of budgets of their own: a line across.
+    const theirs = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: published.accuracy }));
     return [
       { name: `${name}, measured`, colour, points },
       { name: `${name}, published (${published.of})`, colour, points: theirs, published: true },
     ];
   });
-  const { size, budget, searchBudget, sparsity, queries, seeds } = choice;
+  const { size, budget, searchBudget, sparsity, queries, graspQueries, samplesPerClass, seeds } = choice;
   return {
     title: `Training without back-propagation: a CNN of ${size} parameters, ${budget} loss evaluations`,
+    published: 'of CIFAR-10, each with a network and a budget of its own',
     settings: {
       size,
       budget,
       sparsity,
       queries,
+      graspQueries,
+      samplesPerClass,
       seeds,
       mu: MU,
       search: { budget: searchBudget, ...Object.fromEntries(searches) },

@@ -32,6 +32,7 @@ interface Given {
   readonly choice: Fig4Choice;
   readonly sparsity: number;
   readonly folder: RunFolder;
+  readonly seed: number;
   readonly laboratory: Laboratory;
 }
 
@@ -72,9 +73,10 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
     name: 'FO, sparse weights (GraSP)',
     colour: 3,
     published: { 0.8: 88.59, 0.9: 86.25, 0.95: 82.95, 0.99: 68.22 },
-    async estimator(model, { sparsity, choice, laboratory }) {
+    async estimator(model, { sparsity, choice, seed, laboratory }) {
       const importance = await graspImportance(model, laboratory.data.train, {
         samplesPerClass: choice.samplesPerClass,
+        seed,
         signal: laboratory.signal,
       });
       const kept = pruneWeights(model, rankedSparsity(model, importance, sparsity), { importance });
@@ -107,7 +109,7 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     key: `${network.name}-${choice.width}-${method}-${sparsity}-lr${rate}-epochs${epochs}-seed${seed}`,
     network,
     seed,
-    estimator: (model, folder) => METHODS[method].estimator(model, { choice, sparsity, folder, laboratory }),
+    estimator: (model, folder) => METHODS[method].estimator(model, { choice, sparsity, seed, folder, laboratory }),
     optimizer: paperSgd(rate, epochs),
     length: { epochs },
   });
@@ -137,7 +139,7 @@ function reportOf(
   searches: ReadonlyMap<SparseMethod, RateSearch>,
   results: ReadonlyMap<string, TrialResult[]>,
 ): Report {
-  const { depth, width, epochs, searchEpochs, seeds, methods, sparsities } = choice;
+  const { depth, width, epochs, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } = choice;
   const rows = methods.flatMap((method) =>
     sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
       const runs = results.get(`${method} ${sparsity}`);
@@ -155,6 +157,7 @@ function reportOf(
           rate: searches.get(method)!.rate,
           queriesPerStep: rounded(mean(runs.map(({ queries, steps }) => queries / steps)), 6),
           minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
+          machine: runs.at(-1)!.machine,
         },
       ];
     }),
@@ -180,10 +183,13 @@ function reportOf(
   });
   return {
     title: `Test accuracy of ${network.name}, ${width} channels at first, against sparsity`,
+    published: 'of ResNet-20 on CIFAR-10 after 50 epochs',
     settings: {
       depth,
       width,
       epochs,
+      graspQueries,
+      samplesPerClass,
       seeds,
       mu: MU,
       search: { epochs: searchEpochs, sparsity: SEARCHED, ...Object.fromEntries(searches) },

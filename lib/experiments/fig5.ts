@@ -10,14 +10,16 @@ import { wallClock } from '../bench/sampling.js';
 import { timeSweeps } from '../bench/sweeps.js';
 import type { Reuse } from '../engine.js';
 import { REUSES } from '../engine.js';
-import { CNN_SIZES, cnnOf, indexOf, MU } from './cnn.js';
+import { cnnOf, indexOf, MU } from './cnn.js';
 import { kept } from './kept.js';
 import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Laboratory } from './training.js';
+import { machineInWords } from './words.js';
 
-/** Hours of 50 epochs on one data-centre GPU, by size. */
+const PUBLISHED_EPOCHS = 50;
+/** Hours of so many epochs on one data-centre GPU, by size. */
 const PUBLISHED = {
   with: [0.99, 5.11, 11.39, 18.91, 28.94],
   without: [1.66, 12.08, 28.03, 45.22, 70.32],
@@ -49,10 +51,11 @@ interface Timing {
 export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const { batchSize, threads, data, out, signal, onStatus } = laboratory;
   const stepsPerEpoch = Math.floor(data.train.count / batchSize);
+  const machine = machineInWords(threads);
   const rows: ReportRow[] = [];
   let report = reportOf(choice, rows);
   for (const size of choice.sizes) {
-    const options = { size, batchSize, threads, mu: MU, seconds: choice.seconds };
+    const options = { size, batchSize, mu: MU, seconds: choice.seconds, machine };
     const { timings } = await kept(join(out, `cnn-${size}-times.json`), options, async () => {
       const variants = REUSES.map((mode) => ({ mode, threads }));
       const swept = await timeSweeps(
@@ -70,15 +73,20 @@ export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: 
       const hours = (secondsPerStep * stepsPerEpoch * choice.epochs) / 3600;
       rows.push({
         ...{ reuse: NAMES[mode], parameters: size, hours: rounded(hours, 4) },
-        published: publishedFor(mode)?.[indexOf(size)] ?? null,
+        published: publishedHours(mode, size, choice.epochs),
         ...{ secondsPerStep: rounded(secondsPerStep, 4), queriesPerSecond: rounded(queriesPerSecond, 4) },
-        timedCoordinates,
+        ...{ timedCoordinates, machine },
       });
     }
     report = reportOf(choice, rows);
     await publish(report);
   }
   return report;
+}
+
+function publishedHours(mode: Reuse, size: number, epochs: number): number | null {
+  const hours = publishedFor(mode)?.[indexOf(size)];
+  return hours === undefined ? null : rounded((hours * epochs) / PUBLISHED_EPOCHS, 4);
 }
 
 /** The paper's reuse cuts at the perturbed layer in this network, which has no blocks. */
@@ -95,14 +103,15 @@ function reportOf({ sizes, epochs, seconds }: Fig5Choice, rows: readonly ReportR
   });
   const published = REUSES.flatMap((mode, colour): Series[] => {
     const points = sizes.flatMap((size) => {
-      const hours = publishedFor(mode)?.[indexOf(size)];
-      return hours === undefined ? [] : [{ x: size, y: hours }];
+      const hours = publishedHours(mode, size, epochs);
+      return hours === null ? [] : [{ x: size, y: hours }];
     });
     return points.length === 0 ? [] : [{ name: `${NAMES[mode]}, published`, colour, points, published: true }];
   });
   return {
     title: `Hours of ${epochs} epochs of CGE by what a query reuses, from measured steps`,
-    settings: { epochs, mu: MU, secondsOfMeasuring: seconds, sizes: [...CNN_SIZES] },
+    published: `on one data-centre GPU, scaled from ${PUBLISHED_EPOCHS} epochs`,
+    settings: { sizes, epochs, mu: MU, secondsOfMeasuring: seconds },
     rows,
     plot: {
       title: `CGE of the small CNN: hours of ${epochs} epochs`,

@@ -3,22 +3,23 @@
  *
  * @module
  */
-import { cpus } from 'node:os';
 import { join } from 'node:path';
 
 import { writeFileAtomically } from '../files.js';
-import { availableCores } from '../machine.js';
-import { native } from '../native.js';
-import { version } from '../version.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
 
-/** A row of a report: numbers and words by column; null where nothing was measured, or nothing published. */
-export type ReportRow = Readonly<Record<string, string | number | null>>;
+/**
+ * A row of a report: numbers and words by column; null where nothing was measured, or nothing published. Its `machine` is what
+ * its times are of.
+ */
+export type ReportRow = Readonly<Record<string, string | number | null>> & { readonly machine: string };
 
 export interface Report {
   readonly title: string;
+  /** What the published figures are of. */
+  readonly published: string;
   /** What was chosen before the runs, and how: learning rates and the like. */
   readonly settings: object;
   readonly rows: readonly ReportRow[];
@@ -42,18 +43,14 @@ export interface ReportFiles {
 export async function writeReport(
   name: string,
   report: Report,
-  { out, data, ...rest }: Laboratory,
+  { out, data, batchSize }: Laboratory,
 ): Promise<ReportFiles> {
-  const { title, settings, rows, plot } = report;
-  const machine = { processor: cpus()[0]?.model ?? 'unknown', cores: availableCores(), threads: rest.threads };
+  const { title, published, settings, rows, plot } = report;
   const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
-  const content = {
-    ...{ experiment: name, title, deepzero: version, isa: native.isa, machine, data: about },
-    ...{ batchSize: rest.batchSize, settings, rows },
-  };
+  const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
   const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
-  const { processor, cores } = machine;
-  const footnote = `deepzero ${version} (${native.isa}), ${processor}, ${cores} cores; ${about.images} images of ${about.name}`;
+  const machines = [...new Set(rows.map(({ machine }) => machine))].join('; ');
+  const footnote = `${machines}; ${about.images.toLocaleString('en-US')} images of ${about.name}`;
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
   await writeFileAtomically(files.svg, plotSvg(plot, footnote));
@@ -61,7 +58,7 @@ export async function writeReport(
 }
 
 /** RFC 4180, a header of all columns first. */
-export function csv(rows: readonly ReportRow[]): string {
+export function csv(rows: readonly Omit<ReportRow, 'machine'>[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
   const cell = (value: string | number | null | undefined): string => {
     const text = value === null || value === undefined ? '' : String(value);

@@ -1,21 +1,38 @@
+import { NonFiniteLossError } from '../jobs.js';
 import type { Laboratory, Trial } from './training.js';
 import { runTrial } from './training.js';
 
 /** The learning rate that a short search found. */
 export interface RateSearch {
   readonly rate: number;
-  /** Mean training loss of the end of a run, by learning rate. */
-  readonly losses: Readonly<Record<string, number>>;
+  /** Mean training loss of the last tenth of a run, by learning rate; null where it diverged. */
+  readonly losses: Readonly<Record<string, number | null>>;
 }
 
-/** Makes a short run with every learning rate and takes that of the smallest training loss at its end. */
+/**
+ * Makes a short run with every learning rate and takes that of the smallest training loss at its end.
+ *
+ * @throws NonFiniteLossError if all diverge.
+ */
 export async function searchRate(
   rates: readonly number[],
   trialOf: (rate: number) => Trial,
   laboratory: Laboratory,
 ): Promise<RateSearch> {
-  const losses: Record<string, number> = {};
-  for (const rate of rates) losses[rate] = (await runTrial(trialOf(rate), laboratory)).loss;
-  const [best] = Object.entries(losses).reduce((a, b) => (b[1] < a[1] ? b : a));
-  return { rate: Number(best), losses };
+  const losses: Record<string, number | null> = {};
+  let found: { rate: number; loss: number } | undefined;
+  let diverged: unknown;
+  for (const rate of rates) {
+    losses[rate] = null;
+    try {
+      const { loss } = await runTrial(trialOf(rate), laboratory);
+      losses[rate] = loss;
+      if (!found || loss < found.loss) found = { rate, loss };
+    } catch (error) {
+      if (!(error instanceof NonFiniteLossError)) throw error;
+      diverged = error;
+    }
+  }
+  if (!found) throw diverged;
+  return { rate: found.rate, losses };
 }

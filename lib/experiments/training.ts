@@ -18,6 +18,7 @@ import { planTraining } from '../train-options.js';
 import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { kept } from './kept.js';
+import { duration, machineInWords } from './words.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -61,11 +62,13 @@ export interface TrialResult {
   /** Loss evaluations, and the time that all steps took. */
   queries: number;
   seconds: number;
-  /** Mean of the last stretch. */
+  /** Mean training loss of the last tenth of the steps. */
   loss: number;
   testAccuracy: number;
   testLoss: number;
   course: Stretch[];
+  /** What the times are of. */
+  machine: string;
 }
 
 /** Makes a run, or what is left of it, or reads its result if it is done. */
@@ -74,7 +77,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   const { key, network, seed } = trial;
   const folder = new RunFolder(join(laboratory.out, key));
   await makeFolder(folder.path);
-  await folder.lock();
+  await using _ = await folder.lock();
   await folder.removeTemporaries();
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
@@ -88,28 +91,27 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   return await kept(join(folder.path, 'result.json'), describe, async () => {
     const run = train(model, data.train, options);
     const onStep = ({ loss, seconds }: LoggedStep): void => {
-      const left = ((run.totalSteps - run.step) * seconds) / 60;
-      laboratory.onStatus(
-        `${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}, ${left.toFixed(0)} min to go`,
-      );
+      const left = duration((run.totalSteps - run.step) * seconds);
+      laboratory.onStatus(`${left} to go in ${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}`);
     };
     const { testEvery = run.stepsPerEpoch } = trial;
     await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
     await model.save(folder.weights);
-    return resultOf(await model.test(data.test, { signal, batchSize }), await RunLog.steps(folder.log));
+    const test = await model.test(data.test, { signal, batchSize });
+    return { ...resultOf(test, await RunLog.steps(folder.log)), machine: machineInWords(threads) };
   });
 }
 
-function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
-  const course = courseOf(log, test);
+function resultOf(test: TestResult, log: readonly LoggedStep[]): Omit<TrialResult, 'machine'> {
+  const last = log.slice(-Math.ceil(log.length / 10));
   return {
     steps: log.length,
     queries: sum(log.map(({ queries }) => queries)),
     seconds: sum(log.map(({ seconds }) => seconds)),
-    loss: course.at(-1)!.loss,
+    loss: mean(last.map(({ loss }) => loss)),
     testAccuracy: test.accuracy!,
     testLoss: test.loss,
-    course,
+    course: courseOf(log, test),
   };
 }
 

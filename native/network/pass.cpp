@@ -241,10 +241,13 @@ void PassOf<Scalar>::combineMoments(int index, const Problem& problem) {
 
 template <typename Scalar>
 double PassOf<Scalar>::loss(const Problem& problem) const {
-  const Map& map = plan_.map(plan_.outputValue());
+  const int output = plan_.outputValue();
+  const Map& map = plan_.map(output);
+  // What a restart leaves out may be the output itself.
+  const ArenaOf<Scalar>& values = plan_.producedIn(output) < from_ ? base_->values_ : values_;
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {
-    sum += blockLoss(problem, map, values_.at(plan_.outputValue(), block), block);
+    sum += blockLoss(problem, map, values.at(output, block), block);
   }
   return sum / lossCount(problem, map);
 }

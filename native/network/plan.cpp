@@ -279,7 +279,7 @@ void Plan::makeLayouts() {
     const int input = step.inputs[0];
     // Pixel by pixel, a value's last reader reads it before it writes.
     if (step.kind == StepKind::Activate) {
-      return !step.pools() && (value == input || value == step.inputs[1]) && neededUntil[value] == s &&
+      return (value == input || value == step.inputs[1]) && neededUntil[value] == s &&
              maps_[value] == maps_[step.output];
     }
     // A convolution has read all of its input in the block before it writes; where it is computed again it writes

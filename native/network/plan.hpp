@@ -76,8 +76,8 @@ class Plan {
   int blockOf(int segment) const { return blockOf_[segment]; }
   // The segment that produces a value.
   int producedIn(int value) const { return producedIn_[value]; }
-  // Whether a value is kept for the whole mini-batch. The others are the inputs of the convolution in their own
-  // segment: an activation of stored values, recomputed where it is needed.
+  // Whether a value is kept for the whole mini-batch. The others are read in their own segment only: an activation of
+  // stored values, recomputed where it is needed.
   bool stored(int value) const { return stored_[value]; }
 
   // Stored values each with a buffer of their own, for the pass that queries restart from.

@@ -112,6 +112,25 @@ ISA_TEST("incremental CGE agrees with the float64 reference where a convolution 
   CHECK(errorAgainstReference(Example(lateReader(), 16), 1e-3, true) < kTolerance);
 }
 
+// The value of the average pool is read by a batch norm, whose convolution may be computed again, and by a ReLU after
+// that convolution: it must not be written over there.
+Graph recomputedLate() {
+  Builder builder({3, 5, 5});
+  builder.convolution(4, 1, 1, 1, 0, false).averagePool(2, 2, 1);
+  const int fork = builder.value;
+  builder.batchNorm().relu().convolution(4, 3, 3, 1, 1, false);
+  const int body = builder.value;
+  builder.value = fork;
+  builder.relu();
+  const int side = builder.value;
+  builder.value = body;
+  return builder.batchNorm().add(side).globalAveragePool().flatten().linear(3, true).graph();
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference where a value is read last before it is recomputed") {
+  CHECK(errorAgainstReference(Example(recomputedLate(), 16), 1e-3, true) < kTolerance);
+}
+
 TEST("an output that nobody reads is computed all the same") {
   Builder builder({2, 3, 3});
   builder.batchNorm();
