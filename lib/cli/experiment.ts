@@ -11,7 +11,7 @@ import { CNN_METHODS, fig1 } from '../experiments/fig1.js';
 import { fig3, FREE_METHODS } from '../experiments/fig3.js';
 import { fig4, SPARSE_METHODS, SPARSITIES } from '../experiments/fig4.js';
 import { fig5 } from '../experiments/fig5.js';
-import type { Publish, Report, ReportRow } from '../experiments/report.js';
+import type { Publish, Report } from '../experiments/report.js';
 import { writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
@@ -22,7 +22,7 @@ import { command } from './command.js';
 import { computeOptions, dataOption, fraction, inWords, loadData, threadsOption, whole } from './inputs.js';
 import type { OptionTable } from './options.js';
 import { choice, flag, list, number, text } from './options.js';
-import { grouped, table } from './output.js';
+import { counted, grouped, table } from './output.js';
 
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
 const NOTES =
@@ -121,18 +121,13 @@ async function perform<V extends Common>(
   });
   const report = await run(values, laboratory, async (state) => {
     await writeReport(name, state, laboratory);
-    output.line(`done: ${inOneLine(state.rows.at(-1)!)}`);
+    output.line(`${counted(state.rows.length, 'result')} in ${join(out, name)}.csv`);
   });
   const files = await writeReport(name, report, laboratory);
   output.line(
     `\n${report.title}\n\n${reportTable(report)}\n\nPublished: ${report.published}.\nwritten to ${files.json}, .csv and .svg`,
   );
   return { ...files, settings: report.settings, rows: report.rows };
-}
-
-function inOneLine(row: ReportRow): string {
-  const cells = Object.entries(row).filter(([column, value]) => column !== 'machine' && value !== null);
-  return cells.map(([column, value]) => `${inSpaces(column)} ${value}`).join(', ');
 }
 
 /** `queriesPerStep` → `queries per step` */
