@@ -7,8 +7,12 @@ import { kept } from '../lib/experiments/kept.js';
 import { plotSvg } from '../lib/experiments/plot.js';
 import type { ReportRow } from '../lib/experiments/report.js';
 import { csv } from '../lib/experiments/report.js';
+import { searchRate } from '../lib/experiments/search.js';
+import type { Laboratory, Trial } from '../lib/experiments/training.js';
+import { firstOrder } from '../lib/first-order.js';
+import { sgd } from '../lib/optimizers.js';
 import { fails, json, outcomeOf, start } from './support/command.js';
-import { withFolder } from './support/tiny.js';
+import { tinyImages, tinyNetwork, withFolder } from './support/tiny.js';
 
 /** What of a report's rows does not depend on time. */
 function courseOf(rows: readonly ReportRow[]): object[] {
@@ -148,6 +152,27 @@ describe('experiments', () => {
         /kept\.json: is the result of other options/,
       );
     })).timeout(300_000);
+
+  it('choose a learning rate by the training loss, and pass over one that diverges', () =>
+    withFolder(async (folder) => {
+      const data = { train: tinyImages(), test: tinyImages(12, 2) };
+      const laboratory: Laboratory = {
+        ...{ data, out: folder, batchSize: 8, threads: 1, memory: undefined },
+        ...{ signal: new AbortController().signal, onStatus: () => undefined },
+      };
+      const trialOf = (rate: number): Trial => ({
+        ...{ key: `rate-${rate}`, network: tinyNetwork(), seed: 1, length: { steps: 30 } },
+        estimator: () => firstOrder(),
+        optimizer: sgd({ lr: rate }),
+      });
+      const { rate, losses } = await searchRate([1e-6, 0.3, 1e38], trialOf, laboratory);
+      assert.equal(rate, 0.3);
+      assert.ok(losses[0.3]! < losses[1e-6]!);
+      assert.equal(losses[1e38], null);
+      await assert.rejects(searchRate([1e38], trialOf, laboratory), { name: 'NonFiniteLossError' });
+      // What is done is read again, even by the same process.
+      assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, laboratory), { rate, losses });
+    }));
 
   it('write CSV that spreadsheets read', () => {
     assert.equal(csv([{ a: 1, b: 'x, "y"' }, { a: null, c: 0.5 }]), 'a,b,c\n1,"x, ""y""",\n,,0.5\n'); // prettier-ignore

@@ -152,7 +152,7 @@ function reportOf(
     settings: { sizes, epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
     rows,
     plot: {
-      title: `First order, CGE and RGE: the small CNN after ${epochs} epochs (published: 50)`,
+      title: `The small CNN after ${epochs} epochs (published: 50)`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'test accuracy (%)' },
       series: series.filter(({ points }) => points.length > 0),

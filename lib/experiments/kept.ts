@@ -6,7 +6,7 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { FileError, isObject } from '../check.js';
-import { exists, readFileBytes, writeFileAtomically } from '../files.js';
+import { exists, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
 
 /**
  * The result in a file, or what `compute` yields, which is then there.
@@ -20,6 +20,7 @@ export async function kept<T extends object>(
 ): Promise<T & { options: object }> {
   const known = await keptAlready<T>(file, options);
   if (known) return known;
+  await removeTemporaries(file);
   const result = { options, ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
