@@ -142,10 +142,11 @@ export class RunLog {
     return (await RunLog.#lines(file)).map((line, step) => lossOf(file, line, step));
   }
 
-  /** Every step. */
-  static async steps(file: string): Promise<LoggedStep[]> {
-    await RunLog.losses(file);
-    return (await RunLog.#lines(file)).map((line) => JSON.parse(line) as LoggedStep);
+  /** Every step, or the first `count`: what a killed run has written beyond its checkpoint may be anything. */
+  static async steps(file: string, count?: number): Promise<LoggedStep[]> {
+    const lines = (await RunLog.#lines(file)).slice(0, count);
+    lines.forEach((line, step) => lossOf(file, line, step));
+    return lines.map((line) => JSON.parse(line) as LoggedStep);
   }
 
   static async #lines(file: string): Promise<string[]> {

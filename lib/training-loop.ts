@@ -61,7 +61,7 @@ export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
 
 /** Makes up for the test after a step, if it was stopped in it. */
 async function amendTest(step: number, loop: Loop): Promise<void> {
-  const logged = (await RunLog.steps(loop.folder.log))[step];
+  const logged = (await RunLog.steps(loop.folder.log, step + 1))[step];
   if (!logged || logged.test) return;
   const test = await testUnlessStopped(loop);
   if (test) await RunLog.amend(loop.folder.log, { ...logged, test });
