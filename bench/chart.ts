@@ -4,6 +4,8 @@
  * @module
  */
 
+import { label, roundStep } from '../lib/svg.js';
+
 export interface Chart {
   title: string;
   /** What the axis shows, with its unit. */
@@ -24,12 +26,6 @@ const PLOT = 700;
 const RIGHT = 100;
 const TOP = 92;
 
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-
-function label(x: number, y: number, content: string, style = ''): string {
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${escape(content)}</text>`;
-}
-
 /** 1234567 → 1.23M */
 function short(value: number): string {
   const [scale, suffix] = value >= 1e9 ? [1e9, 'G'] : value >= 1e6 ? [1e6, 'M'] : value >= 1e4 ? [1e3, 'k'] : [1, ''];
@@ -42,9 +38,7 @@ function ticksUpTo(chart: Chart, least: number, most: number): number[] {
     const [first, last] = [Math.floor(Math.log10(least)), Math.ceil(Math.log10(most))];
     return Array.from({ length: Math.max(last, first + 1) - first + 1 }, (_, i) => 10 ** (first + i));
   }
-  const rough = most / 6;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough)!;
+  const step = roundStep(most / 6);
   return Array.from({ length: Math.ceil(most / step) + 1 }, (_, i) => i * step);
 }
 

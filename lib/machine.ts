@@ -5,7 +5,7 @@
  * @module
  */
 import { readFileSync } from 'node:fs';
-import { availableParallelism } from 'node:os';
+import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /**
@@ -72,4 +72,9 @@ function read(file: string): string {
   } catch {
     return '';
   }
+}
+
+/** The processor, as it calls itself. */
+export function processorName(): string {
+  return cpus()[0]?.model ?? 'unknown';
 }

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { counted, duration } from '../lib/cli/output.js';
+import { counted } from '../lib/cli/output.js';
+import { duration } from '../lib/words.js';
 import { ProgressMeter } from '../lib/cli/train-progress.js';
 
 describe('ProgressMeter', () => {

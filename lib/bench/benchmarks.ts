@@ -3,10 +3,9 @@
  *
  * @module
  */
-import { cpus } from 'node:os';
 import type { Reuse } from '../engine.js';
 import { REUSES } from '../engine.js';
-import { availableCores } from '../machine.js';
+import { availableCores, processorName } from '../machine.js';
 import { native } from '../native.js';
 import { cnn } from '../network/cnn.js';
 import type { Network } from '../network/description.js';
@@ -68,7 +67,7 @@ export async function runBenchmark(
   const machine: Machine = {
     version,
     isa: native.isa,
-    processor: cpus()[0]?.model ?? 'unknown',
+    processor: processorName(),
     cores: availableCores(),
     node: process.version,
   };

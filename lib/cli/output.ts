@@ -71,16 +71,6 @@ export function percent(fraction: number): string {
   return `${(100 * fraction).toFixed(1)} %`;
 }
 
-/** Seconds as a person would say them. */
-export function duration(seconds: number): string {
-  if (seconds < 0.0095) return `${(1000 * seconds).toFixed(1)} ms`;
-  if (seconds < 0.95) return `${Math.round(1000 * seconds)} ms`;
-  if (seconds < 9.95) return `${seconds.toFixed(1)} s`;
-  if (seconds < 90) return `${Math.round(seconds)} s`;
-  if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
-  return `${(seconds / 3600).toFixed(1)} h`;
-}
-
 /** Columns aligned: the first `words` to the left, the others, which are numbers, to the right. */
 export function table(rows: readonly (readonly string[])[], words = 1): string {
   const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));

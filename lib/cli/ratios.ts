@@ -17,7 +17,8 @@ import { zoGrasp } from '../zo-grasp.js';
 import { readJson, whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf } from './options.js';
-import { counted, duration, grouped, percent, table } from './output.js';
+import { counted, grouped, percent, table } from './output.js';
+import { duration } from '../words.js';
 import type { Output } from './output.js';
 
 /** How layer-wise ratios are found. */

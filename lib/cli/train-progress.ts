@@ -1,5 +1,6 @@
 import type { TrainStep } from '../train.js';
-import { duration, grouped, percent } from './output.js';
+import { grouped, percent } from './output.js';
+import { duration } from '../words.js';
 
 /** Steps that the shown loss, accuracy and speed are means over: single mini-batches jump. */
 export const WINDOW = 10;

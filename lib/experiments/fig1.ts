@@ -13,7 +13,7 @@ import { rounded } from './report.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial, TrialResult } from './training.js';
-import { mean, runTrial } from './training.js';
+import { accuracyOf, mean, runTrial } from './training.js';
 
 export const CNN_METHODS = ['fo', 'cge', 'rge'] as const;
 export type CnnMethod = (typeof CNN_METHODS)[number];
@@ -115,14 +115,10 @@ function reportOf(
     for (const size of sizes) {
       const runs = results.get(`${method} ${size}`);
       if (!runs) continue;
-      const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
       rows.push({
         method: CNN_ESTIMATES[method].name,
         parameters: size,
-        accuracy: rounded(mean(accuracies), 4),
-        lowest: rounded(Math.min(...accuracies), 4),
-        highest: rounded(Math.max(...accuracies), 4),
-        runs: runs.length,
+        ...accuracyOf(runs),
         published: CNN_ESTIMATES[method].published[indexOf(size)]!,
         rate: searches.get(method)!.rate,
         queriesPerStep: mean(runs.map(({ queries, steps }) => queries / steps)),

@@ -8,7 +8,6 @@
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { forwardGradient } from '../forward-gradient.js';
-import type { LayerSparsity } from '../masks.js';
 import { keptCounts } from '../masks.js';
 import type { Model } from '../model.js';
 import { compile } from '../network/compile.js';
@@ -16,15 +15,15 @@ import type { Optimizer } from '../optimizers.js';
 import { sgd } from '../optimizers.js';
 import { patternSearch } from '../pattern-search.js';
 import type { RunFolder } from '../run-folder.js';
-import { zoGrasp } from '../zo-grasp.js';
 import { cnnOf, MU, paperSgd } from './cnn.js';
-import { kept } from './kept.js';
+import type { GraspChoice } from './grasp-ratios.js';
+import { zoGraspRatios } from './grasp-ratios.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial, TrialResult } from './training.js';
-import { mean, runTrial, sum } from './training.js';
+import { accuracyOf, mean, runTrial, sum } from './training.js';
 
 export const FREE_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
 export type FreeMethod = (typeof FREE_METHODS)[number];
@@ -94,31 +93,6 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
   },
 };
 
-/** What ZO-GraSP takes. */
-export interface GraspChoice {
-  readonly graspQueries: number;
-  readonly samplesPerClass: number;
-}
-
-/** ZO-GraSP's ratios for a model, computed once for its run. */
-export async function zoGraspRatios(
-  model: Model,
-  sparsity: number,
-  { graspQueries: queries, samplesPerClass }: GraspChoice,
-  { folder, laboratory, seed }: { folder: RunFolder; laboratory: Laboratory; seed: number },
-): Promise<LayerSparsity> {
-  const { data, signal, onStatus } = laboratory;
-  const options = { sparsity, mu: MU, samplesPerClass, queries, seed };
-  const of = { network: model.network, data: { name: data.train.name, ...data.train.identity } };
-  const { layers } = await kept(folder.ratios, { ...of, ...options }, async () => {
-    const onProgress = (done: number, total: number): void => {
-      onStatus(`ZO-GraSP: ${done} of ${total} queries`);
-    };
-    return { layers: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
-  });
-  return layers;
-}
-
 /** A run with about `budget` loss evaluations, tested ten times. */
 function trialOf(
   method: FreeMethod,
@@ -173,13 +147,9 @@ function reportOf(
   const rows = done.map((method): ReportRow => {
     const runs = results.get(method)!;
     const { name, published } = METHODS[method];
-    const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
     return {
       method: name,
-      accuracy: rounded(mean(accuracies), 4),
-      lowest: rounded(Math.min(...accuracies), 4),
-      highest: rounded(Math.max(...accuracies), 4),
-      runs: runs.length,
+      ...accuracyOf(runs),
       queries: runs[0]!.queries,
       steps: runs[0]!.steps,
       rate: searches.get(method)!.rate,

@@ -13,15 +13,15 @@ import type { Network } from '../network/description.js';
 import { resnet } from '../network/resnet.js';
 import { pruneWeights, rankedSparsity } from '../pruning.js';
 import { MU, paperSgd } from './cnn.js';
-import type { GraspChoice } from './fig3.js';
-import { zoGraspRatios } from './fig3.js';
+import type { GraspChoice } from './grasp-ratios.js';
+import { zoGraspRatios } from './grasp-ratios.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../run-folder.js';
 import type { Laboratory, Trial, TrialResult } from './training.js';
-import { mean, runTrial } from './training.js';
+import { accuracyOf, mean, runTrial } from './training.js';
 
 export const SPARSE_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type SparseMethod = (typeof SPARSE_METHODS)[number];
@@ -144,15 +144,11 @@ function reportOf(
     sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
       const runs = results.get(`${method} ${sparsity}`);
       if (!runs) return [];
-      const accuracies = runs.map(({ testAccuracy }) => 100 * testAccuracy);
       return [
         {
           method: METHODS[method].name,
           sparsity,
-          accuracy: rounded(mean(accuracies), 4),
-          lowest: rounded(Math.min(...accuracies), 4),
-          highest: rounded(Math.max(...accuracies), 4),
-          runs: runs.length,
+          ...accuracyOf(runs),
           published: METHODS[method].published[sparsity] ?? null,
           rate: searches.get(method)!.rate,
           queriesPerStep: rounded(mean(runs.map(({ queries, steps }) => queries / steps)), 6),

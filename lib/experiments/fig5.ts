@@ -16,7 +16,7 @@ import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Laboratory } from './training.js';
-import { machineInWords } from './words.js';
+import { machineInWords } from '../words.js';
 
 const PUBLISHED_EPOCHS = 50;
 /** Hours of so many epochs on one data-centre GPU, by size. */

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { label, roundStep } from '../svg.js';
+
 export interface Series {
   readonly name: string;
   /** Another's figures, beside ours of the same `colour`. */
@@ -35,12 +37,6 @@ const LEFT = 80;
 const TOP = 60;
 const BOTTOM = 90;
 
-const escape = (text: string): string => text.replaceAll('&', '&amp;').replaceAll('<', '&lt;');
-
-function label(x: number, y: number, content: string, style = ''): string {
-  return `<text x="${x.toFixed(1)}" y="${y.toFixed(1)}" ${style}>${escape(content)}</text>`;
-}
-
 /** Maps values to pixels between `from` and `to`. */
 function scale({ logarithmic = false, ticks }: Axis, values: readonly number[], from: number, to: number) {
   const place = logarithmic ? Math.log10 : (value: number): number => value;
@@ -59,9 +55,7 @@ function powers(values: readonly number[]): number[] {
 /** About six round numbers around all values. */
 function rounds(values: readonly number[]): number[] {
   const [low, high] = [Math.min(...values), Math.max(...values)];
-  const rough = (high - low || Math.abs(high) || 1) / 6;
-  const power = 10 ** Math.floor(Math.log10(rough));
-  const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough)!;
+  const step = roundStep((high - low || Math.abs(high) || 1) / 6);
   const [first, last] = [Math.floor(low / step), Math.ceil(high / step)];
   return Array.from({ length: last - first + 1 }, (_, i) => Number(((first + i) * step).toPrecision(12)));
 }

@@ -19,7 +19,7 @@ import { rounded } from './report.js';
 import type { RateSearch } from './search.js';
 import type { Laboratory } from './training.js';
 import { mean, runTrial } from './training.js';
-import { machineInWords } from './words.js';
+import { machineInWords } from '../words.js';
 
 const METHODS = ['cge', 'rge'] as const;
 type Method = (typeof METHODS)[number];
