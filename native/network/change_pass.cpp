@@ -36,7 +36,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     }
     if (step.kind != StepKind::Activate) continue;
     if (step.operation >= 0) affine_[step.operation].resize(plan.map(value).channels);
-    if (spread_.recomputable(value)) {
+    if (plan.recomputable(value)) {
       OnePlane from;
       from.shape.out = plan.map(value);
       fleeting = std::max(fleeting, from.scratch(step.activation.poolKernel));
@@ -62,18 +62,23 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   for (const auto& affine : affine_) countVector(affine);
 }
 
-void ChangePass::reserveMoved() {
+void ChangePass::reserveMoved(const InputProducts& products) {
+  std::size_t most = 0;
   for (const Step& step : plan_.steps()) {
     if (step.kind != StepKind::Convolve) continue;
+    if (products.cover(step)) most = std::max(most, plan_.map(step.output).size());
     AlignedFloats& moved = moved_[step.inputs[0]];
     if (moved.size() == 0) moved = AlignedFloats(plan_.map(step.inputs[0]).size());
   }
+  if (made_.size() == 0) made_ = AlignedFloats(most);
 }
 
-void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights) {
+void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights,
+                            const InputProducts* products) {
   base_ = &base;
   lossBase_ = &lossBase;
   weights_ = &weights;
+  products_ = products;
   stored_.clearBorders();
   recomputed_.value = -1;
 }
@@ -115,7 +120,11 @@ void ChangePass::enter(const Segment& segment, const Problem& problem) {
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    for (const int channel : channels(value)) moments_[value][channel] = PlaneMoments();
+    const bool known = madeWhereRead(value);
+    for (const int channel : channels(value)) {
+      moments_[value][channel] =
+          known ? products_->moments(*plan_.producerOf(value), channel, *perturbation_.steps) : PlaneMoments();
+    }
   }
 }
 
@@ -190,6 +199,7 @@ PlaneMoments* ChangePass::momentsOf(int value, int block) {
 
 // Returns whether the moments, unless null, were added to.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
+  if (madeWhereRead(step.output)) return true;
   if (spread_.fleeting(step.output)) {
     const int first = channels(step.output).front();
     if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), moments + first, lanes);
@@ -261,21 +271,30 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   const int value = step.inputs[0];
   const float* weightSteps = perturbation_.steps->weight(step.operation);
   const float* biasSteps = perturbation_.steps->bias(step.operation);
-  const Affine identity;
-  float *moved = moved_[value].data(), *out = planes(step.output, block);
-  Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
-  sum.out.channels = 1;
-  for (int c = 0; c < shape.in.channels; ++c) {
-    const float* change = spread_.changes(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
-    kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
-  }
+  float* const out = planes(step.output, block);
   const bool add = !channels(value).empty();
+  const float* const moved = add || plan_.centered(value) ? moveInput(step, block) : base_->base(value, 0, block);
   if (add) multiply(step, block, nullptr, 0);
   if (const float* transformed = perturbation_.steps->transformed(step.operation)) {
     kernels_.winograd(shape, moved, transformed, {biasSteps, add}, winogradScratch_.data(), out);
   } else {
     (add ? kernels_.addConvolution : kernels_.convolution)(shape, moved, weightSteps, biasSteps, out);
   }
+}
+
+// x + Δx of what a convolution reads.
+const float* ChangePass::moveInput(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const int value = step.inputs[0];
+  const Affine identity;
+  float* const moved = moved_[value].data();
+  Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
+  sum.out.channels = 1;
+  for (int c = 0; c < shape.in.channels; ++c) {
+    const float* change = spread_.changes(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
+    kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
+  }
+  return moved;
 }
 
 void ChangePass::activate(const Step& step, int block) {
@@ -287,6 +306,7 @@ void ChangePass::activate(const Step& step, int block) {
     const int input = convolution->inputs[0];
     if (!plan_.stored(input) && !channels(input).empty()) activate(*plan_.producerOf(input), block);
   }
+  if (madeWhereRead(value)) convolveSteps(*plan_.producerOf(value), block);
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
   const float* change = spreads ? nullptr : planes(value, block);
   float* out = planes(step.output, block);
@@ -344,6 +364,7 @@ double ChangePass::lossChange(const Problem& problem) const {
 }
 
 float* ChangePass::planes(int value, int block) {
+  if (madeWhereRead(value)) return made_.data();
   return plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
 }
 

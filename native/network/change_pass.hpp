@@ -10,6 +10,7 @@
 
 #include "network/arena.hpp"
 #include "network/change_base.hpp"
+#include "network/input_products.hpp"
 #include "network/loss_change.hpp"
 #include "network/plan.hpp"
 #include "network/problem.hpp"
@@ -24,10 +25,12 @@ class ChangePass {
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory);
 
   // Allocates what runs take in which every parameter changes.
-  void reserveMoved();
+  void reserveMoved(const InputProducts& products);
 
-  // The unperturbed pass that the next runs start from, its loss and the weights it ran under.
-  void startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights);
+  // The unperturbed pass that the next runs start from, its loss and the weights it ran under; its products may be
+  // null.
+  void startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights,
+                  const InputProducts* products);
 
   // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`. NaN if stopped.
   double run(const Problem& problem, std::size_t coordinate, float step, const Control& control);
@@ -44,12 +47,18 @@ class ChangePass {
   bool multiply(const Step& step, int block, PlaneMoments* moments, int lanes);
   void convolveWeight(const Step& step, int block);
   void convolveSteps(const Step& step, int block);
+  const float* moveInput(const Step& step, int block);
   void activate(const Step& step, int block);
   void shrink(const Step& step, int block);
   PlaneMoments* momentsOf(int value, int block);
   double lossChange(const Problem& problem) const;
 
   const std::vector<int>& channels(int value) const { return spread_.channels(value); }
+  // Whether a value is made where it is read, its moments being known without it.
+  bool madeWhereRead(int value) const {
+    return perturbation_.everywhere() && products_ != nullptr && value > 0 &&
+           products_->cover(*plan_.producerOf(value));
+  }
   // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
   // The planes of the change of a value that is not fleeting, those of its changed channels being filled.
@@ -61,6 +70,7 @@ class ChangePass {
   const ChangeBase* base_ = nullptr;
   const LossChange* lossBase_ = nullptr;
   const Weights* weights_ = nullptr;
+  const InputProducts* products_ = nullptr;
   Perturbation perturbation_;
   Spread spread_;
   int blocks_;
@@ -77,6 +87,7 @@ class ChangePass {
     int value = -1, channel = -1, block = -1;
   } recomputed_;                      // the last of the unperturbed pass's planes that are not kept
   std::vector<AlignedFloats> moved_;  // by value, one block of base + change, of convolution inputs
+  AlignedFloats made_;                // one block of what is made where it is read
   AlignedFloats winogradScratch_;
 };
 

@@ -12,6 +12,7 @@ void Engine::release() {
   unperturbed_.reset();
   base_.reset();
   changeBase_.reset();
+  products_.reset();
   exact_.reset();
   lossBase_.reset();
   turned_.reset();
@@ -103,10 +104,12 @@ void Engine::reserveChangeQueries(int count, bool allChange) {
         std::make_unique<ChangeQuery>(ChangeQuery{nullptr, ChangePass(graph_, plan_, kernels_, blocks_, memory)}));
   }
   if (!allChange) return;
+  if (products_ == nullptr) products_ = std::make_unique<InputProducts>(plan_, kernels_, blocks_);
+  products_->reserve(count);
   for (int thread = 0; thread < count; ++thread) {
     ChangeQuery& query = *changeQueries_[thread];
     if (query.steps == nullptr) query.steps = std::make_unique<Weights>(graph_, plan_);
-    query.pass.reserveMoved();
+    query.pass.reserveMoved(*products_);
   }
 }
 
@@ -151,7 +154,8 @@ Gradient Engine::gradient(BackPropagation<Scalar>& passes, std::vector<Workspace
 Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
   reserve(kind, problem.count, control.threads);
   unperturbed_->assign(problem.parameters);
-  return kind == QueryKind::Values ? beginValues(problem, control) : beginChanges(problem, control);
+  return kind == QueryKind::Values ? beginValues(problem, control)
+                                   : beginChanges(problem, control, kind == QueryKind::AllChange);
 }
 
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
@@ -163,12 +167,15 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
   return resultOf(loss, *base_, problem);
 }
 
-Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
+Evaluation Engine::beginChanges(const Problem& problem, const Control& control, bool allChange) {
   exact_->clearBorders();
   const double loss = exact_->run(problem, *unperturbed_, exactWorkspaces_, control, changeBase_.get());
   lossBase_->prepare(problem, *exact_);
   const Evaluation result = resultOf(loss, *exact_, problem);
-  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_);
+  // Moments matter in training only.
+  const InputProducts* const products = allChange && problem.training ? products_.get() : nullptr;
+  if (products != nullptr) products_->compute(problem, *changeBase_, control);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_, products);
   return result;
 }
 

@@ -8,6 +8,7 @@
 #include "network/change_base.hpp"
 #include "network/change_pass.hpp"
 #include "network/graph.hpp"
+#include "network/input_products.hpp"
 #include "network/loss_change.hpp"
 #include "network/pass.hpp"
 #include "network/plan.hpp"
@@ -86,7 +87,7 @@ class Engine {
   void reserveScratch(int threads);
   void reserveChangeQueries(int count, bool allChange);
   Evaluation beginValues(const Problem& problem, const Control& control);
-  Evaluation beginChanges(const Problem& problem, const Control& control);
+  Evaluation beginChanges(const Problem& problem, const Control& control, bool allChange);
 
   Graph graph_;
   Plan plan_;
@@ -95,6 +96,7 @@ class Engine {
   std::unique_ptr<Weights> unperturbed_;
   std::unique_ptr<Pass> base_;              // of values
   std::unique_ptr<ChangeBase> changeBase_;  // of changes
+  std::unique_ptr<InputProducts> products_;
   // What the pass in double and, after it, each thread's changes are stored in: a double is as long as two threads'.
   Aligned<double> scratch_;
   std::unique_ptr<ExactPass> exact_;

@@ -105,6 +105,7 @@ Plan::Plan(const Graph& graph) : graph_(graph) {
   makeSegments();
   makeBlocks();
   makeLayouts();
+  findRecomputable();
   makeBases();
   makeGradients();
 }
@@ -300,6 +301,17 @@ void Plan::makeLayouts() {
   // The input is loaded before the first step.
   place(0, -1);
   for (int s = 0; s < steps; ++s) place(steps_[s].output, s);
+}
+
+void Plan::findRecomputable() {
+  recomputable_.assign(maps_.size(), false);
+  for (const Step& step : steps_) {
+    // A border must stay zero, which a buffer for any value cannot promise.
+    if (step.kind == StepKind::Convolve) recomputable_[step.output] = maps_[step.output].border == 0;
+    if (step.kind != StepKind::Activate) recomputable_[step.inputs[0]] = false;
+    if (step.inputs[1] >= 0) recomputable_[step.inputs[1]] = false;
+  }
+  recomputable_[output_] = false;
 }
 
 void Plan::makeBases() {

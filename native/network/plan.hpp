@@ -58,6 +58,7 @@ class Plan {
   const std::vector<Step>& steps() const { return steps_; }
   // Segment 0 has no steps: it produces value 0, the network's input.
   const std::vector<Segment>& segments() const { return segments_; }
+  int operations() const { return static_cast<int>(convolutions_.size()); }
   const Map& map(int value) const { return maps_[value]; }
   int outputValue() const { return output_; }
 
@@ -79,6 +80,9 @@ class Plan {
   // Whether a value is kept for the whole mini-batch. The others are read in their own segment only: an activation of
   // stored values, recomputed where it is needed.
   bool stored(int value) const { return stored_[value]; }
+
+  // Whether a convolution's output can be computed again where it is read, instead of stored: only activations read it.
+  bool recomputable(int value) const { return recomputable_[value]; }
 
   // Stored values each with a buffer of their own, for the pass that queries restart from.
   const Layout& cache() const { return cache_; }
@@ -122,6 +126,7 @@ class Plan {
   void findSteps();
   void makeSegments();
   void makeBlocks();
+  void findRecomputable();
   void makeLayouts();
   void makeBases();
   void makeGradients();
@@ -133,7 +138,7 @@ class Plan {
   std::vector<ConvolutionShape> convolutions_;  // by operation
   std::vector<int> stepOf_, segmentOf_, blockOf_, producedIn_;
   std::vector<int> lastUse_;  // by value, the last step that reads it; −1 for none
-  std::vector<bool> stored_;
+  std::vector<bool> stored_, recomputable_;
   std::vector<int> baseReader_;
   std::vector<bool> centered_;
   std::vector<bool> carries_;

@@ -12,17 +12,7 @@ Perturbation perturbationOf(const Graph& graph, std::size_t coordinate, float st
 }
 
 Spread::Spread(const Graph& graph, const Plan& plan)
-    : plan_(plan),
-      channels_(graph.shapes().size()),
-      recomputable_(graph.shapes().size(), false),
-      fleeting_(graph.shapes().size(), false) {
-  for (const Step& step : plan.steps()) {
-    // A border must stay zero, which a buffer for any value cannot promise.
-    if (step.kind == StepKind::Convolve) recomputable_[step.output] = plan.map(step.output).border == 0;
-    if (step.kind != StepKind::Activate) recomputable_[step.inputs[0]] = false;
-    if (step.inputs[1] >= 0) recomputable_[step.inputs[1]] = false;
-  }
-  recomputable_[plan.outputValue()] = false;
+    : plan_(plan), channels_(graph.shapes().size()), fleeting_(graph.shapes().size(), false) {
   for (std::size_t v = 0; v < channels_.size(); ++v) {
     channels_[v].reserve(plan.map(static_cast<int>(v)).channels);
     countVector(channels_[v]);
@@ -49,7 +39,7 @@ void Spread::compute(const Perturbation& perturbation, int firstStep) {
           const int taps = shape.in.channels * shape.kernelHeight * shape.kernelWidth;
           out.push_back(perturbation.isBias ? perturbation.index : perturbation.index / taps);
         }
-        fleeting_[step.output] = recomputable_[step.output] && in.size() <= 1 && !everywhere;
+        fleeting_[step.output] = plan_.recomputable(step.output) && in.size() <= 1 && !everywhere;
         break;
       case StepKind::Activate:
         if (everywhere) {

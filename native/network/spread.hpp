@@ -36,13 +36,11 @@ class Spread {
   // Whether a convolution's output is cheaper to compute again where it is read than to store: it has one changed input
   // channel or none, and only activations read it.
   bool fleeting(int value) const { return fleeting_[value]; }
-  // Whether it can ever be.
-  bool recomputable(int value) const { return recomputable_[value]; }
 
  private:
   const Plan& plan_;
   std::vector<std::vector<int>> channels_;  // by value
-  std::vector<bool> recomputable_, fleeting_;
+  std::vector<bool> fleeting_;
 };
 
 }  // namespace deepzero
