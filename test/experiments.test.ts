@@ -7,6 +7,8 @@ import { kept } from '../lib/experiments/kept.js';
 import { plotSvg } from '../lib/experiments/plot.js';
 import type { ReportRow } from '../lib/experiments/report.js';
 import { csv } from '../lib/experiments/report.js';
+import { runTrial } from '../lib/experiments/training.js';
+import { accuracyOf, pointsOf, Runs } from '../lib/experiments/runs.js';
 import { searchRate } from '../lib/experiments/search.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
 import { firstOrder } from '../lib/first-order.js';
@@ -153,26 +155,58 @@ describe('experiments', () => {
       );
     })).timeout(300_000);
 
-  it('choose a learning rate by the training loss, and pass over one that diverges', () =>
-    withFolder(async (folder) => {
-      const data = { train: tinyImages(), test: tinyImages(12, 2) };
-      const laboratory: Laboratory = {
-        ...{ data, out: folder, batchSize: 8, threads: 1, memory: undefined },
-        ...{ signal: new AbortController().signal, onStatus: () => undefined },
-      };
-      const trialOf = (rate: number): Trial => ({
-        ...{ key: `rate-${rate}`, network: tinyNetwork(), seed: 1, length: { steps: 30 } },
-        estimator: () => firstOrder(),
-        optimizer: sgd({ lr: rate }),
+  describe('at a learning rate that diverges', () => {
+    const among = (check: (laboratory: Laboratory, trialOf: (rate: number) => Trial) => Promise<void>) => () =>
+      withFolder(async (folder) => {
+        const data = { train: tinyImages(), test: tinyImages(12, 2) };
+        const laboratory: Laboratory = {
+          ...{ data, out: folder, batchSize: 8, threads: 1, memory: undefined },
+          ...{ signal: new AbortController().signal, onStatus: () => undefined },
+        };
+        await check(laboratory, (rate) => ({
+          ...{ key: `rate-${rate}`, network: tinyNetwork(), seed: 1, length: { steps: 30 } },
+          estimator: () => firstOrder(),
+          optimizer: sgd({ lr: rate }),
+        }));
       });
-      const { rate, losses } = await searchRate([1e-6, 0.3, 1e38], trialOf, laboratory);
-      assert.equal(rate, 0.3);
-      assert.ok(losses[0.3]! < losses[1e-6]!);
-      assert.equal(losses[1e38], null);
-      await assert.rejects(searchRate([1e38], trialOf, laboratory), { name: 'NonFiniteLossError' });
-      // What is done is read again, even by the same process.
-      assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, laboratory), { rate, losses });
-    }));
+
+    it(
+      'pass over it in a search, which goes by the training loss',
+      among(async (laboratory, trialOf) => {
+        const make = (trial: Trial) => runTrial(trial, laboratory);
+        const { rate, losses } = await searchRate([1e-6, 0.3, 1e38], trialOf, make);
+        assert.equal(rate, 0.3);
+        assert.ok(losses[0.3]! < losses[1e-6]!);
+        assert.equal(losses[1e38], null);
+        await assert.rejects(searchRate([1e38], trialOf, make), { name: 'NonFiniteLossError' });
+        // What is done is read again, even by the same process.
+        assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, make), { rate, losses });
+      }),
+    );
+
+    it(
+      'count the run and go on',
+      among(async (laboratory, trialOf) => {
+        const seen: string[] = [];
+        const told = { ...laboratory, onStatus: (status: string) => void seen.push(status) };
+        const runs: Runs = new Runs(3, told, () => {
+          seen.push(`${runs.group('one')!.results.length} done`);
+          return Promise.resolve();
+        });
+        await runs.makeGroup('one', [1e38, 0.3, 0.1].map(trialOf));
+        const { accuracy, lowest, highest, ...counts } = accuracyOf(runs.group('one')!);
+        assert.deepEqual(counts, { runs: 2, diverged: 1 });
+        assert.ok(lowest! <= accuracy! && accuracy! <= highest!);
+        assert.deepEqual(
+          seen.filter((text) => text.endsWith('done')),
+          ['0 done', '1 done', '2 done'],
+        );
+        assert.ok(seen.some((text) => text.startsWith('run 3 of 3: ')));
+        const none = { results: [], diverged: 1, machine: '' };
+        assert.deepEqual(pointsOf({ ...accuracyOf(none), machine: '' }, 1), []);
+      }),
+    );
+  });
 
   it('write CSV that spreadsheets read', () => {
     assert.equal(csv([{ a: 1, b: 'x, "y"' }, { a: null, c: 0.5 }]), 'a,b,c\n1,"x, ""y""",\n,,0.5\n'); // prettier-ignore

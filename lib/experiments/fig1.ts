@@ -9,11 +9,11 @@ import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
 import { CNN_SIZES, cnnOf, indexOf, MU, paperSgd } from './cnn.js';
 import type { Publish, Report, ReportRow } from './report.js';
-import { rounded } from './report.js';
+import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
-import type { Laboratory, Trial, TrialResult } from './training.js';
-import { accuracyOf, mean, runTrial } from './training.js';
+import type { Laboratory, Trial } from './training.js';
+import { sum } from './training.js';
 
 export const CNN_METHODS = ['fo', 'cge', 'rge'] as const;
 export type CnnMethod = (typeof CNN_METHODS)[number];
@@ -73,69 +73,75 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
   };
 }
 
+/** How many runs there are, with those of the search. */
+export function cnnRunCount({ methods, sizes, seeds }: Fig1Choice): number {
+  return sum(methods.map((method) => CNN_ESTIMATES[method].rates.length + sizes.length * seeds.length));
+}
+
 /** Each method's learning rate, searched with the smallest network. */
 export async function searchCnnRates(
-  { methods, searchEpochs, seeds }: Omit<Fig1Choice, 'sizes' | 'epochs'>,
-  laboratory: Laboratory,
+  { methods, searchEpochs, seeds }: Fig1Choice,
+  runs: Runs,
 ): Promise<Map<CnnMethod, RateSearch>> {
   const searches = new Map<CnnMethod, RateSearch>();
   for (const method of methods) {
     const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
-    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, laboratory));
+    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, runs.make));
   }
   return searches;
 }
 
+/** The runs of a method and a size. */
+export async function makeCnnRuns(
+  method: CnnMethod,
+  size: number,
+  { epochs, seeds }: Fig1Choice,
+  searches: ReadonlyMap<CnnMethod, RateSearch>,
+  runs: Runs,
+): Promise<void> {
+  const { rate } = searches.get(method)!;
+  await runs.makeGroup(
+    `${method} ${size}`,
+    seeds.map((seed) => cnnTrial(method, size, rate, epochs, seed)),
+  );
+}
+
 /** All runs, the smallest networks first; `publish` is told after each what there is. */
 export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
-  const searches = await searchCnnRates(choice, laboratory);
-  const results = new Map<string, TrialResult[]>();
-  let report = reportOf(choice, searches, results);
+  const runs: Runs = new Runs(cnnRunCount(choice), laboratory, () => publish(reportOf(choice, searches, runs)));
+  const searches = await searchCnnRates(choice, runs);
   for (const size of choice.sizes) {
-    for (const method of choice.methods) {
-      for (const seed of choice.seeds) {
-        const trial = cnnTrial(method, size, searches.get(method)!.rate, choice.epochs, seed);
-        const result = await runTrial(trial, laboratory);
-        results.set(`${method} ${size}`, [...(results.get(`${method} ${size}`) ?? []), result]);
-        report = reportOf(choice, searches, results);
-        await publish(report);
-      }
-    }
+    for (const method of choice.methods) await makeCnnRuns(method, size, choice, searches, runs);
   }
-  return report;
+  return reportOf(choice, searches, runs);
 }
 
 function reportOf(
   { sizes, methods, epochs, searchEpochs, seeds }: Fig1Choice,
   searches: ReadonlyMap<CnnMethod, RateSearch>,
-  results: ReadonlyMap<string, TrialResult[]>,
+  runs: Runs,
 ): Report {
   const rows: ReportRow[] = [];
   for (const method of methods) {
     for (const size of sizes) {
-      const runs = results.get(`${method} ${size}`);
-      if (!runs) continue;
+      const group = runs.group(`${method} ${size}`);
+      if (!group) continue;
       rows.push({
         method: CNN_ESTIMATES[method].name,
         parameters: size,
-        ...accuracyOf(runs),
+        ...accuracyOf(group),
         published: CNN_ESTIMATES[method].published[indexOf(size)]!,
         rate: searches.get(method)!.rate,
-        queriesPerStep: mean(runs.map(({ queries, steps }) => queries / steps)),
-        hours: rounded(mean(runs.map(({ seconds }) => seconds)) / 3600, 4),
-        machine: runs.at(-1)!.machine,
+        queriesPerStep: meanOf(group, ({ queries, steps }) => queries / steps, 6),
+        hours: meanOf(group, (run) => run.seconds / 3600, 4),
+        machine: group.machine,
       });
     }
   }
   const series = methods.flatMap((method) => {
     const { name, colour, published } = CNN_ESTIMATES[method];
     const own = rows.filter((row) => row['method'] === name);
-    const points = own.map((row) => ({
-      x: row['parameters'] as number,
-      y: row['accuracy'] as number,
-      low: row['lowest'] as number,
-      high: row['highest'] as number,
-    }));
+    const points = own.flatMap((row) => pointsOf(row, row['parameters'] as number));
     const theirs = sizes.map((size) => ({ x: size, y: published[indexOf(size)]! }));
     return [
       { name: `${name}, measured`, colour, points },

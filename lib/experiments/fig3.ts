@@ -18,12 +18,14 @@ import type { RunFolder } from '../run-folder.js';
 import { cnnOf, MU, paperSgd } from './cnn.js';
 import type { GraspChoice } from './grasp-ratios.js';
 import { zoGraspRatios } from './grasp-ratios.js';
+import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
-import { rounded } from './report.js';
+import type { Group } from './runs.js';
+import { accuracyOf, meanOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
-import type { Laboratory, Trial, TrialResult } from './training.js';
-import { accuracyOf, mean, runTrial, sum } from './training.js';
+import type { Laboratory, Trial } from './training.js';
+import { mean, sum } from './training.js';
 
 export const FREE_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
 export type FreeMethod = (typeof FREE_METHODS)[number];
@@ -121,52 +123,40 @@ function trialOf(
 
 export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const searches = new Map<FreeMethod, RateSearch>();
-  const results = new Map<FreeMethod, TrialResult[]>();
-  let report = reportOf(choice, searches, results);
-  for (const method of choice.methods) {
-    const short = (rate: number): Trial =>
-      trialOf(method, rate, choice.searchBudget, choice.seeds[0]!, choice, laboratory);
-    const { rate, losses } = await searchRate(METHODS[method].rates, short, laboratory);
-    searches.set(method, { rate, losses });
-    for (const seed of choice.seeds) {
-      const result = await runTrial(trialOf(method, rate, choice.budget, seed, choice, laboratory), laboratory);
-      results.set(method, [...(results.get(method) ?? []), result]);
-      report = reportOf(choice, searches, results);
-      await publish(report);
-    }
+  const { methods, seeds, budget, searchBudget } = choice;
+  const total = sum(methods.map((method) => METHODS[method].rates.length + seeds.length));
+  const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, searches, runs)));
+  for (const method of methods) {
+    const short = (rate: number): Trial => trialOf(method, rate, searchBudget, seeds[0]!, choice, laboratory);
+    const search = await searchRate(METHODS[method].rates, short, runs.make);
+    searches.set(method, search);
+    const trials = seeds.map((seed) => trialOf(method, search.rate, budget, seed, choice, laboratory));
+    await runs.makeGroup(method, trials);
   }
-  return report;
+  return reportOf(choice, searches, runs);
 }
 
-function reportOf(
-  choice: Fig3Choice,
-  searches: ReadonlyMap<FreeMethod, RateSearch>,
-  results: ReadonlyMap<FreeMethod, TrialResult[]>,
-): Report {
-  const done = choice.methods.filter((method) => results.has(method));
-  const rows = done.map((method): ReportRow => {
-    const runs = results.get(method)!;
-    const { name, published } = METHODS[method];
-    return {
-      method: name,
-      ...accuracyOf(runs),
-      queries: runs[0]!.queries,
-      steps: runs[0]!.steps,
-      rate: searches.get(method)!.rate,
-      minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
-      published: published.accuracy,
-      publishedOf: published.of,
-      machine: runs.at(-1)!.machine,
-    };
+function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSearch>, runs: Runs): Report {
+  const groups = choice.methods.flatMap((method) => {
+    const group = runs.group(method);
+    return group ? [{ method, group, ...METHODS[method] }] : [];
   });
-  const series = done.flatMap((method) => {
-    const { name, colour, published } = METHODS[method];
-    const points = results.get(method)![0]!.course.map(({ queries, testAccuracy }) => ({
-      x: queries / 1000,
-      y: 100 * testAccuracy,
-    }));
+  const rows = groups.map(({ method, group, name, published }): ReportRow => ({
+    method: name,
+    ...accuracyOf(group),
+    queries: meanOf(group, ({ queries }) => queries, 8),
+    steps: meanOf(group, ({ steps }) => steps, 8),
+    rate: searches.get(method)!.rate,
+    minutes: meanOf(group, ({ seconds }) => seconds / 60, 3),
+    published: published.accuracy,
+    publishedOf: published.of,
+    machine: group.machine,
+  }));
+  const series = groups.flatMap(({ group, name, colour, published }) => {
+    const points = courseOf(group);
     // Of budgets of their own: a line across.
-    const theirs = [points[0]!, points.at(-1)!].map(({ x }) => ({ x, y: published.accuracy }));
+    const ends = points.length === 0 ? [] : [points[0]!, points.at(-1)!];
+    const theirs = ends.map(({ x }) => ({ x, y: published.accuracy }));
     return [
       { name: `${name}, measured`, colour, points },
       { name: `${name}, published (${published.of})`, colour, points: theirs, published: true },
@@ -195,4 +185,14 @@ function reportOf(
       series,
     },
   };
+}
+
+/** The mean over a group's runs, which are tested after equally many steps. */
+function courseOf({ results }: Group): Point[] {
+  const [first] = results;
+  if (!first) return [];
+  return first.course.map(({ queries }, i) => {
+    const accuracies = results.map(({ course }) => 100 * course[i]!.testAccuracy);
+    return { x: queries / 1000, y: mean(accuracies), low: Math.min(...accuracies), high: Math.max(...accuracies) };
+  });
 }

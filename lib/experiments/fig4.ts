@@ -16,12 +16,12 @@ import { MU, paperSgd } from './cnn.js';
 import type { GraspChoice } from './grasp-ratios.js';
 import { zoGraspRatios } from './grasp-ratios.js';
 import type { Publish, Report, ReportRow } from './report.js';
-import { rounded } from './report.js';
+import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../run-folder.js';
-import type { Laboratory, Trial, TrialResult } from './training.js';
-import { accuracyOf, mean, runTrial } from './training.js';
+import type { Laboratory, Trial } from './training.js';
+import { sum } from './training.js';
 
 export const SPARSE_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type SparseMethod = (typeof SPARSE_METHODS)[number];
@@ -114,46 +114,43 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     length: { epochs },
   });
   const searches = new Map<SparseMethod, RateSearch>();
-  const results = new Map<string, TrialResult[]>();
-  let report = reportOf(choice, network, searches, results);
-  for (const method of choice.methods) {
+  const { methods, seeds, epochs, searchEpochs } = choice;
+  const total = sum(methods.map((method) => RATES.length + sparsitiesOf(method, choice).length * seeds.length));
+  const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, network, searches, runs)));
+  for (const method of methods) {
     const searched = method === 'fo-dense' ? 0 : SEARCHED;
-    const short = (rate: number): Trial => trialOf(method, searched, rate, choice.searchEpochs, choice.seeds[0]!);
-    const search = await searchRate(RATES, short, laboratory);
+    const short = (rate: number): Trial => trialOf(method, searched, rate, searchEpochs, seeds[0]!);
+    const search = await searchRate(RATES, short, runs.make);
     searches.set(method, search);
     for (const sparsity of sparsitiesOf(method, choice)) {
-      for (const seed of choice.seeds) {
-        const result = await runTrial(trialOf(method, sparsity, search.rate, choice.epochs, seed), laboratory);
-        results.set(`${method} ${sparsity}`, [...(results.get(`${method} ${sparsity}`) ?? []), result]);
-        report = reportOf(choice, network, searches, results);
-        await publish(report);
-      }
+      const trials = seeds.map((seed) => trialOf(method, sparsity, search.rate, epochs, seed));
+      await runs.makeGroup(`${method} ${sparsity}`, trials);
     }
   }
-  return report;
+  return reportOf(choice, network, searches, runs);
 }
 
 function reportOf(
   choice: Fig4Choice,
   network: Network,
   searches: ReadonlyMap<SparseMethod, RateSearch>,
-  results: ReadonlyMap<string, TrialResult[]>,
+  runs: Runs,
 ): Report {
   const { depth, width, epochs, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } = choice;
   const rows = methods.flatMap((method) =>
     sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
-      const runs = results.get(`${method} ${sparsity}`);
-      if (!runs) return [];
+      const group = runs.group(`${method} ${sparsity}`);
+      if (!group) return [];
       return [
         {
           method: METHODS[method].name,
           sparsity,
-          ...accuracyOf(runs),
+          ...accuracyOf(group),
           published: METHODS[method].published[sparsity] ?? null,
           rate: searches.get(method)!.rate,
-          queriesPerStep: rounded(mean(runs.map(({ queries, steps }) => queries / steps)), 6),
-          minutes: rounded(mean(runs.map(({ seconds }) => seconds)) / 60, 3),
-          machine: runs.at(-1)!.machine,
+          queriesPerStep: meanOf(group, ({ queries, steps }) => queries / steps, 6),
+          minutes: meanOf(group, ({ seconds }) => seconds / 60, 3),
+          machine: group.machine,
         },
       ];
     }),
@@ -163,11 +160,7 @@ function reportOf(
     const own = rows.filter((row) => row['method'] === name);
     // Of dense gradients, a line across.
     const at = method === 'fo-dense' ? sparsities : undefined;
-    const points = own.flatMap(({ sparsity, accuracy, lowest, highest }) =>
-      (at ?? [sparsity as number]).map((x) => ({
-        ...{ x: 100 * x, y: accuracy as number, low: lowest as number, high: highest as number },
-      })),
-    );
+    const points = own.flatMap((row) => (at ?? [row['sparsity'] as number]).flatMap((x) => pointsOf(row, 100 * x)));
     const theirs = sparsities.flatMap((x) => {
       const y = published[at ? 0 : x];
       return y === undefined ? [] : [{ x: 100 * x, y }];

@@ -12,8 +12,15 @@ export interface Series {
   readonly published?: boolean;
   /** Index into the palette: a method keeps its colour. */
   readonly colour: number;
-  /** x and y; a mean of several runs may have the extent of all. */
-  readonly points: readonly { x: number; y: number; low?: number; high?: number }[];
+  readonly points: readonly Point[];
+}
+
+/** A mean of several runs may have the extent of all. */
+export interface Point {
+  readonly x: number;
+  readonly y: number;
+  readonly low?: number;
+  readonly high?: number;
 }
 
 export interface Axis {

@@ -1,6 +1,5 @@
 import { NonFiniteLossError } from '../jobs.js';
-import type { Laboratory, Trial } from './training.js';
-import { runTrial } from './training.js';
+import type { Trial, TrialResult } from './training.js';
 
 /** The learning rate that a short search found. */
 export interface RateSearch {
@@ -17,7 +16,7 @@ export interface RateSearch {
 export async function searchRate(
   rates: readonly number[],
   trialOf: (rate: number) => Trial,
-  laboratory: Laboratory,
+  make: (trial: Trial) => Promise<TrialResult>,
 ): Promise<RateSearch> {
   const losses: Record<string, number | null> = {};
   let found: { rate: number; loss: number } | undefined;
@@ -25,7 +24,7 @@ export async function searchRate(
   for (const rate of rates) {
     losses[rate] = null;
     try {
-      const { loss } = await runTrial(trialOf(rate), laboratory);
+      const { loss } = await make(trialOf(rate));
       losses[rate] = loss;
       if (!found || loss < found.loss) found = { rate, loss };
     } catch (error) {

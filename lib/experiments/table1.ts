@@ -9,16 +9,18 @@ import { join } from 'node:path';
 import { alternate, wallClock } from '../bench/sampling.js';
 import { median } from '../bench/statistics.js';
 import { cosineOf } from '../gradcheck.js';
+import { exists } from '../files.js';
 import { Model } from '../model.js';
+import { RunFolder } from '../run-folder.js';
 import { cnnOf, indexOf, MU } from './cnn.js';
 import type { Fig1Choice } from './fig1.js';
-import { CNN_ESTIMATES, cnnTrial, searchCnnRates } from './fig1.js';
+import { CNN_ESTIMATES, cnnRunCount, cnnTrial, makeCnnRuns, searchCnnRates } from './fig1.js';
 import { kept } from './kept.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
+import { accuracyOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import type { Laboratory } from './training.js';
-import { mean, runTrial } from './training.js';
 import { machineInWords } from '../words.js';
 
 const METHODS = ['cge', 'rge'] as const;
@@ -34,43 +36,24 @@ type Figures = Readonly<Record<Method, number>>;
 
 interface Measured {
   secondsPerQuery: Figures;
-  /** With the initial weights, and with those that CGE has trained. */
+  /** With the initial weights, and with those that CGE has trained, null if that diverged. */
   cosineInitially: Figures;
-  cosineTrained: Figures;
+  cosineTrained: Figures | null;
 }
 
 export async function table1(choice: Table1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
-  const searches = await searchCnnRates({ ...choice, methods: METHODS }, laboratory);
-  const rows: ReportRow[] = [];
-  let report = reportOf(choice, searches, rows);
+  const all = { ...choice, methods: METHODS };
+  const measured = new Map<number, Measured>();
+  const now = (): Report => reportOf(choice, searches, runs, measured, laboratory);
+  const runs: Runs = new Runs(cnnRunCount(all), laboratory, () => publish(now()));
+  const searches = await searchCnnRates(all, runs);
   for (const size of choice.sizes) {
-    const accuracy = async (method: Method): Promise<number> => {
-      const accuracies: number[] = [];
-      for (const seed of choice.seeds) {
-        const trial = cnnTrial(method, size, searches.get(method)!.rate, choice.epochs, seed);
-        accuracies.push(100 * (await runTrial(trial, laboratory)).testAccuracy);
-      }
-      return mean(accuracies);
-    };
-    const accuracies: Figures = { cge: await accuracy('cge'), rge: await accuracy('rge') };
+    for (const method of METHODS) await makeCnnRuns(method, size, all, searches, runs);
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
-    const measured = await measure(size, key, choice, laboratory);
-    for (const method of METHODS) {
-      rows.push({
-        method: CNN_ESTIMATES[method].name,
-        parameters: size,
-        accuracy: rounded(accuracies[method], 4),
-        published: CNN_ESTIMATES[method].published[indexOf(size)]!,
-        millisecondsPerQuery: rounded(1000 * measured.secondsPerQuery[method], 3),
-        cosineInitially: rounded(measured.cosineInitially[method], 4),
-        cosineTrained: rounded(measured.cosineTrained[method], 4),
-        machine: machineInWords(laboratory.threads),
-      });
-    }
-    report = reportOf(choice, searches, rows);
-    await publish(report);
+    measured.set(size, await measure(size, key, choice, laboratory));
+    await publish(now());
   }
-  return report;
+  return now();
 }
 
 /** Times a step's estimates against each other, and holds them against back-propagation. */
@@ -85,7 +68,6 @@ async function measure(
   const options = { size, trained, batchSize, mu: MU, seconds, machine };
   return await kept(join(out, `cnn-${size}-measured.json`), options, async () => {
     using initial = new Model(cnnOf(size), { seed: 0, threads, memory });
-    using end = await Model.load(join(out, trained, 'model.safetensors'), { threads, memory });
     const position = { seed: 0, step: 0, epoch: 0, signal };
     const estimate = async (model: Model, method: Method): Promise<Float32Array> => {
       onStatus(`d = ${size}: ${method} against back-propagation`);
@@ -98,7 +80,13 @@ async function measure(
         cosineOf(Float64Array.from(await estimate(model, method)), values);
       return { cge: await cosine('cge'), rge: await cosine('rge') };
     };
-    const [cosineInitially, cosineTrained] = [await cosines(initial), await cosines(end)];
+    const cosinesTrained = async (weights: string): Promise<Figures> => {
+      using end = await Model.load(weights, { threads, memory });
+      return await cosines(end);
+    };
+    const { weights } = new RunFolder(join(out, trained));
+    const cosineInitially = await cosines(initial);
+    const cosineTrained = (await exists(weights)) ? await cosinesTrained(weights) : null;
     const contenders = METHODS.map((name) => ({ name, run: () => estimate(initial, name) }));
     const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
     const secondsPerQuery = { cge: median(cge!) / (1 + size), rge: median(rge!) / (1 + size) };
@@ -109,14 +97,37 @@ async function measure(
 function reportOf(
   { sizes, epochs, searchEpochs, seeds }: Table1Choice,
   searches: ReadonlyMap<string, RateSearch>,
-  rows: readonly ReportRow[],
+  runs: Runs,
+  measured: ReadonlyMap<number, Measured>,
+  { threads }: Laboratory,
 ): Report {
+  const rows = sizes.flatMap((size) =>
+    METHODS.flatMap((method): ReportRow[] => {
+      const group = runs.group(`${method} ${size}`);
+      const figures = measured.get(size);
+      if (!group || !figures) return [];
+      const { name, published } = CNN_ESTIMATES[method];
+      const { cosineTrained } = figures;
+      return [
+        {
+          method: name,
+          parameters: size,
+          ...accuracyOf(group),
+          published: published[indexOf(size)]!,
+          millisecondsPerQuery: rounded(1000 * figures.secondsPerQuery[method], 3),
+          cosineInitially: rounded(figures.cosineInitially[method], 4),
+          cosineTrained: cosineTrained && rounded(cosineTrained[method], 4),
+          machine: machineInWords(threads),
+        },
+      ];
+    }),
+  );
   const series = METHODS.flatMap((method) =>
     (['cosineInitially', 'cosineTrained'] as const).map((column, end) => ({
       name: `${CNN_ESTIMATES[method].name}, ${end === 0 ? 'initial' : 'trained'} weights`,
       colour: CNN_ESTIMATES[method].colour + 2 * end,
       points: rows
-        .filter((row) => row['method'] === CNN_ESTIMATES[method].name)
+        .filter((row) => row['method'] === CNN_ESTIMATES[method].name && row[column] !== null)
         .map((row) => ({ x: row['parameters'] as number, y: row[column] as number })),
     })),
   );

@@ -18,7 +18,6 @@ import { planTraining } from '../train-options.js';
 import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { kept } from './kept.js';
-import { rounded } from './report.js';
 import { duration, machineInWords } from '../words.js';
 
 /** What every run of an experiment shares. */
@@ -135,20 +134,6 @@ function courseOf(log: readonly LoggedStep[], end: TestResult): Stretch[] {
     since = [];
   }
   return course;
-}
-
-/** Test accuracy of runs that differ in their seeds, in percent. */
-export function accuracyOf(
-  runs: readonly TrialResult[],
-): Readonly<Record<'accuracy' | 'lowest' | 'highest' | 'runs', number>> {
-  const percents = runs.map(({ testAccuracy }) => 100 * testAccuracy);
-  const [accuracy, lowest, highest] = [mean(percents), Math.min(...percents), Math.max(...percents)];
-  return {
-    accuracy: rounded(accuracy, 4),
-    lowest: rounded(lowest, 4),
-    highest: rounded(highest, 4),
-    runs: runs.length,
-  };
 }
 
 export function sum(values: readonly number[]): number {
