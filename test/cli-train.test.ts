@@ -233,7 +233,7 @@ describe('deepzero train', () => {
       assert.equal(stderr, '');
       assert.match(
         stdout,
-        /^Saving and stopping; once more to quit at once\.\n(.*\n)?[\d,]+ of 35,000 steps are done and saved; .*\nStopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/m,
+        /^Stopping: the steps done are kept; once more to quit at once\.\n(.*\n)?[\d,]+ of 35,000 steps are done and saved; .*\nStopped\. To continue:\n {2}deepzero train --resume 'it'\\''s here'\n$/m,
       );
     }));
 

@@ -69,7 +69,7 @@ export const train: Command = command({
     const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
     output.line(`${about}, run in ${folder.path}`);
     signal.addEventListener('abort', () => {
-      output.line('Saving and stopping; once more to quit at once.');
+      output.line('Stopping: the steps done are kept; once more to quit at once.');
     });
     const session = new TrainSession({ settings, model, data, optimizer, folder, output, signal });
     try {
