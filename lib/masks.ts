@@ -5,6 +5,7 @@
  */
 import { didYouMean, expected, fraction, integer, InvalidArgumentError, isObject } from './check.js';
 import { checkCoordinates, checkIndexList } from './coordinates.js';
+import { digest } from './digest.js';
 import type { EstimatePosition } from './estimators.js';
 import type { CompiledNetwork, TensorInfo } from './network/compile.js';
 import { Random } from './random.js';
@@ -121,7 +122,7 @@ export function maskOf(options: MaskOptions): { describe: object; draw: Draw } {
   const given = checkIndexList(coordinates).slice();
   const sorted = given.toSorted();
   return {
-    describe: { coordinates: given.length },
+    describe: { coordinates: { count: given.length, digest: digest(sorted) } },
     draw: ({ compiled }) => (checkCoordinates(compiled, given), sorted),
   };
 }

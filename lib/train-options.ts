@@ -5,7 +5,7 @@
  */
 import * as check from './check.js';
 import type { Dataset } from './data/dataset.js';
-import { ImageDataset } from './data/dataset.js';
+import { describeDataset, ImageDataset } from './data/dataset.js';
 import type { Estimator } from './estimators.js';
 import { checkWatch } from './jobs.js';
 import type { Watch } from './jobs.js';
@@ -102,7 +102,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     describe: {
       network: model.network,
       loss: model.loss,
-      dataset: { name: dataset.name, count: dataset.count, ...dataset.identity },
+      dataset: describeDataset(dataset),
       estimator: estimator.describe,
       optimizer: optimizer.describe,
       ...{ epochs, steps, batchSize, seed, augment },

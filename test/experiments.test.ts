@@ -2,15 +2,17 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import { exists } from '../lib/files.js';
+import { synthetic } from '../lib/data/synthetic.js';
 import { kept } from '../lib/experiments/kept.js';
 import { plotSvg } from '../lib/experiments/plot.js';
-import type { ReportRow } from '../lib/experiments/report.js';
+import type { Report, ReportRow } from '../lib/experiments/report.js';
 import { csv } from '../lib/experiments/report.js';
-import { runTrial } from '../lib/experiments/training.js';
 import { accuracyOf, pointsOf, Runs } from '../lib/experiments/runs.js';
 import { searchRate } from '../lib/experiments/search.js';
+import { table1 } from '../lib/experiments/table1.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
+import { runTrial } from '../lib/experiments/training.js';
+import { exists } from '../lib/files.js';
 import { firstOrder } from '../lib/first-order.js';
 import { sgd } from '../lib/optimizers.js';
 import { fails, json, outcomeOf, start } from './support/command.js';
@@ -46,6 +48,12 @@ async function experiment(name: string, out: string, more: readonly string[] = [
 /** Waits for what a process brings about. */
 async function until(happened: () => Promise<boolean>, child: { exitCode: number | null }): Promise<void> {
   while (!(await happened()) && child.exitCode === null) await setTimeout(20);
+}
+
+function tinyLaboratory(out: string): Laboratory {
+  const data = { train: tinyImages(), test: tinyImages(12, 2) };
+  const signal = new AbortController().signal;
+  return { data, out, batchSize: 8, threads: 1, memory: undefined, signal, onStatus: () => undefined };
 }
 
 describe('experiments', () => {
@@ -158,12 +166,7 @@ describe('experiments', () => {
   describe('at a learning rate that diverges', () => {
     const among = (check: (laboratory: Laboratory, trialOf: (rate: number) => Trial) => Promise<void>) => () =>
       withFolder(async (folder) => {
-        const data = { train: tinyImages(), test: tinyImages(12, 2) };
-        const laboratory: Laboratory = {
-          ...{ data, out: folder, batchSize: 8, threads: 1, memory: undefined },
-          ...{ signal: new AbortController().signal, onStatus: () => undefined },
-        };
-        await check(laboratory, (rate) => ({
+        await check(tinyLaboratory(folder), (rate) => ({
           ...{ key: `rate-${rate}`, network: tinyNetwork(), seed: 1, length: { steps: 30 } },
           estimator: () => firstOrder(),
           optimizer: sgd({ lr: rate }),
@@ -178,7 +181,10 @@ describe('experiments', () => {
         assert.equal(rate, 0.3);
         assert.ok(losses[0.3]! < losses[1e-6]!);
         assert.equal(losses[1e38], null);
-        await assert.rejects(searchRate([1e38], trialOf, make), { name: 'NonFiniteLossError' });
+        await assert.rejects(
+          searchRate([1e38], trialOf, make),
+          /rate-1e\+38 and its like diverge at every rate of 1e\+38/,
+        );
         // What is done is read again, even by the same process.
         assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, make), { rate, losses });
       }),
@@ -207,6 +213,37 @@ describe('experiments', () => {
       }),
     );
   });
+
+  it('keep a run under what it learns from, what it moves and what it is tested on', () =>
+    withFolder(async (folder) => {
+      const laboratory = tinyLaboratory(folder);
+      const trialOf = (...coordinates: number[]): Trial => ({
+        ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 2 } },
+        estimator: () => firstOrder({ coordinates: Uint32Array.from(coordinates) }),
+        optimizer: sgd({ lr: 0.1 }),
+      });
+      const result = await runTrial(trialOf(0, 1), laboratory);
+      assert.deepEqual(await runTrial(trialOf(1, 0), laboratory), result);
+      await assert.rejects(runTrial(trialOf(0, 2), laboratory), /result\.json: is the result of other options/);
+      const data = { ...laboratory.data, test: tinyImages(12, 3) };
+      await assert.rejects(runTrial(trialOf(0, 1), { ...laboratory, data }), /result\.json: is the result of other/);
+    }));
+
+  it('report a run before what is measured of it', () =>
+    withFolder(async (folder) => {
+      const { train, test } = synthetic({ train: 64, test: 32 });
+      const states: Report[] = [];
+      const choice = { ...{ sizes: [730], epochs: 0.5, searchEpochs: 0.25 }, seeds: [0], seconds: 0.01 };
+      const last = await table1(choice, { ...tinyLaboratory(folder), data: { train, test } }, (report) => {
+        states.push(report);
+        return Promise.resolve();
+      });
+      const measured = states.map(({ rows }) => rows.map(({ accuracy, cosineTrained }) => [accuracy, cosineTrained].map((figure) => typeof figure))); // prettier-ignore
+      const [before, after] = [['number', 'object'], ['number', 'number']]; // prettier-ignore
+      assert.deepEqual(measured, [[before], [before, before], [after, after]]);
+      assert.deepEqual(states.at(-1), last);
+      assert.ok(!plotSvg(states[0]!.plot, '').includes('NaN'));
+    }));
 
   it('write CSV that spreadsheets read', () => {
     assert.equal(csv([{ a: 1, b: 'x, "y"' }, { a: null, c: 0.5 }]), 'a,b,c\n1,"x, ""y""",\n,,0.5\n'); // prettier-ignore

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import { createHash } from 'node:crypto';
 import * as check from '../check.js';
+import { digest } from '../digest.js';
 import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
 
 export type { Augmentation } from './augment.js';
@@ -33,6 +33,9 @@ export interface Dataset {
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch;
 }
 
+/** What a result that depends on a data set says of it. */
+export const describeDataset = ({ name, count, identity }: Dataset): object => ({ name, count, ...identity });
+
 export interface ImageDatasetOptions {
   name: string;
   /** count×C×H×W bytes, 0 to 255. */
@@ -58,15 +61,6 @@ function checkChannels(values: readonly number[], what: string, channels: number
   if (!Array.isArray(values) || values.length !== channels || !values.every(Number.isFinite)) {
     throw check.expected(what, `a list of ${channels} finite numbers, one per channel`, values);
   }
-}
-
-/** A number that other content hardly has. */
-function digest(...arrays: (Uint8Array | Float32Array | undefined)[]): string {
-  const hash = createHash('sha256');
-  for (const array of arrays) {
-    if (array) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
-  }
-  return hash.digest('hex').slice(0, 16);
 }
 
 function checkIndices(indices: Uint32Array, count: number): void {

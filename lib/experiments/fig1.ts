@@ -91,7 +91,10 @@ export async function searchCnnRates(
   return searches;
 }
 
-/** The runs of a method and a size. */
+/** The name of a method's runs with a size. */
+export const cnnGroup = (method: CnnMethod, size: number): string => `${method} ${size}`;
+
+/** Makes them. */
 export async function makeCnnRuns(
   method: CnnMethod,
   size: number,
@@ -100,10 +103,8 @@ export async function makeCnnRuns(
   runs: Runs,
 ): Promise<void> {
   const { rate } = searches.get(method)!;
-  await runs.makeGroup(
-    `${method} ${size}`,
-    seeds.map((seed) => cnnTrial(method, size, rate, epochs, seed)),
-  );
+  const trials = seeds.map((seed) => cnnTrial(method, size, rate, epochs, seed));
+  await runs.makeGroup(cnnGroup(method, size), trials);
 }
 
 /** All runs, the smallest networks first; `publish` is told after each what there is. */
@@ -124,7 +125,7 @@ function reportOf(
   const rows: ReportRow[] = [];
   for (const method of methods) {
     for (const size of sizes) {
-      const group = runs.group(`${method} ${size}`);
+      const group = runs.group(cnnGroup(method, size));
       if (!group) continue;
       rows.push({
         method: CNN_ESTIMATES[method].name,
@@ -157,7 +158,7 @@ function reportOf(
       title: `The small CNN after ${epochs} epochs (published: 50)`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'test accuracy (%)' },
-      series: series.filter(({ points }) => points.length > 0),
+      series,
     },
   };
 }

@@ -99,6 +99,9 @@ export interface Fig4Choice extends GraspChoice {
 const sparsitiesOf = (method: SparseMethod, { sparsities }: Fig4Choice): readonly number[] =>
   method === 'fo-dense' ? [0] : sparsities;
 
+/** The name of a method's runs with a sparsity. */
+const groupOf = (method: SparseMethod, sparsity: number): string => `${method} ${sparsity}`;
+
 function networkOf({ depth, width }: Fig4Choice, laboratory: Laboratory): Network {
   return resnet({ depth, width, classes: laboratory.data.train.classes });
 }
@@ -124,7 +127,7 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     searches.set(method, search);
     for (const sparsity of sparsitiesOf(method, choice)) {
       const trials = seeds.map((seed) => trialOf(method, sparsity, search.rate, epochs, seed));
-      await runs.makeGroup(`${method} ${sparsity}`, trials);
+      await runs.makeGroup(groupOf(method, sparsity), trials);
     }
   }
   return reportOf(choice, network, searches, runs);
@@ -139,7 +142,7 @@ function reportOf(
   const { depth, width, epochs, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } = choice;
   const rows = methods.flatMap((method) =>
     sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
-      const group = runs.group(`${method} ${sparsity}`);
+      const group = runs.group(groupOf(method, sparsity));
       if (!group) return [];
       return [
         {
@@ -188,7 +191,7 @@ function reportOf(
       title: `${network.name}, ${width} channels at first, ${epochs} epochs (published: ResNet-20, 50 epochs)`,
       x: { label: 'sparsity (%)', ticks: sparsities.map((sparsity) => 100 * sparsity) },
       y: { label: 'test accuracy (%)' },
-      series: series.filter(({ points }) => points.length > 0),
+      series,
     },
   };
 }

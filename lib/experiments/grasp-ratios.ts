@@ -1,3 +1,4 @@
+import { describeDataset } from '../data/dataset.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import type { RunFolder } from '../run-folder.js';
@@ -21,7 +22,7 @@ export async function zoGraspRatios(
 ): Promise<LayerSparsity> {
   const { data, signal, onStatus } = laboratory;
   const options = { sparsity, mu: MU, samplesPerClass, queries, seed };
-  const of = { network: model.network, data: { name: data.train.name, ...data.train.identity } };
+  const of = { network: model.network, data: describeDataset(data.train) };
   const { layers } = await kept(folder.ratios, { ...of, ...options }, async () => {
     const onProgress = (done: number, total: number): void => {
       onStatus(`ZO-GraSP: ${done} of ${total} queries`);

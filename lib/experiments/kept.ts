@@ -18,10 +18,12 @@ export async function kept<T extends object>(
   options: object,
   compute: () => Promise<T>,
 ): Promise<T & { options: object }> {
-  const known = await keptAlready<T>(file, options);
+  // As JSON has them: an option that is undefined is not there.
+  const wanted = JSON.parse(JSON.stringify(options)) as object;
+  const known = await keptAlready<T>(file, wanted);
   if (known) return known;
   await removeTemporaries(file);
-  const result = { options, ...(await compute()) };
+  const result = { options: wanted, ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
 }
@@ -29,7 +31,7 @@ export async function kept<T extends object>(
 /** The result in a file, if it is there. */
 async function keptAlready<T extends object>(
   file: string,
-  options: object,
+  wanted: object,
 ): Promise<(T & { options: object }) | undefined> {
   if (!(await exists(file))) return undefined;
   let content: unknown;
@@ -38,8 +40,6 @@ async function keptAlready<T extends object>(
   } catch (cause) {
     throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
   }
-  // As JSON has them: an option that is undefined is not there.
-  const wanted: unknown = JSON.parse(JSON.stringify(options));
   if (isObject(content) && isDeepStrictEqual(content['options'], wanted)) {
     return content as T & { options: object };
   }

@@ -55,12 +55,14 @@ function scale({ logarithmic = false, ticks }: Axis, values: readonly number[], 
 }
 
 function powers(values: readonly number[]): number[] {
+  if (values.length === 0) return [];
   const [first, last] = [Math.floor(Math.log10(Math.min(...values))), Math.ceil(Math.log10(Math.max(...values)))];
   return Array.from({ length: last - first + 1 }, (_, i) => 10 ** (first + i));
 }
 
 /** About six round numbers around all values. */
 function rounds(values: readonly number[]): number[] {
+  if (values.length === 0) return [];
   const [low, high] = [Math.min(...values), Math.max(...values)];
   const step = roundStep((high - low || Math.abs(high) || 1) / 6);
   const [first, last] = [Math.floor(low / step), Math.ceil(high / step)];
@@ -71,7 +73,8 @@ function rounds(values: readonly number[]): number[] {
 const short = (value: number): string =>
   Math.abs(value) >= 1000 ? value.toLocaleString('en-US') : String(Number(value.toPrecision(4)));
 
-export function plotSvg({ title, x: xAxis, y: yAxis, series }: Plot, footnote: string): string {
+export function plotSvg({ title, x: xAxis, y: yAxis, series: given }: Plot, footnote: string): string {
+  const series = given.filter(({ points }) => points.length > 0);
   const points = series.flatMap((one) => one.points);
   const right = LEFT + PLOT;
   // The legend is as wide as its longest name, about.

@@ -3,12 +3,11 @@
  *
  * @module
  */
-import { NonFiniteLossError } from '../jobs.js';
 import { machineInWords } from '../words.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
-import type { Laboratory, Trial, TrialResult } from './training.js';
+import type { Divergence, Laboratory, Trial, TrialResult } from './training.js';
 import { mean, runTrial } from './training.js';
 
 /** What a group's runs came to; those whose loss was not finite have no result. */
@@ -19,6 +18,7 @@ export interface Group {
   readonly machine: string;
 }
 
+/** Makes an experiment's runs, which are counted, and keeps what groups of them came to. */
 export class Runs {
   readonly #total: number;
   readonly #laboratory: Laboratory;
@@ -34,7 +34,7 @@ export class Runs {
   }
 
   /** The next run. */
-  readonly make = async (trial: Trial): Promise<TrialResult> => {
+  readonly make = async (trial: Trial): Promise<TrialResult | Divergence> => {
     const prefix = `run ${++this.#number} of ${this.#total}`;
     const onStatus = (text: string): void => {
       this.#laboratory.onStatus(`${prefix}: ${text}`);
@@ -46,13 +46,12 @@ export class Runs {
   async makeGroup(name: string, trials: readonly Trial[]): Promise<void> {
     for (const trial of trials) {
       const { results, diverged } = this.group(name) ?? { results: [], diverged: 0 };
-      try {
-        const result = await this.make(trial);
-        this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });
-      } catch (error) {
-        if (!(error instanceof NonFiniteLossError)) throw error;
+      const result = await this.make(trial);
+      if ('diverged' in result) {
         const machine = machineInWords(this.#laboratory.threads);
         this.#groups.set(name, { results, diverged: diverged + 1, machine });
+      } else {
+        this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });
       }
       await this.#onResult();
     }
@@ -88,6 +87,7 @@ export function accuracyOf(group: Group): Accuracy {
 }
 
 /** The accuracy that a row has, if any, as points of a plot. */
-export function pointsOf({ accuracy, lowest, highest }: ReportRow, x: number): Point[] {
-  return accuracy === null ? [] : [{ x, y: accuracy as number, low: lowest as number, high: highest as number }];
+export function pointsOf(row: ReportRow, x: number): Point[] {
+  const { accuracy, lowest, highest } = row as ReportRow & Accuracy;
+  return accuracy === null ? [] : [{ x, y: accuracy, low: lowest!, high: highest! }];
 }

@@ -1,5 +1,4 @@
-import { NonFiniteLossError } from '../jobs.js';
-import type { Trial, TrialResult } from './training.js';
+import type { Divergence, Trial, TrialResult } from './training.js';
 
 /** The learning rate that a short search found. */
 export interface RateSearch {
@@ -8,30 +7,20 @@ export interface RateSearch {
   readonly losses: Readonly<Record<string, number | null>>;
 }
 
-/**
- * Makes a short run with every learning rate and takes that of the smallest training loss at its end.
- *
- * @throws NonFiniteLossError if all diverge.
- */
+/** Makes a short run with every learning rate and takes that of the smallest training loss at its end. */
 export async function searchRate(
   rates: readonly number[],
   trialOf: (rate: number) => Trial,
-  make: (trial: Trial) => Promise<TrialResult>,
+  make: (trial: Trial) => Promise<TrialResult | Divergence>,
 ): Promise<RateSearch> {
   const losses: Record<string, number | null> = {};
   let found: { rate: number; loss: number } | undefined;
-  let diverged: unknown;
   for (const rate of rates) {
-    losses[rate] = null;
-    try {
-      const { loss } = await make(trialOf(rate));
-      losses[rate] = loss;
-      if (!found || loss < found.loss) found = { rate, loss };
-    } catch (error) {
-      if (!(error instanceof NonFiniteLossError)) throw error;
-      diverged = error;
-    }
+    const result = await make(trialOf(rate));
+    const loss = 'diverged' in result ? null : result.loss;
+    losses[rate] = loss;
+    if (loss !== null && (!found || loss < found.loss)) found = { rate, loss };
   }
-  if (!found) throw diverged;
+  if (!found) throw new Error(`${trialOf(rates[0]!).key} and its like diverge at every rate of ${rates.join(', ')}`);
   return { rate: found.rate, losses };
 }

@@ -9,12 +9,13 @@ import { join } from 'node:path';
 import { alternate, wallClock } from '../bench/sampling.js';
 import { median } from '../bench/statistics.js';
 import { cosineOf } from '../gradcheck.js';
+import { describeDataset } from '../data/dataset.js';
 import { exists } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
 import { cnnOf, indexOf, MU } from './cnn.js';
 import type { Fig1Choice } from './fig1.js';
-import { CNN_ESTIMATES, cnnRunCount, cnnTrial, makeCnnRuns, searchCnnRates } from './fig1.js';
+import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnTrial, makeCnnRuns, searchCnnRates } from './fig1.js';
 import { kept } from './kept.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
@@ -35,7 +36,7 @@ export interface Table1Choice extends Omit<Fig1Choice, 'methods'> {
 type Figures = Readonly<Record<Method, number>>;
 
 interface Measured {
-  secondsPerQuery: Figures;
+  millisecondsPerQuery: Figures;
   /** With the initial weights, and with those that CGE has trained, null if that diverged. */
   cosineInitially: Figures;
   cosineTrained: Figures | null;
@@ -65,7 +66,7 @@ async function measure(
 ): Promise<Measured> {
   const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
   const machine = machineInWords(threads);
-  const options = { size, trained, batchSize, mu: MU, seconds, machine };
+  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
   return await kept(join(out, `cnn-${size}-measured.json`), options, async () => {
     using initial = new Model(cnnOf(size), { seed: 0, threads, memory });
     const position = { seed: 0, step: 0, epoch: 0, signal };
@@ -89,8 +90,9 @@ async function measure(
     const cosineTrained = (await exists(weights)) ? await cosinesTrained(weights) : null;
     const contenders = METHODS.map((name) => ({ name, run: () => estimate(initial, name) }));
     const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
-    const secondsPerQuery = { cge: median(cge!) / (1 + size), rge: median(rge!) / (1 + size) };
-    return { secondsPerQuery, cosineInitially, cosineTrained };
+    const perQuery = (seconds: number[]): number => (1000 * median(seconds)) / (1 + size);
+    const millisecondsPerQuery = { cge: perQuery(cge!), rge: perQuery(rge!) };
+    return { millisecondsPerQuery, cosineInitially, cosineTrained };
   });
 }
 
@@ -103,20 +105,21 @@ function reportOf(
 ): Report {
   const rows = sizes.flatMap((size) =>
     METHODS.flatMap((method): ReportRow[] => {
-      const group = runs.group(`${method} ${size}`);
+      const group = runs.group(cnnGroup(method, size));
       const figures = measured.get(size);
-      if (!group || !figures) return [];
+      if (!group) return [];
       const { name, published } = CNN_ESTIMATES[method];
-      const { cosineTrained } = figures;
+      const figure = (of: Figures | null | undefined, digits: number): number | null =>
+        of ? rounded(of[method], digits) : null;
       return [
         {
           method: name,
           parameters: size,
           ...accuracyOf(group),
           published: published[indexOf(size)]!,
-          millisecondsPerQuery: rounded(1000 * figures.secondsPerQuery[method], 3),
-          cosineInitially: rounded(figures.cosineInitially[method], 4),
-          cosineTrained: cosineTrained && rounded(cosineTrained[method], 4),
+          millisecondsPerQuery: figure(figures?.millisecondsPerQuery, 3),
+          cosineInitially: figure(figures?.cosineInitially, 4),
+          cosineTrained: figure(figures?.cosineTrained, 4),
           machine: machineInWords(threads),
         },
       ];

@@ -6,8 +6,10 @@
 import { join } from 'node:path';
 
 import type { ImageDatasets } from '../data/cifar10.js';
+import { describeDataset } from '../data/dataset.js';
 import type { Estimator } from '../estimators.js';
 import { exists, makeFolder } from '../files.js';
+import { NonFiniteLossError } from '../jobs.js';
 import type { TestResult } from '../model.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
@@ -71,8 +73,13 @@ export interface TrialResult {
   machine: string;
 }
 
-/** Makes a run, or what is left of it, or reads its result if it is done. */
-export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<TrialResult> {
+/** What ended a run before its time: its loss was not finite. */
+export interface Divergence {
+  readonly diverged: string;
+}
+
+/** Makes a run, or what is left of it, or reads what it came to if it is done. */
+export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<TrialResult | Divergence> {
   const { data, batchSize, signal, threads, memory } = laboratory;
   const { key, network, seed } = trial;
   const folder = new RunFolder(join(laboratory.out, key));
@@ -88,14 +95,20 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
     ...{ batchSize, seed, signal, resume },
   };
   const { describe } = planTraining(model, data.train, options);
-  return await kept(join(folder.path, 'result.json'), describe, async () => {
+  const under = { ...describe, test: describeDataset(data.test) };
+  return await kept(join(folder.path, 'result.json'), under, async (): Promise<TrialResult | Divergence> => {
     const run = train(model, data.train, options);
     const onStep = ({ loss, seconds }: LoggedStep): void => {
       const left = duration((run.totalSteps - run.step) * seconds);
       laboratory.onStatus(`${left} to go in ${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}`);
     };
     const { testEvery = run.stepsPerEpoch } = trial;
-    await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
+    try {
+      await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
+    } catch (error) {
+      if (error instanceof NonFiniteLossError) return { diverged: error.message };
+      throw error;
+    }
     await model.save(folder.weights);
     const test = await model.test(data.test, { signal, batchSize });
     return { ...resultOf(test, await RunLog.steps(folder.log)), machine: machineInWords(threads) };

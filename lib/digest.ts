@@ -1,0 +1,10 @@
+import { createHash } from 'node:crypto';
+
+/** A number that other content hardly has. */
+export function digest(...arrays: (Uint8Array | Uint32Array | Float32Array | undefined)[]): string {
+  const hash = createHash('sha256');
+  for (const array of arrays) {
+    if (array) hash.update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength));
+  }
+  return hash.digest('hex').slice(0, 16);
+}
