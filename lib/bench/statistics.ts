@@ -1,5 +1,5 @@
 /**
- * What a list of timings says.
+ * What a list of numbers says.
  *
  * @module
  */
@@ -22,11 +22,12 @@ const CRITICAL = [
 
 export function statistics(sample: readonly number[]): Statistics {
   const samples = sample.length;
-  const mean = sample.reduce((sum, value) => sum + value, 0) / samples;
-  const squares = sample.reduce((sum, value) => sum + (value - mean) ** 2, 0);
+  const average = mean(sample);
+  const squares = sum(sample.map((value) => (value - average) ** 2));
   const deviation = samples > 1 ? Math.sqrt(squares / (samples - 1)) : 0;
   const margin = (CRITICAL[samples - 2] ?? 1.96) * (deviation / Math.sqrt(samples));
-  return { mean, median: median(sample), deviation, rme: samples > 1 ? (100 * margin) / mean : 0, samples };
+  const rme = samples > 1 ? (100 * margin) / average : 0;
+  return { mean: average, median: median(sample), deviation, rme, samples };
 }
 
 export function median(sample: readonly number[]): number {
@@ -47,4 +48,12 @@ export function ratio(sample: readonly number[], reference: readonly number[]): 
   const ratios = sample.map((value, i) => value / reference[i]!).sort((a, b) => a - b);
   const at = (fraction: number): number => ratios[Math.round(fraction * (ratios.length - 1))]!;
   return { median: median(ratios), low: at(0.25), high: at(0.75) };
+}
+
+export function sum(values: readonly number[]): number {
+  return values.reduce((total, value) => total + value, 0);
+}
+
+export function mean(values: readonly number[]): number {
+  return sum(values) / values.length;
 }

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { sum } from '../bench/statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
@@ -13,7 +14,6 @@ import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
-import { sum } from './training.js';
 
 export const CNN_METHODS = ['fo', 'cge', 'rge'] as const;
 export type CnnMethod = (typeof CNN_METHODS)[number];

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import { mean, sum } from '../bench/statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { forwardGradient } from '../forward-gradient.js';
@@ -25,7 +26,6 @@ import { accuracyOf, meanOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
-import { mean, sum } from './training.js';
 
 export const FREE_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
 export type FreeMethod = (typeof FREE_METHODS)[number];
@@ -98,7 +98,7 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
 /** Published beside those (figure 3), and not implemented here. */
 const OTHERS = 'LG-FG-A 73.19 (13.1 M parameters) and Align-Ada 58.00 (14.2 M), which are not implemented here';
 
-/** A run with about `budget` loss evaluations, tested ten times. */
+/** A run with about `budget` loss evaluations, tested about ten times. */
 function trialOf(
   method: FreeMethod,
   rate: number,
@@ -120,7 +120,7 @@ function trialOf(
     estimator: (model, folder) => METHODS[method].estimator(model, rate, { choice, laboratory, folder, seed, steps }),
     optimizer: METHODS[method].optimizer(rate, steps / stepsPerEpoch),
     length: { steps },
-    testEvery: Math.max(1, Math.floor(steps / 10)),
+    testEvery: Math.ceil(steps / 10),
   };
 }
 

@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { sum } from '../bench/statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
@@ -21,7 +22,6 @@ import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../run-folder.js';
 import type { Laboratory, Trial } from './training.js';
-import { sum } from './training.js';
 
 export const SPARSE_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type SparseMethod = (typeof SPARSE_METHODS)[number];

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { mean } from '../bench/statistics.js';
 import { machineInWords } from '../words.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Divergence, Laboratory, Trial, TrialResult } from './training.js';
-import { mean, runTrial } from './training.js';
+import { runTrial } from './training.js';
 
 /** What a group's runs came to; those whose loss was not finite have no result. */
 export interface Group {

@@ -19,6 +19,7 @@ import { train } from '../train.js';
 import { planTraining } from '../train-options.js';
 import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
+import { mean, sum } from '../bench/statistics.js';
 import { kept } from './kept.js';
 import { duration, machineInWords } from '../words.js';
 
@@ -147,12 +148,4 @@ function courseOf(log: readonly LoggedStep[], end: TestResult): Stretch[] {
     since = [];
   }
   return course;
-}
-
-export function sum(values: readonly number[]): number {
-  return values.reduce((total, value) => total + value, 0);
-}
-
-export function mean(values: readonly number[]): number {
-  return sum(values) / values.length;
 }

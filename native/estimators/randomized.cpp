@@ -71,7 +71,7 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
   std::vector<Buffers> buffers;
   buffers.reserve(control.threads);
   for (int thread = 0; thread < control.threads; ++thread) buffers.emplace_back(d);
-  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, queryKind(options.reuse));
+  static_cast<Evaluation&>(estimate) = engine.begin(problem, control, queryKind(options.reuse), options.queries);
 
   const std::size_t failed = runQueries(options.queries, control, [&](int thread, std::size_t q) {
     auto& [direction, moved] = buffers[thread];

@@ -25,7 +25,7 @@ class ChangePass {
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory);
 
   // Allocates what runs take in which every parameter changes.
-  void reserveMoved(const InputProducts& products);
+  void reserveAllChange(const InputProducts& products);
 
   // The unperturbed pass that the next runs start from, its loss and the weights it ran under; its products may be
   // null.

@@ -109,7 +109,7 @@ void Engine::reserveChangeQueries(int count, bool allChange) {
   for (int thread = 0; thread < count; ++thread) {
     ChangeQuery& query = *changeQueries_[thread];
     if (query.steps == nullptr) query.steps = std::make_unique<Weights>(graph_, plan_);
-    query.pass.reserveMoved(*products_);
+    query.pass.reserveAllChange(*products_);
   }
 }
 
@@ -151,11 +151,15 @@ Gradient Engine::gradient(BackPropagation<Scalar>& passes, std::vector<Workspace
   return result;
 }
 
-Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind) {
+Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind, std::size_t queries) {
   reserve(kind, problem.count, control.threads);
   unperturbed_->assign(problem.parameters);
-  return kind == QueryKind::Values ? beginValues(problem, control)
-                                   : beginChanges(problem, control, kind == QueryKind::AllChange);
+  if (kind == QueryKind::Values) return beginValues(problem, control);
+  Evaluation result = beginChanges(problem, control);
+  InputProducts* const products = kind == QueryKind::AllChange ? products_.get() : nullptr;
+  if (products != nullptr) products->compute(problem, *changeBase_, queries, control);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_, products);
+  return result;
 }
 
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
@@ -167,16 +171,11 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
   return resultOf(loss, *base_, problem);
 }
 
-Evaluation Engine::beginChanges(const Problem& problem, const Control& control, bool allChange) {
+Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
   exact_->clearBorders();
   const double loss = exact_->run(problem, *unperturbed_, exactWorkspaces_, control, changeBase_.get());
   lossBase_->prepare(problem, *exact_);
-  const Evaluation result = resultOf(loss, *exact_, problem);
-  // Moments matter in training only.
-  const InputProducts* const products = allChange && problem.training ? products_.get() : nullptr;
-  if (products != nullptr) products_->compute(problem, *changeBase_, control);
-  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_, products);
-  return result;
+  return resultOf(loss, *exact_, problem);
 }
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {

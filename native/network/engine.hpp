@@ -41,8 +41,9 @@ class Engine {
   // One forward pass, and ∂loss/∂parameters by back-propagation through it.
   Gradient gradient(const Problem& problem, const Control& control, Precision precision);
 
-  // The unperturbed pass, its stored values kept; then each thread's queries, of this kind, start from them.
-  Evaluation begin(const Problem& problem, const Control& control, QueryKind kind);
+  // The unperturbed pass, its stored values kept; then each thread's queries, of this kind, start from them. Of
+  // AllChange, `queries` says about how many: many are worth more preparation.
+  Evaluation begin(const Problem& problem, const Control& control, QueryKind kind, std::size_t queries = 1);
 
   // A thread's own copy of the parameters, equal to the problem's after begin().
   Weights& weights(int thread) { return valueQueries_[thread]->weights; }
@@ -87,16 +88,16 @@ class Engine {
   void reserveScratch(int threads);
   void reserveChangeQueries(int count, bool allChange);
   Evaluation beginValues(const Problem& problem, const Control& control);
-  Evaluation beginChanges(const Problem& problem, const Control& control, bool allChange);
+  Evaluation beginChanges(const Problem& problem, const Control& control);
 
   Graph graph_;
   Plan plan_;
   const Kernels& kernels_;
   int blocks_ = 0;
   std::unique_ptr<Weights> unperturbed_;
-  std::unique_ptr<Pass> base_;              // of values
-  std::unique_ptr<ChangeBase> changeBase_;  // of changes
-  std::unique_ptr<InputProducts> products_;
+  std::unique_ptr<Pass> base_;               // of values
+  std::unique_ptr<ChangeBase> changeBase_;   // of changes
+  std::unique_ptr<InputProducts> products_;  // where all change
   // What the pass in double and, after it, each thread's changes are stored in: a double is as long as two threads'.
   Aligned<double> scratch_;
   std::unique_ptr<ExactPass> exact_;

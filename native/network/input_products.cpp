@@ -8,7 +8,11 @@ namespace deepzero {
 
 namespace {
 
-// Products grow with the square of the taps, what they save only with the taps.
+// What a direction needs no longer, in multiply-adds that products take in the same time, for every pixel and output
+// channel: to store its change and read it twice, and the base once more.
+constexpr int kSaved = 16;
+
+// Products of more would pay for hundreds of directions only.
 constexpr int kMostTaps = 64;
 
 // What every tap reads of a block, and a plane of ones.
@@ -17,7 +21,12 @@ Map readMap(const ConvolutionShape& shape, int taps) { return {taps, shape.out.h
 }  // namespace
 
 InputProducts::InputProducts(const Plan& plan, const Kernels& kernels, int blocks)
-    : plan_(plan), kernels_(kernels), blocks_(blocks), taps_(plan.operations(), 0), products_(plan.operations()) {
+    : plan_(plan),
+      kernels_(kernels),
+      blocks_(blocks),
+      taps_(plan.operationCount(), 0),
+      products_(plan.operationCount()),
+      computed_(plan.operationCount(), false) {
   std::size_t most = 0;
   for (const Segment& segment : plan.segments()) {
     for (const int value : segment.measured) {
@@ -31,24 +40,32 @@ InputProducts::InputProducts(const Plan& plan, const Kernels& kernels, int block
       taps_[step->operation] = taps;
       products = Aligned<double>(static_cast<std::size_t>(taps + shape.out.channels) * taps);
       most = std::max(most, products.size());
-      planes_ = std::max(planes_, readMap(shape, taps).size());
+      readSize_ = std::max(readSize_, readMap(shape, taps).size());
     }
   }
   ofBlocks_ = Aligned<double>(most * blocks);
 }
 
 void InputProducts::reserve(int threads) {
-  if (read_.size() < planes_ * threads) read_ = AlignedFloats(planes_ * threads);
+  if (read_.size() < readSize_ * threads) read_ = AlignedFloats(readSize_ * threads);
 }
 
-void InputProducts::compute(const Problem& problem, const ChangeBase& base, const Control& control) {
+bool InputProducts::pay(const Step& step, std::size_t directions) const {
+  const double saved = static_cast<double>(directions) * kSaved * plan_.map(step.output).channels;
+  return saved > static_cast<double>(products_[step.operation].size());
+}
+
+void InputProducts::compute(const Problem& problem, const ChangeBase& base, std::size_t directions,
+                            const Control& control) {
   for (const Step& step : plan_.steps()) {
-    if (!cover(step)) continue;
+    if (!suit(step)) continue;
+    computed_[step.operation] = problem.training && pay(step, directions);
+    if (!computed_[step.operation]) continue;
     Aligned<double>& products = products_[step.operation];
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
       if (control.stop()) continue;
-      float* const read = read_.data() + omp_get_thread_num() * planes_;
+      float* const read = read_.data() + omp_get_thread_num() * readSize_;
       computeBlock(step, block, problem, base, read, ofBlocks_.data() + block * products.size());
     }
     if (control.stop()) throw Cancelled();
@@ -76,12 +93,13 @@ void InputProducts::computeBlock(const Step& step, int block, const Problem& pro
   }
   std::fill_n(read + map.at(taps - 1, 0, 0), map.planeStride(), 1.0f);
   const int lanes = lanesOf(problem, block);
+  // Of a convolution of single pixels, a weight's gradient is the product of what it reads and what it yields.
   kernels_.weightGradient({map, map}, read, read, lanes, products);
   kernels_.weightGradient({map, shape.out}, read, base.base(step.output, 0, block), lanes,
                           products + static_cast<std::size_t>(taps) * taps);
 }
 
-PlaneMoments InputProducts::moments(const Step& step, int channel, const Weights& steps) const {
+InputProducts::Moments InputProducts::moments(const Step& step, int channel, const Weights& steps) const {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const int taps = taps_[step.operation];
   const float* const bias = steps.bias(step.operation);
@@ -93,13 +111,13 @@ PlaneMoments InputProducts::moments(const Step& step, int channel, const Weights
   u[taps - 1] = bias == nullptr ? 0 : bias[channel];
   const double* const products = products_[step.operation].data();
   const double* const withBase = products + static_cast<std::size_t>(taps + channel) * taps;
-  PlaneMoments result{};
+  Moments result{};
   for (int k = 0; k < taps; ++k) {
     const double* const row = products + static_cast<std::size_t>(k) * taps;
     double sum = 0;
     for (int j = 0; j < taps; ++j) sum += row[j] * u[j];
-    result.square[0] += u[k] * (2 * withBase[k] + sum);
-    if (k == taps - 1) result.sum[0] = sum;
+    result.square += u[k] * (2 * withBase[k] + sum);
+    if (k == taps - 1) result.sum = sum;
   }
   return result;
 }

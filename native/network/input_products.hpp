@@ -25,29 +25,37 @@ class InputProducts {
   // Allocates what compute() takes with so many threads.
   void reserve(int threads);
 
-  void compute(const Problem& problem, const ChangeBase& base, const Control& control);
+  // Where they pay for so many directions; nobody asks for moments out of training. Throws Cancelled.
+  void compute(const Problem& problem, const ChangeBase& base, std::size_t directions, const Control& control);
 
-  // Whether there are products for a step: a convolution that applies few weights to the network's input, for batch
-  // norms.
-  bool cover(const Step& step) const { return step.kind == StepKind::Convolve && taps_[step.operation] > 0; }
+  // Whether a step can have products: a convolution or linear layer that applies few weights to the network's input,
+  // whose output is recomputable and goes through a batch norm.
+  bool suit(const Step& step) const { return step.kind == StepKind::Convolve && taps_[step.operation] > 0; }
+  // Whether it has those of the last batch.
+  bool cover(const Step& step) const { return suit(step) && computed_[step.operation]; }
 
-  // The moments, all in the first lane, of an output channel's change when weights and biases change by `steps`.
-  PlaneMoments moments(const Step& step, int channel, const Weights& steps) const;
+  struct Moments {
+    double sum, square;
+  };
+  // Of an output channel's change when weights and biases change by `steps`.
+  Moments moments(const Step& step, int channel, const Weights& steps) const;
 
  private:
+  bool pay(const Step& step, std::size_t directions) const;
   void computeBlock(const Step& step, int block, const Problem& problem, const ChangeBase& base, float* read,
                     double* products) const;
 
   const Plan& plan_;
   const Kernels& kernels_;
   int blocks_;
-  // By operation: its taps, of which the last reads 1, 0 where there are no products; and [taps + output
-  // channels][taps], G and, by output channel, c.
+  // By operation: its taps, of which the last reads 1, 0 where there are no products; [taps + output channels][taps], G
+  // and, by output channel, c; whether that is of the last batch.
   std::vector<int> taps_;
   std::vector<Aligned<double>> products_;
+  std::vector<bool> computed_;
   Aligned<double> ofBlocks_;  // by block, of one operation at a time
   AlignedFloats read_;        // by thread, what each tap reads: a plane each
-  std::size_t planes_ = 0;    // floats of it
+  std::size_t readSize_ = 0;  // floats of it
 };
 
 }  // namespace deepzero

@@ -39,7 +39,7 @@ void LossChange::prepare(const Problem& problem, const ExactPass& base) {
 
 double LossChange::block(const Kernels& kernels, const Problem& problem, int block, const float* change,
                          const std::vector<int>& channels) const {
-  const int lanes = std::min(kLanes, problem.count - block * kLanes);
+  const int lanes = lanesOf(problem, block);
   if (problem.loss == Loss::CrossEntropy) {
     float largest = 0;
     const std::size_t at = block * map_.size();
@@ -68,7 +68,7 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
 // For changes so large that nothing cancels and the series does not reach.
 double LossChange::crossEntropyInDouble(const Problem& problem, int block, const float* change,
                                         const std::vector<int>& channels) const {
-  const int lanes = std::min(kLanes, problem.count - block * kLanes);
+  const int lanes = lanesOf(problem, block);
   const double* outputs = outputsOf(block);
   std::vector<double> before(map_.channels), after(map_.channels);
   const auto logSumExp = [](const std::vector<double>& values) {

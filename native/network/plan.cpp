@@ -306,8 +306,7 @@ void Plan::makeLayouts() {
 void Plan::findRecomputable() {
   recomputable_.assign(maps_.size(), false);
   for (const Step& step : steps_) {
-    // A border must stay zero, which a buffer for any value cannot promise.
-    if (step.kind == StepKind::Convolve) recomputable_[step.output] = maps_[step.output].border == 0;
+    if (step.kind == StepKind::Convolve) recomputable_[step.output] = true;
     if (step.kind != StepKind::Activate) recomputable_[step.inputs[0]] = false;
     if (step.inputs[1] >= 0) recomputable_[step.inputs[1]] = false;
   }

@@ -58,7 +58,7 @@ class Plan {
   const std::vector<Step>& steps() const { return steps_; }
   // Segment 0 has no steps: it produces value 0, the network's input.
   const std::vector<Segment>& segments() const { return segments_; }
-  int operations() const { return static_cast<int>(convolutions_.size()); }
+  int operationCount() const { return static_cast<int>(convolutions_.size()); }
   const Map& map(int value) const { return maps_[value]; }
   int outputValue() const { return output_; }
 
@@ -81,7 +81,8 @@ class Plan {
   // stored values, recomputed where it is needed.
   bool stored(int value) const { return stored_[value]; }
 
-  // Whether a convolution's output can be computed again where it is read, instead of stored: only activations read it.
+  // Whether a convolution's output can be computed again where it is read, instead of stored: activations alone read
+  // it, none of them as a residual, and it is not the network's.
   bool recomputable(int value) const { return recomputable_[value]; }
 
   // Stored values each with a buffer of their own, for the pass that queries restart from.
@@ -126,8 +127,8 @@ class Plan {
   void findSteps();
   void makeSegments();
   void makeBlocks();
-  void findRecomputable();
   void makeLayouts();
+  void findRecomputable();
   void makeBases();
   void makeGradients();
 

@@ -39,15 +39,6 @@ double errorAgainstReference(const Example& example, double mu, bool central, co
   return relativeError(incremental(example, mu, central, 2, table), expected);
 }
 
-Example randomExample(std::uint64_t seed, int images) {
-  Example example(randomNetwork(seed), images, seed);
-  example.loss = static_cast<Loss>(seed % 3);
-  example.training = seed % 4 != 0;
-  return example;
-}
-
-constexpr std::uint64_t kRandomExamples = 300;
-
 TEST("random examples have average pools before every kind of layer, in training and in evaluation") {
   std::set<std::pair<Kind, bool>> readers, padded;
   for (std::uint64_t seed = 1; seed <= kRandomExamples; ++seed) {

@@ -1,16 +1,23 @@
 // The moments of a first convolution's change, from products, against those of the change itself.
 #include "network/input_products.hpp"
 
+#include <atomic>
 #include <cmath>
 #include <vector>
 
+#include "estimators/directions.hpp"
 #include "harness.hpp"
 #include "network/engine.hpp"
-#include "network/pass.hpp"
+#include "network/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {
 namespace {
+
+// Directions that products pay for in every network here.
+constexpr std::size_t kMany = 1000;
+
+constexpr double kTolerance = 1e-4;
 
 // The unperturbed pass, its products, and random steps of all parameters.
 struct Run {
@@ -30,7 +37,7 @@ struct Run {
     std::vector<float> moved(example.parameters.rbegin(), example.parameters.rend());
     steps.assign(moved.data());
     products.reserve(threadCount);
-    products.compute(example.problem(), base, threads(threadCount));
+    products.compute(example.problem(), base, kMany, threads(threadCount));
   }
 
   Plan plan;
@@ -87,47 +94,180 @@ ISA_TEST("input products: the moments of a first convolution's change are those 
       if (!run.products.cover(step)) continue;
       ++covered;
       for (int channel = 0; channel < run.plan.map(step.output).channels; ++channel) {
-        const PlaneMoments known = run.products.moments(step, channel, run.steps);
+        const InputProducts::Moments known = run.products.moments(step, channel, run.steps);
         const PlaneMoments direct = momentsOfChange(example, run, step, channel);
         const double size = total(direct.square);
         CHECK(size != 0);
-        CHECK_NEAR(total(known.square), size, 1e-5 * std::abs(size));
-        CHECK_NEAR(total(known.sum), total(direct.sum), 1e-5 * (1 + std::abs(total(direct.sum))));
+        CHECK_NEAR(known.square, size, 1e-5 * std::abs(size));
+        CHECK_NEAR(known.sum, total(direct.sum), 1e-5 * (1 + std::abs(total(direct.sum))));
       }
     }
     CHECK(covered > 0);
   }
 }
 
-TEST("input products have the same bits for any number of threads") {
-  const Example example(smallCnn(), 40);
-  const Run one(example, 1), three(example, 3);
-  for (const Step& step : one.plan.steps()) {
-    if (!one.products.cover(step)) continue;
-    CHECK(sameBits(total(one.products.moments(step, 1, one.steps).square),
-                   total(three.products.moments(step, 1, three.steps).square)));
+// A first convolution that two batch norms read in different segments, or a batch norm and a bare ReLU.
+Graph readTwice(bool bareRelu) {
+  Builder builder({3, 8, 8});
+  builder.convolution(4, 3, 3, 1, 1, true);
+  const int first = builder.value;
+  builder.batchNorm().relu().convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
+  const int deep = builder.value;
+  builder.value = first;
+  if (!bareRelu) builder.batchNorm();
+  return builder.relu().add(deep).globalAveragePool().flatten().linear(3, true).graph();
+}
+
+// Relative error of what a direction changes, with products where they suit.
+double directionError(const Example& example, float mu, const Kernels& table = kernels()) {
+  const std::size_t d = example.graph.parameterCount();
+  std::vector<float> steps(d);
+  std::vector<double> moved(d);
+  RandomizedOptions options;
+  options.seed = 3;
+  std::vector<double> direction(d);
+  Directions(example.graph, options).draw(0, 0, d, direction.data());
+  for (std::size_t i = 0; i < d; ++i) {
+    steps[i] = static_cast<float>(mu * direction[i]);
+    moved[i] = double{example.parameters[i]} + steps[i];
+  }
+  Engine engine(example.graph, table);
+  const double loss = engine.begin(example.problem(), threads(2), QueryKind::AllChange, kMany).loss;
+  const double change = engine.lossChange(0, steps.data(), example.problem(), {});
+  const double expected = referenceEvaluate(example.graph, example.problem(), moved, threads(2)).loss;
+  return relativeError({change}, {expected - loss});
+}
+
+ISA_TEST("input products: a direction's change agrees with the float64 reference on random networks") {
+  for (std::uint64_t seed = 1; seed <= kRandomExamples; ++seed) {
+    const Example example = randomExample(seed, 12 + seed % 6);
+    const double error = directionError(example, 1e-3f);
+    CHECK_PASSES(error < kTolerance ? "" : text("seed ", seed, ": relative error ", error));
   }
 }
 
-TEST("input products cover first convolutions of few taps only, whose output nothing but activations read") {
-  const auto covered = [](const Graph& graph) {
+ISA_TEST("input products: a direction's change agrees with the float64 reference, whoever reads the convolution") {
+  for (const Graph& graph : {smallCnn(), smallResNet(), twoFirst(), readTwice(false), readTwice(true)}) {
+    for (const int count : {5, 16, 19}) {
+      for (const bool training : {true, false}) {
+        for (const float brightness : {0.0f, 100.0f}) {
+          Example example(graph, count);
+          example.training = training;
+          for (float& pixel : example.images) pixel += brightness;
+          const double error = directionError(example, 1e-3f);
+          CHECK_PASSES(error < kTolerance ? ""
+                                          : text(graph.parameterCount(), " parameters, ", count, " images, training ",
+                                                 training, ", brightness ", brightness, ": relative error ", error));
+        }
+      }
+    }
+  }
+}
+
+TEST("input products that count images beyond the last are caught") {
+  Kernels wrong = kernels();
+  wrong.weightGradient = [](const ConvolutionShape& shape, const float* in, const float* out, int, double* gradient) {
+    kernels().weightGradient(shape, in, out, kLanes, gradient);
+  };
+  const Example example(smallCnn(), 19);
+  CHECK(directionError(example, 1e-3f) < kTolerance);
+  CHECK(directionError(example, 1e-3f, wrong) > 10 * kTolerance);
+}
+
+TEST("input products leave no trace in other queries of an engine, nor does being stopped") {
+  Example example(smallCnn(), 19);
+  const std::vector<float> steps(example.graph.parameterCount(), 1e-3f);
+  const auto all = [&](Engine& engine, std::size_t queries) {
+    engine.begin(example.problem(), threads(2), QueryKind::AllChange, queries);
+    return engine.lossChange(0, steps.data(), example.problem(), {});
+  };
+  const auto one = [&](Engine& engine) {
+    engine.begin(example.problem(), threads(2), QueryKind::Changes);
+    return engine.lossChange(0, std::size_t{5}, 1e-3f, example.problem(), {});
+  };
+  const auto fresh = [&](const auto& query) {
+    Engine engine(example.graph, kernels());
+    return query(engine);
+  };
+  const auto many = [&](Engine& engine) { return all(engine, kMany); };
+  const auto few = [&](Engine& engine) { return all(engine, 1); };
+  Engine engine(example.graph, kernels());
+  const double withProducts = many(engine);
+  CHECK(sameBits(withProducts, fresh(many)));
+  CHECK(sameBits(few(engine), fresh(few)));
+  CHECK(sameBits(one(engine), fresh(one)));
+  example.training = false;
+  CHECK(sameBits(many(engine), fresh(few)));
+  example.training = true;
+  std::atomic<bool> cancelled{true};
+  Control stopped = threads(2);
+  stopped.cancelled = &cancelled;
+  CHECK_THROWS(Cancelled, engine.begin(example.problem(), stopped, QueryKind::AllChange, kMany));
+  CHECK(sameBits(many(engine), withProducts));
+}
+
+TEST("input products have the same bits for any number of threads") {
+  const Example example(smallCnn(), 40);
+  const Run one(example, 1), three(example, 3);
+  int covered = 0;
+  for (const Step& step : one.plan.steps()) {
+    if (!one.products.cover(step)) continue;
+    ++covered;
+    for (int channel = 0; channel < one.plan.map(step.output).channels; ++channel) {
+      const auto a = one.products.moments(step, channel, one.steps),
+                 b = three.products.moments(step, channel, one.steps);
+      CHECK(sameBits(a.sum, b.sum) && sameBits(a.square, b.square));
+    }
+  }
+  CHECK(covered == 1);
+}
+
+TEST("input products suit first convolutions of few taps whose output activations alone read") {
+  const auto suited = [](const Graph& graph) {
     const Plan plan(graph);
     const InputProducts products(plan, kernels(), 1);
     int count = 0;
-    for (const Step& step : plan.steps()) count += products.cover(step);
+    for (const Step& step : plan.steps()) count += products.suit(step);
     return count;
   };
-  CHECK(covered(twoFirst()) == 2);
-  CHECK(covered(smallResNet()) == 1);
+  CHECK(suited(twoFirst()) == 2);
+  CHECK(suited(smallResNet()) == 1);
+  CHECK(suited(readTwice(true)) == 1);
   const auto network = [](int channels, bool norm) {
     Builder builder({channels, 8, 8});
     builder.convolution(2, 3, 3, 1, 1, false);
     if (norm) builder.batchNorm();
     return builder.relu().globalAveragePool().flatten().linear(2, true).graph();
   };
-  CHECK(covered(network(7, true)) == 1);
-  CHECK(covered(network(8, true)) == 0);
-  CHECK(covered(network(3, false)) == 0);
+  CHECK(suited(network(7, true)) == 1);
+  CHECK(suited(network(8, true)) == 0);
+  CHECK(suited(network(3, false)) == 0);
+  const auto readBy = [](auto reader) {
+    Builder builder({3, 8, 8});
+    builder.convolution(4, 3, 3, 1, 1, false);
+    const int first = builder.value;
+    builder.batchNorm().relu();
+    const int normal = builder.value;
+    builder.value = first;
+    return reader(builder, normal).globalAveragePool().flatten().linear(2, true).graph();
+  };
+  CHECK(suited(readBy([](Builder& at, int normal) {
+          at.value = normal;
+          return at.add(1).relu();
+        })) == 0);
+  CHECK(suited(readBy([](Builder& at, int normal) { return at.averagePool(1, 1, 1).add(normal); })) == 0);
+  CHECK(suited(readBy([](Builder& at, int normal) { return at.convolution(4, 1, 1, 1, 0, false).add(normal); })) == 0);
+}
+
+TEST("input products are computed for as many directions as they pay for") {
+  const Example example(smallCnn(), 19);
+  Run run(example);
+  for (const Step& step : run.plan.steps()) {
+    if (!run.products.suit(step)) continue;
+    CHECK(run.products.cover(step));
+    run.products.compute(example.problem(), run.base, 1, threads(1));
+    CHECK(!run.products.cover(step));
+  }
 }
 
 }  // namespace

@@ -207,6 +207,13 @@ Graph randomNetwork(std::uint64_t seed) {
   return network.graph();
 }
 
+Example randomExample(std::uint64_t seed, int images) {
+  Example example(randomNetwork(seed), images, seed);
+  example.loss = static_cast<Loss>(seed % 3);
+  example.training = seed % 4 != 0;
+  return example;
+}
+
 double relativeError(const std::vector<double>& actual, const std::vector<double>& expected) {
   if (actual.size() != expected.size()) return std::numeric_limits<double>::infinity();
   double difference = 0, norm = 0;

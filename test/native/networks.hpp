@@ -72,6 +72,10 @@ Graph averagePools();
 // A random sequence of layers and residual blocks that ends in a linear layer.
 Graph randomNetwork(std::uint64_t seed);
 
+// Of such networks, with every loss, in training and in evaluation.
+inline constexpr std::uint64_t kRandomExamples = 300;
+Example randomExample(std::uint64_t seed, int images);
+
 // Relative L2 distance of two vectors; infinite, like the next, if their lengths differ.
 double relativeError(const std::vector<double>& actual, const std::vector<double>& expected);
 // The largest |actual − expected| / (1 + |expected|).
