@@ -78,6 +78,12 @@ const grasp = {
   samplesPerClass: number(whole(1), { help: 'images of each class that ZO-GraSP and GraSP see', default: 25 }),
 };
 
+const redraw = (epochs: number) =>
+  number(whole(1), {
+    help: 'epochs after which other coordinates are drawn: the paper says 1, its public code 5',
+    default: epochs,
+  });
+
 /** Of timings. */
 const seconds = number(check.positive, { help: 'of measuring, for every size and what is compared', default: 10 });
 
@@ -164,6 +170,7 @@ export const experimentCommands: readonly Command[] = [
       budget: number(whole(1), { help: 'loss evaluations of a run', default: 500_000 }),
       searchBudget: number(whole(1), { help: 'loss evaluations of the runs that choose each rate', default: 50_000 }),
       sparsity: number(fraction, { help: 'fraction of the weights that DeepZero leaves out of a step', default: 0.9 }),
+      redrawEvery: redraw(1),
       ...grasp,
       queries: number(check.queryCount, { help: 'directions, or trials, of a step of the others', default: 100 }),
     },
@@ -182,6 +189,7 @@ export const experimentCommands: readonly Command[] = [
         help: 'fractions of the gradient, or of the weights, that are zero',
         default: SPARSITIES,
       }),
+      redrawEvery: redraw(5),
       ...grasp,
       ...length,
     },

@@ -60,6 +60,8 @@ export interface Fig3Choice extends GraspChoice {
   readonly searchBudget: number;
   /** Fraction of the weights that sparse-CGE leaves out. */
   readonly sparsity: number;
+  /** Epochs after which it leaves out others. */
+  readonly redrawEvery: number;
   /** Directions, or trials, of a step of the other two. */
   readonly queries: number;
   readonly seeds: readonly number[];
@@ -72,7 +74,11 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
     published: { accuracy: 86.94, of: 'ResNet-20, 0.27 M' },
     rates: [0.1, 0.3, 1, 3],
     estimator: async (model, _, given) =>
-      cge({ mu: MU, sparsity: await zoGraspRatios(model, given.choice.sparsity, given.choice, given) }),
+      cge({
+        mu: MU,
+        sparsity: await zoGraspRatios(model, given.choice.sparsity, given.choice, given),
+        redrawEvery: given.choice.redrawEvery,
+      }),
     optimizer: paperSgd,
   },
   'forward-gradient': {
@@ -165,7 +171,7 @@ function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSear
       { name: `${name}, published (${published.of})`, colour, points: theirs, published: true },
     ];
   });
-  const { size, budget, searchBudget, sparsity, queries, graspQueries, samplesPerClass, seeds } = choice;
+  const { size, budget, searchBudget, sparsity, redrawEvery, queries, graspQueries, samplesPerClass, seeds } = choice;
   return {
     title: `Training without back-propagation: a CNN of ${size} parameters, ${budget} loss evaluations`,
     published: `of CIFAR-10, each with a network and a budget of its own; also ${OTHERS}`,
@@ -173,6 +179,7 @@ function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSear
       size,
       budget,
       sparsity,
+      redrawEvery,
       queries,
       graspQueries,
       samplesPerClass,

@@ -9,6 +9,7 @@ import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
 import { graspImportance } from '../grasp.js';
+import type { MaskOptions } from '../masks.js';
 import type { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { resnet } from '../network/resnet.js';
@@ -44,7 +45,7 @@ interface Method {
   estimator(model: Model, given: Given): Promise<Estimator> | Estimator;
 }
 
-const RATES = [0.03, 0.1, 0.3];
+const RATES = [0.03, 0.1, 0.3, 1];
 /** Where the learning rates are searched. */
 const SEARCHED = 0.9;
 
@@ -59,15 +60,13 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
     name: 'FO, sparse gradient',
     colour: 2,
     published: { 0.8: 90.12, 0.9: 88.55, 0.95: 86.98, 0.99: 78.1 },
-    estimator: async (model, given) =>
-      firstOrder({ sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given) }),
+    estimator: async (model, given) => firstOrder(await masked(model, given)),
   },
   deepzero: {
     name: 'DeepZero (sparse-CGE)',
     colour: 1,
     published: { 0.8: 86.94, 0.9: 86.46, 0.95: 84.26, 0.99: 73.37 },
-    estimator: async (model, given) =>
-      cge({ mu: MU, sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given) }),
+    estimator: async (model, given) => cge({ mu: MU, ...(await masked(model, given)) }),
   },
   'fo-weights': {
     name: 'FO, sparse weights (GraSP)',
@@ -85,12 +84,20 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
   },
 };
 
+/** Masks to ZO-GraSP's ratios. */
+async function masked(model: Model, given: Given): Promise<MaskOptions> {
+  const { redrawEvery } = given.choice;
+  return { sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given), redrawEvery };
+}
+
 export interface Fig4Choice extends GraspChoice {
   readonly depth: number;
   readonly width: number;
   readonly methods: readonly SparseMethod[];
   readonly sparsities: readonly number[];
   readonly epochs: number;
+  /** Epochs after which other coordinates are drawn. */
+  readonly redrawEvery: number;
   readonly searchEpochs: number;
   readonly seeds: readonly number[];
 }
@@ -139,7 +146,8 @@ function reportOf(
   searches: ReadonlyMap<SparseMethod, RateSearch>,
   runs: Runs,
 ): Report {
-  const { depth, width, epochs, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } = choice;
+  const { depth, width, epochs, redrawEvery, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } =
+    choice;
   const rows = methods.flatMap((method) =>
     sparsitiesOf(method, choice).flatMap((sparsity): ReportRow[] => {
       const group = runs.group(groupOf(method, sparsity));
@@ -180,6 +188,7 @@ function reportOf(
       depth,
       width,
       epochs,
+      redrawEvery,
       graspQueries,
       samplesPerClass,
       seeds,
