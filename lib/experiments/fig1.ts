@@ -4,7 +4,6 @@
  *
  * @module
  */
-import { sum } from '../bench/statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
@@ -23,32 +22,29 @@ interface Method {
   readonly colour: number;
   /** Test accuracy in percent by size (figure 1). */
   readonly published: readonly number[];
-  /** Learning rates that the search tries. */
-  readonly rates: readonly number[];
   estimator(parameters: number): Estimator;
 }
+
+/** Learning rates that the search tries, the same for all. */
+const RATES = [0.03, 0.1, 0.3];
 
 export const CNN_ESTIMATES: Readonly<Record<CnnMethod, Method>> = {
   fo: {
     name: 'FO',
     colour: 0,
     published: [42.09, 60.47, 70.69, 76.64, 77.01],
-    rates: [0.03, 0.1, 0.3],
     estimator: () => firstOrder(),
   },
   cge: {
     name: 'CGE',
     colour: 1,
     published: [41.65, 59.66, 70.04, 76.07, 76.95],
-    rates: [0.03, 0.1, 0.3],
     estimator: () => cge({ mu: MU }),
   },
   rge: {
     name: 'RGE, q = d',
     colour: 2,
     published: [37.53, 50.06, 65.31, 70.05, 68.38],
-    // The square of its estimate is about (d + q)/q = 2 times that of the gradient.
-    rates: [0.01, 0.03, 0.1],
     estimator: (queries) => rge({ mu: MU, queries }),
   },
 };
@@ -75,7 +71,7 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
 
 /** How many runs there are, with those of the search. */
 export function cnnRunCount({ methods, sizes, seeds }: Fig1Choice): number {
-  return sum(methods.map((method) => CNN_ESTIMATES[method].rates.length + sizes.length * seeds.length));
+  return methods.length * (RATES.length + sizes.length * seeds.length);
 }
 
 /** Each method's learning rate, searched with the smallest network. */
@@ -86,7 +82,7 @@ export async function searchCnnRates(
   const searches = new Map<CnnMethod, RateSearch>();
   for (const method of methods) {
     const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
-    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, runs.make));
+    searches.set(method, await searchRate(RATES, short, runs.make));
   }
   return searches;
 }
