@@ -258,7 +258,7 @@ describe('experiments', () => {
     const axes = { x: { label: 'd', ticks: [1, 2, 3] }, y: { label: 'hours', logarithmic: true } };
     const svg = plotSvg({ title: 'T & U', ...axes, series }, 'footnote');
     assert.ok(svg.includes('a &lt; b') && svg.includes('T &amp; U') && svg.includes('10,000'));
-    const circles = [...svg.matchAll(/<circle cx="([\d.]+)" cy="([\d.]+)"[^>]* fill="(#\w+)"/g)];
+    const circles = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+) m-4\.5 0a[^>]* fill="(#\w+)"/g)];
     const [first, second, , theirs] = circles.map(([, x, y, fill]) => ({ x: Number(x), y: Number(y), fill }));
     assert.equal(circles.length, 5);
     assert.ok(Math.abs(theirs!.x - (first!.x + second!.x) / 2) < 0.2);

@@ -10,7 +10,7 @@ export interface Series {
   readonly name: string;
   /** Another's figures, beside ours of the same `colour`. */
   readonly published?: boolean;
-  /** Index into the palette: a method keeps its colour. */
+  /** Index into the palette and the markers: a method keeps its own. */
   readonly colour: number;
   readonly points: readonly Point[];
 }
@@ -38,6 +38,14 @@ export interface Plot {
 }
 
 const COLOURS = ['#4c78a8', '#f58518', '#2a9d5c', '#b279a2', '#e45756', '#6b4c2a'];
+/** A circle, a square, triangles and a diamond about a point: series are told apart without their colours, and on each other. */
+const MARKERS = [
+  'm-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z',
+  'm-4 -4h8v8h-8z',
+  'm-5 4l5 -9l5 9z',
+  'm-5 -4l5 9l5 -9z',
+  'm-5.5 0l5.5 -5.5l5.5 5.5l-5.5 5.5z',
+];
 const PLOT = 580;
 const HEIGHT = 520;
 const LEFT = 80;
@@ -100,7 +108,7 @@ export function plotSvg({ title, x: xAxis, y: yAxis, series: given }: Plot, foot
     const path = places.map(({ px, py }) => `${px.toFixed(1)},${py.toFixed(1)}`).join(' ');
     const dash = published ? ' stroke-dasharray="5 4"' : '';
     const dot = (px: number, py: number): string =>
-      `<circle cx="${px.toFixed(1)}" cy="${py.toFixed(1)}" r="4.5" fill="${fill}" stroke="${ink}" stroke-width="1.6"/>`;
+      `<path d="M${px.toFixed(1)} ${py.toFixed(1)} ${MARKERS[colour % MARKERS.length]!}" fill="${fill}" stroke="${ink}" stroke-width="1.6"/>`;
     const extents = places.flatMap(({ px, low, high }) =>
       low === undefined || high === undefined || low === high
         ? []
