@@ -88,7 +88,10 @@ describe('deepzero train', () => {
       const data = await writeImages(folder);
       const { stdout, code } = await deepzero(['train', ...RECIPE, '--data', data, '--steps', '4'], { cwd: folder });
       assert.equal(code, 0);
-      const cost = stdout.search(/^Cost: \d+ queries, about \S+ ms a step; 4 steps, about .* in all\.$/m);
+      const cost = stdout.search(
+        /^Cost with these ratios: \d+ queries, about \S+ ms a step; 4 steps, about .* in all\.$/m,
+      );
+      assert.match(stdout, /^Cost, were the sparsity the same in every layer: \d+ queries/m);
       const progress = stdout.search(
         /^4\/4 steps {2}done {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}epoch 1 {2}\S+ queries\/s/m,
       );

@@ -49,12 +49,15 @@ export class TrainSession {
     const resumed = await exists(folder.checkpoint);
     const { known, method } = await this.#ratios();
     let run = await this.#start(known ?? settings.sparsity);
-    await this.#sayCost(run);
+    await this.#sayCost(run, method ? 'Cost, were the sparsity the same in every layer' : 'Cost');
     if (run.resumedIsa !== undefined && run.resumedIsa !== native.isa) {
       const resumed = `The run was saved under ${run.resumedIsa} and goes on under ${native.isa}`;
       output.line(`${resumed}: its results may differ in the last bits (DEEPZERO_ISA chooses).`);
     }
-    if (method) run = await this.#start(await this.#prune(method));
+    if (method) {
+      run = await this.#start(await this.#prune(method));
+      await this.#sayCost(run, 'Cost with these ratios');
+    }
 
     await this.#steps(run);
     await model.save(folder.weights);
@@ -107,7 +110,7 @@ export class TrainSession {
     return run;
   }
 
-  async #sayCost(run: TrainRun): Promise<void> {
+  async #sayCost(run: TrainRun, title: string): Promise<void> {
     const { queriesPerStep, secondsPerStep, steps, hours } = await run.estimateCost();
     const { output } = this.#parts;
     if (steps === 0) {
@@ -115,7 +118,7 @@ export class TrainSession {
       return;
     }
     const step = `${queriesPerStep === 1 ? '1 query' : `${grouped(queriesPerStep)} queries`}, about ${duration(secondsPerStep)} a step`;
-    output.line(`Cost: ${step}; ${counted(steps, 'step')}, about ${duration(3600 * hours)} in all.`);
+    output.line(`${title}: ${step}; ${counted(steps, 'step')}, about ${duration(3600 * hours)} in all.`);
   }
 
   async #steps(run: TrainRun): Promise<void> {
