@@ -17,8 +17,8 @@ import { sgd } from '../optimizers.js';
 import { patternSearch } from '../pattern-search.js';
 import type { RunFolder } from '../run-folder.js';
 import { cnnOf, MU, paperSgd } from './cnn.js';
-import type { GraspChoice } from './grasp-ratios.js';
-import { zoGraspRatios } from './grasp-ratios.js';
+import type { GraspChoice } from './grasp-mask.js';
+import { zoGraspMask } from './grasp-mask.js';
 import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import type { Group } from './runs.js';
@@ -60,8 +60,6 @@ export interface Fig3Choice extends GraspChoice {
   readonly searchBudget: number;
   /** Fraction of the weights that sparse-CGE leaves out. */
   readonly sparsity: number;
-  /** Epochs after which it leaves out others. */
-  readonly redrawEvery: number;
   /** Directions, or trials, of a step of the other two. */
   readonly queries: number;
   readonly seeds: readonly number[];
@@ -74,11 +72,7 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
     published: { accuracy: 86.94, of: 'ResNet-20, 0.27 M' },
     rates: [0.1, 0.3, 1, 3],
     estimator: async (model, _, given) =>
-      cge({
-        mu: MU,
-        sparsity: await zoGraspRatios(model, given.choice.sparsity, given.choice, given),
-        redrawEvery: given.choice.redrawEvery,
-      }),
+      cge({ mu: MU, ...(await zoGraspMask(model, given.choice.sparsity, given.choice, given)) }),
     optimizer: paperSgd,
   },
   'forward-gradient': {
@@ -162,7 +156,7 @@ function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSear
     machine: group.machine,
   }));
   const series = groups.flatMap(({ group, name, colour, published }) => {
-    const points = courseOf(group);
+    const points = curveOf(group);
     // Of budgets of their own: a line across.
     const ends = points.length === 0 ? [] : [points[0]!, points.at(-1)!];
     const theirs = ends.map(({ x }) => ({ x, y: published.accuracy }));
@@ -198,7 +192,7 @@ function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSear
 }
 
 /** The mean over a group's runs, which are tested after equally many steps. */
-function courseOf({ results }: Group): Point[] {
+function curveOf({ results }: Group): Point[] {
   const [first] = results;
   if (!first) return [];
   return first.course.map(({ queries }, i) => {

@@ -9,14 +9,13 @@ import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
 import { graspImportance } from '../grasp.js';
-import type { MaskOptions } from '../masks.js';
 import type { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { resnet } from '../network/resnet.js';
 import { pruneWeights, rankedSparsity } from '../pruning.js';
 import { MU, paperSgd } from './cnn.js';
-import type { GraspChoice } from './grasp-ratios.js';
-import { zoGraspRatios } from './grasp-ratios.js';
+import type { GraspChoice } from './grasp-mask.js';
+import { zoGraspMask } from './grasp-mask.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
@@ -62,7 +61,7 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
     name: 'FO, sparse gradient',
     colour: 2,
     published: { 0.8: 90.12, 0.9: 88.55, 0.95: 86.98, 0.99: 78.1 },
-    estimator: async (model, given) => firstOrder(await masked(model, given)),
+    estimator: async (model, given) => firstOrder(await zoGraspMask(model, given.sparsity, given.choice, given)),
   },
   deepzero: {
     name: 'DeepZero (sparse-CGE)',
@@ -70,7 +69,8 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
     // It estimates the gradient that this has, at hundreds of times the price.
     rateOf: 'fo-gradient',
     published: { 0.8: 86.94, 0.9: 86.46, 0.95: 84.26, 0.99: 73.37 },
-    estimator: async (model, given) => cge({ mu: MU, ...(await masked(model, given)) }),
+    estimator: async (model, given) =>
+      cge({ mu: MU, ...(await zoGraspMask(model, given.sparsity, given.choice, given)) }),
   },
   'fo-weights': {
     name: 'FO, sparse weights (GraSP)',
@@ -88,20 +88,12 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
   },
 };
 
-/** Masks to ZO-GraSP's ratios. */
-async function masked(model: Model, given: Given): Promise<MaskOptions> {
-  const { redrawEvery } = given.choice;
-  return { sparsity: await zoGraspRatios(model, given.sparsity, given.choice, given), redrawEvery };
-}
-
 export interface Fig4Choice extends GraspChoice {
   readonly depth: number;
   readonly width: number;
   readonly methods: readonly SparseMethod[];
   readonly sparsities: readonly number[];
   readonly epochs: number;
-  /** Epochs after which other coordinates are drawn. */
-  readonly redrawEvery: number;
   readonly searchEpochs: number;
   readonly seeds: readonly number[];
 }

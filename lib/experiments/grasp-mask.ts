@@ -1,5 +1,5 @@
 import { describeDataset } from '../data/dataset.js';
-import type { LayerSparsity } from '../masks.js';
+import type { MaskOptions } from '../masks.js';
 import type { Model } from '../model.js';
 import type { RunFolder } from '../run-folder.js';
 import { zoGrasp } from '../zo-grasp.js';
@@ -7,19 +7,21 @@ import { MU } from './cnn.js';
 import { kept } from './kept.js';
 import type { Laboratory } from './training.js';
 
-/** What ZO-GraSP takes. */
+/** What ZO-GraSP takes, and how often masks are drawn to its ratios. */
 export interface GraspChoice {
   readonly graspQueries: number;
   readonly samplesPerClass: number;
+  /** Epochs after which other coordinates are drawn. */
+  readonly redrawEvery: number;
 }
 
-/** ZO-GraSP's ratios for a model, computed once for its run. */
-export async function zoGraspRatios(
+/** Masks to ZO-GraSP's ratios for a model, which are computed once for its run. */
+export async function zoGraspMask(
   model: Model,
   sparsity: number,
-  { graspQueries: queries, samplesPerClass }: GraspChoice,
+  { graspQueries: queries, samplesPerClass, redrawEvery }: GraspChoice,
   { folder, laboratory, seed }: { folder: RunFolder; laboratory: Laboratory; seed: number },
-): Promise<LayerSparsity> {
+): Promise<MaskOptions> {
   const { data, signal, onStatus } = laboratory;
   const options = { sparsity, mu: MU, samplesPerClass, queries, seed };
   const of = { network: model.network, data: describeDataset(data.train) };
@@ -29,5 +31,5 @@ export async function zoGraspRatios(
     };
     return { layers: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
   });
-  return layers;
+  return { sparsity: layers, redrawEvery };
 }
