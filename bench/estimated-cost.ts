@@ -52,10 +52,11 @@ await script(async () => {
   let far = 0;
   for (const [name, network, estimator] of RUNS) {
     using model = new Model(network, { seed: 0 });
+    const { optimizer = sgd({ lr: 1e-3 }) } = estimator;
     const estimated: number[] = [];
     const measured: number[] = [];
     for (let round = 0; round < rounds; round++) {
-      const run = train(model, images, { estimator, optimizer: sgd({ lr: 1e-3 }), batchSize, steps: 1 });
+      const run = train(model, images, { estimator, optimizer, batchSize, steps: 1 });
       estimated.push((await run.estimateCost()).secondsPerStep);
       for await (const { seconds } of run) measured.push(seconds);
     }

@@ -6,6 +6,7 @@ import type { Watch } from './jobs.js';
 import type { Draw, MaskOptions } from './masks.js';
 import { MASK_OPTIONS, maskOf } from './masks.js';
 import type { Model } from './model.js';
+import type { Optimizer } from './optimizers.js';
 
 /** Where in a run an estimate is made. What an estimator draws at random depends on nothing else. */
 export interface EstimatePosition {
@@ -37,6 +38,8 @@ export interface GradientEstimate {
 export interface Estimator {
   /** Kind and options as JSON: a run resumes only under an equal one. */
   readonly describe: object;
+  /** The one optimizer that moves as it means, where what it yields is not a gradient but a move: a run takes no other. */
+  readonly optimizer?: Optimizer;
   /** Loss evaluations that every step makes, the unperturbed one included. */
   queriesPerStep(model: Model): number;
   /** The flat indices queried at a position, increasing, if the estimator has such: a run's mask, kept in its checkpoints. */

@@ -4,6 +4,7 @@ import type { EstimateContext, Estimator } from './estimators.js';
 import type { Watch } from './jobs.js';
 import { NonFiniteLossError } from './jobs.js';
 import { Model } from './model.js';
+import { sgd } from './optimizers.js';
 import { Random } from './random.js';
 
 export interface PatternSearchOptions {
@@ -22,7 +23,7 @@ export interface PatternSearchOptions {
  *     i ~ uniform over all parameters;  try x + r·e_i, and if the loss does not fall x − r·e_i;  x ← the trial if it falls
  *     ĝ = −(x − θ),   r = radius·decay^step
  *
- * Not a gradient but the move to make: under `sgd({ lr: 1 })`, without momentum and weight decay, the update ends at x to the
+ * Not a gradient but the move to make: under `sgd({ lr: 1 })`, and `train` takes no other optimizer, the update ends at x to the
  * bit. Every trial counts, also the one to the other side, so that a step makes exactly 1 + `queries` evaluations; its last
  * trial may leave the other side untried. What is tried is a pure function of (seed, step). Losses are those of the step's
  * batch with batch norm in training mode; a loss that is not finite is no improvement.
@@ -47,6 +48,7 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
   if (check.positive(decay, 'decay') > 1) throw check.expected('decay', 'a number > 0 and <= 1', decay);
   return {
     describe: { kind: 'pattern-search', radius, decay, queries },
+    optimizer: sgd({ lr: 1 }),
     queriesPerStep: () => 1 + queries,
     sample: (evaluations) =>
       patternSearch({ radius, decay, queries: Math.min(queries, Math.max(1, Math.floor(evaluations - 1))) }),

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import * as check from './check.js';
 import type { Dataset } from './data/dataset.js';
 import { describeDataset, ImageDataset } from './data/dataset.js';
@@ -76,6 +78,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   } = check.options<TrainOptions>(options, 'train', KNOWN);
   checkPart(estimator, 'estimator', 'estimate', 'cge(…) or rge(…)');
   checkPart(optimizer, 'optimizer', 'update', 'sgd(…) or adam(…)');
+  checkMove(estimator, optimizer);
   checkDataset(dataset, model);
   checkBatchSize(batchSize, dataset, 'batchSize');
   checkWatch({ signal, onProgress });
@@ -114,4 +117,12 @@ function checkPart(value: unknown, what: string, method: string, examples: strin
   if (typeof (value as Record<string, unknown> | undefined)?.[method] !== 'function') {
     throw check.expected(what, `one such as ${examples}`, value);
   }
+}
+
+function checkMove({ optimizer: own }: Estimator, optimizer: Optimizer): void {
+  if (!own || isDeepStrictEqual(own.describe, optimizer.describe)) return;
+  const [only, received] = [own, optimizer].map(({ describe }) => JSON.stringify(describe));
+  throw new check.InvalidArgumentError(
+    `Expected optimizer to be ${only}, which alone moves as this estimator means, received ${received}`,
+  );
 }

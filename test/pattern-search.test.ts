@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { Model } from '../lib/model.js';
-import { sgd } from '../lib/optimizers.js';
+import type { Optimizer } from '../lib/optimizers.js';
+import { adam, sgd } from '../lib/optimizers.js';
 import { patternSearch } from '../lib/pattern-search.js';
 import { Random } from '../lib/random.js';
 import { train } from '../lib/train.js';
@@ -133,6 +134,20 @@ describe('patternSearch', () => {
       assert.equal(bits(resumed.parameters), bits(whole.parameters));
       assert.equal(bits(resumed.statistics), bits(whole.statistics));
     }));
+
+  it('trains with no optimizer but that which moves to where it ended', () => {
+    using model = new Model(tinyNetwork());
+    const estimator = patternSearch({ radius: 0.1, queries: 4 });
+    const start = (optimizer: Optimizer) => (): unknown =>
+      train(model, tinyTensors(), { estimator, optimizer, batchSize: 8, steps: 1 });
+    start(sgd({ lr: 1 }))();
+    assert.throws(
+      start(sgd({ lr: 1, momentum: 0.9 })),
+      /^InvalidArgumentError: Expected optimizer to be .*"lr":1},"momentum":0,.* received .*"momentum":0\.9/,
+    );
+    assert.throws(start(sgd({ lr: 0.1 })), /"lr":1}.* received .*"lr":0\.1}/);
+    assert.throws(start(adam({ lr: 1 })), /received .*"adam"/);
+  });
 
   it('refuses options that are wrong', () => {
     assert.throws(
