@@ -6,7 +6,7 @@
  */
 import { parseArgs } from 'node:util';
 
-import { median } from '../lib/bench/statistics.js';
+import { median } from '../lib/statistics.js';
 import { grouped } from '../lib/cli/output.js';
 import { integer } from '../lib/check.js';
 import type { Estimator, Network } from '../lib/index.js';

@@ -142,7 +142,7 @@ export interface RgeOptions {
   central?: boolean;
   /**
    * `incremental` (default) carries what the perturbation changes, which loses no digits for any μ; `none` runs whole
-   * passes and subtracts losses, in half the time on ResNet-20 and more than the time on a CNN of one convolution.
+   * passes and subtracts losses, which takes less time on deep networks and more on those of one convolution.
    */
   reuse?: RandomizedReuse;
 }

@@ -9,6 +9,7 @@ import { digest } from './digest.js';
 import type { EstimatePosition } from './estimators.js';
 import type { CompiledNetwork, TensorInfo } from './network/compile.js';
 import { Random } from './random.js';
+import { sum } from './statistics.js';
 
 /**
  * Pruning ratios by tensor name, one for every maskable tensor (weights of convolutions and linear layers): the fraction
@@ -55,7 +56,7 @@ export function drawCoordinates(
 ): Uint32Array {
   const kept = keptCounts(tensors, sparsity);
   const drawn = tensors.map(({ offset, size }, i) => random.sample(size, kept[i]!).map((index) => offset + index));
-  const coordinates = new Uint32Array(kept.reduce((sum, count) => sum + count, 0));
+  const coordinates = new Uint32Array(sum(kept));
   let filled = 0;
   for (const part of drawn) {
     coordinates.set(part, filled);

@@ -18,7 +18,7 @@ import { checkBatchSize, checkDataset } from './problem.js';
 export interface TrainOptions extends Omit<Watch, 'step'> {
   /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or your own. */
   estimator: Estimator;
-  /** How parameters move along it: `sgd`, `adam` or your own. */
+  /** How parameters move along it: `sgd`, `adam` or your own; the estimator's, if it admits but one. */
   optimizer: Optimizer;
   /** Length of the run in epochs, > 0 and not necessarily whole (rounded to steps, at least one); either this or `steps`. */
   epochs?: number | undefined;

@@ -58,8 +58,8 @@ const PROBE = 64;
  * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects within
  * 100 ms with its reason and leaves model and optimizer as the last finished step did. After either, `save` still works.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, or images or
- *   classes do not fit the network. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite or a step would
+ * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, images or
+ *   classes do not fit the network, or the estimator admits another optimizer alone. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite or a step would
  *   make a parameter so, and with `FileError` if `resume` names no checkpoint of a run with these options.
  * @example
  * const run = train(model, trainSet, {

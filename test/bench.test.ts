@@ -9,7 +9,7 @@ import { BENCHMARKS } from '../lib/bench/benchmarks.js';
 import type { Benchmark as Result } from '../lib/bench/benchmarks.js';
 import { kernelShapes } from '../lib/bench/kernels.js';
 import { alternate, LEAST_ROUNDS, wallClock } from '../lib/bench/sampling.js';
-import { median, ratio, statistics } from '../lib/bench/statistics.js';
+import { median, ratio, statistics } from '../lib/statistics.js';
 import { stratified } from '../lib/bench/stratified.js';
 import { cnn } from '../lib/network/cnn.js';
 import { resnet20 } from '../lib/network/resnet.js';

@@ -183,10 +183,21 @@ describe('experiments', () => {
         assert.equal(losses[1e38], null);
         await assert.rejects(
           searchRate([1e38], trialOf, make),
-          /rate-1e\+38 and its like diverge at every rate of 1e\+38/,
+          /^Error: Runs like rate-1e\+38 diverge at each of the rates 1e\+38$/,
         );
         // What is done is read again, even by the same process.
         assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, make), { rate, losses });
+      }),
+    );
+
+    it(
+      'count a run whose last test alone is not finite',
+      among(async (laboratory, trialOf) => {
+        const trial: Trial = { ...trialOf(1e19), length: { steps: 1 }, testEvery: 3 };
+        const result = await runTrial(trial, laboratory);
+        assert.ok('diverged' in result);
+        assert.deepEqual(await runTrial(trial, laboratory), result);
+        assert.equal(await exists(join(laboratory.out, trial.key, 'model.safetensors')), false);
       }),
     );
 
@@ -224,9 +235,19 @@ describe('experiments', () => {
       });
       const result = await runTrial(trialOf(0, 1), laboratory);
       assert.deepEqual(await runTrial(trialOf(1, 0), laboratory), result);
-      await assert.rejects(runTrial(trialOf(0, 2), laboratory), /result\.json: is the result of other options/);
+      const other = /trial\.json: is the result of other options or data/;
+      await assert.rejects(runTrial(trialOf(0, 2), laboratory), other);
       const data = { ...laboratory.data, test: tinyImages(12, 3) };
-      await assert.rejects(runTrial(trialOf(0, 1), { ...laboratory, data }), /result\.json: is the result of other/);
+      const stopped = { ...trialOf(0, 1), key: 'stopped', length: { steps: 200 }, testEvery: 1 };
+      const aborted = AbortSignal.timeout(0);
+      await assert.rejects(runTrial(stopped, { ...laboratory, signal: aborted }), { name: 'TimeoutError' });
+      for (const [trial, within] of [
+        [trialOf(0, 1), { ...laboratory, data }],
+        [stopped, { ...laboratory, data }],
+        [{ ...stopped, testEvery: 2 }, laboratory],
+      ] as const) {
+        await assert.rejects(runTrial(trial, within), other);
+      }
     }));
 
   it('report a run before what is measured of it', () =>

@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { median, ratio } from '../../lib/bench/statistics.js';
+import { median, ratio } from '../../lib/statistics.js';
 import { stratified } from '../../lib/bench/stratified.js';
 import { benchBatch, unperturbedPass } from '../../lib/bench/sweeps.js';
 import { cnn, Model, resnet20 } from '../../lib/index.js';

@@ -14,7 +14,7 @@ import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { Model, resnet20, synthetic } from '../../lib/index.js';
-import { median } from '../../lib/bench/statistics.js';
+import { median } from '../../lib/statistics.js';
 import { native } from '../../lib/native.js';
 import { bytes, LAYOUTS, Peer } from './peer.js';
 

@@ -3,8 +3,8 @@ import type { Network } from '../network/description.js';
 import { countCost, peakContender } from './cost.js';
 import { alternate } from './sampling.js';
 import type { Session } from './sampling.js';
-import { statistics } from './statistics.js';
-import type { Statistics } from './statistics.js';
+import { statistics } from '../statistics.js';
+import type { Statistics } from '../statistics.js';
 import { benchBatch } from './sweeps.js';
 
 export interface ForwardRow {

@@ -5,8 +5,8 @@ import { kernelContender, peakContender } from './cost.js';
 import type { KernelContender } from './cost.js';
 import { alternate } from './sampling.js';
 import type { Session } from './sampling.js';
-import { statistics } from './statistics.js';
-import type { Statistics } from './statistics.js';
+import { statistics } from '../statistics.js';
+import type { Statistics } from '../statistics.js';
 
 type Kernel = Exclude<NativeKernelRun['kernel'], 'multiplyAdds'>;
 

@@ -13,8 +13,8 @@ import { Random } from '../random.js';
 import { countCost, countMemory, peakContender } from './cost.js';
 import type { Contender, Session } from './sampling.js';
 import { alternate, quickest, ROUNDS, wallClock } from './sampling.js';
-import type { Statistics } from './statistics.js';
-import { median, statistics } from './statistics.js';
+import type { Statistics } from '../statistics.js';
+import { median, statistics } from '../statistics.js';
 import { stratified } from './stratified.js';
 
 export interface SweepOptions {

@@ -5,7 +5,7 @@
  */
 import type { Benchmark } from '../bench/benchmarks.js';
 import type { KernelRow } from '../bench/kernels.js';
-import type { Statistics } from '../bench/statistics.js';
+import type { Statistics } from '../statistics.js';
 import type { SweepRow } from '../bench/sweeps.js';
 import { grouped, percent, table } from './output.js';
 

@@ -3,6 +3,7 @@ import { native } from '../native.js';
 import type { NativeStep } from '../native.js';
 import { compile } from '../network/compile.js';
 import type { CompiledNetwork } from '../network/compile.js';
+import { sum } from '../statistics.js';
 import { version } from '../version.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
@@ -61,8 +62,7 @@ function layerRows({ operations, parameters, shapes }: CompiledNetwork, steps: r
   return operations.map(({ kind }, i) => {
     const hasParameters = kind === 'conv2d' || kind === 'batchNorm' || kind === 'linear';
     const name = (hasParameters ? named.next().value : undefined) ?? '';
-    const tensors = parameters.filter(({ layer }) => layer === name);
-    const count = tensors.reduce((sum, { size }) => sum + size, 0);
+    const count = sum(parameters.map(({ layer, size }) => (layer === name ? size : 0)));
     return { name, kind, output: shapes[i + 1] ?? [], parameters: count, ...steps[i]! };
   });
 }

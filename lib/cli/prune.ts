@@ -1,6 +1,7 @@
 import { checkDestination } from '../files.js';
 import { keptCounts } from '../masks.js';
 import { Model } from '../model.js';
+import { sum } from '../statistics.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, computeOptions, dataOption, fraction, loadData, networkOptions, seedOption } from './inputs.js';
@@ -44,7 +45,7 @@ export const prune: Command = command({
       sparsity: values.sparsity,
       mu: values.mu,
       seed: values.seed,
-      queried: keptCounts(model.compiled.parameters, layers).reduce((sum, count) => sum + count, 0),
+      queried: sum(keptCounts(model.compiled.parameters, layers)),
       parameters: model.parameterCount,
     };
     if (values.out !== undefined) {

@@ -13,6 +13,7 @@ import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import { magnitudePruning, randomPruning } from '../pruning.js';
+import { sum } from '../statistics.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { readJson, whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
@@ -125,8 +126,8 @@ export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number):
     const count = kept[i] ?? 0;
     return maskable ? [[name, percent(1 - count / size), grouped(count), grouped(size)]] : [];
   });
-  const always = compiled.parameters.filter(({ maskable }) => !maskable).reduce((sum, { size }) => sum + size, 0);
-  const all = kept.reduce((sum, count) => sum + count, 0);
+  const always = sum(compiled.parameters.map(({ maskable, size }) => (maskable ? 0 : size)));
+  const all = sum(kept);
   const unqueried = compiled.parameters.filter((_, i) => kept[i] === 0).map(({ name }) => name);
   const warning =
     unqueried.length === 0

@@ -1,3 +1,4 @@
+import { mean } from '../statistics.js';
 import type { TrainStep } from '../train.js';
 import { grouped, percent } from './output.js';
 import { duration } from '../words.js';
@@ -39,6 +40,6 @@ export class ProgressMeter {
   }
 
   #mean(of: (step: TrainStep) => number): number {
-    return this.#recent.reduce((sum, step) => sum + of(step), 0) / this.#recent.length;
+    return mean(this.#recent.map(of));
   }
 }

@@ -9,6 +9,7 @@ import type { LayerSparsity } from '../masks.js';
 import type { Model, TestResult } from '../model.js';
 import { native } from '../native.js';
 import type { Optimizer } from '../optimizers.js';
+import { mean } from '../statistics.js';
 import type { TrainRun } from '../train.js';
 import { train } from '../train.js';
 import type { LoggedStep } from '../training-loop.js';
@@ -158,6 +159,5 @@ export class TrainSession {
 async function lossesAtEnds(log: string): Promise<{ first: number; last: number; count: number }> {
   const losses = await RunLog.losses(log);
   const count = Math.min(5, Math.ceil(losses.length / 2));
-  const mean = (some: number[]): number => some.reduce((sum, loss) => sum + loss, 0) / some.length;
   return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
 }

@@ -90,7 +90,7 @@ export async function searchCnnRates(
 /** The name of a method's runs with a size. */
 export const cnnGroup = (method: CnnMethod, size: number): string => `${method} ${size}`;
 
-/** Makes them. */
+/** Makes a method's runs with a size, one for each seed. */
 export async function makeCnnRuns(
   method: CnnMethod,
   size: number,

@@ -5,7 +5,7 @@
  *
  * @module
  */
-import { mean, sum } from '../bench/statistics.js';
+import { mean, sum } from '../statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { forwardGradient } from '../forward-gradient.js';
@@ -98,7 +98,7 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
 /** Published beside those (figure 3), and not implemented here. */
 const OTHERS = 'LG-FG-A 73.19 (13.1 M parameters) and Align-Ada 58.00 (14.2 M), which are not implemented here';
 
-/** A run with about `budget` loss evaluations, tested about ten times. */
+/** A run with about `budget` loss evaluations, tested at most ten times. */
 function trialOf(
   method: FreeMethod,
   rate: number,
@@ -117,7 +117,8 @@ function trialOf(
     key: `cnn-${size}-${method}-rate${rate}-budget${budget}-seed${seed}`,
     network: cnnOf(size),
     seed,
-    estimator: (model, folder) => METHODS[method].estimator(model, rate, { choice, laboratory, folder, seed, steps }),
+    estimator: (model, folder, within) =>
+      METHODS[method].estimator(model, rate, { choice, laboratory: within, folder, seed, steps }),
     optimizer: METHODS[method].optimizer(rate, steps / stepsPerEpoch),
     length: { steps },
     testEvery: Math.ceil(steps / 10),

@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { sum } from '../bench/statistics.js';
+import { sum } from '../statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
@@ -118,7 +118,8 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     key: `${network.name}-${choice.width}-${method}-${sparsity}-lr${rate}-epochs${epochs}-seed${seed}`,
     network,
     seed,
-    estimator: (model, folder) => METHODS[method].estimator(model, { choice, sparsity, seed, folder, laboratory }),
+    estimator: (model, folder, within) =>
+      METHODS[method].estimator(model, { choice, sparsity, seed, folder, laboratory: within }),
     optimizer: paperSgd(rate, epochs),
     length: { epochs },
   });

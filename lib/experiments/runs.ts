@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { mean } from '../bench/statistics.js';
+import { mean } from '../statistics.js';
 import { machineInWords } from '../words.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
@@ -49,7 +49,7 @@ export class Runs {
       const { results, diverged } = this.group(name) ?? { results: [], diverged: 0 };
       const result = await this.make(trial);
       if ('diverged' in result) {
-        const machine = machineInWords(this.#laboratory.threads);
+        const machine = results.at(-1)?.machine ?? machineInWords(this.#laboratory.threads);
         this.#groups.set(name, { results, diverged: diverged + 1, machine });
       } else {
         this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });

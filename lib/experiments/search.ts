@@ -21,6 +21,6 @@ export async function searchRate(
     losses[rate] = loss;
     if (loss !== null && (!found || loss < found.loss)) found = { rate, loss };
   }
-  if (!found) throw new Error(`${trialOf(rates[0]!).key} and its like diverge at every rate of ${rates.join(', ')}`);
+  if (!found) throw new Error(`Runs like ${trialOf(rates[0]!).key} diverge at each of the rates ${rates.join(', ')}`);
   return { rate: found.rate, losses };
 }

@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 
 import { alternate, wallClock } from '../bench/sampling.js';
-import { median } from '../bench/statistics.js';
+import { median } from '../statistics.js';
 import { cosineOf } from '../gradcheck.js';
 import { describeDataset } from '../data/dataset.js';
 import { exists } from '../files.js';

@@ -19,7 +19,7 @@ import { train } from '../train.js';
 import { planTraining } from '../train-options.js';
 import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
-import { mean, sum } from '../bench/statistics.js';
+import { mean, sum } from '../statistics.js';
 import { kept } from './kept.js';
 import { duration, machineInWords } from '../words.js';
 
@@ -43,7 +43,7 @@ export interface Trial {
   readonly network: Network;
   readonly seed: number;
   /** For the model with its initial weights; what is long to compute can be kept in the run's folder. */
-  readonly estimator: (model: Model, folder: RunFolder) => Promise<Estimator> | Estimator;
+  readonly estimator: (model: Model, folder: RunFolder, laboratory: Laboratory) => Promise<Estimator> | Estimator;
   readonly optimizer: Optimizer;
   readonly length: { epochs: number } | { steps: number };
   /** Steps after which the model is tested: an epoch's unless given. */
@@ -90,13 +90,14 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
   const options = {
-    estimator: await trial.estimator(model, folder),
+    estimator: await trial.estimator(model, folder, laboratory),
     optimizer: trial.optimizer,
     ...trial.length,
     ...{ batchSize, seed, signal, resume },
   };
   const { describe } = planTraining(model, data.train, options);
-  const under = { ...describe, test: describeDataset(data.test) };
+  const under = { ...describe, test: describeDataset(data.test), testEvery: trial.testEvery };
+  await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
   return await kept(join(folder.path, 'result.json'), under, async (): Promise<TrialResult | Divergence> => {
     const run = train(model, data.train, options);
     const onStep = ({ loss, seconds }: LoggedStep): void => {
@@ -106,13 +107,13 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
     const { testEvery = run.stepsPerEpoch } = trial;
     try {
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
+      const test = await model.test(data.test, { signal, batchSize });
+      await model.save(folder.weights);
+      return { ...resultOf(test, await RunLog.steps(folder.log)), machine: machineInWords(threads) };
     } catch (error) {
       if (error instanceof NonFiniteLossError) return { diverged: error.message };
       throw error;
     }
-    await model.save(folder.weights);
-    const test = await model.test(data.test, { signal, batchSize });
-    return { ...resultOf(test, await RunLog.steps(folder.log)), machine: machineInWords(threads) };
   });
 }
 

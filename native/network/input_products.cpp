@@ -12,7 +12,7 @@ namespace {
 // channel: to store its change and read it twice, and the base once more.
 constexpr int kSaved = 16;
 
-// Products of more would pay for hundreds of directions only.
+// What every tap reads of a block is stored, so more would take more memory than a network's widest values.
 constexpr int kMostTaps = 64;
 
 // What every tap reads of a block, and a plane of ones.
