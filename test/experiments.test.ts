@@ -69,6 +69,8 @@ describe('experiments', () => {
           ['CGE', 3700, 59.66, 3701],
           ['RGE, q = d', 730, 37.53, 731],
           ['RGE, q = d', 3700, 50.06, 3701],
+          ['RGE per tensor, q = d', 730, null, 731],
+          ['RGE per tensor, q = d', 3700, null, 3701],
         ],
       );
       // All is there, to the time that it took: nothing is trained again.

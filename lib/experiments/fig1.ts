@@ -1,6 +1,7 @@
 /**
  * Figure 1 of DeepZero (Chen et al., ICLR 2024): test accuracy of the small CNN against its number of parameters, trained with
- * first-order gradients, CGE and RGE of as many queries as parameters.
+ * first-order gradients, CGE and RGE of as many queries as parameters: by equation (1), and with each tensor's part of a
+ * direction scaled to unit length, as the public code does.
  *
  * @module
  */
@@ -8,24 +9,27 @@ import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
 import { CNN_SIZES, cnnOf, indexOf, MU, paperSgd } from './cnn.js';
+import { sum } from '../statistics.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
 
-export const CNN_METHODS = ['fo', 'cge', 'rge'] as const;
+export const CNN_METHODS = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
 export type CnnMethod = (typeof CNN_METHODS)[number];
 
 interface Method {
   readonly name: string;
   readonly colour: number;
-  /** Test accuracy in percent by size (figure 1). */
-  readonly published: readonly number[];
+  /** Test accuracy in percent by size, if figure 1 has the method. */
+  readonly published?: readonly number[];
+  /** Learning rates that the search tries. */
+  readonly rates: readonly number[];
   estimator(parameters: number): Estimator;
 }
 
-/** Learning rates that the search tries, the same for all. */
+/** For estimates of the gradient's own length. */
 const RATES = [0.03, 0.1, 0.3];
 
 export const CNN_ESTIMATES: Readonly<Record<CnnMethod, Method>> = {
@@ -33,19 +37,29 @@ export const CNN_ESTIMATES: Readonly<Record<CnnMethod, Method>> = {
     name: 'FO',
     colour: 0,
     published: [42.09, 60.47, 70.69, 76.64, 77.01],
+    rates: RATES,
     estimator: () => firstOrder(),
   },
   cge: {
     name: 'CGE',
     colour: 1,
     published: [41.65, 59.66, 70.04, 76.07, 76.95],
+    rates: RATES,
     estimator: () => cge({ mu: MU }),
   },
   rge: {
     name: 'RGE, q = d',
     colour: 2,
     published: [37.53, 50.06, 65.31, 70.05, 68.38],
+    rates: RATES,
     estimator: (queries) => rge({ mu: MU, queries }),
+  },
+  'rge-per-tensor': {
+    name: 'RGE per tensor, q = d',
+    colour: 3,
+    // In a tensor of n numbers an nth of the gradient is expected.
+    rates: RATES.map((rate) => 100 * rate),
+    estimator: (queries) => rge({ mu: MU, queries, perTensor: true }),
   },
 };
 
@@ -71,7 +85,7 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
 
 /** How many runs there are, with those of the search. */
 export function cnnRunCount({ methods, sizes, seeds }: Fig1Choice): number {
-  return methods.length * (RATES.length + sizes.length * seeds.length);
+  return sum(methods.map((method) => CNN_ESTIMATES[method].rates.length + sizes.length * seeds.length));
 }
 
 /** Each method's learning rate, searched with the smallest network. */
@@ -82,7 +96,7 @@ export async function searchCnnRates(
   const searches = new Map<CnnMethod, RateSearch>();
   for (const method of methods) {
     const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
-    searches.set(method, await searchRate(RATES, short, runs.make));
+    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, runs.make));
   }
   return searches;
 }
@@ -127,7 +141,7 @@ function reportOf(
         method: CNN_ESTIMATES[method].name,
         parameters: size,
         ...accuracyOf(group),
-        published: CNN_ESTIMATES[method].published[indexOf(size)]!,
+        published: CNN_ESTIMATES[method].published?.[indexOf(size)] ?? null,
         rate: searches.get(method)!.rate,
         queriesPerStep: meanOf(group, ({ queries, steps }) => queries / steps, 6),
         hours: meanOf(group, (run) => run.seconds / 3600, 4),
@@ -139,10 +153,10 @@ function reportOf(
     const { name, colour, published } = CNN_ESTIMATES[method];
     const own = rows.filter((row) => row['method'] === name);
     const points = own.flatMap((row) => pointsOf(row, row['parameters'] as number));
-    const theirs = sizes.map((size) => ({ x: size, y: published[indexOf(size)]! }));
+    const theirs = sizes.flatMap((size) => (published ? [{ x: size, y: published[indexOf(size)]! }] : []));
     return [
       { name: `${name}, measured`, colour, points },
-      { name: `${name}, published`, colour, points: theirs, published: true },
+      ...(published ? [{ name: `${name}, published`, colour, points: theirs, published: true }] : []),
     ];
   });
   return {

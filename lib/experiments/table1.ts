@@ -116,7 +116,7 @@ function reportOf(
           method: name,
           parameters: size,
           ...accuracyOf(group),
-          published: published[indexOf(size)]!,
+          published: published?.[indexOf(size)] ?? null,
           millisecondsPerQuery: figure(figures?.millisecondsPerQuery, 3),
           cosineInitially: figure(figures?.cosineInitially, 4),
           cosineTrained: figure(figures?.cosineTrained, 4),
