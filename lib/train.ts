@@ -59,8 +59,8 @@ const PROBE = 64;
  * 100 ms with its reason and leaves model and optimizer as the last finished step did. After either, `save` still works.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, images or
- *   classes do not fit the network, or the estimator admits another optimizer alone. Iteration rejects with `NonFiniteLossError` if a loss is NaN or infinite or a step would
- *   make a parameter so, and with `FileError` if `resume` names no checkpoint of a run with these options.
+ *   classes do not fit the network, or the estimator takes another optimizer alone. Iteration rejects with
+ *   `NonFiniteLossError` if a loss is NaN or infinite or a step would make a parameter so, and with `FileError` if `resume` names no checkpoint of a run with these options.
  * @example
  * const run = train(model, trainSet, {
  *   estimator: cge({ mu: 5e-3, sparsity }),
