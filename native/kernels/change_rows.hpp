@@ -64,10 +64,16 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
     const float* moved = change.first + y * stride * change.row;
     float* out = plane.out + shape.out.at(0, first + y, 0);
     for (int x = 0; x < shape.out.width; ++x) {
-      __builtin_prefetch(in + kAhead);
-      if (Prefetch) __builtin_prefetch(moved + kAhead);
-      if (Sum) __builtin_prefetch(sum + kAhead);
-      if (Residual) __builtin_prefetch(residual + kAhead);
+      constexpr int kWindow = Kernel > 0 ? Kernel : 1;
+      for (int row = 0; row < kWindow; ++row) {
+        for (int column = 0; column < kWindow; ++column) {
+          const std::ptrdiff_t i = row * inRow + column * kLanes + kAhead;
+          __builtin_prefetch(in + i);
+          if (Prefetch) __builtin_prefetch(moved + row * change.row + column * change.pixel + kAhead);
+          if (Sum) __builtin_prefetch(sum + i);
+          if (Residual) __builtin_prefetch(residual + row * residualRow + column * kLanes + kAhead);
+        }
+      }
       for (int part = 0; part < kLanes; part += kWidth) {
         const auto base = [&](int row, int column) {
           const std::ptrdiff_t i = row * inRow + column * kLanes + part;

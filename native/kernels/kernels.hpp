@@ -41,7 +41,7 @@ inline constexpr int kChannelTile = 4;
 // 4×4 tiles of output that the Winograd kernel takes at a time, as long as there are so many.
 inline constexpr int kWinogradTiles = 2;
 
-// Output pixels of a channel that are made of one plane at a time.
+// Output pixels of a channel that are made at a time where they are read.
 inline constexpr int kSpreadPixels = 64;
 
 struct ConvolutionShape {
@@ -158,11 +158,12 @@ struct PlaneChange {
   float* out;
 };
 
-// A convolution of one plane of its input, all others being zero.
-struct OnePlane {
+// A convolution of some channels of its input: the others, which are not read, are zero.
+struct PartialConvolution {
   ConvolutionShape shape;
-  const float* in;  // of which that plane alone is read
-  int channel;
+  const float* in;
+  const int* channels;  // increasing
+  int count;
   const float* packedWeights;
   const float* bias;  // null for none
 
@@ -223,11 +224,12 @@ struct Kernels : ValueKernels<float> {
   void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                              const float* packedWeights, float* out);
 
-  // The same of one plane, for outputs that are cheaper to compute twice than to store: the moments of the output
+  // The same, with bias, for outputs that are cheaper to compute again than to store: the moments of the output
   // channels, whose `change` is not read; and the changes of an activation, one plane for each output channel, whose
   // `change` is not read either. Its `scratch` holds from.scratch(shape.poolKernel) floats.
-  void (*spreadMoments)(const OnePlane& from, PlaneMoments* planes, int lanes);
-  void (*spreadActivate)(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes);
+  void (*spreadMoments)(const PartialConvolution& from, PlaneMoments* planes, int lanes);
+  void (*spreadActivate)(const PartialConvolution& from, const Activation& shape, float* scratch,
+                         const PlaneChange* planes);
 
   // Adds to the sums of `count` planes for the first `lanes` images.
   void (*changeMoments)(const Map& map, PlaneMoments* planes, int count, int lanes);

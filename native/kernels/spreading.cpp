@@ -1,4 +1,4 @@
-// What one changed plane makes of a convolution, used up row by row while a first-level cache holds it. Contracts:
+// What changed planes make of a convolution, used up row by row while a first-level cache holds it. Contracts:
 // kernels.hpp.
 #include "kernels/change_rows.hpp"
 #include "kernels/direct.hpp"
@@ -13,26 +13,43 @@ struct Count {
   static constexpr int value = Value;
 };
 
+// The one channel that most queries change: its loop is gone when the kernel is compiled.
+struct OneChannel {
+  static constexpr int count = 1;
+  int channel;
+  int operator[](int) const { return channel; }
+};
+
+template <typename Run>
+static inline void withChannels(const PartialConvolution& from, const Run& run) {
+  if (from.count == 1) {
+    run(OneChannel{from.channels[0]});
+  } else {
+    run(SomeChannels{from.count, from.channels});
+  }
+}
+
 // Rows of some channels of the convolution, one channel tile at most, to `out`: [channel][row][column][lane].
-static inline void convolveRows(const OnePlane& from, int channel, int channels, int first, int rows, float* out) {
+template <typename Planes>
+static inline void convolveRows(const PartialConvolution& from, const Planes& planes, int channel, int channels,
+                                int first, int rows, float* out) {
   ConvolutionShape shape = from.shape;
   shape.out = {channels, rows, shape.out.width, 0};
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
-  convolveTiles(shape, SomeChannels{1, &from.channel}, from.in + first * shape.stride * shape.in.rowStride(),
+  convolveTiles(shape, planes, from.in + first * shape.stride * shape.in.rowStride(),
                 from.packedWeights + channel * taps, FromBias{from.bias}.at(channel), out);
 }
 
-static inline int channelsFrom(const OnePlane& from, int channel) {
+static inline int channelsFrom(const PartialConvolution& from, int channel) {
   const int left = from.shape.out.channels - channel;
   return left < kChannelTile ? left : kChannelTile;
 }
 
 // Rows [first, first + rows) of some channels from one on.
-template <int Channels>
-static inline void measureChannels(const OnePlane& from, int channel, int first, int rows, PlaneMoments* planes,
-                                   int lanes) {
+template <int Channels, typename Planes>
+static inline void measureChannels(const PartialConvolution& from, const Planes& channels, int channel, int first,
+                                   int rows, PlaneMoments* planes, int lanes) {
   const ConvolutionShape shape = from.shape;
-  const SomeChannels one{1, &from.channel};
   const FromBias bias = FromBias{from.bias}.at(channel);
   const float* weights =
       from.packedWeights + std::ptrdiff_t{channel} * shape.in.channels * shape.kernelHeight * shape.kernelWidth;
@@ -47,7 +64,7 @@ static inline void measureChannels(const OnePlane& from, int channel, int first,
         for (int o = 0; o < Channels; ++o) {
           for (int p = 0; p < kPixels; ++p) sum[o][p] = bias(o, in);
         }
-        addTaps(shape, one, in + x * shape.stride * kLanes, weights, sum);
+        addTaps(shape, channels, in + x * shape.stride * kLanes, weights, sum);
         for (int o = 0; o < Channels; ++o) {
           MomentSums some;
           for (int p = 0; p < kPixels; ++p) some.add(load(planes[o].base + row + (x + p) * kLanes), sum[o][p]);
@@ -63,7 +80,8 @@ static inline void measureChannels(const OnePlane& from, int channel, int first,
   }
 }
 
-void spreadMoments(const OnePlane& from, PlaneMoments* planes, int lanes) {
+template <typename Planes>
+static void spreadMomentsOf(const PartialConvolution& from, const Planes& changed, PlaneMoments* planes, int lanes) {
   const Map map = from.shape.out;
   const int most = rowsAtOnce(map.width);
   for (int channel = 0; channel < map.channels; channel += kChannelTile) {
@@ -72,16 +90,18 @@ void spreadMoments(const OnePlane& from, PlaneMoments* planes, int lanes) {
       PlaneMoments* some = planes + channel;
       static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
       switch (channelsFrom(from, channel)) {
-        case 1: measureChannels<1>(from, channel, first, rows, some, lanes); break;
-        case 2: measureChannels<2>(from, channel, first, rows, some, lanes); break;
-        case 3: measureChannels<3>(from, channel, first, rows, some, lanes); break;
-        default: measureChannels<4>(from, channel, first, rows, some, lanes); break;
+        case 1: measureChannels<1>(from, changed, channel, first, rows, some, lanes); break;
+        case 2: measureChannels<2>(from, changed, channel, first, rows, some, lanes); break;
+        case 3: measureChannels<3>(from, changed, channel, first, rows, some, lanes); break;
+        default: measureChannels<4>(from, changed, channel, first, rows, some, lanes); break;
       }
     }
   }
 }
 
-void spreadActivate(const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
+template <typename Planes>
+static void spreadActivateOf(const PartialConvolution& from, const Planes& changed, const Activation& shape,
+                             float* scratch, const PlaneChange* planes) {
   const int width = from.shape.out.width, stride = shape.poolStride;
   const std::ptrdiff_t row = std::ptrdiff_t{width} * kLanes;
   const int most = rowsAtOnce(width * stride);
@@ -90,12 +110,21 @@ void spreadActivate(const OnePlane& from, const Activation& shape, float* scratc
     for (int first = 0; first < shape.out.height; first += most) {
       const int rows = shape.out.height - first < most ? shape.out.height - first : most;
       const int read = (rows - 1) * stride + shape.poolKernel;
-      convolveRows(from, channel, channels, first * stride, read, scratch);
+      convolveRows(from, changed, channel, channels, first * stride, read, scratch);
       for (int c = 0; c < channels; ++c) {
         activateRows(shape, planes[channel + c], ChangeRows<false>{scratch + c * read * row, row, kLanes}, first, rows);
       }
     }
   }
+}
+
+void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+  withChannels(from, [&](const auto& changed) { spreadMomentsOf(from, changed, planes, lanes); });
+}
+
+void spreadActivate(const PartialConvolution& from, const Activation& shape, float* scratch,
+                    const PlaneChange* planes) {
+  withChannels(from, [&](const auto& changed) { spreadActivateOf(from, changed, shape, scratch, planes); });
 }
 
 }  // namespace DEEPZERO_ISA

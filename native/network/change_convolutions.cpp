@@ -8,10 +8,11 @@ namespace deepzero {
 
 // Returns whether nobody need measure the output any more: its moments, unless null, were added to, or are known.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
-  if (madeWhereRead(step.output)) return true;
-  if (spread_.fleeting(step.output)) {
+  if (madeWhereRead(step.output)) {
     const int first = channels(step.output).front();
-    if (moments != nullptr) kernels_.spreadMoments(onePlane(step, block), moments + first, lanes);
+    if (moments != nullptr && !momentsKnown(step.output)) {
+      kernels_.spreadMoments(partial(step, block), moments + first, lanes);
+    }
     return true;
   }
   if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);
@@ -23,17 +24,27 @@ bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, in
   return false;
 }
 
-// A convolution whose output changes through one plane only: the one that changes, or the one that the changing weight
-// is applied to, which yields one channel. A bias is a weight of zero and itself.
-OnePlane ChangePass::onePlane(const Step& step, int block) {
+// A convolution that makes the output's change of few planes: of the one that changes; of the one that the changing
+// weight is applied to, which yields one channel, a bias being a weight of zero and itself; or, if all weights change,
+// of the network's input, which does not.
+PartialConvolution ChangePass::partial(const Step& step, int block) {
   const int value = step.inputs[0];
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   if (!perturbation_.touches(step)) {
-    return {shape, planes(value, block), channels(value).front(), weights_->weight(step.operation), nullptr};
+    const std::vector<int>& changed = channels(value);
+    const int count = static_cast<int>(changed.size());
+    return {shape, planes(value, block), changed.data(), count, weights_->weight(step.operation), nullptr};
+  }
+  const int* const every = everyChannel_.data();
+  if (perturbation_.everywhere()) {
+    const float* weight = perturbation_.steps->weight(step.operation);
+    const float* bias = perturbation_.steps->bias(step.operation);
+    return {shape, base_->base(value, 0, block), every, shape.in.channels, weight, bias};
   }
   const int taps = shape.kernelHeight * shape.kernelWidth, index = perturbation_.isBias ? 0 : perturbation_.index;
   const int channel = index / taps % shape.in.channels, tap = index % taps;
-  OnePlane from{shape, input(value, channel, block), 0, tap_, perturbation_.isBias ? &perturbation_.step : nullptr};
+  const float* const bias = perturbation_.isBias ? &perturbation_.step : nullptr;
+  PartialConvolution from{shape, input(value, channel, block), every, 1, tap_, bias};
   from.in += shape.in.at(0, tap / shape.kernelWidth - shape.padding, tap % shape.kernelWidth - shape.padding) -
              shape.in.at(0, 0, 0);
   from.shape.in.channels = from.shape.out.channels = 1;
@@ -64,11 +75,11 @@ bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, in
 
 // Δy when one weight or bias changes, of one output channel.
 void ChangePass::convolveWeight(const Step& step, int block) {
-  const OnePlane from = onePlane(step, block);
+  const PartialConvolution from = partial(step, block);
   const Map& map = from.shape.out;
   float* out = planes(step.output, block) + channels(step.output).front() * map.planeStride();
   if (!perturbation_.isBias) {
-    kernels_.partialConvolution(from.shape, from.in, &from.channel, 1, from.packedWeights, out);
+    kernels_.partialConvolution(from.shape, from.in, from.channels, from.count, from.packedWeights, out);
     return;
   }
   for (int y = 0; y < map.height; ++y) std::fill_n(out + map.at(0, y, 0), map.width * kLanes, perturbation_.step);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "network/loss.hpp"
 
@@ -37,7 +38,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     if (step.kind != StepKind::Activate) continue;
     if (step.operation >= 0) affine_[step.operation].resize(plan.map(value).channels);
     if (plan.recomputable(value)) {
-      OnePlane from;
+      PartialConvolution from;
       from.shape.out = plan.map(value);
       fleeting = std::max(fleeting, from.scratch(step.activation.poolKernel));
     }
@@ -49,6 +50,8 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     for (const int value : segment.measured) moments_[value].resize(plan.map(value).channels);
   }
   identity_.resize(most);
+  everyChannel_.resize(most);
+  std::iota(everyChannel_.begin(), everyChannel_.end(), 0);
   moved_.resize(graph.shapes().size());
   spreads_.reserve(most);
   changes_.reserve(most);
@@ -56,23 +59,20 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   recomputed_.plane = AlignedFloats(plane);
   winogradScratch_ = AlignedFloats(plan.winogradScratch());
   countVector(identity_);
+  countVector(everyChannel_);
   countVector(spreads_);
   countVector(changes_);
   for (const auto& moments : moments_) countVector(moments);
   for (const auto& affine : affine_) countVector(affine);
 }
 
-void ChangePass::reserveAllChange(const InputProducts& products) {
-  std::size_t most = 0;
+void ChangePass::reserveAllChange() {
   for (const Step& step : plan_.steps()) {
-    if (step.kind != StepKind::Convolve) continue;
-    if (products.suit(step)) most = std::max(most, plan_.map(step.output).size());
     // What reads the network's input can do with that as it is.
-    if (step.inputs[0] == 0) continue;
+    if (step.kind != StepKind::Convolve || step.inputs[0] == 0) continue;
     AlignedFloats& moved = moved_[step.inputs[0]];
     if (moved.size() == 0) moved = AlignedFloats(plan_.map(step.inputs[0]).size());
   }
-  if (most > made_.size()) made_ = AlignedFloats(most);
 }
 
 void ChangePass::startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights,
@@ -122,7 +122,7 @@ void ChangePass::enter(const Segment& segment, const Problem& problem) {
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    const bool known = madeWhereRead(value);
+    const bool known = momentsKnown(value);
     for (const int channel : channels(value)) {
       PlaneMoments& moments = moments_[value][channel];
       moments = PlaneMoments();
@@ -205,14 +205,13 @@ PlaneMoments* ChangePass::momentsOf(int value, int block) {
 
 void ChangePass::activate(const Step& step, int block) {
   const int value = step.inputs[0], residual = step.inputs[1];
-  const bool spreads = spread_.fleeting(value) && !channels(value).empty();
+  const bool spreads = madeWhereRead(value) && !channels(value).empty();
   const Step* const convolution = spreads ? plan_.producerOf(value) : nullptr;
   if (spreads) {
     // What the convolution reads may have been of an earlier segment.
     const int input = convolution->inputs[0];
     if (!plan_.stored(input) && !channels(input).empty()) activate(*plan_.producerOf(input), block);
   }
-  if (madeWhereRead(value)) convolveSteps(*plan_.producerOf(value), block);
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
   const float* change = spreads ? nullptr : planes(value, block);
   float* out = planes(step.output, block);
@@ -235,7 +234,7 @@ void ChangePass::activate(const Step& step, int block) {
   }
   kernels_.activateChange(step.activation, changes_.data(), static_cast<int>(changes_.size()));
   if (spreads) {
-    kernels_.spreadActivate(onePlane(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
+    kernels_.spreadActivate(partial(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
   }
 }
 
@@ -270,7 +269,6 @@ double ChangePass::lossChange(const Problem& problem) const {
 }
 
 float* ChangePass::planes(int value, int block) {
-  if (madeWhereRead(value)) return made_.data();
   return plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
 }
 

@@ -25,7 +25,7 @@ class ChangePass {
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory);
 
   // Allocates what runs take in which every parameter changes.
-  void reserveAllChange(const InputProducts& products);
+  void reserveAllChange();
 
   // The unperturbed pass that the next runs start from, its loss and the weights it ran under; its products may be
   // null.
@@ -43,7 +43,7 @@ class ChangePass {
   AffineChange affineChange(const Step& step, int channel, const Problem& problem) const;
   void runBlock(const Segment& segment, int block, const Problem& problem);
   bool convolve(const Step& step, int block, PlaneMoments* moments, int lanes);
-  OnePlane onePlane(const Step& step, int block);
+  PartialConvolution partial(const Step& step, int block);
   bool multiply(const Step& step, int block, PlaneMoments* moments, int lanes);
   void convolveWeight(const Step& step, int block);
   void convolveSteps(const Step& step, int block);
@@ -54,11 +54,13 @@ class ChangePass {
   double lossChange(const Problem& problem) const;
 
   const std::vector<int>& channels(int value) const { return spread_.channels(value); }
-  // Whether a value is made where it is read, its moments being known without it.
-  bool madeWhereRead(int value) const {
+  // Whether the moments of a value's change are known without it.
+  bool momentsKnown(int value) const {
     return perturbation_.everywhere() && products_ != nullptr && value > 0 &&
            products_->cover(*plan_.producerOf(value));
   }
+  // Whether a convolution's output is never stored, but made some rows at a time where it is read.
+  bool madeWhereRead(int value) const { return spread_.fleeting(value) || momentsKnown(value); }
   // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
   // The planes of the change of a value that is not fleeting, those of its changed channels being filled.
@@ -76,18 +78,18 @@ class ChangePass {
   int blocks_;
 
   Arena stored_, locals_;                           // changes
-  AlignedFloats fleeting_;                          // some rows of what is not stored but computed again
+  AlignedFloats fleeting_;                          // some rows of what is made where it is read
   float tap_[kChannelTile] = {};                    // the weights of a convolution by one weight
   std::vector<std::vector<PlaneMoments>> moments_;  // by value, per channel
   std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
   std::vector<AffineChange> identity_;              // per channel
+  std::vector<int> everyChannel_;                   // 0, 1, 2, …
   std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take
   struct {
     AlignedFloats plane;
     int value = -1, channel = -1, block = -1;
   } recomputed_;                      // the last of the unperturbed pass's planes that are not kept
   std::vector<AlignedFloats> moved_;  // by value, one block of base + change, of convolution inputs
-  AlignedFloats made_;                // one block of what is made where it is read
   AlignedFloats winogradScratch_;
 };
 

@@ -109,7 +109,7 @@ void Engine::reserveChangeQueries(int count, bool allChange) {
   for (int thread = 0; thread < count; ++thread) {
     ChangeQuery& query = *changeQueries_[thread];
     if (query.steps == nullptr) query.steps = std::make_unique<Weights>(graph_, plan_);
-    query.pass.reserveAllChange(*products_);
+    query.pass.reserveAllChange();
   }
 }
 

@@ -62,29 +62,28 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
               ", ", lanes, " lanes, offset ", offset, ", changes of ", size, ": ", failure);
 }
 
-// Both are held against what they are made of, a partial convolution, itself held against naive loops, and the moments
-// or the activation of its output: the activation bit for bit, the moments but for the order of sums.
-std::string checkSpread(const Kernels& table, const ConvolutionCase& given, int channel, const ActivationCase& then,
-                        int lanes) {
+// Both are held against what they are made of, a convolution, itself held against naive loops, and the moments or the
+// activation of its output: the activation bit for bit, the moments but for the order of sums.
+std::string checkSpread(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
+                        const ActivationCase& then, int lanes) {
   const ConvolutionShape shape = given.shape();
   Values values;
-  Block in(shape.in, values);
+  Block in(shape.in, values), zeroed(shape.in);
+  std::fill_n(zeroed.data(), shape.in.size(), 0.0f);
   for (int c = 0; c < given.inChannels; ++c) {
-    if (c != channel) in.spoil(c);
-  }
-  const std::vector<float> bias = draw(given.outChannels, values);
-  // A bias comes with weights of zero: what is perturbed is one or the other.
-  const std::vector<float> packed =
-      given.bias ? std::vector<float>(shape.packedSize(), 0.0f) : draw(shape.packedSize(), values);
-  const OnePlane from{shape, in.data(), channel, packed.data(), given.bias ? bias.data() : nullptr};
-
-  Block change(shape.out, values), base(shape.out, values);
-  kernels().partialConvolution(shape, in.data(), &channel, 1, packed.data(), change.data());
-  for (int c = 0; c < given.outChannels && given.bias; ++c) {
-    for (int y = 0; y < shape.out.height; ++y) {
-      for (int i = 0; i < shape.out.width * kLanes; ++i) change.data()[shape.out.at(c, y, 0) + i] += bias[c];
+    if (std::binary_search(channels.begin(), channels.end(), c)) {
+      std::copy_n(in.plane(c), shape.in.planeStride(), zeroed.plane(c));
+    } else {
+      in.spoil(c);
     }
   }
+  const std::vector<float> biases = draw(given.outChannels, values), packed = draw(shape.packedSize(), values);
+  const float* const bias = given.bias ? biases.data() : nullptr;
+  const PartialConvolution from{shape,         in.data(), channels.data(), static_cast<int>(channels.size()),
+                                packed.data(), bias};
+
+  Block change(shape.out, values), base(shape.out, values);
+  kernels().convolution(shape, zeroed.data(), packed.data(), bias, change.data());
   Activation activation = then.shape();
   activation.in = shape.out;
   activation.out = {shape.out.channels, (shape.out.height - then.poolKernel) / then.poolStride + 1,
@@ -125,9 +124,10 @@ std::string checkSpread(const Kernels& table, const ConvolutionCase& given, int 
     }
   }
   if (failure.empty()) return "";
-  return text(table.isa, " spread of channel ", channel, " of ", given.inChannels, "→", given.outChannels, " on ",
-              given.height, "×", given.width, ", kernel ", given.kernelHeight, "×", given.kernelWidth, ", stride ",
-              given.stride, ", bias ", given.bias, ", pool ", then.poolKernel, "/", then.poolStride, ": ", failure);
+  return text(table.isa, " spread of ", channels.size(), " channels, the first ", channels.front(), ", of ",
+              given.inChannels, "→", given.outChannels, " on ", given.height, "×", given.width, ", kernel ",
+              given.kernelHeight, "×", given.kernelWidth, ", stride ", given.stride, ", bias ", given.bias, ", pool ",
+              then.poolKernel, "/", then.poolStride, ": ", failure);
 }
 
 std::string checkCrossEntropyChange(const Kernels& table, int classes, const std::vector<int>& channels, int lanes,

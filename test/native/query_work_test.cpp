@@ -67,13 +67,14 @@ Kernels countingKernels(bool changes) {
     if (epilogue.moments != nullptr) counted.elements += numbers(shape.out);
     kernels().winograd(shape, in, weights, epilogue, scratch, out);
   };
-  table.spreadMoments = [](const OnePlane& from, PlaneMoments* planes, int lanes) {
-    counted += directWork(from.shape, 1);
+  table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+    counted += directWork(from.shape, from.count);
     counted.elements += numbers(from.shape.out);
     kernels().spreadMoments(from, planes, lanes);
   };
-  table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch, const PlaneChange* planes) {
-    counted += directWork(from.shape, 1);
+  table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                            const PlaneChange* planes) {
+    counted += directWork(from.shape, from.count);
     counted.elements += numbers(from.shape.out);
     kernels().spreadActivate(from, shape, scratch, planes);
   };

@@ -13,12 +13,6 @@ namespace {
 
 constexpr float kNone = -std::numeric_limits<float>::infinity();
 
-ConvolutionCase unbiased() {
-  ConvolutionCase given;
-  given.bias = false;
-  return given;
-}
-
 ActivationCase activation(int poolKernel, bool residual, float floor) {
   ActivationCase given;
   given.poolKernel = given.poolStride = poolKernel;
@@ -28,8 +22,9 @@ ActivationCase activation(int poolKernel, bool residual, float floor) {
 }
 
 std::string partialCheck(const Kernels& table) { return checkPartialConvolution(table, ConvolutionCase{}, {0, 2}); }
-std::string spreadCheck(const Kernels& table) { return checkSpread(table, unbiased(), 1, ActivationCase{}, 15); }
-std::string biasCheck(const Kernels& table) { return checkSpread(table, ConvolutionCase{}, 1, ActivationCase{}, 15); }
+std::string spreadCheck(const Kernels& table) {
+  return checkSpread(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
+}
 std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-2f); }
 std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, 0), 1e-2f); }
 std::string tinyCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, kNone), 1e-6f); }
@@ -67,26 +62,35 @@ TEST("caught: a partial convolution that adds to its output") {
   CHECK_PASSES(mustCatch(wrong, partialCheck));
 }
 
-TEST("caught: a spread of another channel, without its bias, or without its last rows") {
+TEST("caught: a spread of other channels, without its last channel, its bias or its last rows") {
   const Kernels other = broken([](Kernels& table) {
-    table.spreadMoments = [](const OnePlane& from, PlaneMoments* planes, int lanes) {
-      OnePlane wrong = from;
-      wrong.channel = 1 - from.channel;
+    table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+      PartialConvolution wrong = from;
+      static const int others[] = {0, 1};
+      wrong.channels = others;
       kernels().spreadMoments(wrong, planes, lanes);
     };
   });
   CHECK_PASSES(mustCatch(other, spreadCheck));
+  const Kernels fewer = broken([](Kernels& table) {
+    table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+      PartialConvolution wrong = from;
+      wrong.count -= 1;
+      kernels().spreadMoments(wrong, planes, lanes);
+    };
+  });
+  CHECK_PASSES(mustCatch(fewer, spreadCheck));
   const Kernels without = broken([](Kernels& table) {
-    table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch,
+    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
                               const PlaneChange* planes) {
-      OnePlane wrong = from;
+      PartialConvolution wrong = from;
       wrong.bias = nullptr;
       kernels().spreadActivate(wrong, shape, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(without, biasCheck));
+  CHECK_PASSES(mustCatch(without, spreadCheck));
   const Kernels shorter = broken([](Kernels& table) {
-    table.spreadActivate = [](const OnePlane& from, const Activation& shape, float* scratch,
+    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
                               const PlaneChange* planes) {
       Activation wrong = shape;
       wrong.out.height -= 1;
