@@ -66,8 +66,7 @@ class Plan {
   int stepOf(int operation) const { return stepOf_[operation]; }
   // The step that yields a value, null for the network's input.
   const Step* producerOf(int value) const { return value > 0 ? &steps_[stepOf_[value - 1]] : nullptr; }
-  // The kernel that a step runs on a whole value, or on a change of all its channels when every parameter moves, in
-  // words.
+  // The kernel that a step runs on a whole value, or on a stored change of all its channels, in words.
   const char* kernelOf(const Step& step) const;
 
   // The segment that reads an operation's parameters.
