@@ -12,8 +12,6 @@ import { forwardGradient } from '../forward-gradient.js';
 import { keptCounts } from '../masks.js';
 import type { Model } from '../model.js';
 import { compile } from '../network/compile.js';
-import type { Optimizer } from '../optimizers.js';
-import { sgd } from '../optimizers.js';
 import { patternSearch } from '../pattern-search.js';
 import type { RunFolder } from '../run-folder.js';
 import { cnnOf, MU, paperSgd } from './cnn.js';
@@ -39,7 +37,6 @@ interface Method {
   readonly rates: readonly number[];
   /** With the rate, and the steps of the run. */
   estimator(model: Model, rate: number, given: Given): Promise<Estimator> | Estimator;
-  optimizer(rate: number, epochs: number): Optimizer;
 }
 
 interface Given {
@@ -73,25 +70,22 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
     rates: [0.1, 0.3, 1, 3],
     estimator: async (model, _, given) =>
       cge({ mu: MU, ...(await zoGraspMask(model, given.choice.sparsity, given.choice, given)) }),
-    optimizer: paperSgd,
   },
   'forward-gradient': {
     name: 'FG-W',
     colour: 2,
     published: { accuracy: 49.55, of: '13.1 M' },
-    rates: [0.003, 0.01, 0.03, 0.1],
+    rates: [0.01, 0.03, 0.1, 0.3],
     estimator: (_, __, { choice }) => forwardGradient({ queries: choice.queries }),
-    optimizer: paperSgd,
   },
   'pattern-search': {
     name: 'Pattern Search',
     colour: 4,
     published: { accuracy: 30, of: '60 K' },
-    rates: [0.003, 0.01, 0.03, 0.1],
+    rates: [0.01, 0.03, 0.1, 0.3],
     // The radius ends at a tenth of what it began with.
     estimator: (_, radius, { choice, steps }) =>
       patternSearch({ radius, decay: 0.1 ** (1 / steps), queries: choice.queries }),
-    optimizer: () => sgd({ lr: 1 }),
   },
 };
 
@@ -119,7 +113,7 @@ function trialOf(
     seed,
     estimator: (model, folder, within) =>
       METHODS[method].estimator(model, rate, { choice, laboratory: within, folder, seed, steps }),
-    optimizer: METHODS[method].optimizer(rate, steps / stepsPerEpoch),
+    optimizer: paperSgd(rate, steps / stepsPerEpoch),
     length: { steps },
     testEvery: Math.ceil(steps / 10),
   };

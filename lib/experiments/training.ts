@@ -44,6 +44,7 @@ export interface Trial {
   readonly seed: number;
   /** For the model with its initial weights; what is long to compute can be kept in the run's folder. */
   readonly estimator: (model: Model, folder: RunFolder, laboratory: Laboratory) => Promise<Estimator> | Estimator;
+  /** Unless the estimator makes moves of its own, which one optimizer alone makes. */
   readonly optimizer: Optimizer;
   readonly length: { epochs: number } | { steps: number };
   /** Steps after which the model is tested: an epoch's unless given. */
@@ -89,9 +90,10 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   await folder.removeTemporaries();
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
+  const estimator = await trial.estimator(model, folder, laboratory);
   const options = {
-    estimator: await trial.estimator(model, folder, laboratory),
-    optimizer: trial.optimizer,
+    estimator,
+    optimizer: estimator.optimizer ?? trial.optimizer,
     ...trial.length,
     ...{ batchSize, seed, signal, resume },
   };
