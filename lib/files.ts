@@ -159,3 +159,13 @@ export async function exists(path: string): Promise<boolean> {
     () => false,
   );
 }
+
+/** @throws FileError if it cannot be read or is not JSON. */
+export async function readJson(file: string): Promise<unknown> {
+  const content = new TextDecoder().decode(await readFileBytes(file));
+  try {
+    return JSON.parse(content);
+  } catch (cause) {
+    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
+  }
+}

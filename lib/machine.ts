@@ -74,7 +74,17 @@ function read(file: string): string {
   }
 }
 
-/** The processor, as it calls itself. */
-export function processorName(): string {
-  return cpus()[0]?.model ?? 'unknown';
+/**
+ * The processor, as it calls itself; on Linux on x86 with its family and model, since a virtual machine's name for it may stand
+ * for several generations.
+ *
+ * @param root Where the file system starts; only tests have another.
+ * @example processorName()   // 'AMD EPYC (family 26, model 2)'
+ */
+export function processorName(root = '/'): string {
+  const name = cpus()[0]?.model ?? 'unknown';
+  const [family, model] = ['cpu family', 'model'].map(
+    (field) => new RegExp(`^${field}\\s*: (\\d+)$`, 'm').exec(read(join(root, 'proc/cpuinfo')))?.[1],
+  );
+  return family === undefined || model === undefined ? name : `${name} (family ${family}, model ${model})`;
 }

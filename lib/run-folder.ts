@@ -16,7 +16,7 @@ export class RunFolder {
   readonly path: string;
   /** The resolved options, written first: a folder that has them can be resumed. */
   readonly config: string;
-  /** Layer-wise ratios, as `deepzero prune --out` writes them. */
+  /** Layer-wise ratios: of `deepzero train`, as `prune --out` writes them; of an experiment, under what they are kept. */
   readonly ratios: string;
   readonly checkpoint: string;
   readonly log: string;

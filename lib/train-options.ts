@@ -76,8 +76,8 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     signal,
     onProgress,
   } = check.options<TrainOptions>(options, 'train', KNOWN);
-  checkPart(estimator, 'estimator', 'estimate', 'cge(…) or rge(…)');
-  checkPart(optimizer, 'optimizer', 'update', 'sgd(…) or adam(…)');
+  checkPart(estimator, 'estimator', ['estimate', 'queriesPerStep', 'sample'], 'cge(…) or rge(…)');
+  checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
   checkMove(estimator, optimizer);
   checkDataset(dataset, model);
   checkBatchSize(batchSize, dataset, 'batchSize');
@@ -113,9 +113,15 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   };
 }
 
-function checkPart(value: unknown, what: string, method: string, examples: string): void {
-  if (typeof (value as Record<string, unknown> | undefined)?.[method] !== 'function') {
-    throw check.expected(what, `one such as ${examples}`, value);
+/** Either may be the user's own. */
+function checkPart(value: unknown, what: string, methods: readonly string[], examples: string): void {
+  if (!check.isObject(value)) throw check.expected(what, `one such as ${examples}`, value);
+  for (const method of methods) {
+    const own = value[method];
+    if (typeof own !== 'function') throw check.expected(`${what}.${method}`, `a function, as that of ${examples}`, own);
+  }
+  if (!check.isObject(value['describe'])) {
+    throw check.expected(`${what}.describe`, 'an object, kind and options as JSON', value['describe']);
   }
 }
 

@@ -44,7 +44,7 @@ export interface TrainCost {
   hours: number;
 }
 
-/** Queries in the first sample that `estimateCost` times: enough to have some in every layer. */
+/** Queries, about, in the first sample that `estimateCost` times: enough to have some in every layer. */
 const PROBE = 64;
 
 /**
@@ -235,6 +235,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async #timeStep(): Promise<number> {
     const { estimator, queriesPerStep, signal } = this.#plan;
+    const { threads } = this.#model;
     const position = this.#position(this.#step);
     const batch = this.#batch(position);
     const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
@@ -242,11 +243,13 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const { queries } = await estimator.sample(limit).estimate(this.#model, batch, { ...position, signal });
       return { queries, seconds: (performance.now() - begun) / 1000 };
     };
+    // In samples of whole rounds every thread has as many queries as in a step of many.
+    const rounds = (queries: number): number => 1 + threads * Math.ceil(queries / threads);
     // The first evaluation also allocates the buffers.
-    await time(2);
-    const least = await time(2);
-    let most = await time(PROBE);
-    if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(Math.ceil((1.5 * PROBE) / most.seconds));
+    await time(rounds(1));
+    const least = await time(rounds(1));
+    let most = await time(rounds(PROBE));
+    if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(rounds((1.5 * PROBE) / most.seconds));
     if (most.queries >= queriesPerStep) return most.seconds;
     const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
     return least.seconds + perQuery * (queriesPerStep - least.queries);

@@ -12,6 +12,13 @@ export function machineInWords(threads: number): string {
   return `deepzero ${version} (${native.isa}), ${threads} of ${availableCores()} cores of ${processorName()}`;
 }
 
+/** What to say of a run that goes on from a checkpoint of another instruction set; undefined of others. */
+export function ofOtherIsa({ resumedIsa }: { readonly resumedIsa: string | undefined }): string | undefined {
+  if (resumedIsa === undefined || resumedIsa === native.isa) return undefined;
+  const resumed = `The run was saved under ${resumedIsa} and goes on under ${native.isa}`;
+  return `${resumed}: its results may differ in the last bits (DEEPZERO_ISA chooses).`;
+}
+
 /** Seconds as a person would say them. */
 export function duration(seconds: number): string {
   if (seconds < 0.0095) return `${(1000 * seconds).toFixed(1)} ms`;

@@ -3,7 +3,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { synthetic } from '../lib/data/synthetic.js';
-import { kept } from '../lib/experiments/kept.js';
+import { kept, renewed } from '../lib/experiments/kept.js';
 import { plotSvg } from '../lib/experiments/plot.js';
 import type { Report, ReportRow } from '../lib/experiments/report.js';
 import { csv } from '../lib/experiments/report.js';
@@ -13,8 +13,11 @@ import { table1 } from '../lib/experiments/table1.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
 import { runTrial } from '../lib/experiments/training.js';
 import { exists } from '../lib/files.js';
+import { RunFolder } from '../lib/run-folder.js';
+import { rge } from '../lib/estimators.js';
 import { firstOrder } from '../lib/first-order.js';
 import { sgd } from '../lib/optimizers.js';
+import type { LoggedStep } from '../lib/training-loop.js';
 import { fails, json, outcomeOf, start } from './support/command.js';
 import { tinyImages, tinyNetwork, withFolder } from './support/tiny.js';
 
@@ -50,10 +53,15 @@ async function until(happened: () => Promise<boolean>, child: { exitCode: number
   while (!(await happened()) && child.exitCode === null) await setTimeout(20);
 }
 
+async function linesOf(file: string): Promise<number> {
+  return (await readFile(file, 'utf8').catch(() => '')).split('\n').length - 1;
+}
+
 function tinyLaboratory(out: string): Laboratory {
   const data = { train: tinyImages(), test: tinyImages(12, 2) };
   const signal = new AbortController().signal;
-  return { data, out, batchSize: 8, threads: 1, memory: undefined, signal, onStatus: () => undefined };
+  const quiet = { onStatus: () => undefined, onNote: () => undefined };
+  return { data, out, batchSize: 8, threads: 1, memory: undefined, signal, ...quiet };
 }
 
 describe('experiments', () => {
@@ -77,28 +85,35 @@ describe('experiments', () => {
       assert.deepEqual(await experiment('fig1', folder), rows);
     })).timeout(300_000);
 
-  it('resume to the same result after being killed, within an epoch or in its test', () =>
+  it('resume to the same result after being killed or stopped, and say so of another instruction set', () =>
     withFolder(async (folder) => {
       // 312 steps an epoch; the learning rate is chosen by runs of the same length.
       const args = ['--methods', 'cge', '--sizes', '730', '--epochs', '2.2', '--search-epochs', '2.2'];
       const expected = courseOf(await experiment('fig1', join(folder, 'whole'), args));
       const out = join(folder, 'parts');
-      const run = join(out, 'cnn-730-cge-lr0.03-epochs2.2-seed0');
-      const killed: (NodeJS.Signals | null)[] = [];
-      for (const [file, signal] of [
-        ['log.jsonl', 'SIGKILL'],
-        ['run.safetensors', 'SIGKILL'],
-        ['run.safetensors', 'SIGINT'],
-      ] as const) {
-        const child = start(['experiment', 'fig1', '--quick', '--out', out, ...args]);
+      const run = new RunFolder(join(out, 'cnn-730-cge-lr0.03-epochs2.2-seed0'));
+      const stopped = async (
+        signal: NodeJS.Signals,
+        when: (stdout: string) => Promise<boolean> | boolean,
+        env: Record<string, string> = {},
+      ): Promise<number | null> => {
+        const child = start(['experiment', 'fig1', '--quick', '--out', out, ...args], { env });
+        let stdout = '';
+        child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
         const ended = outcomeOf(child);
-        child.on('close', (_, by) => killed.push(by));
-        await until(() => exists(join(run, file)), child);
+        await until(async () => await when(stdout), child);
         child.kill(signal);
-        await ended;
-        assert.ok(!(await exists(join(run, 'result.json'))));
-      }
-      assert.deepEqual(killed, ['SIGKILL', 'SIGKILL', 'SIGINT']);
+        const { code } = await ended;
+        assert.ok(!(await exists(join(run.path, 'result.json'))));
+        return code;
+      };
+      assert.equal(await stopped('SIGKILL', async () => (await linesOf(run.log)) >= 5), null);
+      assert.ok(!(await exists(run.checkpoint)));
+      assert.equal(await stopped('SIGKILL', () => exists(run.checkpoint)), null);
+      const before = await linesOf(run.log);
+      assert.equal(await stopped('SIGINT', async () => (await linesOf(run.log)) > before), 130);
+      const elsewhere = { DEEPZERO_ISA: 'portable' };
+      assert.equal(await stopped('SIGKILL', (stdout) => stdout.includes('goes on under portable'), elsewhere), null);
       assert.deepEqual(courseOf(await experiment('fig1', out, args)), expected);
       const other = ['experiment', 'fig1', '--quick', '--out', out, ...args, '--batch-size', '8'];
       await fails(other, 1, /cnn-730-cge-lr0\.03-epochs2\.2-seed0/);
@@ -140,6 +155,17 @@ describe('experiments', () => {
         incremental.map(({ parameters }) => parameters),
         [730, 3700],
       );
+      // 5,000 generated images make 312 batches of 16.
+      for (const { hours, secondsPerStep, queriesPerSecond, parameters } of rows as Record<string, number>[]) {
+        assert.ok(Math.abs(hours! / ((secondsPerStep! * 312 * 50) / 3600) - 1) < 1e-3);
+        assert.ok(Math.abs((queriesPerSecond! * secondsPerStep!) / parameters! - 1) < 0.5);
+      }
+      const half = await experiment('fig5', folder, ['--epochs', '25']);
+      for (const [i, { hours, published, secondsPerStep }] of half.entries()) {
+        assert.equal(secondsPerStep, rows[i]!['secondsPerStep']);
+        assert.ok(Math.abs((2 * (hours as number)) / (rows[i]!['hours'] as number) - 1) < 1e-3);
+        assert.equal(published, rows[i]!['published'] === null ? null : (rows[i]!['published'] as number) / 2);
+      }
     })).timeout(300_000);
 
   it("table1: CGE's cosine with the first-order gradient is near 1, RGE's near √(q/(q + d))", () =>
@@ -163,6 +189,8 @@ describe('experiments', () => {
         kept(file, { a: 2 }, () => Promise.resolve({})),
         /kept\.json: is the result of other options/,
       );
+      const renew = (a: number, value: number) => renewed(file, { a }, () => Promise.resolve({ value }));
+      assert.deepEqual([(await renew(1, 5)).value, (await renew(2, 6)).value, (await renew(2, 7)).value], [3, 6, 6]);
     })).timeout(300_000);
 
   describe('at a learning rate that diverges', () => {
@@ -183,10 +211,8 @@ describe('experiments', () => {
         assert.equal(rate, 0.3);
         assert.ok(losses[0.3]! < losses[1e-6]!);
         assert.equal(losses[1e38], null);
-        await assert.rejects(
-          searchRate([1e38], trialOf, make),
-          /^Error: Runs like rate-1e\+38 diverge at each of the rates 1e\+38$/,
-        );
+        const none = await searchRate([1e38, 1e37], trialOf, make);
+        assert.deepEqual(none, { rate: 1e37, losses: { 1e37: null, 1e38: null } });
         // What is done is read again, even by the same process.
         assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, make), { rate, losses });
       }),
@@ -226,6 +252,36 @@ describe('experiments', () => {
       }),
     );
   });
+
+  it('sum up a run as its log has it', () =>
+    withFolder(async (folder) => {
+      const laboratory = tinyLaboratory(folder);
+      const trial: Trial = {
+        ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 25 }, testEvery: 10 },
+        estimator: () => rge({ mu: 1e-3, queries: 2 }),
+        optimizer: sgd({ lr: 0.1 }),
+      };
+      const result = await runTrial(trial, laboratory);
+      assert.ok(!('diverged' in result));
+      const log = (await readFile(join(folder, 'run', 'log.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as LoggedStep); // prettier-ignore
+      const near = (a: number, b: number): void => {
+        assert.ok(Math.abs(a - b) <= 1e-12 * Math.abs(b), `${a} is not ${b}`);
+      };
+      near(result.seconds, log.reduce((sum, { seconds }) => sum + seconds, 0)); // prettier-ignore
+      near(result.loss, (log[22]!.loss + log[23]!.loss + log[24]!.loss) / 3);
+      assert.deepEqual([result.steps, result.queries], [25, 75]);
+      assert.deepEqual(
+        result.course.map(({ steps, queries }) => [steps, queries]),
+        [
+          [10, 30],
+          [20, 60],
+          [25, 75],
+        ],
+      );
+      near(result.course[1]!.loss, log.slice(10, 20).reduce((sum, { loss }) => sum + loss, 0) / 10); // prettier-ignore
+      assert.equal(result.course[0]!.testAccuracy, log[9]!.test!.accuracy);
+      assert.equal(result.course[2]!.testAccuracy, result.testAccuracy);
+    }));
 
   it('keep a run under what it learns from, what it moves and what it is tested on', () =>
     withFolder(async (folder) => {

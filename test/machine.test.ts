@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { availableCores, cpuQuota, defaultThreads } from '../lib/machine.js';
+import { cpus } from 'node:os';
+import { availableCores, cpuQuota, defaultThreads, processorName } from '../lib/machine.js';
 import { withFolder } from './support/tiny.js';
 
 /** The quota under a root with these files. */
@@ -16,6 +17,16 @@ async function quotaOf(files: Record<string, string>): Promise<number> {
 }
 
 describe('machine', () => {
+  it('tells processors of one name apart, where the system does', () =>
+    withFolder(async (root) => {
+      const name = cpus()[0]!.model;
+      assert.equal(processorName(root), name);
+      await mkdir(join(root, 'proc'));
+      const lines = ['cpu family\t: 26', 'model\t\t: 2', 'model name\t: AMD EPYC'];
+      await writeFile(join(root, 'proc/cpuinfo'), `${lines.join('\n')}\n`);
+      assert.equal(processorName(root), `${name} (family 26, model 2)`);
+    }));
+
   it('reads the quota of a control group of version 2', async () => {
     const group = { 'proc/self/cgroup': '0::/\n' };
     assert.equal(await quotaOf({ ...group, 'sys/fs/cgroup/cpu.max': '150000 100000\n' }), 1.5);

@@ -255,8 +255,8 @@ describe('train', () => {
       assert.equal(bits(model.parameters), bits(other.parameters));
     });
 
-    it('asks for a sample of a step, not for a whole one', async () => {
-      using model = new Model(tinyNetwork());
+    it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
+      using model = new Model(tinyNetwork(), { threads: 3 });
       const asked: number[] = [];
       const all = rge({ mu: 5e-3, queries: 1e6 });
       const estimator: Estimator = {
@@ -266,7 +266,7 @@ describe('train', () => {
         sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
       };
       const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
-      assert.deepEqual(asked.slice(0, 3), [2, 2, 64]);
+      assert.deepEqual(asked.slice(0, 3), [4, 4, 67]);
       assert.equal(cost.queriesPerStep, 1e6 + 1);
     });
   });
@@ -291,6 +291,9 @@ describe('train', () => {
     assert.throws(start({ batchsize: 2 }), /Unknown option "batchsize" in train; did you mean "batchSize"\?/);
     assert.throws(start({ estimator: 'cge' }), /estimator to be one such as cge\(…\) or rge\(…\), received "cge"/);
     assert.throws(start({ optimizer: undefined as unknown as Optimizer }), /optimizer to be one such as sgd\(…\)/);
+    const { sample: _, ...unsampled } = cge({ mu: 1 });
+    assert.throws(start({ estimator: unsampled }), /estimator\.sample to be a function, as that of cge\(…\) or rge/);
+    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), describe: 'sgd' } }), /optimizer\.describe to be an object/);
     assert.throws(start({ estimator: cge({ mu: 1, sparsity: { fc: 0.5 } }) }), /received "fc"/);
     const wide: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
     assert.throws(start({}, wide), /"wide" to have images of 2×8×8, the network's input, received 2×4×16/);

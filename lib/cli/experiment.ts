@@ -27,10 +27,11 @@ import { counted, grouped, table } from './output.js';
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
 const NOTES =
   'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
-  `not computed again; Ctrl-C, a crash or a longer list of sizes or seeds costs nothing that is done. ${FILES}`;
+  'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of a minute. ' +
+  FILES;
 const TIMING_NOTES =
   'Nothing is trained: a step is timed on generated images, and --data says how many steps an epoch has. Sizes that are done ' +
-  `are not timed again. ${FILES}`;
+  `are not timed again, but with other options or on another machine. ${FILES}`;
 
 /** What all experiments take. */
 interface Common {
@@ -120,7 +121,10 @@ async function perform<V extends Common>(
   const onStatus = (status: string): void => {
     output.status(status, 'small');
   };
-  const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus };
+  const onNote = (note: string): void => {
+    output.line(note);
+  };
+  const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus, onNote };
   output.line(`${inWords(data)}, ${grouped(data.test.count)} to test on; results in ${out}`);
   signal.addEventListener('abort', () => {
     output.line('Stopping: what is done is kept, and the same command goes on from there.');

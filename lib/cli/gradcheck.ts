@@ -5,6 +5,7 @@ import { cosineOf, gradcheck as checkGradient } from '../gradcheck.js';
 import type { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
 import { Random } from '../random.js';
+import { readJson } from '../files.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {
@@ -14,7 +15,6 @@ import {
   normalisationOptions,
   openModel,
   optionalNetworkOptions,
-  readJson,
   seedOption,
   whole,
 } from './inputs.js';

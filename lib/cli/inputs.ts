@@ -4,12 +4,10 @@
  * @module
  */
 import * as check from '../check.js';
-import { FileError } from '../check.js';
 import { cifar10 } from '../data/cifar10.js';
 import type { ImageDatasets } from '../data/cifar10.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { synthetic } from '../data/synthetic.js';
-import { readFileBytes } from '../files.js';
 import { defaultThreads, MOST_THREADS } from '../machine.js';
 import { cnn } from '../network/cnn.js';
 import { Model } from '../model.js';
@@ -130,15 +128,6 @@ export async function loadData(options: { data: string } & Partial<Normalisation
 export function inWords({ train, missing = [] }: ImageDatasets): string {
   const without = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
   return `${counted(train.count, 'image')} of ${train.name}${without}`;
-}
-
-export async function readJson(file: string): Promise<unknown> {
-  const content = new TextDecoder().decode(await readFileBytes(file));
-  try {
-    return JSON.parse(content);
-  } catch (cause) {
-    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
-  }
 }
 
 /** How many images each class has. */

@@ -7,7 +7,6 @@ import type { ImageDatasets } from '../data/cifar10.js';
 import { exists } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model, TestResult } from '../model.js';
-import { native } from '../native.js';
 import type { Optimizer } from '../optimizers.js';
 import { mean } from '../statistics.js';
 import type { TrainRun } from '../train.js';
@@ -16,7 +15,7 @@ import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import type { Output } from './output.js';
 import { counted, grouped, percent } from './output.js';
-import { duration } from '../words.js';
+import { duration, ofOtherIsa } from '../words.js';
 import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
 import type { RunFolder } from '../run-folder.js';
@@ -51,10 +50,8 @@ export class TrainSession {
     const { known, method } = await this.#ratios();
     let run = await this.#start(known ?? settings.sparsity);
     await this.#sayCost(run, method ? 'Cost, were the sparsity the same in every layer' : 'Cost');
-    if (run.resumedIsa !== undefined && run.resumedIsa !== native.isa) {
-      const resumed = `The run was saved under ${run.resumedIsa} and goes on under ${native.isa}`;
-      output.line(`${resumed}: its results may differ in the last bits (DEEPZERO_ISA chooses).`);
-    }
+    const note = ofOtherIsa(run);
+    if (note !== undefined) output.line(note);
     if (method) {
       run = await this.#start(await this.#prune(method));
       await this.#sayCost(run, 'Cost with these ratios');

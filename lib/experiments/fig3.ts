@@ -66,7 +66,7 @@ const METHODS: Readonly<Record<FreeMethod, Method>> = {
   deepzero: {
     name: 'DeepZero',
     colour: 1,
-    published: { accuracy: 86.94, of: 'ResNet-20, 0.27 M' },
+    published: { accuracy: 86.94, of: 'ResNet-20, 0.27 M, sparsity 0.8' },
     rates: [0.1, 0.3, 1, 3],
     estimator: async (model, _, given) =>
       cge({ mu: MU, ...(await zoGraspMask(model, given.choice.sparsity, given.choice, given)) }),

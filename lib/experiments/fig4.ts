@@ -66,7 +66,7 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
   deepzero: {
     name: 'DeepZero (sparse-CGE)',
     colour: 1,
-    // It estimates the gradient that this has, at hundreds of times the price.
+    // It estimates the gradient that this has, at many times the price.
     rateOf: 'fo-gradient',
     published: { 0.8: 86.94, 0.9: 86.46, 0.95: 84.26, 0.99: 73.37 },
     estimator: async (model, given) =>

@@ -11,7 +11,7 @@ import { timeSweeps } from '../bench/sweeps.js';
 import type { Reuse } from '../engine.js';
 import { REUSES } from '../engine.js';
 import { cnnOf, indexOf, MU } from './cnn.js';
-import { kept } from './kept.js';
+import { renewed } from './kept.js';
 import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
@@ -56,7 +56,7 @@ export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: 
   let report = reportOf(choice, rows);
   for (const size of choice.sizes) {
     const options = { size, batchSize, mu: MU, seconds: choice.seconds, machine };
-    const { timings } = await kept(join(out, `cnn-${size}-times.json`), options, async () => {
+    const { timings } = await renewed(join(out, `cnn-${size}-times.json`), options, async () => {
       const variants = REUSES.map((mode) => ({ mode, threads }));
       const swept = await timeSweeps(
         { network: cnnOf(size), batchSize, sparsity: 0, mu: MU, seed: 0, variants },

@@ -6,42 +6,49 @@
 import { isDeepStrictEqual } from 'node:util';
 
 import { FileError, isObject } from '../check.js';
-import { exists, readFileBytes, removeTemporaries, writeFileAtomically } from '../files.js';
+import { exists, readJson, removeTemporaries, writeFileAtomically } from '../files.js';
+
+type Kept<T> = T & { options: object };
 
 /**
  * The result in a file, or what `compute` yields, which is then there.
  *
- * @throws FileError if the file holds a result under other options.
+ * @throws FileError if the file holds a result under other options: it may have taken days.
  */
 export async function kept<T extends object>(
   file: string,
   options: object,
   compute: () => Promise<T>,
-): Promise<T & { options: object }> {
+): Promise<Kept<T>> {
+  return await keep(file, options, compute, () => {
+    throw new FileError(file, 'is the result of other options or data: choose another --out');
+  });
+}
+
+/** The same of what takes little time: a result under other options, or of another machine, is computed anew. */
+export async function renewed<T extends object>(
+  file: string,
+  options: object,
+  compute: () => Promise<T>,
+): Promise<Kept<T>> {
+  return await keep(file, options, compute, () => undefined);
+}
+
+async function keep<T extends object>(
+  file: string,
+  options: object,
+  compute: () => Promise<T>,
+  onOther: () => void,
+): Promise<Kept<T>> {
   // As JSON has them: an option that is undefined is not there.
   const wanted = JSON.parse(JSON.stringify(options)) as object;
-  const known = await keptAlready<T>(file, wanted);
-  if (known) return known;
+  if (await exists(file)) {
+    const content = await readJson(file);
+    if (isObject(content) && isDeepStrictEqual(content['options'], wanted)) return content as Kept<T>;
+    onOther();
+  }
   await removeTemporaries(file);
   const result = { options: wanted, ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
-}
-
-/** The result in a file, if it is there. */
-async function keptAlready<T extends object>(
-  file: string,
-  wanted: object,
-): Promise<(T & { options: object }) | undefined> {
-  if (!(await exists(file))) return undefined;
-  let content: unknown;
-  try {
-    content = JSON.parse(new TextDecoder().decode(await readFileBytes(file)));
-  } catch (cause) {
-    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
-  }
-  if (isObject(content) && isDeepStrictEqual(content['options'], wanted)) {
-    return content as T & { options: object };
-  }
-  throw new FileError(file, 'is the result of other options or data: choose another --out');
 }

@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 
-import { writeFileAtomically } from '../files.js';
+import { removeTemporaries, writeFileAtomically } from '../files.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
@@ -51,6 +51,7 @@ export async function writeReport(
   const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
   const machines = [...new Set(rows.map(({ machine }) => machine))].join('; ');
   const footnote = `${machines}; ${about.images.toLocaleString('en-US')} images of ${about.name}`;
+  for (const file of Object.values<string>(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
   await writeFileAtomically(files.svg, plotSvg(plot, footnote));

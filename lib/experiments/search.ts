@@ -7,7 +7,10 @@ export interface RateSearch {
   readonly losses: Readonly<Record<string, number | null>>;
 }
 
-/** Makes a short run with every learning rate and takes that of the smallest training loss at its end. */
+/**
+ * Makes a short run with every learning rate and takes that of the smallest training loss at its end; the lowest if all diverge,
+ * so that what is made with it diverges or not by itself, and other methods go on.
+ */
 export async function searchRate(
   rates: readonly number[],
   trialOf: (rate: number) => Trial,
@@ -21,6 +24,5 @@ export async function searchRate(
     losses[rate] = loss;
     if (loss !== null && (!found || loss < found.loss)) found = { rate, loss };
   }
-  if (!found) throw new Error(`Runs like ${trialOf(rates[0]!).key} diverge at each of the rates ${rates.join(', ')}`);
-  return { rate: found.rate, losses };
+  return { rate: found?.rate ?? Math.min(...rates), losses };
 }

@@ -16,7 +16,7 @@ import { RunFolder } from '../run-folder.js';
 import { cnnOf, indexOf, MU } from './cnn.js';
 import type { Fig1Choice } from './fig1.js';
 import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnTrial, makeCnnRuns, searchCnnRates } from './fig1.js';
-import { kept } from './kept.js';
+import { renewed } from './kept.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import { accuracyOf, Runs } from './runs.js';
@@ -32,8 +32,8 @@ export interface Table1Choice extends Omit<Fig1Choice, 'methods'> {
   readonly seconds: number;
 }
 
-/** By method. */
-type Figures = Readonly<Record<Method, number>>;
+/** By method; of an estimate of zeros there is no cosine. */
+type Figures = Readonly<Record<Method, number | null>>;
 
 interface Measured {
   millisecondsPerQuery: Figures;
@@ -61,15 +61,16 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
 async function measure(
   size: number,
   trained: string,
-  { seconds }: Table1Choice,
+  { seconds, seeds }: Table1Choice,
   { data, out, batchSize, threads, memory, signal, onStatus }: Laboratory,
 ): Promise<Measured> {
   const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
   const machine = machineInWords(threads);
-  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
-  return await kept(join(out, `cnn-${size}-measured.json`), options, async () => {
-    using initial = new Model(cnnOf(size), { seed: 0, threads, memory });
-    const position = { seed: 0, step: 0, epoch: 0, signal };
+  const seed = seeds[0]!;
+  const options = { size, trained, seed, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
+  return await renewed(join(out, `cnn-${size}-measured.json`), options, async () => {
+    using initial = new Model(cnnOf(size), { seed, threads, memory });
+    const position = { seed, step: 0, epoch: 0, signal };
     const estimate = async (model: Model, method: Method): Promise<Float32Array> => {
       onStatus(`d = ${size}: ${method} against back-propagation`);
       const { gradient } = await CNN_ESTIMATES[method].estimator(size).estimate(model, batch, position);
@@ -77,8 +78,10 @@ async function measure(
     };
     const cosines = async (model: Model): Promise<Figures> => {
       const { values } = await model.gradient(batch, { precision: 'double', signal });
-      const cosine = async (method: Method): Promise<number> =>
-        cosineOf(Float64Array.from(await estimate(model, method)), values);
+      const cosine = async (method: Method): Promise<number | null> => {
+        const cosine = cosineOf(Float64Array.from(await estimate(model, method)), values);
+        return Number.isFinite(cosine) ? cosine : null;
+      };
       return { cge: await cosine('cge'), rge: await cosine('rge') };
     };
     const cosinesTrained = async (weights: string): Promise<Figures> => {
@@ -109,8 +112,10 @@ function reportOf(
       const figures = measured.get(size);
       if (!group) return [];
       const { name, published } = CNN_ESTIMATES[method];
-      const figure = (of: Figures | null | undefined, digits: number): number | null =>
-        of ? rounded(of[method], digits) : null;
+      const figure = (of: Figures | null | undefined, digits: number): number | null => {
+        const value = of?.[method] ?? null;
+        return value === null ? null : rounded(value, digits);
+      };
       return [
         {
           method: name,

@@ -21,7 +21,7 @@ import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { mean, sum } from '../statistics.js';
 import { kept } from './kept.js';
-import { duration, machineInWords } from '../words.js';
+import { duration, machineInWords, ofOtherIsa } from '../words.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -34,6 +34,8 @@ export interface Laboratory {
   readonly signal: AbortSignal;
   /** Told how far the run in progress is. */
   readonly onStatus: (text: string) => void;
+  /** Told what is to be known of a run before it goes on. */
+  readonly onNote: (text: string) => void;
 }
 
 /** A run that is to be made. */
@@ -102,6 +104,9 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
   return await kept(join(folder.path, 'result.json'), under, async (): Promise<TrialResult | Divergence> => {
     const run = train(model, data.train, options);
+    await run.resume();
+    const note = ofOtherIsa(run);
+    if (note !== undefined) laboratory.onNote(`${key}: ${note}`);
     const onStep = ({ loss, seconds }: LoggedStep): void => {
       const left = duration((run.totalSteps - run.step) * seconds);
       laboratory.onStatus(`${left} to go in ${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}`);

@@ -63,7 +63,7 @@ class ChangePass {
   bool madeWhereRead(int value) const { return spread_.fleeting(value) || momentsKnown(value); }
   // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
-  // The planes of the change of a value that is not fleeting, those of its changed channels being filled.
+  // The planes of the change of a value that is not made where it is read, those of its changed channels being filled.
   float* planes(int value, int block);
 
   const Graph& graph_;

@@ -1,4 +1,4 @@
-// The checks of what sums changes up, the moments and the loss, and of what spreads one plane's change.
+// The checks of what sums changes up, the moments and the loss, and of what spreads the changes of planes.
 #include "block.hpp"
 #include "kernel_checks.hpp"
 
