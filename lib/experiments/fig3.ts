@@ -15,7 +15,7 @@ import { compile } from '../network/compile.js';
 import { patternSearch } from '../pattern-search.js';
 import type { RunFolder } from '../run-folder.js';
 import { cnnOf, MU, paperSgd } from './cnn.js';
-import type { GraspChoice } from './grasp-mask.js';
+import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
 import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
@@ -47,7 +47,7 @@ interface Given {
   readonly steps: number;
 }
 
-export interface Fig3Choice extends GraspChoice {
+export interface Fig3Choice extends GraspMaskChoice {
   /** Parameters of the small CNN. */
   readonly size: number;
   readonly methods: readonly FreeMethod[];

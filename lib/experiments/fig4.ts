@@ -14,7 +14,7 @@ import type { Network } from '../network/description.js';
 import { resnet } from '../network/resnet.js';
 import { pruneWeights, rankedSparsity } from '../pruning.js';
 import { MU, paperSgd } from './cnn.js';
-import type { GraspChoice } from './grasp-mask.js';
+import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
@@ -88,7 +88,7 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
   },
 };
 
-export interface Fig4Choice extends GraspChoice {
+export interface Fig4Choice extends GraspMaskChoice {
   readonly depth: number;
   readonly width: number;
   readonly methods: readonly SparseMethod[];

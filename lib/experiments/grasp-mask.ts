@@ -8,7 +8,7 @@ import { kept } from './kept.js';
 import type { Laboratory } from './training.js';
 
 /** What ZO-GraSP takes, and how often masks are drawn to its ratios. */
-export interface GraspChoice {
+export interface GraspMaskChoice {
   readonly graspQueries: number;
   readonly samplesPerClass: number;
   /** Epochs after which other coordinates are drawn. */
@@ -19,7 +19,7 @@ export interface GraspChoice {
 export async function zoGraspMask(
   model: Model,
   sparsity: number,
-  { graspQueries: queries, samplesPerClass, redrawEvery }: GraspChoice,
+  { graspQueries: queries, samplesPerClass, redrawEvery }: GraspMaskChoice,
   { folder, laboratory, seed }: { folder: RunFolder; laboratory: Laboratory; seed: number },
 ): Promise<MaskOptions> {
   const { data, signal, onStatus } = laboratory;

@@ -224,9 +224,9 @@ struct Kernels : ValueKernels<float> {
   void (*partialConvolution)(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                              const float* packedWeights, float* out);
 
-  // The same, with bias, for outputs that are cheaper to compute again than to store: the moments of the output
-  // channels, whose `change` is not read; and the changes of an activation, one plane for each output channel, whose
-  // `change` is not read either. Its `scratch` holds from.scratch(shape.poolKernel) floats.
+  // The same, with bias, for outputs that are cheaper to compute again than to store: of one input channel, the moments
+  // of the output channels, whose `change` is not read; and the changes of an activation, one plane for each output
+  // channel, whose `change` is not read either. Its `scratch` holds from.scratch(shape.poolKernel) floats.
   void (*spreadMoments)(const PartialConvolution& from, PlaneMoments* planes, int lanes);
   void (*spreadActivate)(const PartialConvolution& from, const Activation& shape, float* scratch,
                          const PlaneChange* planes);

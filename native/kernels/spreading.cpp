@@ -20,15 +20,6 @@ struct OneChannel {
   int operator[](int) const { return channel; }
 };
 
-template <typename Run>
-static inline void withChannels(const PartialConvolution& from, const Run& run) {
-  if (from.count == 1) {
-    run(OneChannel{from.channels[0]});
-  } else {
-    run(SomeChannels{from.count, from.channels});
-  }
-}
-
 // Rows of some channels of the convolution, one channel tile at most, to `out`: [channel][row][column][lane].
 template <typename Planes>
 static inline void convolveRows(const PartialConvolution& from, const Planes& planes, int channel, int channels,
@@ -46,10 +37,11 @@ static inline int channelsFrom(const PartialConvolution& from, int channel) {
 }
 
 // Rows [first, first + rows) of some channels from one on.
-template <int Channels, typename Planes>
-static inline void measureChannels(const PartialConvolution& from, const Planes& channels, int channel, int first,
-                                   int rows, PlaneMoments* planes, int lanes) {
+template <int Channels>
+static inline void measureChannels(const PartialConvolution& from, int channel, int first, int rows,
+                                   PlaneMoments* planes, int lanes) {
   const ConvolutionShape shape = from.shape;
+  const OneChannel changed{from.channels[0]};
   const FromBias bias = FromBias{from.bias}.at(channel);
   const float* weights =
       from.packedWeights + std::ptrdiff_t{channel} * shape.in.channels * shape.kernelHeight * shape.kernelWidth;
@@ -64,7 +56,7 @@ static inline void measureChannels(const PartialConvolution& from, const Planes&
         for (int o = 0; o < Channels; ++o) {
           for (int p = 0; p < kPixels; ++p) sum[o][p] = bias(o, in);
         }
-        addTaps(shape, channels, in + x * shape.stride * kLanes, weights, sum);
+        addTaps(shape, changed, in + x * shape.stride * kLanes, weights, sum);
         for (int o = 0; o < Channels; ++o) {
           MomentSums some;
           for (int p = 0; p < kPixels; ++p) some.add(load(planes[o].base + row + (x + p) * kLanes), sum[o][p]);
@@ -80,8 +72,7 @@ static inline void measureChannels(const PartialConvolution& from, const Planes&
   }
 }
 
-template <typename Planes>
-static void spreadMomentsOf(const PartialConvolution& from, const Planes& changed, PlaneMoments* planes, int lanes) {
+void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes) {
   const Map map = from.shape.out;
   const int most = rowsAtOnce(map.width);
   for (int channel = 0; channel < map.channels; channel += kChannelTile) {
@@ -90,10 +81,10 @@ static void spreadMomentsOf(const PartialConvolution& from, const Planes& change
       PlaneMoments* some = planes + channel;
       static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
       switch (channelsFrom(from, channel)) {
-        case 1: measureChannels<1>(from, changed, channel, first, rows, some, lanes); break;
-        case 2: measureChannels<2>(from, changed, channel, first, rows, some, lanes); break;
-        case 3: measureChannels<3>(from, changed, channel, first, rows, some, lanes); break;
-        default: measureChannels<4>(from, changed, channel, first, rows, some, lanes); break;
+        case 1: measureChannels<1>(from, channel, first, rows, some, lanes); break;
+        case 2: measureChannels<2>(from, channel, first, rows, some, lanes); break;
+        case 3: measureChannels<3>(from, channel, first, rows, some, lanes); break;
+        default: measureChannels<4>(from, channel, first, rows, some, lanes); break;
       }
     }
   }
@@ -118,13 +109,13 @@ static void spreadActivateOf(const PartialConvolution& from, const Planes& chang
   }
 }
 
-void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes) {
-  withChannels(from, [&](const auto& changed) { spreadMomentsOf(from, changed, planes, lanes); });
-}
-
 void spreadActivate(const PartialConvolution& from, const Activation& shape, float* scratch,
                     const PlaneChange* planes) {
-  withChannels(from, [&](const auto& changed) { spreadActivateOf(from, changed, shape, scratch, planes); });
+  if (from.count == 1) {
+    spreadActivateOf(from, OneChannel{from.channels[0]}, shape, scratch, planes);
+  } else {
+    spreadActivateOf(from, SomeChannels{from.count, from.channels}, shape, scratch, planes);
+  }
 }
 
 }  // namespace DEEPZERO_ISA

@@ -104,11 +104,12 @@ std::string checkSpread(const Kernels& table, const ConvolutionCase& given, cons
   kernels().activateChange(activation, before.data(), given.outChannels);
 
   Block scratch(Map{1, 1, static_cast<int>(from.scratch(then.poolKernel) / kLanes), 0});
-  table.spreadMoments(from, moments.data(), lanes);
+  const bool measured = from.count == 1;
+  if (measured) table.spreadMoments(from, moments.data(), lanes);
   table.spreadActivate(from, activation, scratch.data(), spread.data());
   std::string failure = compare(got, [&](int n, int c, int y, int x) { return Expected{expected.at(n, c, y, x), 0}; });
   if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
-  for (int c = 0; c < given.outChannels && failure.empty(); ++c) {
+  for (int c = 0; c < given.outChannels && measured && failure.empty(); ++c) {
     for (int n = 0; n < kLanes && failure.empty(); ++n) {
       double sumSize = 0, squareSize = 0;
       for (int i = 0; i < shape.out.height * shape.out.width && n < lanes; ++i) {

@@ -62,7 +62,8 @@ std::string checkActivate(const Kernels& table, const ActivationCase& given);
 // one none of its residual and one neither.
 std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size);
 
-// spreadMoments and spreadActivate of some input channels; of `then` only pool, floor and output border count.
+// spreadActivate of some input channels, and spreadMoments of a single one; of `then` only pool, floor and output
+// border count.
 std::string checkSpread(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
                         const ActivationCase& then, int lanes);
 

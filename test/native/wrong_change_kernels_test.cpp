@@ -22,6 +22,7 @@ ActivationCase activation(int poolKernel, bool residual, float floor) {
 }
 
 std::string partialCheck(const Kernels& table) { return checkPartialConvolution(table, ConvolutionCase{}, {0, 2}); }
+std::string oneCheck(const Kernels& table) { return checkSpread(table, ConvolutionCase{}, {1}, ActivationCase{}, 15); }
 std::string spreadCheck(const Kernels& table) {
   return checkSpread(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
 }
@@ -62,21 +63,22 @@ TEST("caught: a partial convolution that adds to its output") {
   CHECK_PASSES(mustCatch(wrong, partialCheck));
 }
 
-TEST("caught: a spread of other channels, without its last channel, its bias or its last rows") {
+TEST("caught: a spread of another channel, without its last channel, its bias or its last rows") {
   const Kernels other = broken([](Kernels& table) {
     table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
       PartialConvolution wrong = from;
-      static const int others[] = {0, 1};
-      wrong.channels = others;
+      const int other = 1 - from.channels[0];
+      wrong.channels = &other;
       kernels().spreadMoments(wrong, planes, lanes);
     };
   });
-  CHECK_PASSES(mustCatch(other, spreadCheck));
+  CHECK_PASSES(mustCatch(other, oneCheck));
   const Kernels fewer = broken([](Kernels& table) {
-    table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                              const PlaneChange* planes) {
       PartialConvolution wrong = from;
       wrong.count -= 1;
-      kernels().spreadMoments(wrong, planes, lanes);
+      kernels().spreadActivate(wrong, shape, scratch, planes);
     };
   });
   CHECK_PASSES(mustCatch(fewer, spreadCheck));
