@@ -83,8 +83,8 @@ function read(file: string): string {
  */
 export function processorName(root = '/'): string {
   const name = cpus()[0]?.model ?? 'unknown';
-  const [family, model] = ['cpu family', 'model'].map(
-    (field) => new RegExp(`^${field}\\s*: (\\d+)$`, 'm').exec(read(join(root, 'proc/cpuinfo')))?.[1],
-  );
+  const info = read(join(root, 'proc/cpuinfo'));
+  const family = /^cpu family\s*: (\d+)$/m.exec(info)?.[1];
+  const model = /^model\s*: (\d+)$/m.exec(info)?.[1];
   return family === undefined || model === undefined ? name : `${name} (family ${family}, model ${model})`;
 }

@@ -44,8 +44,10 @@ export interface TrainCost {
   hours: number;
 }
 
-/** Queries, about, in the first sample that `estimateCost` times: enough to have some in every layer. */
+/** Queries, at least, in the first sample that `estimateCost` times: enough to have some in every layer. */
 const PROBE = 64;
+/** And of every thread, so that what one of them adds can be told. */
+const PROBE_OF_THREAD = 8;
 
 /**
  * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
@@ -248,8 +250,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     // The first evaluation also allocates the buffers.
     await time(rounds(1));
     const least = await time(rounds(1));
-    let most = await time(rounds(PROBE));
-    if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(rounds((1.5 * PROBE) / most.seconds));
+    let most = await time(rounds(Math.max(PROBE, PROBE_OF_THREAD * threads)));
+    if (most.seconds < 1 && most.queries < queriesPerStep)
+      most = await time(rounds((1.5 * most.queries) / most.seconds));
     if (most.queries >= queriesPerStep) return most.seconds;
     const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
     return least.seconds + perQuery * (queriesPerStep - least.queries);

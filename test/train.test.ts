@@ -256,8 +256,7 @@ describe('train', () => {
     });
 
     it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
-      using model = new Model(tinyNetwork(), { threads: 3 });
-      const asked: number[] = [];
+      let asked: number[] = [];
       const all = rge({ mu: 5e-3, queries: 1e6 });
       const estimator: Estimator = {
         describe: {},
@@ -265,9 +264,16 @@ describe('train', () => {
         estimate: () => assert.fail(),
         sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
       };
-      const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
-      assert.deepEqual(asked.slice(0, 3), [4, 4, 67]);
-      assert.equal(cost.queriesPerStep, 1e6 + 1);
+      for (const [threads, samples] of [
+        [3, [4, 4, 67]],
+        [64, [65, 65, 513]],
+      ] as const) {
+        asked = [];
+        using model = new Model(tinyNetwork(), { threads });
+        const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
+        assert.deepEqual(asked.slice(0, 3), samples);
+        assert.equal(cost.queriesPerStep, 1e6 + 1);
+      }
     });
   });
 

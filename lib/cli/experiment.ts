@@ -31,7 +31,7 @@ const NOTES =
   FILES;
 const TIMING_NOTES =
   'Nothing is trained: a step is timed on generated images, and --data says how many steps an epoch has. Sizes that are done ' +
-  `are not timed again, but with other options or on another machine. ${FILES}`;
+  `are not timed again, unless with other options or on another machine. ${FILES}`;
 
 /** What all experiments take. */
 interface Common {

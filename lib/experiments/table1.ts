@@ -67,7 +67,7 @@ async function measure(
   const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
   const machine = machineInWords(threads);
   const seed = seeds[0]!;
-  const options = { size, trained, seed, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
+  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
   return await renewed(join(out, `cnn-${size}-measured.json`), options, async () => {
     using initial = new Model(cnnOf(size), { seed, threads, memory });
     const position = { seed, step: 0, epoch: 0, signal };
@@ -79,8 +79,8 @@ async function measure(
     const cosines = async (model: Model): Promise<Figures> => {
       const { values } = await model.gradient(batch, { precision: 'double', signal });
       const cosine = async (method: Method): Promise<number | null> => {
-        const cosine = cosineOf(Float64Array.from(await estimate(model, method)), values);
-        return Number.isFinite(cosine) ? cosine : null;
+        const value = cosineOf(Float64Array.from(await estimate(model, method)), values);
+        return Number.isFinite(value) ? value : null;
       };
       return { cge: await cosine('cge'), rge: await cosine('rge') };
     };
