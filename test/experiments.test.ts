@@ -238,7 +238,7 @@ describe('experiments', () => {
           seen.push(`${runs.group('one')!.results.length} done`);
           return Promise.resolve();
         });
-        await runs.makeGroup('one', [1e38, 0.3, 0.1].map(trialOf));
+        await runs.makeGroups([1e38, 0.3, 0.1].map((rate) => ['one', trialOf(rate)] as const));
         const { accuracy, lowest, highest, ...counts } = accuracyOf(runs.group('one')!);
         assert.deepEqual(counts, { runs: 2, diverged: 1 });
         assert.ok(lowest! <= accuracy! && accuracy! <= highest!);
@@ -252,6 +252,25 @@ describe('experiments', () => {
       }),
     );
   });
+
+  it('read what is done before they make the rest, in the order given', () =>
+    withFolder(async (folder) => {
+      const laboratory = tinyLaboratory(folder);
+      const trialOf = (key: string): Trial => ({
+        ...{ key, network: tinyNetwork(), seed: 1, length: { steps: 1 } },
+        estimator: () => firstOrder(),
+        optimizer: sgd({ lr: 0.1 }),
+      });
+      const names = ['a', 'b', 'c', 'd'];
+      for (const done of ['d', 'b']) await runTrial(trialOf(done), laboratory);
+      const seen: string[] = [];
+      const runs: Runs = new Runs(names.length, laboratory, () => {
+        seen.push(names.filter((name) => runs.group(name)).join(''));
+        return Promise.resolve();
+      });
+      await runs.makeGroups(names.map((name) => [name, trialOf(name)] as const));
+      assert.deepEqual(seen, ['b', 'bd', 'abd', 'abcd']);
+    }));
 
   it('sum up a run as its log has it', () =>
     withFolder(async (folder) => {

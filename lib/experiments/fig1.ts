@@ -11,6 +11,7 @@ import { firstOrder } from '../first-order.js';
 import { CNN_SIZES, cnnOf, indexOf, MU, paperSgd } from './cnn.js';
 import { sum } from '../statistics.js';
 import type { Publish, Report, ReportRow } from './report.js';
+import type { InGroup } from './runs.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
@@ -104,26 +105,24 @@ export async function searchCnnRates(
 /** The name of a method's runs with a size. */
 export const cnnGroup = (method: CnnMethod, size: number): string => `${method} ${size}`;
 
-/** Makes a method's runs with a size, one for each seed. */
-export async function makeCnnRuns(
-  method: CnnMethod,
+/** All methods' runs with a size, one for each seed. */
+export function cnnRuns(
   size: number,
-  { epochs, seeds }: Fig1Choice,
+  { methods, epochs, seeds }: Fig1Choice,
   searches: ReadonlyMap<CnnMethod, RateSearch>,
-  runs: Runs,
-): Promise<void> {
-  const { rate } = searches.get(method)!;
-  const trials = seeds.map((seed) => cnnTrial(method, size, rate, epochs, seed));
-  await runs.makeGroup(cnnGroup(method, size), trials);
+): InGroup[] {
+  return methods.flatMap((method) =>
+    seeds.map(
+      (seed) => [cnnGroup(method, size), cnnTrial(method, size, searches.get(method)!.rate, epochs, seed)] as const,
+    ),
+  );
 }
 
 /** All runs, the smallest networks first; `publish` is told after each what there is. */
 export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const runs: Runs = new Runs(cnnRunCount(choice), laboratory, () => publish(reportOf(choice, searches, runs)));
   const searches = await searchCnnRates(choice, runs);
-  for (const size of choice.sizes) {
-    for (const method of choice.methods) await makeCnnRuns(method, size, choice, searches, runs);
-  }
+  await runs.makeGroups(choice.sizes.flatMap((size) => cnnRuns(size, choice, searches)));
   return reportOf(choice, searches, runs);
 }
 

@@ -128,8 +128,9 @@ export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: 
     const short = (rate: number): Trial => trialOf(method, rate, searchBudget, seeds[0]!, choice, laboratory);
     const search = await searchRate(METHODS[method].rates, short, runs.make);
     searches.set(method, search);
-    const trials = seeds.map((seed) => trialOf(method, search.rate, budget, seed, choice, laboratory));
-    await runs.makeGroup(method, trials);
+    await runs.makeGroups(
+      seeds.map((seed) => [method, trialOf(method, search.rate, budget, seed, choice, laboratory)] as const),
+    );
   }
   return reportOf(choice, searches, runs);
 }

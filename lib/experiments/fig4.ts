@@ -134,13 +134,13 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     const short = (rate: number): Trial => trialOf(method, sparsity, rate, searchEpochs, seeds[0]!);
     searches.set(method, await searchRate(RATES, short, runs.make));
   }
-  for (const method of methods) {
+  const trials = methods.flatMap((method) => {
     const { rate } = searches.get(searchedAs(method))!;
-    for (const sparsity of sparsitiesOf(method, choice)) {
-      const trials = seeds.map((seed) => trialOf(method, sparsity, rate, epochs, seed));
-      await runs.makeGroup(groupOf(method, sparsity), trials);
-    }
-  }
+    return sparsitiesOf(method, choice).flatMap((sparsity) =>
+      seeds.map((seed) => [groupOf(method, sparsity), trialOf(method, sparsity, rate, epochs, seed)] as const),
+    );
+  });
+  await runs.makeGroups(trials);
   return reportOf(choice, network, searches, runs);
 }
 

@@ -9,7 +9,7 @@ import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Divergence, Laboratory, Trial, TrialResult } from './training.js';
-import { runTrial } from './training.js';
+import { isDone, runTrial } from './training.js';
 
 /** What a group's runs came to; those whose loss was not finite have no result. */
 export interface Group {
@@ -18,6 +18,9 @@ export interface Group {
   /** What the last one's times are of. */
   readonly machine: string;
 }
+
+/** A run, after the name of its group. */
+export type InGroup = readonly [group: string, trial: Trial];
 
 /** Makes an experiment's runs, which are counted, and keeps what groups of them came to. */
 export class Runs {
@@ -43,19 +46,29 @@ export class Runs {
     return await runTrial(trial, { ...this.#laboratory, onStatus });
   };
 
-  /** The next runs, of a group; one that diverges is counted and the others go on. */
-  async makeGroup(name: string, trials: readonly Trial[]): Promise<void> {
-    for (const trial of trials) {
-      const { results, diverged } = this.group(name) ?? { results: [], diverged: 0 };
-      const result = await this.make(trial);
-      if ('diverged' in result) {
-        const machine = results.at(-1)?.machine ?? machineInWords(this.#laboratory.threads);
-        this.#groups.set(name, { results, diverged: diverged + 1, machine });
-      } else {
-        this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });
-      }
-      await this.#onResult();
+  /**
+   * The next runs: those that are done before those that are to be made, so that a report tells at once of all there is. One
+   * that diverges is counted and the others go on.
+   */
+  async makeGroups(trials: readonly InGroup[]): Promise<void> {
+    const waiting: InGroup[] = [];
+    for (const [group, trial] of trials) {
+      if (await isDone(trial, this.#laboratory)) await this.#makeIn(group, trial);
+      else waiting.push([group, trial]);
     }
+    for (const [group, trial] of waiting) await this.#makeIn(group, trial);
+  }
+
+  async #makeIn(name: string, trial: Trial): Promise<void> {
+    const { results, diverged } = this.group(name) ?? { results: [], diverged: 0 };
+    const result = await this.make(trial);
+    if ('diverged' in result) {
+      const machine = results.at(-1)?.machine ?? machineInWords(this.#laboratory.threads);
+      this.#groups.set(name, { results, diverged: diverged + 1, machine });
+    } else {
+      this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });
+    }
+    await this.#onResult();
   }
 
   /** Undefined before its first run. */

@@ -15,7 +15,7 @@ import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
 import { cnnOf, indexOf, MU } from './cnn.js';
 import type { Fig1Choice } from './fig1.js';
-import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnTrial, makeCnnRuns, searchCnnRates } from './fig1.js';
+import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
 import { renewed } from './kept.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
@@ -49,7 +49,7 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
   const runs: Runs = new Runs(cnnRunCount(all), laboratory, () => publish(now()));
   const searches = await searchCnnRates(all, runs);
   for (const size of choice.sizes) {
-    for (const method of METHODS) await makeCnnRuns(method, size, all, searches, runs);
+    await runs.makeGroups(cnnRuns(size, all, searches));
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
     measured.set(size, await measure(size, key, choice, laboratory));
     await publish(now());

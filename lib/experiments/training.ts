@@ -82,6 +82,13 @@ export interface Divergence {
   readonly diverged: string;
 }
 
+const resultIn = (folder: RunFolder): string => join(folder.path, 'result.json');
+
+/** Whether a run is done, so that making it takes no time. */
+export async function isDone({ key }: Trial, { out }: Laboratory): Promise<boolean> {
+  return await exists(resultIn(new RunFolder(join(out, key))));
+}
+
 /** Makes a run, or what is left of it, or reads what it came to if it is done. */
 export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<TrialResult | Divergence> {
   const { data, batchSize, signal, threads, memory } = laboratory;
@@ -102,7 +109,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   const { describe } = planTraining(model, data.train, options);
   const under = { ...describe, test: describeDataset(data.test), testEvery: trial.testEvery };
   await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
-  return await kept(join(folder.path, 'result.json'), under, async (): Promise<TrialResult | Divergence> => {
+  return await kept(resultIn(folder), under, async (): Promise<TrialResult | Divergence> => {
     const run = train(model, data.train, options);
     await run.resume();
     const note = ofOtherIsa(run);
