@@ -7,12 +7,12 @@
 import { native } from '../lib/native.js';
 import { run, script } from './run.js';
 
-const COMMAND = ['cli', 'cli-train', 'bench', 'experiments'].map((name) => `test/${name}.test.ts`);
+const COMMAND_TESTS = ['cli', 'cli-train', 'bench', 'experiments'].map((name) => `test/${name}.test.ts`);
 
 for (const isa of native.supportedIsas.slice(1)) {
   console.log(`DEEPZERO_ISA=${isa}`);
   await script(() => {
-    const tests = ['test/**/*.test.ts', ...COMMAND.flatMap((file) => ['--exclude', file])];
+    const tests = ['test/**/*.test.ts', ...COMMAND_TESTS.flatMap((file) => ['--exclude', file])];
     run('npx', ['mocha', '--reporter', 'dot', ...tests], { env: { ...process.env, DEEPZERO_ISA: isa } });
   });
 }
