@@ -118,7 +118,7 @@ export function cnnRuns(
   );
 }
 
-/** All runs, the smallest networks first; `publish` is told after each what there is. */
+/** All runs, those that are done first, then the smallest networks; `publish` is told after each what there is. */
 export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const runs: Runs = new Runs(cnnRunCount(choice), laboratory, () => publish(reportOf(choice, searches, runs)));
   const searches = await searchCnnRates(choice, runs);
