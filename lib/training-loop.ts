@@ -3,12 +3,16 @@ import type { Model, TestResult } from './model.js';
 import type { RunFolder } from './run-folder.js';
 import { RunLog } from './run-folder.js';
 import type { TrainRun, TrainStep } from './train.js';
+import { machineInWords } from './words.js';
 
 /** Between steps a checkpoint is written when the last one is older. */
 const SAVE_SECONDS = 60;
 
-/** A step as the log has it: some with what the model then does on the test images. */
+/** A step as the log has it. */
 export interface LoggedStep extends TrainStep {
+  /** What the times are of, from this step on. */
+  machine?: string;
+  /** What the model then does on the test images. */
   test?: TestResult;
 }
 
@@ -38,11 +42,13 @@ export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
     await run.save(folder.checkpoint);
   };
   let saved = performance.now();
+  const first = run.step;
   try {
     for await (const step of run) {
       const tested = run.step % testEvery === 0;
       const test = tested ? await testUnlessStopped(loop) : undefined;
-      const logged = { ...step, ...(test && { test }) };
+      const machine = step.step === first ? machineInWords(loop.model.threads) : undefined;
+      const logged = { ...step, ...(machine && { machine }), ...(test && { test }) };
       await log.append(logged);
       loop.onStep?.(logged);
       if (tested || performance.now() - saved > 1000 * SAVE_SECONDS) {

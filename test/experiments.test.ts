@@ -13,11 +13,12 @@ import { table1 } from '../lib/experiments/table1.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
 import { runTrial } from '../lib/experiments/training.js';
 import { exists } from '../lib/files.js';
-import { RunFolder } from '../lib/run-folder.js';
+import { RunFolder, RunLog } from '../lib/run-folder.js';
 import { rge } from '../lib/estimators.js';
 import { firstOrder } from '../lib/first-order.js';
 import { sgd } from '../lib/optimizers.js';
 import type { LoggedStep } from '../lib/training-loop.js';
+import { machineInWords } from '../lib/words.js';
 import { fails, json, outcomeOf, start } from './support/command.js';
 import { tinyImages, tinyNetwork, withFolder } from './support/tiny.js';
 
@@ -300,6 +301,33 @@ describe('experiments', () => {
       near(result.course[1]!.loss, log.slice(10, 20).reduce((sum, { loss }) => sum + loss, 0) / 10); // prettier-ignore
       assert.equal(result.course[0]!.testAccuracy, log[9]!.test!.accuracy);
       assert.equal(result.course[2]!.testAccuracy, result.testAccuracy);
+    }));
+
+  it('name every machine that a run was made on', () =>
+    withFolder(async (folder) => {
+      const stop = new AbortController();
+      const laboratory = { ...tinyLaboratory(folder), signal: stop.signal };
+      const trial: Trial = {
+        ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 4 } },
+        estimator: () => firstOrder(),
+        optimizer: sgd({ lr: 0.1 }),
+      };
+      const onStatus = (): void => {
+        stop.abort();
+      };
+      await assert.rejects(runTrial(trial, { ...laboratory, onStatus }), { name: 'AbortError' });
+      const { log } = new RunFolder(join(folder, 'run'));
+      const [step] = await RunLog.steps(log);
+      const here = machineInWords(1);
+      assert.equal(step!.machine, here);
+      await RunLog.amend(log, { ...step!, machine: 'another' });
+      const result = await runTrial(trial, tinyLaboratory(folder));
+      assert.ok(!('diverged' in result));
+      assert.equal(result.machine, `another, then ${here}`);
+      assert.deepEqual(
+        (await RunLog.steps(log)).map(({ machine }) => machine),
+        ['another', here, undefined, undefined],
+      );
     }));
 
   it('keep a run under what it learns from, what it moves and what it is tested on', () =>

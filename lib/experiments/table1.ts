@@ -62,7 +62,7 @@ async function measure(
   size: number,
   trained: string,
   { seconds, seeds }: Table1Choice,
-  { data, out, batchSize, threads, memory, signal, onStatus }: Laboratory,
+  { data, out, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
 ): Promise<Measured> {
   const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
   const machine = machineInWords(threads);
@@ -90,7 +90,9 @@ async function measure(
     };
     const { weights } = new RunFolder(join(out, trained));
     const cosineInitially = await cosines(initial);
-    const cosineTrained = (await exists(weights)) ? await cosinesTrained(weights) : null;
+    const hasTrained = await exists(weights);
+    if (!hasTrained) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
+    const cosineTrained = hasTrained ? await cosinesTrained(weights) : null;
     const contenders = METHODS.map((name) => ({ name, run: () => estimate(initial, name) }));
     const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
     const perQuery = (seconds: number[]): number => (1000 * median(seconds)) / (1 + size);

@@ -21,7 +21,7 @@ import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { mean, sum } from '../statistics.js';
 import { kept } from './kept.js';
-import { duration, machineInWords, ofOtherIsa } from '../words.js';
+import { duration, ofOtherIsa } from '../words.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -73,7 +73,7 @@ export interface TrialResult {
   testAccuracy: number;
   testLoss: number;
   course: Stretch[];
-  /** What the times are of. */
+  /** What the times are of: several, if it was stopped and went on elsewhere. */
   machine: string;
 }
 
@@ -123,7 +123,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
       const test = await model.test(data.test, { signal, batchSize });
       await model.save(folder.weights);
-      return { ...resultOf(test, await RunLog.steps(folder.log)), machine: machineInWords(threads) };
+      return resultOf(test, await RunLog.steps(folder.log));
     } catch (error) {
       if (error instanceof NonFiniteLossError) return { diverged: error.message };
       throw error;
@@ -131,7 +131,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   });
 }
 
-function resultOf(test: TestResult, log: readonly LoggedStep[]): Omit<TrialResult, 'machine'> {
+function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
   const last = log.slice(-Math.ceil(log.length / 10));
   return {
     steps: log.length,
@@ -141,6 +141,7 @@ function resultOf(test: TestResult, log: readonly LoggedStep[]): Omit<TrialResul
     testAccuracy: test.accuracy!,
     testLoss: test.loss,
     course: courseOf(log, test),
+    machine: [...new Set(log.flatMap(({ machine = [] }) => machine))].join(', then '),
   };
 }
 
