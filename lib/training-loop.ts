@@ -22,7 +22,7 @@ interface Loop {
   readonly test: ImageDataset;
   readonly batchSize: number;
   /** Steps after which the model is tested: an epoch's unless given. */
-  readonly testEvery?: number;
+  readonly testEvery?: number | undefined;
   readonly signal: AbortSignal | undefined;
   /** Called after every step, whose line is in the log. */
   readonly onStep?: (step: LoggedStep) => void;

@@ -12,6 +12,12 @@ export function machineInWords(threads: number): string {
   return `deepzero ${version} (${native.isa}), ${threads} of ${availableCores()} cores of ${processorName()}`;
 }
 
+/** What times of several machines are of: each of them once. */
+export function machinesInWords(machines: readonly string[]): string {
+  const between = '; ';
+  return [...new Set(machines.flatMap((machine) => machine.split(between)))].join(between);
+}
+
 /** What to say of a run that goes on from a checkpoint of another instruction set; undefined of others. */
 export function ofOtherIsa({ resumedIsa }: { readonly resumedIsa: string | undefined }): string | undefined {
   if (resumedIsa === undefined || resumedIsa === native.isa) return undefined;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import { synthetic } from '../lib/data/synthetic.js';
@@ -271,6 +271,14 @@ describe('experiments', () => {
       });
       await runs.makeGroups(names.map((name) => [name, trialOf(name)] as const));
       assert.deepEqual(seen, ['b', 'bd', 'abd', 'abcd']);
+
+      const result = join(folder, 'd', 'result.json');
+      const content = JSON.parse(await readFile(result, 'utf8')) as object;
+      await writeFile(result, JSON.stringify({ ...content, machine: 'another' }));
+      const again = new Runs(names.length, laboratory, () => Promise.resolve());
+      await again.makeGroups(['d', 'a', 'b'].map((name) => ['all', trialOf(name)] as const));
+      assert.equal(again.group('all')!.results.length, 3);
+      assert.equal(again.group('all')!.machine, `another; ${machineInWords(1)}`);
     }));
 
   it('sum up a run as its log has it', () =>
@@ -323,7 +331,7 @@ describe('experiments', () => {
       await RunLog.amend(log, { ...step!, machine: 'another' });
       const result = await runTrial(trial, tinyLaboratory(folder));
       assert.ok(!('diverged' in result));
-      assert.equal(result.machine, `another, then ${here}`);
+      assert.equal(result.machine, `another; ${here}`);
       assert.deepEqual(
         (await RunLog.steps(log)).map(({ machine }) => machine),
         ['another', here, undefined, undefined],

@@ -14,9 +14,10 @@ import type { Model } from '../model.js';
 import { compile } from '../network/compile.js';
 import { patternSearch } from '../pattern-search.js';
 import type { RunFolder } from '../run-folder.js';
-import { cnnOf, MU, paperSgd } from './cnn.js';
+import { cnnOf } from './cnn.js';
 import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
+import { MU, paperSgd } from './paper.js';
 import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import type { Group } from './runs.js';
@@ -126,12 +127,13 @@ export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: 
   const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, searches, runs)));
   for (const method of methods) {
     const short = (rate: number): Trial => trialOf(method, rate, searchBudget, seeds[0]!, choice, laboratory);
-    const search = await searchRate(METHODS[method].rates, short, runs.make);
-    searches.set(method, search);
-    await runs.makeGroups(
-      seeds.map((seed) => [method, trialOf(method, search.rate, budget, seed, choice, laboratory)] as const),
-    );
+    searches.set(method, await searchRate(METHODS[method].rates, short, runs.make));
   }
+  const trials = methods.flatMap((method) => {
+    const { rate } = searches.get(method)!;
+    return seeds.map((seed) => [method, trialOf(method, rate, budget, seed, choice, laboratory)] as const);
+  });
+  await runs.makeGroups(trials);
   return reportOf(choice, searches, runs);
 }
 

@@ -34,21 +34,27 @@ export async function renewed<T extends object>(
   return await keep(file, options, compute, () => undefined);
 }
 
+/** A result that is there under these options, if there is one. */
+export async function recalled<T extends object>(file: string, options: object): Promise<Kept<T> | undefined> {
+  if (!(await exists(file))) return undefined;
+  const content = await readJson(file);
+  return isObject(content) && isDeepStrictEqual(content['options'], inJson(options)) ? (content as Kept<T>) : undefined;
+}
+
 async function keep<T extends object>(
   file: string,
   options: object,
   compute: () => Promise<T>,
   onOther: () => void,
 ): Promise<Kept<T>> {
-  // As JSON has them: an option that is undefined is not there.
-  const wanted = JSON.parse(JSON.stringify(options)) as object;
-  if (await exists(file)) {
-    const content = await readJson(file);
-    if (isObject(content) && isDeepStrictEqual(content['options'], wanted)) return content as Kept<T>;
-    onOther();
-  }
+  const known = await recalled<T>(file, options);
+  if (known) return known;
+  if (await exists(file)) onOther();
   await removeTemporaries(file);
-  const result = { options: wanted, ...(await compute()) };
+  const result = { options: inJson(options), ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
 }
+
+/** As JSON has them: an option that is undefined is not there. */
+const inJson = (options: object): object => JSON.parse(JSON.stringify(options)) as object;

@@ -9,6 +9,7 @@ import { removeTemporaries, writeFileAtomically } from '../files.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
+import { machinesInWords } from '../words.js';
 
 /**
  * A row of a report: numbers and words by column; null where nothing was measured, or nothing published. Its `machine` is what
@@ -49,7 +50,7 @@ export async function writeReport(
   const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
   const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
   const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
-  const machines = [...new Set(rows.map(({ machine }) => machine))].join('; ');
+  const machines = machinesInWords(rows.map(({ machine }) => machine));
   const footnote = `${machines}; ${about.images.toLocaleString('en-US')} images of ${about.name}`;
   for (const file of Object.values<string>(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);

@@ -4,18 +4,18 @@
  * @module
  */
 import { mean } from '../statistics.js';
-import { machineInWords } from '../words.js';
+import { machineInWords, machinesInWords } from '../words.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Divergence, Laboratory, Trial, TrialResult } from './training.js';
 import { isDone, runTrial } from './training.js';
 
-/** What a group's runs came to; those whose loss was not finite have no result. */
+/** What a group's runs have come to, in the order given; those whose loss was not finite have no result. */
 export interface Group {
   readonly results: readonly TrialResult[];
   readonly diverged: number;
-  /** What the last one's times are of. */
+  /** What their times are of. */
   readonly machine: string;
 }
 
@@ -27,7 +27,9 @@ export class Runs {
   readonly #total: number;
   readonly #laboratory: Laboratory;
   readonly #onResult: () => Promise<void>;
-  readonly #groups = new Map<string, Group>();
+  /** The keys of each one's runs. */
+  readonly #groups = new Map<string, Set<string>>();
+  readonly #outcomes = new Map<string, TrialResult | Divergence>();
   #number = 0;
 
   /** As many as there will be, searches included; `onResult` is told of each that a group gains. */
@@ -46,34 +48,34 @@ export class Runs {
     return await runTrial(trial, { ...this.#laboratory, onStatus });
   };
 
-  /**
-   * The next runs: those that are done before those that are to be made, so that a report tells at once of all there is. One
-   * that diverges is counted and the others go on.
-   */
-  async makeGroups(trials: readonly InGroup[]): Promise<void> {
-    const waiting: InGroup[] = [];
+  /** Reads those that are done, so that a report tells of them at once. */
+  async readDone(trials: readonly InGroup[]): Promise<void> {
     for (const [group, trial] of trials) {
-      if (await isDone(trial, this.#laboratory)) await this.#makeIn(group, trial);
-      else waiting.push([group, trial]);
+      this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(trial.key));
+      if (await isDone(trial, this.#laboratory)) await this.#makeInGroup(trial);
     }
-    for (const [group, trial] of waiting) await this.#makeIn(group, trial);
   }
 
-  async #makeIn(name: string, trial: Trial): Promise<void> {
-    const { results, diverged } = this.group(name) ?? { results: [], diverged: 0 };
-    const result = await this.make(trial);
-    if ('diverged' in result) {
-      const machine = results.at(-1)?.machine ?? machineInWords(this.#laboratory.threads);
-      this.#groups.set(name, { results, diverged: diverged + 1, machine });
-    } else {
-      this.#groups.set(name, { results: [...results, result], diverged, machine: result.machine });
-    }
+  /** The next runs, after reading those that are done. One that diverges is counted and the others go on. */
+  async makeGroups(trials: readonly InGroup[]): Promise<void> {
+    await this.readDone(trials);
+    for (const [, trial] of trials) await this.#makeInGroup(trial);
+  }
+
+  async #makeInGroup(trial: Trial): Promise<void> {
+    if (this.#outcomes.has(trial.key)) return;
+    this.#outcomes.set(trial.key, await this.make(trial));
     await this.#onResult();
   }
 
   /** Undefined before its first run. */
   group(name: string): Group | undefined {
-    return this.#groups.get(name);
+    const outcomes = [...(this.#groups.get(name) ?? [])].flatMap((key) => this.#outcomes.get(key) ?? []);
+    if (outcomes.length === 0) return undefined;
+    const results = outcomes.flatMap((outcome) => ('diverged' in outcome ? [] : outcome));
+    const machines = results.map(({ machine }) => machine);
+    const machine = machines.length > 0 ? machinesInWords(machines) : machineInWords(this.#laboratory.threads);
+    return { results, diverged: outcomes.length - results.length, machine };
   }
 }
 

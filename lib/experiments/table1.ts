@@ -13,10 +13,11 @@ import { describeDataset } from '../data/dataset.js';
 import { exists } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
-import { cnnOf, indexOf, MU } from './cnn.js';
+import { cnnOf, indexOf } from './cnn.js';
 import type { Fig1Choice } from './fig1.js';
 import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
-import { renewed } from './kept.js';
+import { recalled, renewed } from './kept.js';
+import { MU } from './paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import { accuracyOf, Runs } from './runs.js';
@@ -48,27 +49,53 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
   const now = (): Report => reportOf(choice, searches, runs, measured, laboratory);
   const runs: Runs = new Runs(cnnRunCount(all), laboratory, () => publish(now()));
   const searches = await searchCnnRates(all, runs);
-  for (const size of choice.sizes) {
-    await runs.makeGroups(cnnRuns(size, all, searches));
+  const measurements = choice.sizes.map((size) => {
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
-    measured.set(size, await measure(size, key, choice, laboratory));
+    return measurementOf(size, key, choice, laboratory);
+  });
+  for (const { size, file, options } of measurements) {
+    const known = await recalled<Measured>(file, options);
+    if (known) measured.set(size, known);
+  }
+  await runs.readDone(choice.sizes.flatMap((size) => cnnRuns(size, all, searches)));
+  for (const measurement of measurements) {
+    const { size } = measurement;
+    await runs.makeGroups(cnnRuns(size, all, searches));
+    measured.set(size, await measure(measurement, choice, laboratory));
     await publish(now());
   }
   return now();
 }
 
-/** Times a step's estimates against each other, and holds them against back-propagation. */
-async function measure(
+/** What is measured of a size, and where it is kept. */
+interface Measurement {
+  readonly size: number;
+  /** The run whose weights are looked at. */
+  readonly trained: string;
+  readonly file: string;
+  readonly options: object;
+}
+
+function measurementOf(
   size: number,
   trained: string,
+  { seconds }: Table1Choice,
+  { data, out, batchSize, threads }: Laboratory,
+): Measurement {
+  const machine = machineInWords(threads);
+  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
+  return { size, trained, file: join(out, `cnn-${size}-measured.json`), options };
+}
+
+/** Times a step's estimates against each other, and holds them against back-propagation. */
+async function measure(
+  { size, trained, file, options }: Measurement,
   { seconds, seeds }: Table1Choice,
   { data, out, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
 ): Promise<Measured> {
   const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
-  const machine = machineInWords(threads);
   const seed = seeds[0]!;
-  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
-  return await renewed(join(out, `cnn-${size}-measured.json`), options, async () => {
+  return await renewed(file, options, async () => {
     using initial = new Model(cnnOf(size), { seed, threads, memory });
     const position = { seed, step: 0, epoch: 0, signal };
     const estimate = async (model: Model, method: Method): Promise<Float32Array> => {

@@ -21,7 +21,7 @@ import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { mean, sum } from '../statistics.js';
 import { kept } from './kept.js';
-import { duration, ofOtherIsa } from '../words.js';
+import { duration, machinesInWords, ofOtherIsa } from '../words.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -118,12 +118,13 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
       const left = duration((run.totalSteps - run.step) * seconds);
       laboratory.onStatus(`${left} to go in ${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}`);
     };
-    const { testEvery = run.stepsPerEpoch } = trial;
+    const { testEvery } = trial;
     try {
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
-      const test = await model.test(data.test, { signal, batchSize });
+      const log = await RunLog.steps(folder.log);
+      const test = log.at(-1)!.test ?? (await model.test(data.test, { signal, batchSize }));
       await model.save(folder.weights);
-      return resultOf(test, await RunLog.steps(folder.log));
+      return resultOf(test, log);
     } catch (error) {
       if (error instanceof NonFiniteLossError) return { diverged: error.message };
       throw error;
@@ -141,7 +142,7 @@ function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
     testAccuracy: test.accuracy!,
     testLoss: test.loss,
     course: courseOf(log, test),
-    machine: [...new Set(log.flatMap(({ machine = [] }) => machine))].join(', then '),
+    machine: machinesInWords(log.flatMap(({ machine = [] }) => machine)),
   };
 }
 
