@@ -108,9 +108,11 @@ export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosi
  * @throws InvalidArgumentError if an option is out of range, or `coordinates` are given beside one of the others.
  */
 export function maskOf(options: MaskOptions): { describe: object; draw: Draw } {
-  const { sparsity = 0, redrawEvery = 5, coordinates } = options;
+  const { sparsity: wanted = 0, redrawEvery = 5, coordinates } = options;
   integer(redrawEvery, 'redrawEvery', 1);
-  checkSparsity(sparsity);
+  checkSparsity(wanted);
+  // A copy, as of coordinates: what is described is what is drawn, whatever becomes of the caller's.
+  const sparsity = typeof wanted === 'number' ? wanted : { ...wanted };
   if (coordinates === undefined) {
     const draw: Draw = ({ compiled }, { seed, epoch }) =>
       drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask', Math.floor(epoch / redrawEvery)));

@@ -82,6 +82,8 @@ describe('deepzero', () => {
       ],
       ['train --samples-per-class 501', /Expected --samples-per-class to be at most 500, .*, received 501$/],
       ['train --resume runs --lr 1', /--lr does not go with --resume/],
+      ['experiment fig5 --batch-size 5001', /Expected --batch-size to be at most 5000, .*, received 5001$/],
+      ['experiment fig4 --samples-per-class 501', /Expected --samples-per-class to be at most 500, .*, received 501$/],
       ['eval', /Expected --weights FILE$/],
       ['eval --weights x', /Expected --data DIR\|synthetic, what to evaluate on$/],
       ['eval --weights x --mean 1,2', /Expected --mean to be three numbers R,G,B, received "1,2"$/],

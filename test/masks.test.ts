@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { drawCoordinates, keptCounts } from '../lib/masks.js';
+import { drawCoordinates, keptCounts, maskOf } from '../lib/masks.js';
 import { compile } from '../lib/network/compile.js';
 import { resnet } from '../lib/network/resnet.js';
 import { Random } from '../lib/random.js';
@@ -42,6 +42,20 @@ describe('masks', () => {
     // 7 of 72 are kept: 29 of 300 draws are expected to have a given coordinate, with a deviation of 5.
     const drawn = [...times.subarray(0, 72)];
     assert.ok(Math.min(...drawn) > 5 && Math.max(...drawn) < 60, `${Math.min(...drawn)} to ${Math.max(...drawn)}`);
+  });
+
+  it('are those of the options as given, whatever becomes of the objects', () => {
+    const sparsity = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
+    const coordinates = Uint32Array.of(1, 5);
+    const start = { seed: 0, step: 0, epoch: 0 };
+    const model = { compiled: compile(tinyNetwork()) };
+    for (const options of [{ sparsity }, { coordinates }]) {
+      const { describe, draw } = maskOf(options);
+      const before = [JSON.stringify(describe), bits(draw(model, start))];
+      sparsity['conv.weight'] = 0.75;
+      coordinates[0] = 2;
+      assert.deepEqual([JSON.stringify(describe), bits(draw(model, start))], before);
+    }
   });
 
   it('refuse ratios that are out of range, missing, or of tensors that are not maskable', () => {

@@ -6,6 +6,7 @@
 import { join } from 'node:path';
 
 import * as check from '../check.js';
+import { imagesByClass } from '../class-samples.js';
 import { CNN_SIZES } from '../experiments/cnn.js';
 import { CNN_METHODS, fig1 } from '../experiments/fig1.js';
 import { fig3, FREE_METHODS } from '../experiments/fig3.js';
@@ -16,6 +17,7 @@ import { writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
 import { makeFolder } from '../files.js';
+import { checkBatchSize } from '../problem.js';
 import { RunFolder } from '../run-folder.js';
 import type { Command, Context } from './command.js';
 import { command } from './command.js';
@@ -41,11 +43,14 @@ interface Common {
   batchSize: number;
   threads: number;
   memory?: number | undefined;
+  samplesPerClass?: number;
 }
 
 const shared = {
   data: dataOption,
-  out: text('DIR', { help: 'folder of the runs and the report; experiments/NAME unless given' }),
+  out: text('DIR', {
+    help: 'folder of the runs and the report; experiments/NAME unless given, with --quick experiments/NAME-quick',
+  }),
   batchSize: number(whole(1), { help: 'images of a step', default: 256 }),
   quick: flag(
     'short runs of few, small networks in small batches, for a look within two minutes; other options still count',
@@ -114,8 +119,11 @@ async function perform<V extends Common>(
   { output, signal, options: given }: Context<OptionTable>,
 ): Promise<object> {
   const values = defaults.quick ? { ...defaults, ...quick, ...given } : defaults;
-  const { threads, memory, batchSize, out = join('experiments', name) } = values;
+  const { quick: short, threads, memory, batchSize, samplesPerClass } = values;
+  const { out = join('experiments', short ? `${name}-quick` : name) } = values;
   const data = await loadData(values);
+  checkBatchSize(batchSize, data.train, '--batch-size');
+  if (samplesPerClass !== undefined) imagesByClass(data.train, samplesPerClass, '--samples-per-class');
   await makeFolder(out);
   await using _ = await new RunFolder(out).lock();
   const onStatus = (status: string): void => {
