@@ -7,7 +7,8 @@
  */
 import { createHash } from 'node:crypto';
 
-import { FileError, isObject } from './check.js';
+import { FileError } from './check.js';
+import { firstDifference } from './differences.js';
 import type { Model } from './model.js';
 import { native } from './native.js';
 import type { CompiledNetwork } from './network/compile.js';
@@ -138,29 +139,4 @@ function digest(run: string, tensors: ReadonlyMap<string, Tensor>): string {
     hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
   }
   return hash.digest('hex');
-}
-
-/** The first place where two JSON values differ. */
-function firstDifference(
-  saved: unknown,
-  given: unknown,
-  path = '',
-): { path: string; saved: string; given: string } | undefined {
-  if (isNested(saved) && isNested(given)) {
-    for (const key of new Set([...Object.keys(saved), ...Object.keys(given)])) {
-      const found = firstDifference(saved[key], given[key], path === '' ? key : `${path}.${key}`);
-      if (found) return found;
-    }
-    return undefined;
-  }
-  return saved === given ? undefined : { path, saved: inWords(saved), given: inWords(given) };
-}
-
-function isNested(value: unknown): value is Record<string, unknown> {
-  return isObject(value) || Array.isArray(value);
-}
-
-function inWords(value: unknown): string {
-  if (value === undefined) return 'nothing';
-  return isNested(value) ? 'an object' : JSON.stringify(value);
 }

@@ -315,7 +315,10 @@ function movedTo(point: Weights, at: Float32Array | undefined): Weights {
 /** A loss outside a training run has no learning rate. */
 function advice({ mu }: Query, { step }: Watch): string {
   const lower = [...(mu === undefined ? [] : ['mu']), ...(step === undefined ? [] : ['the learning rate'])];
-  const check = mu === undefined ? ['check the images and targets'] : [];
+  const check =
+    mu === undefined
+      ? ['check the images and targets, and whether the weights grew too large, as at too high a learning rate']
+      : [];
   return `; ${[...(lower.length > 0 ? [`lower ${lower.join(' or ')}`] : []), ...check].join(', or ')}`;
 }
 

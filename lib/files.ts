@@ -65,29 +65,36 @@ async function refuseWhatIsNoFile(file: string): Promise<void> {
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
  */
 export async function writeFileAtomically(file: string, chunks: readonly Uint8Array[] | string): Promise<void> {
-  const folder = dirname(file);
-  const temporary = join(folder, temporaryName(file).join(randomBytes(6).toString('hex')));
-  try {
-    await refuseWhatIsNoFile(file);
+  await beside(file, async (temporary) => {
     await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
     await rename(temporary, file);
+  });
+  const folder = dirname(file);
+  await syncFolder(folder).catch((cause: unknown) => {
+    throw new FileError(file, `is written, but its folder could not be flushed to disk: ${reason(cause)}`, { cause });
+  });
+}
+
+/** Refuses a place that `writeFileAtomically` would refuse, before something is computed to be written. */
+export async function checkDestination(file: string): Promise<void> {
+  await beside(file, async (temporary) => {
+    await writeAndSync(temporary, []);
+    await rm(temporary);
+  });
+}
+
+/** Does something with a temporary file for `file`, which is gone after a failure. */
+async function beside(file: string, action: (temporary: string) => Promise<void>): Promise<void> {
+  const temporary = join(dirname(file), temporaryName(file).join(randomBytes(6).toString('hex')));
+  try {
+    await refuseWhatIsNoFile(file);
+    await action(temporary);
   } catch (error) {
     // The first failure is the one to report, whatever becomes of the clean-up.
     await rm(temporary, { force: true }).catch(() => undefined);
     if (error instanceof FileError) throw error;
     throw new FileError(file, isMissing(error) ? 'folder does not exist' : reason(error), { cause: error });
   }
-  await syncFolder(folder).catch((cause: unknown) => {
-    throw new FileError(file, `is written, but its folder could not be flushed to disk: ${reason(cause)}`, { cause });
-  });
-}
-
-/** Refuses a place that `writeFileAtomically` would refuse for what is there, before something is computed to be written. */
-export async function checkDestination(file: string): Promise<void> {
-  if (!(await exists(dirname(file)))) throw new FileError(file, 'folder does not exist');
-  await refuseWhatIsNoFile(file).catch((error: unknown) => {
-    throw error instanceof FileError ? error : new FileError(file, reason(error), { cause: error });
-  });
 }
 
 /** Removes the temporary files that killed processes have left of a file that nobody is writing now. */

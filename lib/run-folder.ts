@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { open, stat } from 'node:fs/promises';
+import { open, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
@@ -60,6 +60,12 @@ export class RunFolder {
   /** Removes what a killed process left half-written. */
   async removeTemporaries(): Promise<void> {
     for (const file of this.#files()) await removeTemporaries(file);
+  }
+
+  /** Removes the options and ratios of a run that never began, and the folder if nothing else is in it. */
+  async discard(): Promise<void> {
+    for (const file of [this.config, this.ratios]) await rm(file, { force: true });
+    await rmdir(this.path).catch(() => undefined);
   }
 
   #files(): string[] {

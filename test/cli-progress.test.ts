@@ -11,7 +11,7 @@ describe('ProgressMeter', () => {
     const line = meter.line(9648, 0.994);
     assert.match(
       line.slice(0, 79),
-      /^9648\/9750 steps \+ 99 % {2}ETA 101\.0 h {2}loss 2\.301 {2}accuracy 12\.3 % {2}lr 0\.00012( |$)/,
+      /^9648\/9750 steps \+ 99 % {2}ETA 101 h {2}loss 2\.301 {2}accuracy 12\.3 % {2}lr 0\.00012( |$)/,
     );
     assert.match(line, /epoch 50 {2}12,345 queries\/s$/);
   });
@@ -24,9 +24,13 @@ describe('ProgressMeter', () => {
 describe('numbers in words', () => {
   it('has a singular, and no time of 0', () => {
     assert.deepEqual([counted(1, 'step'), counted(1234, 'step')], ['1 step', '1,234 steps']);
-    assert.deepEqual(
-      [duration(0.0004), duration(0.02), duration(3), duration(60)],
-      ['0.4 ms', '20 ms', '3.0 s', '60 s'],
-    );
+    assert.deepEqual([0.0004, 0.02, 3, 60, 3600 * 99.4, 3600 * 4466.1].map(duration), [
+      '0.4 ms',
+      '20 ms',
+      '3.0 s',
+      '60 s',
+      '99.4 h',
+      '4,466 h',
+    ]);
   });
 });

@@ -3,6 +3,7 @@ import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { exists } from '../lib/files.js';
 import { native } from '../lib/native.js';
 import type { TrainStep } from '../lib/train.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from './support/command.js';
@@ -162,13 +163,15 @@ describe('deepzero train', () => {
       assert.deepEqual(rates, [0.1, 1e-3, 1e-3]);
     }));
 
-  it('needs the memory of a step, and goes on within more', () =>
+  it('needs the memory of a step, and leaves no folder where that is refused before it', () =>
     withFolder(async (folder) => {
       const out = join(folder, 'run');
       const length = ['--data', await writeImages(folder), '--steps', '2', '--out', out];
       const little =
         /Expected --memory to be at least [\d.]+MB, what \d+ images take on one thread, received 10KB: take/;
       await fails(['train', ...RECIPE, ...length, '--memory', '10KB'], 2, little);
+      assert.ok(!(await exists(out)));
+      assert.equal((await json(['train', ...RECIPE, ...length, '--memory', '1GB']))['steps'], 2);
       await fails(['train', '--resume', out, '--memory', '0.01MB'], 2, little);
       assert.equal((await json(['train', '--resume', out, '--memory', '1GB']))['steps'], 2);
     }));

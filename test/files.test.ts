@@ -143,8 +143,11 @@ describe('checkDestination', () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       await checkDestination(file);
-      await writeFile(file, '');
+      await writeFile(file, '1');
       await checkDestination(file);
+      assert.deepEqual(await readdir(folder), ['file']);
+      assert.equal(await readFile(file, 'utf8'), '1');
+      await assert.rejects(checkDestination('/proc/x'), fileError('/proc/x', 'folder does not exist'));
       const absent = join(folder, 'absent', 'file');
       await assert.rejects(checkDestination(absent), fileError(absent, 'folder does not exist'));
       await assert.rejects(checkDestination(folder), fileError(folder, 'is a folder, expected a file'));

@@ -3,14 +3,13 @@
  *
  * @module
  */
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { runBenchmark } from '../bench/benchmarks.js';
 import type { Benchmark, BenchmarkName, BenchmarkOptions } from '../bench/benchmarks.js';
 import { wallClock } from '../bench/sampling.js';
 import { REUSES } from '../engine.js';
 import { fraction, positive } from '../check.js';
-import { writeFileAtomically } from '../files.js';
+import { checkDestination, makeFolder, writeFileAtomically } from '../files.js';
 import type { Network } from '../network/description.js';
 import { benchTable } from './bench-tables.js';
 import type { Command } from './command.js';
@@ -117,6 +116,11 @@ async function bench(
   const networks: Network[] | undefined =
     network === undefined ? undefined : [buildNetwork({ network, depth, width }, 10)];
   const options: BenchmarkOptions = { ...rest, networks, modes, sparsities };
+  const file = out === undefined ? undefined : join(out, `${name}.json`);
+  if (file !== undefined) {
+    await makeFolder(dirname(file));
+    await checkDestination(file);
+  }
   const result = await runBenchmark(name, options, {
     sampler: wallClock,
     seconds,
@@ -126,9 +130,7 @@ async function bench(
     },
   });
   output.line(benchTable(result));
-  if (out !== undefined) {
-    await mkdir(out, { recursive: true });
-    const file = join(out, `${name}.json`);
+  if (file !== undefined) {
     await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
     output.line(`\nwritten to ${file}`);
   }

@@ -30,6 +30,7 @@ const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after 
 const NOTES =
   'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
   'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of a minute. ' +
+  "The defaults are the paper's, which take days on a few cores: while a run goes on it says how long it still will. " +
   FILES;
 const TIMING_NOTES =
   'Nothing is trained: a step is timed on generated images, and --data says how many steps an epoch has. Sizes that are done ' +
@@ -137,14 +138,17 @@ async function perform<V extends Common>(
   signal.addEventListener('abort', () => {
     output.line('Stopping: what is done is kept, and the same command goes on from there.');
   });
+  let written = 0;
   const report = await run(values, laboratory, async (state) => {
     await writeReport(name, state, laboratory);
-    output.line(`${counted(state.rows.length, 'result')} in ${join(out, name)}.csv`);
+    if (state.rows.length > written) output.line(`${counted(state.rows.length, 'row')} in ${join(out, name)}.csv`);
+    written = state.rows.length;
   });
   const files = await writeReport(name, report, laboratory);
-  output.line(
-    `\n${report.title}\n\n${reportTable(report)}\n\nPublished: ${report.published}.\nwritten to ${files.json}, .csv and .svg`,
-  );
+  output.line(`\n${report.title}\n\n${reportTable(report)}\n`);
+  const unlike = short ? ': with --quick nothing is to be held against what is published' : '';
+  output.line(`Measured: ${inWords(data)} in batches of ${batchSize}${unlike}.\nPublished: ${report.published}.`);
+  output.line(`written to ${files.json}, .csv and .svg`);
   return { ...files, settings: report.settings, rows: report.rows };
 }
 

@@ -14,6 +14,7 @@ import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
+import { exists } from '../files.js';
 import { RunFolder } from '../run-folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
@@ -79,6 +80,9 @@ export const train: Command = command({
     } catch (error) {
       if (error === signal.reason)
         output.line(`Stopped. To continue:\n  ${invocation()} --resume ${quoted(folder.path)}`);
+      // Refused before anything was computed: the mended command may have the folder.
+      if (error instanceof InvalidArgumentError && !resumed && !(await hasBegun(folder, settings)))
+        await folder.discard();
       throw error;
     }
   },
@@ -99,6 +103,11 @@ async function begin(
   if (given) await writeRatios(folder.ratios, given);
   await writeConfig(folder.config, settings);
   return folder;
+}
+
+/** Whether a run's folder holds what took time to compute. */
+async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {
+  return (await exists(folder.log)) || (ratiosFrom(settings) !== 'file' && (await exists(folder.ratios)));
 }
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {

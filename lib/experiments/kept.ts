@@ -3,9 +3,9 @@
  *
  * @module
  */
-import { isDeepStrictEqual } from 'node:util';
-
 import { FileError, isObject } from '../check.js';
+import type { Difference } from '../differences.js';
+import { firstDifference } from '../differences.js';
 import { exists, readJson, removeTemporaries, writeFileAtomically } from '../files.js';
 
 type Kept<T> = T & { options: object };
@@ -20,8 +20,9 @@ export async function kept<T extends object>(
   options: object,
   compute: () => Promise<T>,
 ): Promise<Kept<T>> {
-  return await keep(file, options, compute, () => {
-    throw new FileError(file, 'is the result of other options or data: choose another --out');
+  return await keep(file, options, compute, ({ path, saved, given }) => {
+    const differs = `${path} was ${saved} and is now ${given}`;
+    throw new FileError(file, `is the result of other options or data: ${differs}; choose another --out`);
   });
 }
 
@@ -36,24 +37,31 @@ export async function renewed<T extends object>(
 
 /** A result that is there under these options, if there is one. */
 export async function recalled<T extends object>(file: string, options: object): Promise<Kept<T> | undefined> {
-  if (!(await exists(file))) return undefined;
-  const content = await readJson(file);
-  return isObject(content) && isDeepStrictEqual(content['options'], inJson(options)) ? (content as Kept<T>) : undefined;
+  const { content, difference } = await lookUp(file, options);
+  return difference ? undefined : (content as Kept<T> | undefined);
 }
 
 async function keep<T extends object>(
   file: string,
   options: object,
   compute: () => Promise<T>,
-  onOther: () => void,
+  onOther: (difference: Difference) => void,
 ): Promise<Kept<T>> {
-  const known = await recalled<T>(file, options);
-  if (known) return known;
-  if (await exists(file)) onOther();
+  const { content, difference } = await lookUp(file, options);
+  if (content !== undefined && !difference) return content as Kept<T>;
+  if (difference) onOther(difference);
   await removeTemporaries(file);
   const result = { options: inJson(options), ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;
+}
+
+/** What a file holds, if it is there, and where that is under other options. */
+async function lookUp(file: string, options: object): Promise<{ content?: unknown; difference?: Difference }> {
+  if (!(await exists(file))) return {};
+  const content = await readJson(file);
+  const difference = firstDifference(isObject(content) ? content['options'] : undefined, inJson(options));
+  return { content, ...(difference && { difference }) };
 }
 
 /** As JSON has them: an option that is undefined is not there. */

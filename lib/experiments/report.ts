@@ -51,7 +51,8 @@ export async function writeReport(
   const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
   const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
   const machines = machinesInWords(rows.map(({ machine }) => machine));
-  const footnote = `${machines}; ${about.images.toLocaleString('en-US')} images of ${about.name}`;
+  const images = `${about.images.toLocaleString('en-US')} images of ${about.name} in batches of ${batchSize}`;
+  const footnote = `${machines}; ${images}`;
   for (const file of Object.values<string>(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));

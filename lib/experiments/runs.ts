@@ -45,7 +45,10 @@ export class Runs {
     const onStatus = (text: string): void => {
       this.#laboratory.onStatus(`${prefix}: ${text}`);
     };
-    return await runTrial(trial, { ...this.#laboratory, onStatus });
+    const result = await runTrial(trial, { ...this.#laboratory, onStatus });
+    const end = 'diverged' in result ? result.diverged : `test accuracy ${(100 * result.testAccuracy).toFixed(2)} %`;
+    this.#laboratory.onNote(`${prefix}: ${trial.key}, ${end}`);
+    return result;
   };
 
   /** Reads those that are done, so that a report tells of them at once. */

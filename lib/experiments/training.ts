@@ -115,8 +115,9 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
     const note = ofOtherIsa(run);
     if (note !== undefined) laboratory.onNote(`${key}: ${note}`);
     const onStep = ({ loss, seconds }: LoggedStep): void => {
+      if (run.step === run.totalSteps) return;
       const left = duration((run.totalSteps - run.step) * seconds);
-      laboratory.onStatus(`${left} to go in ${key}: step ${run.step} of ${run.totalSteps}, loss ${loss.toFixed(3)}`);
+      laboratory.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
     };
     const { testEvery } = trial;
     try {
