@@ -5,7 +5,7 @@
  */
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { outputOf, root, run, script } from './run.js';
 
 /** What a consumer writes; the types must hold as well as the values. */
@@ -41,17 +41,17 @@ function pack(): string {
   const files = outputOf('tar', ['-tzf', join(folder, tarball)]).split('\n');
   const stray = files.filter(
     (file) =>
-      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|docs\/.*\.md|examples\/.*\.ts|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
+      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|docs\/.*\.md|docs\/results\/[^/]+\/[^/]+\.(csv|jsonl?|svg)|examples\/.*\.ts|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
         file,
       ),
   );
   if (stray.length > 0) throw new Error(`Expected the package not to hold ${stray.join(', ')}`);
-  const linked = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/\]\((?!http)([^)]+)\)/g)].map(
-    ([, to]) => to!,
-  );
-  const missing = linked.filter((to) => !files.some((file) => file.startsWith(`package/${to}`)));
-  if (missing.length > 0)
-    throw new Error(`Expected the package to hold what its README links to: ${missing.join(', ')}`);
+  for (const page of ['README.md', 'docs/RESULTS.md']) {
+    const linked = [...readFileSync(join(root, page), 'utf8').matchAll(/\]\((?!http)([^)]+)\)/g)].map(([, to]) => to!);
+    const missing = linked.filter((to) => !files.some((file) => file.startsWith(join('package', dirname(page), to))));
+    if (missing.length > 0)
+      throw new Error(`Expected the package to hold what ${page} links to: ${missing.join(', ')}`);
+  }
   return tarball;
 }
 
