@@ -12,10 +12,16 @@ export function machineInWords(threads: number): string {
   return `deepzero ${version} (${native.isa}), ${threads} of ${availableCores()} cores of ${processorName()}`;
 }
 
+const BETWEEN = '; ';
+
 /** What times of several machines are of: each of them once. */
 export function machinesInWords(machines: readonly string[]): string {
-  const between = '; ';
-  return [...new Set(machines.flatMap((machine) => machine.split(between)))].join(between);
+  return machinesOf(machines).join(BETWEEN);
+}
+
+/** Each once of machines, or of several in words. */
+export function machinesOf(inWords: readonly string[]): string[] {
+  return [...new Set(inWords.flatMap((machines) => machines.split(BETWEEN)))];
 }
 
 /** What to say of a run that goes on from a checkpoint of another instruction set; undefined of others. */

@@ -287,7 +287,7 @@ describe('experiments, in parts', () => {
       const [before, after] = [['number', 'object'], ['number', 'number']]; // prettier-ignore
       assert.deepEqual(measured, [[before], [before, before], [after, after]]);
       assert.deepEqual(states.at(-1), last);
-      assert.ok(!plotSvg(states[0]!.plot, '').includes('NaN'));
+      assert.ok(!plotSvg(states[0]!.plot, []).includes('NaN'));
     }));
 
   it('write CSV that spreadsheets read', () => {
@@ -301,7 +301,7 @@ describe('experiments, in parts', () => {
       { name: 'theirs', colour: 0, points: [{ x: 2, y: 100 }], published: true },
     ];
     const axes = { x: { label: 'd', ticks: [1, 2, 3] }, y: { label: 'hours', logarithmic: true } };
-    const svg = plotSvg({ title: 'T & U', ...axes, series }, 'footnote');
+    const svg = plotSvg({ title: 'T & U', ...axes, series }, ['footnote', 'another']);
     assert.ok(svg.includes('a &lt; b') && svg.includes('T &amp; U') && svg.includes('10,000'));
     const circles = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+) m-4\.5 0a[^>]* fill="(#\w+)"/g)];
     const [first, second, , theirs] = circles.map(([, x, y, fill]) => ({ x: Number(x), y: Number(y), fill }));

@@ -47,7 +47,9 @@ const MARKERS = [
   'm-5.5 0l5.5 -5.5l5.5 5.5l-5.5 5.5z',
 ];
 const PLOT = 580;
+/** Without footnotes after the first, each a line more. */
 const HEIGHT = 520;
+const LINE = 16;
 const LEFT = 80;
 const TOP = 60;
 const BOTTOM = 90;
@@ -81,7 +83,7 @@ function rounds(values: readonly number[]): number[] {
 const short = (value: number): string =>
   Math.abs(value) >= 1000 ? value.toLocaleString('en-US') : String(Number(value.toPrecision(4)));
 
-export function plotSvg({ title, x: xAxis, y: yAxis, series: given }: Plot, footnote: string): string {
+export function plotSvg({ title, x: xAxis, y: yAxis, series: given }: Plot, footnotes: readonly string[]): string {
   const series = given.filter(({ points }) => points.length > 0);
   const points = series.flatMap((one) => one.points);
   const right = LEFT + PLOT;
@@ -129,14 +131,14 @@ export function plotSvg({ title, x: xAxis, y: yAxis, series: given }: Plot, foot
   });
   const middle = (TOP + HEIGHT - BOTTOM) / 2;
   return [
-    `<svg xmlns="http://www.w3.org/2000/svg" width="${width.toFixed(0)}" height="${HEIGHT}" font-family="sans-serif" font-size="13" fill="#1f2933">`,
+    `<svg xmlns="http://www.w3.org/2000/svg" width="${width.toFixed(0)}" height="${HEIGHT + LINE * (footnotes.length - 1)}" font-family="sans-serif" font-size="13" fill="#1f2933">`,
     '<rect width="100%" height="100%" fill="#ffffff"/>',
     label(LEFT, 32, title, 'font-size="17" font-weight="bold"'),
     ...grid,
     ...drawn,
     label((LEFT + right) / 2, HEIGHT - BOTTOM + 44, xAxis.label, 'text-anchor="middle"'),
     label(22, middle, yAxis.label, `text-anchor="middle" transform="rotate(-90 22 ${middle})"`),
-    label(LEFT, HEIGHT - 14, footnote, 'font-size="11" fill="#52606d"'),
+    ...footnotes.map((note, i) => label(LEFT, HEIGHT - 14 + LINE * i, note, 'font-size="11" fill="#52606d"')),
     '</svg>\n',
   ].join('\n');
 }

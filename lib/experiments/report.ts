@@ -9,7 +9,7 @@ import { removeTemporaries, writeFileAtomically } from '../files.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
-import { machinesInWords } from '../words.js';
+import { machinesOf } from '../words.js';
 
 /**
  * A row of a report: numbers and words by column; null where nothing was measured, or nothing published. Its `machine` is what
@@ -50,13 +50,11 @@ export async function writeReport(
   const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
   const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
   const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
-  const machines = machinesInWords(rows.map(({ machine }) => machine));
   const images = `${about.images.toLocaleString('en-US')} images of ${about.name} in batches of ${batchSize}`;
-  const footnote = `${machines}; ${images}`;
   for (const file of Object.values<string>(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
-  await writeFileAtomically(files.svg, plotSvg(plot, footnote));
+  await writeFileAtomically(files.svg, plotSvg(plot, [images, ...machinesOf(rows.map(({ machine }) => machine))]));
   return files;
 }
 
