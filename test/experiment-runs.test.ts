@@ -20,6 +20,7 @@ import { firstOrder } from '../lib/first-order.js';
 import { sgd } from '../lib/optimizers.js';
 import type { LoggedStep } from '../lib/training-loop.js';
 import { machineInWords } from '../lib/words.js';
+import { courseOf } from './support/rows.js';
 import { tinyImages, tinyNetwork, withFolder } from './support/tiny.js';
 
 function tinyLaboratory(out: string): Laboratory {
@@ -41,7 +42,7 @@ type Experiment<C> = (choice: C, laboratory: Laboratory, publish: Publish) => Pr
  * stopped at once, against what was there.
  */
 async function endsTheSame<C>(folder: string, run: Experiment<C>, choice: C, more: C): Promise<void> {
-  const whole = rowsOf(await run(choice, smallLaboratory(join(folder, run.name)), () => Promise.resolve()));
+  const whole = courseOf((await run(choice, smallLaboratory(join(folder, run.name)), () => Promise.resolve())).rows);
   const laboratory = smallLaboratory(join(folder, `${run.name}-in-parts`));
   let last: Report | undefined;
   const publish = (report: Report): Promise<void> => {
@@ -66,17 +67,10 @@ async function endsTheSame<C>(folder: string, run: Experiment<C>, choice: C, mor
   // Later and later, since what is measured is not resumed but begun again.
   while (await stoppedAt(choice, 4 * (stops + 1))) stops++;
   assert.ok(stops > 1, `${run.name} was stopped ${stops} times`);
-  assert.deepEqual(rowsOf(last!), whole);
+  assert.deepEqual(courseOf(last!.rows), whole);
   last = undefined;
   assert.ok(await stoppedAt(more, 1));
-  assert.deepEqual(rowsOf(last!), whole);
-}
-
-/** What of a report's rows does not depend on time. */
-function rowsOf({ rows }: Report): object[] {
-  return rows.map((row) =>
-    Object.fromEntries(Object.entries(row).filter(([column]) => !/minutes|seconds/i.test(column))),
-  );
+  assert.deepEqual(courseOf(last!.rows), whole);
 }
 
 describe('experiments, in parts', () => {

@@ -6,14 +6,8 @@ import type { ReportRow } from '../lib/experiments/report.js';
 import { exists } from '../lib/files.js';
 import { RunFolder } from '../lib/run-folder.js';
 import { fails, json, outcomeOf, start } from './support/command.js';
+import { courseOf } from './support/rows.js';
 import { withFolder } from './support/tiny.js';
-
-/** What of a report's rows does not depend on time. */
-function courseOf(rows: readonly ReportRow[]): object[] {
-  return rows.map((row) =>
-    Object.fromEntries(Object.entries(row).filter(([column]) => !/hours|minutes|seconds|PerSecond/i.test(column))),
-  );
-}
 
 async function experiment(name: string, out: string, more: readonly string[] = []): Promise<ReportRow[]> {
   const result = await json(['experiment', name, '--quick', '--out', out, ...more]);

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { runBenchmark } from '../bench/benchmarks.js';
 import type { Benchmark, BenchmarkName, BenchmarkOptions } from '../bench/benchmarks.js';
 import { wallClock } from '../bench/sampling.js';
@@ -116,11 +116,7 @@ async function bench(
   const networks: Network[] | undefined =
     network === undefined ? undefined : [buildNetwork({ network, depth, width }, 10)];
   const options: BenchmarkOptions = { ...rest, networks, modes, sparsities };
-  const file = out === undefined ? undefined : join(out, `${name}.json`);
-  if (file !== undefined) {
-    await makeFolder(dirname(file));
-    await checkDestination(file);
-  }
+  const file = out === undefined ? undefined : await destinationIn(out, `${name}.json`);
   const result = await runBenchmark(name, options, {
     sampler: wallClock,
     seconds,
@@ -135,4 +131,12 @@ async function bench(
     output.line(`\nwritten to ${file}`);
   }
   return result;
+}
+
+/** A file that can be written once there is something to write. */
+async function destinationIn(folder: string, name: string): Promise<string> {
+  await makeFolder(folder);
+  const file = join(folder, name);
+  await checkDestination(file);
+  return file;
 }
