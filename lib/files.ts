@@ -159,12 +159,19 @@ async function madeFolder(folder: string): Promise<boolean> {
   }
 }
 
-/** Whether a file or folder of that name exists. */
+/**
+ * Whether a file or folder of that name exists.
+ *
+ * @throws FileError if that cannot be told: what cannot be read is not taken for what is not there.
+ */
 export async function exists(path: string): Promise<boolean> {
-  return stat(path).then(
-    () => true,
-    () => false,
-  );
+  try {
+    await stat(path);
+    return true;
+  } catch (error) {
+    if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
+    throw new FileError(path, reason(error), { cause: error });
+  }
 }
 
 /** @throws FileError if it cannot be read or is not JSON. */

@@ -47,7 +47,7 @@ export async function trainInFolder(run: TrainRun, loop: Loop): Promise<void> {
     for await (const step of run) {
       const tested = run.step % testEvery === 0;
       const test = tested ? await testUnlessStopped(loop) : undefined;
-      const machine = step.step === first ? machineInWords(loop.model.threads) : undefined;
+      const machine = step.step === first ? machineInWords(loop.model) : undefined;
       const logged = { ...step, ...(machine && { machine }), ...(test && { test }) };
       await log.append(logged);
       loop.onStep?.(logged);

@@ -7,9 +7,10 @@ import { availableCores, processorName } from './machine.js';
 import { native } from './native.js';
 import { version } from './version.js';
 
-/** What a time is of. */
-export function machineInWords(threads: number): string {
-  return `deepzero ${version} (${native.isa}), ${threads} of ${availableCores()} cores of ${processorName()}`;
+/** What a time is of: of fewer threads than that many where a bound on memory, in bytes, allows no more. */
+export function machineInWords({ threads, memory }: { threads: number; memory?: number | undefined }): string {
+  const bound = memory === undefined ? '' : `, within ${memory.toLocaleString('en-US')} bytes`;
+  return `deepzero ${version} (${native.isa}), ${threads} of ${availableCores()} cores of ${processorName()}${bound}`;
 }
 
 const BETWEEN = '; ';

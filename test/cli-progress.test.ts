@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { counted } from '../lib/cli/output.js';
-import { duration } from '../lib/words.js';
+import { duration, machineInWords } from '../lib/words.js';
 import { ProgressMeter } from '../lib/cli/train-progress.js';
 
 describe('ProgressMeter', () => {
@@ -32,5 +32,11 @@ describe('numbers in words', () => {
       '99.4 h',
       '4,466 h',
     ]);
+  });
+
+  it('name the bound that a time was taken under', () => {
+    const threads = 2;
+    assert.match(machineInWords({ threads }), /^deepzero [\d.]+ \(\w+\), 2 of \d+ cores? of .+$/);
+    assert.ok(machineInWords({ threads, memory: 1e8 }).endsWith(', within 100,000,000 bytes'));
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { synthetic } from '../lib/data/synthetic.js';
 import { fig3, FREE_METHODS } from '../lib/experiments/fig3.js';
@@ -14,6 +14,7 @@ import { table1 } from '../lib/experiments/table1.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
 import { runTrial } from '../lib/experiments/training.js';
 import { exists } from '../lib/files.js';
+import { NonFiniteLossError } from '../lib/jobs.js';
 import { RunFolder, RunLog } from '../lib/run-folder.js';
 import { rge } from '../lib/estimators.js';
 import { firstOrder } from '../lib/first-order.js';
@@ -125,6 +126,15 @@ describe('experiments, in parts', () => {
     );
 
     it(
+      'count a run whose estimator cannot be made for it',
+      among(async (laboratory, trialOf) => {
+        const error = new NonFiniteLossError('too far', null, null);
+        const trial = { ...trialOf(0.1), estimator: () => Promise.reject(error) };
+        assert.deepEqual(await runTrial(trial, laboratory), { diverged: error.message });
+      }),
+    );
+
+    it(
       'count the run and go on',
       among(async (laboratory, trialOf) => {
         const seen: string[] = [];
@@ -172,7 +182,7 @@ describe('experiments, in parts', () => {
       const again = new Runs(names.length, laboratory, () => Promise.resolve());
       await again.makeGroups(['d', 'a', 'b'].map((name) => ['all', trialOf(name)] as const));
       assert.equal(again.group('all')!.results.length, 3);
-      assert.equal(again.group('all')!.machine, `another; ${machineInWords(1)}`);
+      assert.equal(again.group('all')!.machine, `another; ${machineInWords({ threads: 1 })}`);
     }));
 
   it('sum up a run as its log has it', () =>
@@ -220,7 +230,7 @@ describe('experiments, in parts', () => {
       await assert.rejects(runTrial(trial, { ...laboratory, onStatus }), { name: 'AbortError' });
       const { log } = new RunFolder(join(folder, 'run'));
       const [step] = await RunLog.steps(log);
-      const here = machineInWords(1);
+      const here = machineInWords({ threads: 1 });
       assert.equal(step!.machine, here);
       await RunLog.amend(log, { ...step!, machine: 'another' });
       const result = await runTrial(trial, tinyLaboratory(folder));
@@ -242,7 +252,7 @@ describe('experiments, in parts', () => {
       });
       const result = await runTrial(trialOf(0, 1), laboratory);
       assert.deepEqual(await runTrial(trialOf(1, 0), laboratory), result);
-      const other = /trial\.json: is the result of other options or data/;
+      const other = /(trial|result)\.json: is the result of other options or data/;
       await assert.rejects(runTrial(trialOf(0, 2), laboratory), other);
       const data = { ...laboratory.data, test: tinyImages(12, 3) };
       const stopped = { ...trialOf(0, 1), key: 'stopped', length: { steps: 200 }, testEvery: 1 };
@@ -255,6 +265,41 @@ describe('experiments, in parts', () => {
       ] as const) {
         await assert.rejects(runTrial(trial, within), other);
       }
+    }));
+
+  it('lose nothing of a run by a command that is refused', () =>
+    withFolder(async (folder) => {
+      const laboratory = tinyLaboratory(folder);
+      const trialOf = (steps: number): Trial => ({
+        ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps } },
+        estimator: () => firstOrder(),
+        optimizer: sgd({ lr: 0.1 }),
+      });
+      const result = await runTrial(trialOf(2), laboratory);
+      // As a folder of results is that was copied without what only a run in progress needs.
+      await rm(join(folder, 'run', 'trial.json'));
+      await assert.rejects(runTrial(trialOf(3), laboratory), /is the result of other options/);
+      assert.deepEqual(await runTrial(trialOf(2), laboratory), result);
+    }));
+
+  it("keep table 1's cosines where times are measured anew and weights are gone, and add what weights give", () =>
+    withFolder(async (folder) => {
+      const laboratory = smallLaboratory(folder);
+      const measure = async (seconds: number): Promise<Report['rows']> => {
+        const choice = { ...{ sizes: [730], epochs: 0.25, searchEpochs: 0.25 }, seeds: [0], seconds };
+        return (await table1(choice, laboratory, () => Promise.resolve())).rows;
+      };
+      const trained = (rows: Report['rows']): unknown[] => rows.map(({ cosineTrained }) => cosineTrained);
+      const rows = await measure(0.01);
+      const kept = join(folder, 'cnn-730-cosines.json');
+      const { options } = JSON.parse(await readFile(kept, 'utf8')) as { options: { trained: string } };
+      const { weights } = new RunFolder(join(folder, options.trained));
+      await rename(weights, join(folder, 'elsewhere'));
+      assert.deepEqual(trained(await measure(0.02)), trained(rows));
+      await rm(kept);
+      assert.deepEqual(trained(await measure(0.02)), [null, null]);
+      await rename(join(folder, 'elsewhere'), weights);
+      assert.deepEqual(trained(await measure(0.02)), trained(rows));
     }));
 
   it('end at the same rows however often they are stopped, and keep those when there is more to do', () =>

@@ -177,6 +177,18 @@ describe('readFileBytes', () => {
   });
 });
 
+describe('exists', () => {
+  it('does not take what cannot be read for what is not there', async () => {
+    await withFolder(async (folder) => {
+      const [file, loop] = [join(folder, 'file'), join(folder, 'loop')];
+      await writeFile(file, '');
+      await symlink(loop, loop);
+      assert.deepEqual([await exists(file), await exists(join(folder, 'no')), await exists(join(file, 'in'))], [true, false, false]); // prettier-ignore
+      await assert.rejects(exists(loop), fileError(loop, 'too many symbolic links encountered'));
+    });
+  });
+});
+
 describe('makeFolder', () => {
   it('makes folders above, too, and accepts one that exists', async () => {
     await withFolder(async (folder) => {

@@ -13,6 +13,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
+import { firstBatch } from '../../lib/data/dataset.js';
 import { Model, resnet20, synthetic } from '../../lib/index.js';
 import { median } from '../../lib/statistics.js';
 import { native } from '../../lib/native.js';
@@ -32,7 +33,7 @@ const folder = await mkdtemp(join(tmpdir(), 'deepzero-forward-'));
 const peer = new Peer('forward.py');
 try {
   const { train } = synthetic({ train: batchSize, test: 1 });
-  const batch = train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
+  const batch = firstBatch(train, batchSize);
   using reference = new Model(resnet20(), { seed: 1, threads: 1 });
   const files = { weights: join(folder, 'weights'), images: join(folder, 'images'), outputs: join(folder, 'outputs') };
   await writeFile(files.weights, bytes(reference.parameters));

@@ -19,7 +19,7 @@ import type { MemoryRow } from './memory.js';
 import { measureMemory } from './memory.js';
 import type { Session } from './sampling.js';
 import type { SweepRow } from './sweeps.js';
-import { timeSweeps } from './sweeps.js';
+import { benchBatch, timeSweeps } from './sweeps.js';
 
 export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory'] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
@@ -73,19 +73,19 @@ export async function runBenchmark(
   };
   const largest = networks ?? [cnn(), resnet20()];
   const modes = options.modes ?? REUSES;
-  const one = { batchSize, mu, seed };
+  const swept = () => ({ batch: benchBatch(batchSize), mu, seed });
   switch (name) {
     case 'reuse': {
       const all = networks ?? [...CNN_DEPTHS.map((depth) => cnn({ depth })), resnet20()];
       const variants = modes.map((mode) => ({ mode, threads }));
-      return { benchmark: name, machine, rows: await sweeps(all, { ...one, variants }, options, session) };
+      return { benchmark: name, machine, rows: await sweeps(all, { ...swept(), variants }, options, session) };
     }
     case 'scaling': {
       const counts = Array.from({ length: threads }, (_, i) => i + 1);
       const variants = (options.modes ?? ['incremental']).flatMap((mode) =>
         counts.map((count) => ({ mode, threads: count })),
       );
-      return { benchmark: name, machine, rows: await sweeps(largest, { ...one, variants }, options, session) };
+      return { benchmark: name, machine, rows: await sweeps(largest, { ...swept(), variants }, options, session) };
     }
     case 'forward': {
       const rows = await timeForward({ networks: largest, batchSize, threads, seed }, session);
@@ -96,7 +96,8 @@ export async function runBenchmark(
     case 'memory': {
       const rows: MemoryRow[] = [];
       for (const network of largest) {
-        for (const mode of modes) rows.push(await measureMemory({ ...one, network, mode, threads, memory }, session));
+        for (const mode of modes)
+          rows.push(await measureMemory({ network, batchSize, mu, seed, mode, threads, memory }, session));
       }
       return { benchmark: name, machine, rows };
     }

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Batch } from '../data/dataset.js';
+import { firstBatch } from '../data/dataset.js';
 import { synthetic } from '../data/synthetic.js';
 import type { Reuse } from '../engine.js';
 import { drawCoordinates } from '../masks.js';
@@ -19,7 +20,7 @@ import { stratified } from './stratified.js';
 
 export interface SweepOptions {
   readonly network: Network;
-  readonly batchSize: number;
+  readonly batch: Batch;
   /** Of the maskable tensors. */
   readonly sparsity: number;
   readonly mu: number;
@@ -57,7 +58,7 @@ export interface SweepRow {
 /** The first images of the generated set. */
 export function benchBatch(batchSize: number): Batch {
   const { train } = synthetic({ train: batchSize, test: 1 });
-  return train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
+  return firstBatch(train, batchSize);
 }
 
 /**
@@ -88,9 +89,8 @@ interface Variant extends Contender {
 
 /** Times every variant, alternating with its unperturbed pass and the peak of every number of threads. */
 export async function timeSweeps(options: SweepOptions, session: Session): Promise<SweepRow[]> {
-  const { network, batchSize, sparsity, mu, seed } = options;
+  const { network, batch, sparsity, mu, seed } = options;
   const { signal } = session;
-  const batch = benchBatch(batchSize);
   const threadCounts = [...new Set(options.variants.map(({ threads }) => threads))];
   const models = threadCounts.map((threads) => new Model(network, { seed, threads }));
   const modelOf = (threads: number): Model => models[threadCounts.indexOf(threads)]!;
@@ -132,11 +132,11 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const { [mode]: work } = await countCost({ network, compiled }, timed);
       const seconds = median(taken) - base;
       const fraction = (products: number): number | null =>
-        seconds > 0.2 * base ? (2 * products * batchSize) / seconds / peakFlops : null;
+        seconds > 0.2 * base ? (2 * products * batch.count) / seconds / peakFlops : null;
       rows.push({
         network: network.name,
         parameters: parameterCount,
-        ...{ batchSize, sparsity, mode, threads },
+        ...{ batchSize: batch.count, sparsity, mode, threads },
         coordinates: coordinates.length,
         timedCoordinates: timed.length,
         queriesPerSecond: coordinates.length / median(sweeps),

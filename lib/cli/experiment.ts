@@ -33,8 +33,8 @@ const NOTES =
   "The defaults are the paper's, which take days on a few cores: while a run goes on it says how long it still will. " +
   FILES;
 const TIMING_NOTES =
-  'Nothing is trained: a step is timed on generated images, and --data says how many steps an epoch has. Sizes that are done ' +
-  `are not timed again, unless with other options or on another machine. ${FILES}`;
+  'Nothing is trained: steps are timed on the first images. Sizes that are done are not timed again, unless with other ' +
+  `options or on another machine. ${FILES}`;
 
 /** What all experiments take. */
 interface Common {

@@ -1,5 +1,6 @@
 import { expected, FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Coordinate } from '../coordinates.js';
+import { firstBatch } from '../data/dataset.js';
 import type { GradcheckEntry } from '../gradcheck.js';
 import { cosineOf, gradcheck as checkGradient } from '../gradcheck.js';
 import type { Model } from '../model.js';
@@ -57,7 +58,7 @@ export const gradcheck: Command = command({
     output.line(
       `${model.network.name}, ${counted(batchSize, 'image')} of ${test.name}, mu ${mu}, ${counted(coordinates.length, 'coordinate')}`,
     );
-    const result = await checkGradient(model, test.batch(Uint32Array.from({ length: batchSize }, (_, i) => i)), {
+    const result = await checkGradient(model, firstBatch(test, batchSize), {
       mu,
       coordinates,
       signal,

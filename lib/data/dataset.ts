@@ -36,6 +36,10 @@ export interface Dataset {
 /** What a result that depends on a data set says of it. */
 export const describeDataset = ({ name, count, identity }: Dataset): object => ({ name, count, ...identity });
 
+/** The first images of a data set. */
+export const firstBatch = (dataset: Dataset, count: number): Batch =>
+  dataset.batch(Uint32Array.from({ length: count }, (_, i) => i));
+
 export interface ImageDatasetOptions {
   name: string;
   /** count×C×H×W bytes, 0 to 255. */

@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 
+import { describeDataset, firstBatch } from '../data/dataset.js';
 import { wallClock } from '../bench/sampling.js';
 import { timeSweeps } from '../bench/sweeps.js';
 import type { Reuse } from '../engine.js';
@@ -52,15 +53,16 @@ interface Timing {
 export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const { batchSize, threads, data, out, signal, onStatus } = laboratory;
   const stepsPerEpoch = Math.floor(data.train.count / batchSize);
-  const machine = machineInWords(threads);
+  const machine = machineInWords({ threads });
+  const batch = firstBatch(data.train, batchSize);
   const rows: ReportRow[] = [];
   let report = reportOf(choice, rows);
   for (const size of choice.sizes) {
-    const options = { size, batchSize, mu: MU, seconds: choice.seconds, machine };
+    const options = { size, data: describeDataset(data.train), batchSize, mu: MU, seconds: choice.seconds, machine };
     const { timings } = await renewed(join(out, `cnn-${size}-times.json`), options, async () => {
       const variants = REUSES.map((mode) => ({ mode, threads }));
       const swept = await timeSweeps(
-        { network: cnnOf(size), batchSize, sparsity: 0, mu: MU, seed: 0, variants },
+        { network: cnnOf(size), batch, sparsity: 0, mu: MU, seed: 0, variants },
         { sampler: wallClock, seconds: choice.seconds, signal, onStatus },
       );
       return {

@@ -77,7 +77,7 @@ export class Runs {
     if (outcomes.length === 0) return undefined;
     const results = outcomes.flatMap((outcome) => ('diverged' in outcome ? [] : outcome));
     const machines = results.map(({ machine }) => machine);
-    const machine = machines.length > 0 ? machinesInWords(machines) : machineInWords(this.#laboratory.threads);
+    const machine = machines.length > 0 ? machinesInWords(machines) : machineInWords(this.#laboratory);
     return { results, diverged: outcomes.length - results.length, machine };
   }
 }

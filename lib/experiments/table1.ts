@@ -9,7 +9,8 @@ import { join } from 'node:path';
 import { alternate, wallClock } from '../bench/sampling.js';
 import { median } from '../statistics.js';
 import { cosineOf } from '../gradcheck.js';
-import { describeDataset } from '../data/dataset.js';
+import type { Batch } from '../data/dataset.js';
+import { describeDataset, firstBatch } from '../data/dataset.js';
 import { exists } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
@@ -36,16 +37,19 @@ export interface Table1Choice extends Omit<Fig1Choice, 'methods'> {
 /** By method; of an estimate of zeros there is no cosine. */
 type Figures = Readonly<Record<Method, number | null>>;
 
-interface Measured {
+interface Times {
   millisecondsPerQuery: Figures;
-  /** With the initial weights, and with those that CGE has trained, null if that diverged. */
+}
+
+interface Cosines {
+  /** With the initial weights, and with those that CGE has trained, null if they are not there. */
   cosineInitially: Figures;
   cosineTrained: Figures | null;
 }
 
 export async function table1(choice: Table1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const all = { ...choice, methods: METHODS };
-  const measured = new Map<number, Measured>();
+  const measured = new Map<number, Times & Cosines>();
   const now = (): Report => reportOf(choice, searches, runs, measured, laboratory);
   const runs: Runs = new Runs(cnnRunCount(all), laboratory, () => publish(now()));
   const searches = await searchCnnRates(all, runs);
@@ -53,87 +57,118 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
     return measurementOf(size, key, choice, laboratory);
   });
-  for (const { size, file, options } of measurements) {
-    const known = await recalled<Measured>(file, options);
-    if (known) measured.set(size, known);
+  for (const { size, times, cosines } of measurements) {
+    const known = [
+      await recalled<Times>(times.file, times.options),
+      await recalled<Cosines>(cosines.file, cosines.options),
+    ] as const;
+    if (known[0] && known[1]) measured.set(size, { ...known[0], ...known[1] });
   }
   await runs.readDone(choice.sizes.flatMap((size) => cnnRuns(size, all, searches)));
   for (const measurement of measurements) {
     const { size } = measurement;
     await runs.makeGroups(cnnRuns(size, all, searches));
-    measured.set(size, await measure(measurement, choice, laboratory));
+    const cosines = await measureCosines(measurement, laboratory);
+    measured.set(size, { ...cosines, ...(await measureTimes(measurement, choice, laboratory)) });
     await publish(now());
   }
   return now();
 }
 
-/** What is measured of a size, and where it is kept. */
+/** What is measured of a size: cosines do not depend on the machine, nor on how long times are taken. */
 interface Measurement {
   readonly size: number;
-  /** The run whose weights are looked at. */
-  readonly trained: string;
-  readonly file: string;
-  readonly options: object;
+  readonly seed: number;
+  /** The weights that CGE has trained. */
+  readonly weights: string;
+  readonly times: { readonly file: string; readonly options: object };
+  /** The options are those of cosines with the trained weights too. */
+  readonly cosines: { readonly file: string; readonly options: { readonly trained: string } };
 }
 
 function measurementOf(
   size: number,
   trained: string,
-  { seconds }: Table1Choice,
-  { data, out, batchSize, threads }: Laboratory,
+  { seconds, seeds }: Table1Choice,
+  laboratory: Laboratory,
 ): Measurement {
-  const machine = machineInWords(threads);
-  const options = { size, trained, data: describeDataset(data.train), batchSize, mu: MU, seconds, machine };
-  return { size, trained, file: join(out, `cnn-${size}-measured.json`), options };
+  const { data, out, batchSize } = laboratory;
+  const seed = seeds[0]!;
+  const of = { size, seed, data: describeDataset(data.train), batchSize, mu: MU };
+  const fileOf = (what: string): string => join(out, `cnn-${size}-${what}.json`);
+  return {
+    ...{ size, seed },
+    weights: new RunFolder(join(out, trained)).weights,
+    times: { file: fileOf('query-times'), options: { ...of, seconds, machine: machineInWords(laboratory) } },
+    cosines: { file: fileOf('cosines'), options: { ...of, trained } },
+  };
 }
 
-/** Times a step's estimates against each other, and holds them against back-propagation. */
-async function measure(
-  { size, trained, file, options }: Measurement,
-  { seconds, seeds }: Table1Choice,
-  { data, out, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
-): Promise<Measured> {
-  const batch = data.train.batch(Uint32Array.from({ length: batchSize }, (_, i) => i));
-  const seed = seeds[0]!;
-  return await renewed(file, options, async () => {
-    using initial = new Model(cnnOf(size), { seed, threads, memory });
-    const position = { seed, step: 0, epoch: 0, signal };
-    const estimate = async (model: Model, method: Method): Promise<Float32Array> => {
-      onStatus(`d = ${size}: ${method} against back-propagation`);
-      const { gradient } = await CNN_ESTIMATES[method].estimator(size).estimate(model, batch, position);
-      return gradient;
-    };
+/** Holds both methods' estimates against back-propagation. */
+async function measureCosines(
+  measurement: Measurement,
+  { data, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
+): Promise<Cosines> {
+  const { size, seed, weights } = measurement;
+  const { file, options } = measurement.cosines;
+  const known = await recalled<Cosines>(file, options);
+  if (known) return known;
+  const hasTrained = await exists(weights);
+  if (!hasTrained) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
+  return await renewed(file, { ...options, trained: hasTrained ? options.trained : null }, async () => {
+    const batch = firstBatch(data.train, batchSize);
     const cosines = async (model: Model): Promise<Figures> => {
       const { values } = await model.gradient(batch, { precision: 'double', signal });
       const cosine = async (method: Method): Promise<number | null> => {
-        const value = cosineOf(Float64Array.from(await estimate(model, method)), values);
+        onStatus(`d = ${size}: ${method} against back-propagation`);
+        const estimate = await estimateOf(method, model, batch, { seed, signal });
+        const value = cosineOf(Float64Array.from(estimate), values);
         return Number.isFinite(value) ? value : null;
       };
       return { cge: await cosine('cge'), rge: await cosine('rge') };
     };
-    const cosinesTrained = async (weights: string): Promise<Figures> => {
-      using end = await Model.load(weights, { threads, memory });
-      return await cosines(end);
-    };
-    const { weights } = new RunFolder(join(out, trained));
+    using initial = new Model(cnnOf(size), { seed, threads, memory });
     const cosineInitially = await cosines(initial);
-    const hasTrained = await exists(weights);
-    if (!hasTrained) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
-    const cosineTrained = hasTrained ? await cosinesTrained(weights) : null;
-    const contenders = METHODS.map((name) => ({ name, run: () => estimate(initial, name) }));
+    if (!hasTrained) return { cosineInitially, cosineTrained: null };
+    using end = await Model.load(weights, { threads, memory });
+    return { cosineInitially, cosineTrained: await cosines(end) };
+  });
+}
+
+/** Times both methods' estimates against each other. */
+async function measureTimes(
+  { size, seed, times }: Measurement,
+  { seconds }: Table1Choice,
+  { data, batchSize, threads, memory, signal, onStatus }: Laboratory,
+): Promise<Times> {
+  return await renewed(times.file, times.options, async () => {
+    const batch = firstBatch(data.train, batchSize);
+    using model = new Model(cnnOf(size), { seed, threads, memory });
+    const contenders = METHODS.map((name) => ({ name, run: () => estimateOf(name, model, batch, { seed, signal }) }));
     const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
     const perQuery = (seconds: number[]): number => (1000 * median(seconds)) / (1 + size);
-    const millisecondsPerQuery = { cge: perQuery(cge!), rge: perQuery(rge!) };
-    return { millisecondsPerQuery, cosineInitially, cosineTrained };
+    return { millisecondsPerQuery: { cge: perQuery(cge!), rge: perQuery(rge!) } };
   });
+}
+
+/** Of a step with as many queries as the model has parameters. */
+async function estimateOf(
+  method: Method,
+  model: Model,
+  batch: Batch,
+  { seed, signal }: { seed: number; signal: AbortSignal },
+): Promise<Float32Array> {
+  const estimator = CNN_ESTIMATES[method].estimator(model.parameterCount);
+  const { gradient } = await estimator.estimate(model, batch, { seed, step: 0, epoch: 0, signal });
+  return gradient;
 }
 
 function reportOf(
   { sizes, epochs, searchEpochs, seeds }: Table1Choice,
   searches: ReadonlyMap<string, RateSearch>,
   runs: Runs,
-  measured: ReadonlyMap<number, Measured>,
-  { threads }: Laboratory,
+  measured: ReadonlyMap<number, Times & Cosines>,
+  laboratory: Laboratory,
 ): Report {
   const rows = sizes.flatMap((size) =>
     METHODS.flatMap((method): ReportRow[] => {
@@ -154,7 +189,7 @@ function reportOf(
           millisecondsPerQuery: figure(figures?.millisecondsPerQuery, 3),
           cosineInitially: figure(figures?.cosineInitially, 4),
           cosineTrained: figure(figures?.cosineTrained, 4),
-          machine: machineInWords(threads),
+          machine: machineInWords(laboratory),
         },
       ];
     }),

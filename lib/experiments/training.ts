@@ -84,7 +84,7 @@ export interface Divergence {
 
 const resultIn = (folder: RunFolder): string => join(folder.path, 'result.json');
 
-/** Whether a run is done, so that making it takes no time. */
+/** Whether a run is done, so that making it is to read it. */
 export async function isDone({ key }: Trial, { out }: Laboratory): Promise<boolean> {
   return await exists(resultIn(new RunFolder(join(out, key))));
 }
@@ -99,7 +99,9 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   await folder.removeTemporaries();
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
-  const estimator = await trial.estimator(model, folder, laboratory);
+  // ZO-GraSP, say, evaluates losses before there is a run.
+  const estimator = await orDivergence(async () => await trial.estimator(model, folder, laboratory));
+  if ('diverged' in estimator) return estimator;
   const options = {
     estimator,
     optimizer: estimator.optimizer ?? trial.optimizer,
@@ -108,8 +110,8 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   };
   const { describe } = planTraining(model, data.train, options);
   const under = { ...describe, test: describeDataset(data.test), testEvery: trial.testEvery };
-  await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
-  return await kept(resultIn(folder), under, async (): Promise<TrialResult | Divergence> => {
+  return await kept(resultIn(folder), under, async () => {
+    await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
     const run = train(model, data.train, options);
     await run.resume();
     const note = ofOtherIsa(run);
@@ -120,17 +122,23 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
       laboratory.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
     };
     const { testEvery } = trial;
-    try {
+    return await orDivergence(async () => {
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
       const log = await RunLog.steps(folder.log);
       const test = log.at(-1)!.test ?? (await model.test(data.test, { signal, batchSize }));
       await model.save(folder.weights);
       return resultOf(test, log);
-    } catch (error) {
-      if (error instanceof NonFiniteLossError) return { diverged: error.message };
-      throw error;
-    }
+    });
   });
+}
+
+async function orDivergence<T>(compute: () => Promise<T>): Promise<T | Divergence> {
+  try {
+    return await compute();
+  } catch (error) {
+    if (error instanceof NonFiniteLossError) return { diverged: error.message };
+    throw error;
+  }
 }
 
 function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
