@@ -58,11 +58,9 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
     return measurementOf(size, key, choice, laboratory);
   });
   for (const { size, times, cosines } of measurements) {
-    const known = [
-      await recalled<Times>(times.file, times.options),
-      await recalled<Cosines>(cosines.file, cosines.options),
-    ] as const;
-    if (known[0] && known[1]) measured.set(size, { ...known[0], ...known[1] });
+    const timed = await recalled<Times>(times.file, times.options);
+    const held = await recalled<Cosines>(cosines.file, cosines.options);
+    if (timed && held) measured.set(size, { ...timed, ...held });
   }
   await runs.readDone(choice.sizes.flatMap((size) => cnnRuns(size, all, searches)));
   for (const measurement of measurements) {
