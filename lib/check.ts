@@ -46,6 +46,10 @@ function number(value: unknown, what: string, constraint: string, test: (value: 
   return value;
 }
 
+export function finite(value: unknown, what: string): number {
+  return number(value, what, 'a finite number', () => true);
+}
+
 export function positive(value: unknown, what: string): number {
   return number(value, what, 'a finite number > 0', (v) => v > 0);
 }

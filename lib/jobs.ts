@@ -32,7 +32,10 @@ export class NonFiniteLossError extends Error {
   override readonly name = 'NonFiniteLossError';
   /** The training step, from 0; null outside a run. */
   readonly step: number | null;
-  /** The coordinate that was perturbed, or that is itself not finite; null for the unperturbed loss and random directions. */
+  /**
+   * The coordinate that was perturbed, or that was not finite before; null for the unperturbed loss, random directions, and a
+   * step's update, whose message names the number.
+   */
   readonly coordinate: Coordinate | null;
 
   constructor(problem: string, step: number | null, coordinate: Coordinate | null) {

@@ -125,9 +125,10 @@ export class Model implements Disposable {
    */
   static async load(file: string, options: LoadOptions = {}): Promise<Model> {
     const known = ['network', 'loss', 'threads', 'memory'] as const;
-    const { network, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
+    const { network, loss: given, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
     const weights = await readWeights(check.string(file, 'file'));
-    const { network: owner, loss } = network ? { network, loss: lossIn(weights) } : describedIn(weights);
+    const { network: owner, loss: saved } = network ? { network, loss: lossIn(weights) } : describedIn(weights);
+    const loss = given ?? saved;
     const model = new Model(owner, { ...(loss && { loss }), ...rest });
     fromTensors(weights, model.compiled, model);
     return model;

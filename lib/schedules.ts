@@ -52,7 +52,7 @@ export function constant(lr: number): Schedule {
  * With w = warmupEpochs·stepsPerEpoch and n = epochs·stepsPerEpoch, step t = 0, 1, … has the rate
  *
  *     floor                                                      for t >= n, and before
- *     peak·(t + 1)/w                                             for t < w,
+ *     peak·min(1, (t + 1)/w)                                     for t < w,
  *     floor + (peak − floor)·(1 + cos(π·(t − w)/(n − w)))/2      from then on.
  *
  * The paper's recipe is a rate of 0.1, 3 warm-up epochs, then cosine, over 50 epochs. That the rate moves at every step, not
@@ -88,7 +88,8 @@ export function cosine(options: CosineOptions): Schedule {
  *
  *     initial·factor^⌊t/(every·stepsPerEpoch)⌋·min(1, (t + 1)/w).
  *
- * Decays are counted from the start of the run, not from the end of the warm-up.
+ * Decays are counted from the start of the run, not from the end of the warm-up. A quotient within 1e-9 below a whole number,
+ * which every = epochs/3 may give, counts as that.
  *
  * @example step({ initial: 0.1, every: 20, factor: 0.1 })
  */
@@ -106,7 +107,9 @@ export function step(options: StepOptions): Schedule {
   return {
     describe: { kind: 'step', initial, every, factor, warmupEpochs },
     at: ({ step: done, stepsPerEpoch }) =>
-      initial * factor ** Math.floor(done / (every * stepsPerEpoch)) * rampAt(done, warmupEpochs * stepsPerEpoch),
+      initial *
+      factor ** Math.floor(done / (every * stepsPerEpoch) + 1e-9) *
+      rampAt(done, warmupEpochs * stepsPerEpoch),
   };
 }
 

@@ -78,6 +78,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   } = check.options<TrainOptions>(options, 'train', KNOWN);
   checkPart(estimator, 'estimator', ['estimate', 'queriesPerStep', 'sample'], 'cge(…) or rge(…)');
   checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
+  checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
   checkMove(estimator, optimizer);
   checkDataset(dataset, model);
   checkBatchSize(batchSize, dataset, 'batchSize');

@@ -88,6 +88,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #resumedIsa: string | undefined;
   #saving: Promise<void> = Promise.resolve();
   #resumed: Promise<void> | undefined;
+  /** Whether there is a checkpoint to go on from that has not been read. */
+  #unread: boolean;
   #started = false;
   #step = 0;
   #order: { epoch: number; images: Uint32Array } | undefined;
@@ -98,7 +100,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#model = model;
     this.#dataset = dataset;
     this.#plan = plan;
-    this.#optimizer = plan.optimizer.init(model.parameterCount);
+    this.#optimizer = checkState(plan.optimizer.init(model.parameterCount), model.parameterCount);
+    this.#unread = plan.resume !== undefined;
   }
 
   /** Steps finished; those before a resumption count from the first iteration, `resume`, `estimateCost` or `save` on. */
@@ -137,7 +140,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    */
   async save(file: string): Promise<void> {
     check.string(file, 'file');
-    await this.resume();
+    // What waits here lets others write to the model first.
+    if (this.#unread) await this.resume();
     const content = encodeCheckpoint(file, this.#model, this.#state(), this.#step);
     const written = this.#saving.then(() => writeFileAtomically(file, content));
     this.#saving = written.catch(() => undefined);
@@ -164,9 +168,11 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     check.nonNegative(lr, "the schedule's learning rate");
     const batch = this.#batch(position);
     const estimate = await estimator.estimate(this.#model, batch, { ...position, signal, onProgress });
+    const { loss, outputs, queries } = estimate;
+    check.finite(loss, "the estimate's loss");
+    checkArray(outputs, batch.count * this.#model.compiled.outputs, "the estimate's outputs");
     this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
-    const { loss, outputs, queries } = estimate;
     return {
       step: position.step,
       epoch: position.epoch,
@@ -209,6 +215,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const { step, isa } = await readCheckpoint(resume, this.#model, this.#state());
       this.#step = step;
       this.#resumedIsa = isa;
+      this.#unread = false;
     })();
     return this.#resumed;
   }
@@ -263,4 +270,21 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 function checkArray(value: unknown, length: number, what: string): void {
   if (value instanceof Float32Array && value.length === length) return;
   throw check.expected(what, `a Float32Array of ${length}`, value);
+}
+
+/** So may an optimizer, and a checkpoint holds its count and a number of each slot for every parameter. */
+function checkState(state: OptimizerState, parameterCount: number): OptimizerState {
+  const { step, slots, ...others } = check.object(state, "the optimizer's state") as Partial<OptimizerState>;
+  check.integer(step, "the optimizer's state.step");
+  for (const [name, other] of Object.entries(others)) {
+    throw check.expected(
+      `the optimizer's state.${name}`,
+      'absent, since a checkpoint holds step and slots alone',
+      other,
+    );
+  }
+  for (const [name, slot] of Object.entries(check.object(slots, "the optimizer's state.slots"))) {
+    checkArray(slot, parameterCount, `the optimizer's state.slots.${name}`);
+  }
+  return state;
 }

@@ -130,6 +130,19 @@ describe('a checkpoint', () => {
     });
   });
 
+  it('holds the model as it is when it is called for, though others write to that', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      using model = new Model(tinyNetwork(), { seed: 1 });
+      const before = bits(model.parameters);
+      const saving = train(model, tinyTensors(), OPTIONS).save(file);
+      model.parameters.fill(0);
+      await saving;
+      using loaded = await Model.load(file);
+      assert.equal(bits(loaded.parameters), before);
+    });
+  });
+
   it('is a weights file, with momentum and mask beside the weights', async () => {
     await withCheckpoint(async (file) => {
       using model = await Model.load(file);

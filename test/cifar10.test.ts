@@ -146,6 +146,7 @@ describe('writeCifar10', () => {
         names.map((name) => join(out, name)),
       );
       assert.deepEqual((await readdir(out)).sort(), [...names].sort());
+      await assert.rejects(writeCifar10(out, sets), /folder: already holds data_batch_1\.bin: choose another folder$/);
       const read = await cifar10(out);
       for (const part of ['train', 'test'] as const) {
         assert.deepEqual(read[part].images, sets[part].images);

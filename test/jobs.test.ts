@@ -25,13 +25,13 @@ const IMPORT_JOBS = "import { makeNetwork, request, endlessJob } from './test/su
 const IMPORT_NATIVE = "import { native } from './lib/native.ts';";
 
 /** A module that averages so many images of 64×64 in a job; without the loader of TypeScript, it starts at once. */
-function poolingJob(count: number): string {
+function poolingJob(count: number, threads = 1): string {
   return `import { createRequire } from 'node:module';
     const native = createRequire(${JSON.stringify(root)})('node-gyp-build')(${JSON.stringify(root)});
     const network = new native.Network([1, 64, 64], [{ kind: 'averagePool', inputs: [0], kernel: [64, 64], stride: 1 }]);
     const [images, targets, none] = [${count} * 64 * 64, ${count}, 0].map((length) => new Float32Array(length));
     const point = { parameters: none, statistics: none, images, targets, count: ${count} };
-    await network.evaluate({ ...point, loss: 'mean-squared-error', training: true, threads: 1 }).promise;`;
+    await network.evaluate({ ...point, loss: 'mean-squared-error', training: true, threads: ${threads} }).promise;`;
 }
 
 async function rejection(promise: Promise<unknown>): Promise<NativeError> {
@@ -280,6 +280,15 @@ describe('jobs', () => {
       const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
       const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
       assert.equal(stdout, 'DEEPZERO_NATIVE Not enough memory\n', stderr);
+    });
+
+    it('get an error that says so when threads are out', () => {
+      const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
+        ${poolingJob(16, 1024)}`;
+      const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
+      const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
+      const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
+      assert.match(stdout, /^DEEPZERO_NATIVE 1024 threads could not be started, ask for fewer: .*\n$/, stderr);
     });
 
     it('outlive the only worker that had loaded the addon', () => {

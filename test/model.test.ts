@@ -207,6 +207,7 @@ describe('Model', () => {
         await model.save(file);
         assert.equal((await Model.load(file, { network: tinyNetwork() })).loss, 'mean-squared-error');
         assert.equal((await Model.load(file, { loss: 'mean-absolute-error' })).loss, 'mean-absolute-error');
+        assert.equal((await Model.load(file, { loss: undefined } as object)).loss, 'mean-squared-error');
       });
     });
 

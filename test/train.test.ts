@@ -214,6 +214,8 @@ describe('train', () => {
         /the estimate's statistics to be a Float32Array of 8/,
       ],
       [{ estimator: changed({ gradient: [1] }) }, /the estimate's gradient to be a Float32Array of 99, received \[1\]/],
+      [{ estimator: changed({ loss: NaN }) }, /the estimate's loss to be a finite number, received NaN/],
+      [{ estimator: changed({ outputs: undefined }) }, /the estimate's outputs to be a Float32Array of \d+, received/],
       [
         { optimizer: sgd({ lr }), estimator: { ...estimator, estimate: () => assert.fail() } },
         /the schedule's learning rate to be a finite number >= 0, received NaN/,
@@ -302,6 +304,11 @@ describe('train', () => {
       /estimator\.sample to be a function, as that of cge\(…\) or rge/,
     );
     assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), describe: 'sgd' } }), /optimizer\.describe to be an object/);
+    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), lr: 1 } }), /optimizer\.lr to be one such as constant/);
+    const held = (state: object) => start({ optimizer: { ...sgd({ lr: 1 }), init: () => state } });
+    assert.throws(held({ step: 0, slots: { v: new Float32Array(3) } }), /state\.slots\.v to be a Float32Array of 99/);
+    assert.throws(held({ step: 0, slots: {}, norm: 1 }), /state\.norm to be absent, since .*, received 1$/);
+    assert.throws(held({ slots: {} }), /state\.step to be an integer >= 0, received undefined/);
     assert.throws(start({ estimator: cge({ mu: 1, sparsity: { fc: 0.5 } }) }), /received "fc"/);
     const wide: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
     assert.throws(start({}, wide), /"wide" to have images of 2×8×8, the network's input, received 2×4×16/);

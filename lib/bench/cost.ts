@@ -24,7 +24,7 @@ export async function countCost({ network, compiled }: Counted, coordinates: Uin
   return runJob(() => counted.cost({ coordinates }), {});
 }
 
-/** The bytes that CGE over the coordinates allocates on so many threads. */
+/** The bytes that CGE over the coordinates allocates on so many threads, with copies of what it is given. */
 export function countMemory(
   { network, compiled }: Counted,
   batch: Batch,
@@ -32,7 +32,9 @@ export function countMemory(
   reuse: Reuse,
 ): (threads: number) => number {
   const counted = new native.Network(network.input, compiled.operations);
-  return (threads) => counted.memory('coordinatewise', { ...batch, coordinates, reuse, threads });
+  const { parameterCount, statisticsCount } = compiled;
+  const point = { parameters: new Float32Array(parameterCount), statistics: new Float32Array(statisticsCount) };
+  return (threads) => counted.memory('coordinatewise', { ...point, ...batch, coordinates, reuse, threads });
 }
 
 /** One kernel, called so often that a run takes about `CALL_SECONDS`. */

@@ -12,7 +12,9 @@ import { threadsWithin } from '../memory.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import { countMemory } from './cost.js';
+import { Random } from '../random.js';
 import type { Session } from './sampling.js';
+import { stratified } from './stratified.js';
 import { benchBatch } from './sweeps.js';
 
 export interface MemoryTask {
@@ -45,15 +47,25 @@ export interface MemoryRow extends MemoryAnswer {
 const CHILD = fileURLToPath(new URL(`memory-child${extname(import.meta.url)}`, import.meta.url));
 
 export async function measureMemory(task: MemoryTask, { signal, onStatus }: Session): Promise<MemoryRow> {
-  const { network, batchSize, mode, memory } = task;
+  const { network, batchSize, mode, memory, seed } = task;
   onStatus?.(`${network.name}, ${mode}`);
-  const counted = countMemory({ network, compiled: compile(network) }, benchBatch(batchSize), Uint32Array.of(0), mode);
+  const batch = benchBatch(batchSize);
+  const compiled = compile(network);
+  const counted = (threads: number): number =>
+    countMemory({ network, compiled }, batch, queried(compiled.parameterCount, threads, seed), mode)(threads);
   const threads = threadsWithin(memory ?? Infinity, counted, { threads: task.threads, images: batchSize });
   return {
     ...{ network: network.name, batchSize, mode, threads },
-    ...(await inChild(task, signal)),
+    ...(await inChild({ ...task, threads }, signal)),
     countedBytes: counted(threads),
   };
+}
+
+/** The first coordinates, whose change passes everywhere, one for every thread, and a few of every other part. */
+export function queried(parameterCount: number, threads: number, seed: number): Uint32Array {
+  const all = Uint32Array.from({ length: parameterCount }, (_, i) => i);
+  const others = stratified(all.subarray(threads), 4 * threads, new Random(seed, 'samples'));
+  return Uint32Array.of(...all.subarray(0, threads), ...others);
 }
 
 async function inChild(task: MemoryTask, signal: AbortSignal | undefined): Promise<MemoryAnswer> {
@@ -63,7 +75,11 @@ async function inChild(task: MemoryTask, signal: AbortSignal | undefined): Promi
     answer = message as MemoryAnswer;
   });
   child.send(task);
-  const [code] = (await once(child, 'exit')) as [number | null];
+  const [code] = (await once(child, 'exit').catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  })) as [number | null];
+  signal?.throwIfAborted();
   if (!answer) throw new Error(`The process whose memory is measured ended with status ${code ?? 'of a signal'}`);
   return answer;
 }

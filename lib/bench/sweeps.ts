@@ -11,6 +11,7 @@ import { drawCoordinates } from '../masks.js';
 import { Model } from '../model.js';
 import type { Network } from '../network/description.js';
 import { Random } from '../random.js';
+import type { PeakContender } from './cost.js';
 import { countCost, countMemory, peakContender } from './cost.js';
 import type { Contender, Session } from './sampling.js';
 import { alternate, quickest, ROUNDS, wallClock } from './sampling.js';
@@ -46,7 +47,7 @@ export interface SweepRow {
   /** Per query and image, the mean over the sweep: as done, and with direct convolutions. */
   multiplyAdds: number;
   directMultiplyAdds: number;
-  /** Of buffers on so many threads and of copies of the batch, counted. */
+  /** Of buffers on so many threads and of copies of the batch and the weights, counted. */
   countedBytes: number;
   /** Of as many threads, measured in the same run, in floating-point operations a second. */
   peakFlops: number;
@@ -97,7 +98,8 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
   try {
     const [{ compiled, parameterCount }] = models as [Model];
     const coordinates = drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask'));
-    const peaks = await Promise.all(threadCounts.map(peakContender));
+    const peaks: PeakContender[] = [];
+    for (const count of threadCounts) peaks.push(await peakContender(count));
     const variants: Variant[] = [];
     for (const { mode, threads } of options.variants) {
       const base: Contender = {

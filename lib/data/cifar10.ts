@@ -61,9 +61,9 @@ interface Records {
 
 /** The folder itself, or the official archive's folder inside it. */
 async function findBatches(folder: string): Promise<{ folder: string; trainFiles: string[] }> {
-  const status = await stat(folder).catch(() => undefined);
-  if (!status) throw new FileError(folder, 'folder does not exist');
-  if (!status.isDirectory()) throw new FileError(folder, 'is a file, expected a folder with CIFAR-10 batches');
+  if (!(await exists(folder))) throw new FileError(folder, 'folder does not exist');
+  if (!(await stat(folder)).isDirectory())
+    throw new FileError(folder, 'is a file, expected a folder with CIFAR-10 batches');
   for (const candidate of [folder, join(folder, OFFICIAL_FOLDER)]) {
     const present = await Promise.all(TRAIN_FILES.map((name) => exists(join(candidate, name))));
     const trainFiles = TRAIN_FILES.filter((_, i) => present[i]);
@@ -161,11 +161,12 @@ function checkWritable(dataset: ImageDataset, what: string, leastCount: number):
 
 /**
  * Writes two data sets of 3×32×32 images in ten classes as CIFAR-10's files: five training batches of nearly
- * equal length, the test batch and the class names. Makes the folder; each file is written atomically. The
- * normalisation is not part of the layout.
+ * equal length, the test batch and the class names. Makes the folder; each file is written atomically, and none over
+ * another. The normalisation is not part of the layout.
  *
  * @returns the files' paths.
- * @throws FileError if a file cannot be written; InvalidArgumentError if the sets do not fit the layout.
+ * @throws FileError if a file cannot be written or the folder holds one of its name; InvalidArgumentError if the sets do not
+ *   fit the layout.
  */
 export async function writeCifar10(folder: string, sets: ImageDatasets): Promise<string[]> {
   const { train, test } = sets;
@@ -178,6 +179,9 @@ export async function writeCifar10(folder: string, sets: ImageDatasets): Promise
     { name: TEST_FILE, content: encodeRecords(test, 0, test.count) },
     { name: NAMES_FILE, content: new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
   ];
+  for (const { name } of files) {
+    if (await exists(join(folder, name))) throw new FileError(folder, `already holds ${name}: choose another folder`);
+  }
   for (const { name, content } of files) await writeFileAtomically(join(folder, name), [content]);
   return files.map(({ name }) => join(folder, name));
 }

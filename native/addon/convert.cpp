@@ -310,7 +310,7 @@ MemoryRequest toMemory(Napi::Value computation, Napi::Value from) {
                                                   {"randomized", ComputationName::Randomized},
                                                   {"reference", ComputationName::Reference}});
   result.count = toInt(request, "count", 1);
-  result.threads = toInt(request, "threads", 1);
+  result.threads = static_cast<int>(toInteger(request.Get("threads"), "threads", 1, kMaxThreads));
   for (const char* key : {"parameters", "statistics", "images", "labels", "targets", "coordinates"}) {
     const Napi::Value value = request.Get(key);
     if (!value.IsTypedArray()) continue;

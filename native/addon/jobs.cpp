@@ -34,6 +34,7 @@ Outcome cancellation() { return failure("DEEPZERO_CANCELLED", "The job was cance
 
 Outcome attempt(const Computation& computation, const Control& control) {
   try {
+    tryThreads(control.threads);
     return {false, computation(control)};
   } catch (const Cancelled&) {
     return cancellation();

@@ -95,7 +95,8 @@ static void spreadActivateOf(const PartialConvolution& from, const Planes& chang
                              float* scratch, const PlaneChange* planes) {
   const int width = from.shape.out.width, stride = shape.poolStride;
   const std::ptrdiff_t row = std::ptrdiff_t{width} * kLanes;
-  const int most = rowsAtOnce(width * stride);
+  // A stride may be far beyond the map.
+  const int most = rowsAtOnce(width * (stride < kSpreadPixels ? stride : kSpreadPixels));
   for (int channel = 0; channel < from.shape.out.channels; channel += kChannelTile) {
     const int channels = channelsFrom(from, channel);
     for (int first = 0; first < shape.out.height; first += most) {

@@ -18,6 +18,11 @@ MemoryCount::MemoryCount() : before_(currentCount) { currentCount = this; }
 MemoryCount::~MemoryCount() { currentCount = before_; }
 MemoryCount* MemoryCount::current() { return currentCount; }
 
+std::size_t checkedTimes(std::size_t size, std::size_t count) {
+  if (count > 0 && size > SIZE_MAX / count) throw std::bad_alloc();
+  return size * count;
+}
+
 template <typename Scalar>
 Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
   // calloc leaves the zeroing of large buffers to the system, page by page as threads first touch them.
@@ -52,7 +57,7 @@ ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks, Scalar* memory) : lay
 
 template <typename Scalar>
 ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks)
-    : ArenaOf(layout, blocks, Aligned<Scalar>(layout.size() * blocks)) {}
+    : ArenaOf(layout, blocks, Aligned<Scalar>(checkedTimes(layout.size(), blocks))) {}
 
 template <typename Scalar>
 ArenaOf<Scalar>::ArenaOf(const Layout& layout, int blocks, Aligned<Scalar> memory)

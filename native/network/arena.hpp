@@ -11,6 +11,9 @@ namespace deepzero {
 
 inline std::size_t roundedToLanes(std::size_t floats) { return (floats + kLanes - 1) / kLanes * kLanes; }
 
+// So many buffers of a size. Throws std::bad_alloc if no size_t holds that.
+std::size_t checkedTimes(std::size_t size, std::size_t count);
+
 // While one exists, aligned memory that its thread asks for is counted and not allocated: so what is made is no good
 // for computing, and its size is known before it is there.
 class MemoryCount {

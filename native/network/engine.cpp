@@ -36,7 +36,7 @@ std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
 
 // Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
 void Engine::reserve(QueryKind kind, int count, int threads) {
-  const int blocks = (count + kLanes - 1) / kLanes;
+  const int blocks = (count - 1) / kLanes + 1;
   if (blocks != blocks_) release();
   blocks_ = blocks;
   if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
@@ -59,7 +59,7 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
 
 // What is stored there from an earlier computation is over.
 void Engine::reserveScratch(int threads) {
-  const std::size_t needed = plan_.scratch().size() * blocks_ * ((threads + 1) / 2);
+  const std::size_t needed = checkedTimes(checkedTimes(plan_.scratch().size(), blocks_), (threads + 1) / 2);
   if (scratch_.size() < needed) {
     exact_.reset();
     changeQueries_.clear();

@@ -274,13 +274,22 @@ void Plan::makeLayouts() {
       if (input >= 0) ++readers[input];
     }
   }
+  // Whether a convolution that an activation reads takes a value, if it is computed again there.
+  const auto feeds = [&](int value, int s) {
+    const Step* const from = producerOf(steps_[s].inputs[0]);
+    if (from == nullptr || from->kind != StepKind::Convolve) return false;
+    const int read = from->inputs[0];
+    if (stored_[read]) return value == read;
+    const Step& producer = *producerOf(read);
+    return value == producer.inputs[0] || value == producer.inputs[1];
+  };
   // Whether a step may write its output where it finds a value that is still needed.
   const auto yields = [&](int value, int s) {
     const Step& step = steps_[s];
     const int input = step.inputs[0];
-    // Pixel by pixel, a value's last reader reads it before it writes.
+    // Pixel by pixel, a value's last reader reads it before it writes; a convolution reads its neighbours too.
     if (step.kind == StepKind::Activate) {
-      return (value == input || value == step.inputs[1]) && neededUntil[value] == s &&
+      return (value == input || value == step.inputs[1]) && !feeds(value, s) && neededUntil[value] == s &&
              maps_[value] == maps_[step.output];
     }
     // A convolution has read all of its input in the block before it writes; where it is computed again it writes

@@ -76,6 +76,22 @@ ISA_TEST("incremental CGE agrees with the float64 reference where values are sub
   }
 }
 
+ISA_TEST("incremental CGE agrees with the float64 reference on residual blocks of one convolution") {
+  for (const bool training : {true, false}) {
+    Example example(shortResiduals(), 20);
+    example.training = training;
+    CHECK(errorAgainstReference(example, 1e-3, false) < kTolerance);
+  }
+}
+
+ISA_TEST("incremental CGE agrees with the float64 reference with pools whose stride is far beyond the map") {
+  for (const int width : {2048, 4096}) {
+    Builder network({1, 1, width});
+    network.convolution(1, 1, 1, 1, 0, false).batchNorm().maxPool(1, 1 << 20).flatten().linear(2, true);
+    CHECK(errorAgainstReference(Example(network.graph(), 3), 1e-3, false) < kTolerance);
+  }
+}
+
 ISA_TEST("incremental CGE agrees with the float64 reference on a network of average pools") {
   Example example(averagePools(), 20);
   for (const bool training : {true, false}) {

@@ -175,7 +175,7 @@ std::string checkCount(const Task& task, const Graph& graph, int threadCount) {
 }
 
 std::vector<Graph> graphs() {
-  std::vector<Graph> result = {smallResNet(), smallCnn()};
+  std::vector<Graph> result = {smallResNet(), shortResiduals(), smallCnn()};
   for (int seed = 0; seed < 10; ++seed) result.push_back(randomNetwork(seed));
   // Weights outnumber everything else.
   Builder wide({32, 4, 4});
@@ -205,6 +205,16 @@ TEST("memory: a count that leaves something out, or counts it twice, is caught")
   CHECK(!check(1 << 15, 0, 0).empty());
   CHECK(!check(0, -(1 << 16), 0).empty());
   CHECK(!check(0, 0, -1).empty());
+}
+
+TEST("memory: what no size_t counts is refused, not counted short") {
+  // A padding of 1023 around 2×2, for 2²⁰ channels: 2⁴⁶ floats a block.
+  Builder network({1, 2, 2});
+  network.convolution(1 << 20, 1, 1, 1, 0, false).convolution(1, 1, 1, 2048, 1023, false);
+  const Engine engine(network.flatten().linear(1, false).graph(), kernels());
+  for (const int count : {1 << 20, 1 << 22, 0x7fffffff}) {
+    CHECK_THROWS(std::bad_alloc, engine.footprint(QueryKind::None, count, 1));
+  }
 }
 
 TEST("memory: counting allocates nothing for the images, and releasing keeps nothing") {

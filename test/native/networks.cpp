@@ -126,10 +126,10 @@ std::vector<std::uint32_t> Example::allCoordinates() const {
 namespace {
 
 // body(x) + x, or with a stride body(x) + optionA(x), which adds two channels.
-void residual(Builder& network, int stride) {
+void residual(Builder& network, int stride, int convolutions = 2) {
   const int before = network.value, channels = network.shape().channels + (stride == 1 ? 0 : 2);
-  network.convolution(channels, 3, 3, stride, 1, false).batchNorm().relu();
-  network.convolution(channels, 3, 3, 1, 1, false).batchNorm();
+  network.convolution(channels, 3, 3, stride, 1, false).batchNorm();
+  if (convolutions == 2) network.relu().convolution(channels, 3, 3, 1, 1, false).batchNorm();
   const int body = network.value;
   network.value = before;
   if (stride > 1) network.optionA(channels, stride);
@@ -143,6 +143,14 @@ Graph smallResNet() {
   network.convolution(2, 3, 3, 1, 1, false).batchNorm().relu();
   residual(network, 1);
   residual(network, 2);
+  network.globalAveragePool().linear(3, true);
+  return network.graph();
+}
+
+Graph shortResiduals() {
+  Builder network({2, 12, 12});
+  network.convolution(8, 3, 3, 1, 1, false).batchNorm().relu();
+  for (int block = 0; block < 3; ++block) residual(network, 1, 1);
   network.globalAveragePool().linear(3, true);
   return network.graph();
 }
@@ -186,7 +194,7 @@ Graph randomNetwork(std::uint64_t seed) {
       case 2: network.batchNorm(); break;
       case 3: network.batchNorm().relu(); break;
       case 4: network.relu(); break;
-      case 5: residual(network, 1 + values.below(2)); break;
+      case 5: residual(network, 1 + values.below(2), 1 + values.below(2)); break;
       case 6:
         if (shape.height >= 2 && shape.width >= 2) network.maxPool(2, 1 + values.below(2));
         break;

@@ -63,6 +63,8 @@ struct Example {
 
 // Two residual blocks, the second with a stride and an option-A shortcut: a ResNet in small. ~300 parameters.
 Graph smallResNet();
+// Residual blocks of one convolution each: what it reads is added to what it makes.
+Graph shortResiduals();
 // The CNN of the paper at depth 2 with few channels: biases, batch norm, max pool.
 Graph smallCnn();
 // Average pools of the images, of convolutions, activations and a shortcut, read by a convolution, a sum, a batch norm,
