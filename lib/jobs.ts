@@ -9,7 +9,10 @@ import type { NativeError, NativeJob, NativeProgress } from './native.js';
 
 /** How a long call is watched and stopped. */
 export interface Watch {
-  /** Aborting rejects the call with the signal's reason within 100 ms and leaves every parameter as it was. */
+  /**
+   * Aborting rejects the call with the signal's reason and leaves every parameter as it was: within 100 ms on images as small as
+   * CIFAR-10's, else once each thread has taken the sixteen images in hand to the next convolution's end.
+   */
   signal?: AbortSignal | undefined;
   /** Called at most every 50 ms with the queries (coordinates or directions) done and in all. */
   onProgress?: ((done: number, total: number) => void) | undefined;

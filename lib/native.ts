@@ -161,7 +161,10 @@ export interface NativeReferenceResult {
   values: Float64Array;
 }
 
-/** A job on the process-wide compute thread. `cancel` makes `promise` reject with code `DEEPZERO_CANCELLED` within 100 ms. */
+/**
+ * A job on the process-wide compute thread. `cancel` makes `promise` reject with code `DEEPZERO_CANCELLED`, once a thread has
+ * done the image block in hand.
+ */
 export interface NativeJob<T> {
   promise: Promise<T>;
   cancel(): void;

@@ -57,8 +57,9 @@ const PROBE_OF_THREAD = 8;
  * random is a function of (seed, position): equal options give equal bits, on any number of threads and across resumptions,
  * under one instruction set (`resumedIsa`).
  *
- * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects within
- * 100 ms with its reason and leaves model and optimizer as the last finished step did. After either, `save` still works.
+ * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects with its
+ * reason, as soon as any call of the model, and leaves model and optimizer as the last finished step did. After either, `save`
+ * still works.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, images or
  *   classes do not fit the network, or the estimator takes another optimizer alone. Iteration rejects with
