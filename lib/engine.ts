@@ -90,6 +90,7 @@ export interface RandomizedOptions extends DifferenceOptions {
   reuse?: RandomizedReuse;
   /** Direction i is a pure function of (seed, stream, index, i). */
   seed: number;
+  /** What they are drawn for: `directions` in training, `pruning` in ZO-GraSP; others keep them apart from these. */
   stream: Stream;
   index: number;
 }

@@ -90,6 +90,7 @@ export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOpt
 export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedSparsity } from './pruning.js';
 export type { Dtype, Safetensors, Tensor, TensorData } from './safetensors.js';
 export { readSafetensors, writeSafetensors } from './safetensors.js';
+export type { Stream } from './random.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './schedules.js';
 export { constant, cosine, step } from './schedules.js';
 export type { TrainOptions } from './train-options.js';

@@ -45,7 +45,7 @@ export class Random {
 
   /** The stream's number and a seed, for native code that draws from the same generator. */
   static streamNumber(stream: Stream): number {
-    return STREAMS[stream];
+    return STREAMS[check.oneOf(stream, 'stream', Object.keys(STREAMS) as Stream[])];
   }
 
   /** One word of a sequence without those before it: what the (position + 1)-th `uint32()` would return. */

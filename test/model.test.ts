@@ -333,6 +333,15 @@ describe('Model', () => {
     );
     const short = { mu: 1, coordinates: Uint32Array.of(0), at: new Float32Array(98) };
     await assert.rejects(model.coordinatewise(batch, short), /at to be a Float32Array of 99, the parameters/);
+    const drawing = {
+      mu: 1,
+      queries: 1,
+      distribution: 'gaussian',
+      seed: 0,
+      stream: 'mine' as 'mask',
+      index: 0,
+    } as const;
+    await assert.rejects(model.randomized(batch, drawing), /stream to be one of initialisation, .*, received "mine"/);
     await assert.rejects(model.test(tinyImages(), { batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
   });
 });
