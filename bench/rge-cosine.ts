@@ -11,7 +11,7 @@ import { integer } from '../lib/check.js';
 import { table } from '../lib/cli/output.js';
 import { firstBatch } from '../lib/data/dataset.js';
 import { cosineOf } from '../lib/gradcheck.js';
-import { cifar10, cnn, compile, forwardGradient, Model, rge, synthetic } from '../lib/index.js';
+import { cifar10, cnn, forwardGradient, Model, rge, synthetic } from '../lib/index.js';
 import { script } from '../scripts/run.js';
 
 const MU = 5e-3;
@@ -38,9 +38,7 @@ await script(async () => {
   }
   const cosines = (from: number, to: number): string[] =>
     estimates.map((estimate) => cosineOf(estimate.subarray(from, to), truth.subarray(from, to)).toFixed(4));
-  const rows = compile(model.network).parameters.map(({ name, offset, size }) => [
-    name,
-    ...cosines(offset, offset + size),
-  ]);
+  const { parameters } = model.compiled;
+  const rows = parameters.map(({ name, offset, size }) => [name, ...cosines(offset, offset + size)]);
   console.log(table([['tensor', ...Object.keys(estimators)], ['all', ...cosines(0, truth.length)], ...rows]));
 });

@@ -89,8 +89,6 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #resumedIsa: string | undefined;
   #saving: Promise<void> = Promise.resolve();
   #resumed: Promise<void> | undefined;
-  /** Whether there is a checkpoint to go on from that has not been read. */
-  #unread: boolean;
   #started = false;
   #step = 0;
   #order: { epoch: number; images: Uint32Array } | undefined;
@@ -102,7 +100,6 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#dataset = dataset;
     this.#plan = plan;
     this.#optimizer = checkState(plan.optimizer.init(model.parameterCount), model.parameterCount);
-    this.#unread = plan.resume !== undefined;
   }
 
   /** Steps finished; those before a resumption count from the first iteration, `resume`, `estimateCost` or `save` on. */
@@ -142,7 +139,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   async save(file: string): Promise<void> {
     check.string(file, 'file');
     // What waits here lets others write to the model first.
-    if (this.#unread) await this.resume();
+    if (this.#plan.resume !== undefined && this.#resumedIsa === undefined) await this.resume();
     const content = encodeCheckpoint(file, this.#model, this.#state(), this.#step);
     const written = this.#saving.then(() => writeFileAtomically(file, content));
     this.#saving = written.catch(() => undefined);
@@ -216,7 +213,6 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const { step, isa } = await readCheckpoint(resume, this.#model, this.#state());
       this.#step = step;
       this.#resumedIsa = isa;
-      this.#unread = false;
     })();
     return this.#resumed;
   }
@@ -273,7 +269,7 @@ function checkArray(value: unknown, length: number, what: string): void {
   throw check.expected(what, `a Float32Array of ${length}`, value);
 }
 
-/** So may an optimizer, and a checkpoint holds its count and a number of each slot for every parameter. */
+/** So may an optimizer: a checkpoint holds its count of steps, and of each slot a number for every parameter. */
 function checkState(state: OptimizerState, parameterCount: number): OptimizerState {
   const { step, slots, ...others } = check.object(state, "the optimizer's state") as Partial<OptimizerState>;
   check.integer(step, "the optimizer's state.step");

@@ -34,6 +34,15 @@ function poolingJob(count: number, threads = 1): string {
     await network.evaluate({ ...point, loss: 'mean-squared-error', training: true, threads: ${threads} }).promise;`;
 }
 
+/** Runs a module in so much of address space; it prints code and message of what it throws. */
+function inFourGigabytes(module: string): { stdout: string; stderr: string } {
+  const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
+    ${module}`;
+  const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
+  const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
+  return spawnSync('sh', ['-c', limited, process.execPath, text], settings);
+}
+
 async function rejection(promise: Promise<unknown>): Promise<NativeError> {
   const error = await promise.then(
     () => undefined,
@@ -274,20 +283,12 @@ describe('jobs', () => {
 
     it('get an error that says so when memory is out', () => {
       // 2.3 GB of images, to be copied where there is room for them once.
-      const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
-        ${poolingJob(140_000)}`;
-      const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
-      const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
-      const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
+      const { stdout, stderr } = inFourGigabytes(poolingJob(140_000));
       assert.equal(stdout, 'DEEPZERO_NATIVE Not enough memory\n', stderr);
     });
 
     it('get an error that says so when threads are out', () => {
-      const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
-        ${poolingJob(16, 1024)}`;
-      const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
-      const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
-      const { stdout, stderr } = spawnSync('sh', ['-c', limited, process.execPath, text], settings);
+      const { stdout, stderr } = inFourGigabytes(poolingJob(16, 1024));
       assert.match(stdout, /^DEEPZERO_NATIVE 1024 threads could not be started, ask for fewer: .*\n$/, stderr);
     });
 
