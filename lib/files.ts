@@ -5,7 +5,8 @@
  * @module
  */
 import { randomBytes } from 'node:crypto';
-import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { createReadStream } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './check.js';
@@ -107,14 +108,27 @@ export async function removeTemporaries(file: string): Promise<void> {
   }
 }
 
+/** The parts one after another, in memory of their own (offset 0 of its buffer). */
+export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let offset = 0;
+  for (const part of parts) {
+    whole.set(part, offset);
+    offset += part.length;
+  }
+  return whole;
+}
+
 /**
- * Reads a whole file into memory of its own (offset 0 of its buffer).
+ * Reads a whole file of any size, for which Node's `readFile` takes 2 GiB at most, into memory of its own.
  *
  * @throws FileError `<file>: file does not exist`, `is a folder, expected a file`, `permission denied`, …
  */
 export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffer>> {
   try {
-    return new Uint8Array(await readFile(file));
+    const parts: Uint8Array[] = [];
+    for await (const part of createReadStream(file, { highWaterMark: 2 ** 20 })) parts.push(part as Uint8Array);
+    return concatenate(parts);
   } catch (error) {
     throw new FileError(file, isMissing(error) ? 'file does not exist' : reason(error), { cause: error });
   }

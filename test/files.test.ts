@@ -168,6 +168,15 @@ describe('readFileBytes', () => {
     });
   });
 
+  it('gives all of what is read in several parts', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'file');
+      const content = Uint8Array.from({ length: 3 * 2 ** 20 + 1 }, (_, i) => (i * 2654435761) >>> 24);
+      await writeFile(file, content);
+      assert.ok(Buffer.from(content).equals(await readFileBytes(file)));
+    });
+  });
+
   it('says what is wrong with the path', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'absent');

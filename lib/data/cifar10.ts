@@ -8,7 +8,7 @@ import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as check from '../check.js';
 import { FileError } from '../check.js';
-import { exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
+import { concatenate, exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
 import { ImageDataset } from './dataset.js';
 
 /** Per channel, of pixel values scaled to 0 … 1: the normalisation of the paper's runs. */
@@ -105,16 +105,6 @@ async function readClassNames(file: string): Promise<readonly string[]> {
   return names;
 }
 
-function concatenate(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
-  }
-  return whole;
-}
-
 /**
  * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
  * of training batches and any number of whole records in each will do; class names come from `batches.meta.txt`
@@ -175,13 +165,13 @@ export async function writeCifar10(folder: string, sets: ImageDatasets): Promise
   await makeFolder(check.string(folder, 'the folder to write to'));
   const bound = (batch: number): number => Math.floor((train.count * batch) / TRAIN_FILES.length);
   const files = [
-    ...TRAIN_FILES.map((name, i) => ({ name, content: encodeRecords(train, bound(i), bound(i + 1)) })),
-    { name: TEST_FILE, content: encodeRecords(test, 0, test.count) },
-    { name: NAMES_FILE, content: new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
+    ...TRAIN_FILES.map((name, i) => ({ name, encode: () => encodeRecords(train, bound(i), bound(i + 1)) })),
+    { name: TEST_FILE, encode: () => encodeRecords(test, 0, test.count) },
+    { name: NAMES_FILE, encode: () => new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
   ];
   for (const { name } of files) {
     if (await exists(join(folder, name))) throw new FileError(folder, `already holds ${name}: choose another folder`);
   }
-  for (const { name, content } of files) await writeFileAtomically(join(folder, name), [content]);
+  for (const { name, encode } of files) await writeFileAtomically(join(folder, name), [encode()]);
   return files.map(({ name }) => join(folder, name));
 }
