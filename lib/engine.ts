@@ -219,10 +219,13 @@ export class Engine {
     const start: Start<typeof request, NativeEstimate> = (network, ...job) => network.randomized(...job);
     const estimate = await this.#run('randomized', request, start, watch, query);
     // Every parameter moves, so a loss that is the same along all directions did not hear of it.
-    if (estimate.values.every((value) => value === 0)) {
+    if (estimate.values.some((value) => value !== 0)) return estimate;
+    if (reuse === 'none') {
       throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
     }
-    return estimate;
+    throw new check.InvalidArgumentError(
+      `Expected the loss to change along random directions, received the same along all of ${queries}: does any output depend on the parameters?`,
+    );
   }
 
   #request(point: Weights, batch: Batch, training: boolean, { step }: Watch): NativeRequest {
@@ -304,7 +307,7 @@ export class Engine {
 }
 
 /** The point with other parameters, if there are such. */
-function movedTo(point: Weights, at: Float32Array | undefined): Weights {
+export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
   const { parameters, statistics } = point;
   if (at === undefined) return point;
   if (!(at instanceof Float32Array) || at.length !== parameters.length) {

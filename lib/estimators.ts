@@ -155,14 +155,15 @@ export interface RgeOptions {
  * Directions u_i are drawn anew at every step, a pure function of (seed, step, i). As μ → 0 the expectation of ĝ is
  * E[u·uᵀ]·∇ℓ: the gradient for Gaussian and ±1 entries, 1/d of it on the unit sphere, and, with `perTensor`, 1/n of it in
  * a tensor of n numbers. `scale: 'unbiased'` undoes that factor, so it changes nothing for Gaussian and ±1 entries without
- * `perTensor`. The cosine with the gradient is about √(q/(q + d)) under any scale: near 0 unless q is near d.
+ * `perTensor`. Without `perTensor` the cosine with the gradient is about √(q/(q + d)), near 0 unless q is near d. With it the
+ * directional derivative is mostly the smallest tensors', and the larger a tensor is the less is left of its gradient.
  *
  * Where the sources differ: the paper leaves the distribution open and has no factor, so Gaussian and none are the defaults;
  * the public code takes Gaussian entries, scales each tensor's part to unit length, and applies no factor, which is
  * `perTensor: true`.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if `mu` is so small that no
- *   direction changes the loss in float32.
+ * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss,
+ *   which with `reuse: 'none'` it may not in float32 if `mu` is too small.
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {

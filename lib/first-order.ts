@@ -3,6 +3,7 @@ import type { Estimator } from './estimators.js';
 import type { MaskOptions } from './masks.js';
 import { MASK_OPTIONS, maskOf } from './masks.js';
 
+/** Which coordinates have a gradient: all unless given. */
 export type FirstOrderOptions = MaskOptions;
 
 /**

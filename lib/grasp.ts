@@ -8,6 +8,7 @@ import type { Model } from './model.js';
 import { checkDataset } from './problem.js';
 import { checkScores, rankedSparsity } from './pruning.js';
 
+/** What GraSP's scores are computed on. */
 export interface GraspImportanceOptions extends Omit<Watch, 'step'> {
   /** Images of each class that the loss is taken on, at least 1; default 25. */
   samplesPerClass?: number;
@@ -15,6 +16,7 @@ export interface GraspImportanceOptions extends Omit<Watch, 'step'> {
   seed?: number;
 }
 
+/** The scores' options, and how much they are to leave out. */
 export interface GraspOptions extends GraspImportanceOptions {
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
   sparsity: number;
@@ -22,7 +24,7 @@ export interface GraspOptions extends GraspImportanceOptions {
 
 const IMPORTANCE_OPTIONS = ['samplesPerClass', 'seed', 'signal', 'onProgress'] as const;
 
-/** ‖ε·g‖ / ‖θ‖; see `grasp` for what was measured. */
+/** ‖ε·g‖ / ‖θ‖. */
 const RELATIVE_STEP = 3e-3;
 
 /**
@@ -39,10 +41,8 @@ const RELATIVE_STEP = 3e-3;
  * layers' weights anew, and takes gradient and Hessian in two halves of the images and for convolution and linear weights
  * alone. Here the loss is the one that is trained, at the point that is trained, and g holds batch norm and biases too, as
  * equation (3) of DeepZero has it. And its Hessian is automatic differentiation's, for which a ReLU has no curvature; a
- * difference also sees the ReLUs that open or close within ±ε·g, as ZO-GraSP's does. So S depends on ε: on ResNet-20 at its
- * initialisation, 25 generated images of each class, its cosine with that of ε three times as large or small was 0.98 or more
- * and the ratios for sparsity 0.9 were alike to 0.01 in the mean, no more than other images make them differ; for a smaller ε
- * too few ReLUs turn for a mean.
+ * difference also sees the ReLUs that open or close within ±ε·g, as ZO-GraSP's does. So S depends on ε, which is large
+ * enough for as many to turn as make a mean.
  *
  * @param dataset Needs class labels.
  * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.

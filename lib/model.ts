@@ -4,7 +4,7 @@ import type { Coordinate } from './coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from './coordinates.js';
 import type { Batch, Dataset } from './data/dataset.js';
 import type { CoordinatewiseOptions, GradientOptions, RandomizedOptions, ReferenceOptions } from './engine.js';
-import { Engine } from './engine.js';
+import { Engine, movedTo } from './engine.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
 import { defaultThreads, MOST_THREADS } from './machine.js';
@@ -43,6 +43,8 @@ export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
 export interface EvaluateOptions extends Watch {
   /** Batch norm with the batch's statistics (true) or with the running ones (false, default). */
   training?: boolean;
+  /** The point θ; default: the model's parameters. */
+  at?: Float32Array;
 }
 
 export interface Evaluation extends NativeEvaluation {
@@ -181,12 +183,14 @@ export class Model implements Disposable {
    * One forward pass over a batch: its mean loss, the outputs (`count` rows), the accuracy if it has labels, and the running
    * statistics as the pass would leave them if `training`. The model's own are not written.
    *
+   * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
    * @example const { loss, outputs } = await model.evaluate(testSet.batch(Uint32Array.of(0, 1, 2)));
    */
   async evaluate(batch: Batch, options: EvaluateOptions = {}): Promise<Evaluation> {
-    const known = ['training', 'signal', 'onProgress', 'step'] as const;
-    const { training = false, ...watch } = check.options<EvaluateOptions>(options, 'evaluate', known);
-    const result = await this.#engine.evaluate(this, batch, check.boolean(training, 'training'), watch);
+    const known = ['training', 'at', 'signal', 'onProgress', 'step'] as const;
+    const { training = false, at, ...watch } = check.options<EvaluateOptions>(options, 'evaluate', known);
+    check.boolean(training, 'training');
+    const result = await this.#engine.evaluate(movedTo(this, at), batch, training, watch);
     if (!batch.labels) return result;
     return { ...result, accuracy: countCorrect(result.outputs, batch.labels) / batch.count };
   }

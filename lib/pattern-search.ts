@@ -3,10 +3,11 @@ import type { Batch } from './data/dataset.js';
 import type { EstimateContext, Estimator } from './estimators.js';
 import type { Watch } from './jobs.js';
 import { NonFiniteLossError } from './jobs.js';
-import { Model } from './model.js';
+import type { EvaluateOptions, Model } from './model.js';
 import { sgd } from './optimizers.js';
 import { Random } from './random.js';
 
+/** How far and how often a step tries. */
 export interface PatternSearchOptions {
   /** How far a trial moves a parameter at the first step, > 0. */
   radius: number;
@@ -34,9 +35,6 @@ export interface PatternSearchOptions {
  * So here trials per step are bounded, coordinates are drawn with replacement, and the radius shrinks with the steps done
  * whatever the trials found: it is no state that a checkpoint would have to hold.
  *
- * Trials run on a second model of the same network, so the model is not written; its buffers take as much memory again, until
- * the model is garbage.
- *
  * @throws InvalidArgumentError if an option is out of range or unknown, or the radius has decayed below what float32 can hold.
  * @example train(model, trainSet, { estimator: patternSearch({ radius: 0.1, queries: 500 }), optimizer: sgd({ lr: 1 }), epochs: 5 })
  */
@@ -55,51 +53,50 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
     async estimate(model, batch, context) {
       const { signal, step } = context;
       const reach = check.smoothing(radius * decay ** step, `radius·decay^${step}`);
-      return await withScratch(model, async (trial) => {
-        const { loss, outputs, statistics } = await model.evaluate(batch, { training: true, signal, step });
-        const move = await search(trial, batch, context, { loss, radius: reach, queries });
-        return { loss, outputs, statistics, gradient: move.map((value) => 0 - value), queries: 1 + queries };
-      });
+      const start = model.parameters.slice();
+      const { loss, outputs, statistics } = await model.evaluate(batch, { at: start, training: true, signal, step });
+      const move = await search(model, batch, context, { start, loss, radius: reach, queries });
+      return { loss, outputs, statistics, gradient: move.map((value) => 0 - value), queries: 1 + queries };
     },
   };
 }
 
 interface Search {
-  /** Where the search starts. */
+  /** The parameters that the search starts from, and the loss there. */
+  start: Float32Array;
   loss: number;
   radius: number;
   queries: number;
 }
 
-/** The sum of the moves that lowered the loss, each tried on `trial` from where those before it had led. */
+/** The sum of the moves that lowered the loss, each tried from where those before it had led. */
 async function search(
-  trial: Model,
+  model: Model,
   batch: Batch,
   context: EstimateContext,
-  { loss, radius, queries }: Search,
+  { start, loss, radius, queries }: Search,
 ): Promise<Float32Array> {
   const { seed, step, signal, onProgress } = context;
-  const parameters = trial.parameters.slice();
-  const move = new Float32Array(parameters.length);
+  const trial = start.slice();
+  const move = new Float32Array(start.length);
   const random = new Random(seed, 'trials', step);
   const report = atMostEvery(50, onProgress);
   let least = loss;
   let at = 0;
   let retreat = false;
   for (let done = 0; done < queries; done++) {
-    if (!retreat) at = random.integer(parameters.length);
+    if (!retreat) at = random.integer(start.length);
     const before = move[at]!;
-    const start = parameters[at]!;
     move[at] = before + (retreat ? -radius : radius);
     // From the start and the rounded move, as an optimizer adds them, so that its update ends where the trials did.
-    trial.parameters[at] = start + move[at]!;
-    const found = await lossOf(trial, batch, { signal, step });
+    trial[at] = start[at]! + move[at]!;
+    const found = await lossOf(model, batch, { at: trial, signal, step });
     if (found < least) {
       least = found;
       retreat = false;
     } else {
       move[at] = before;
-      trial.parameters[at] = start + before;
+      trial[at] = start[at]! + before;
       retreat = !retreat;
     }
     report?.(done + 1, queries);
@@ -108,29 +105,12 @@ async function search(
 }
 
 /** Infinite where the trial went too far to have a loss. */
-async function lossOf(trial: Model, batch: Batch, watch: Watch): Promise<number> {
+async function lossOf(model: Model, batch: Batch, options: EvaluateOptions): Promise<number> {
   try {
-    return (await trial.evaluate(batch, { training: true, ...watch })).loss;
+    return (await model.evaluate(batch, { training: true, ...options })).loss;
   } catch (error) {
     if (error instanceof NonFiniteLossError) return Infinity;
     throw error;
-  }
-}
-
-/** A second model at each model's network, while no estimate uses it. */
-const scratches = new WeakMap<Model, Model>();
-
-/** Lends a model at the same point, which may be written. */
-async function withScratch<T>(model: Model, use: (scratch: Model) => Promise<T>): Promise<T> {
-  const { network, loss, threads, memory } = model;
-  const scratch = scratches.get(model) ?? new Model(network, { loss, threads, memory });
-  scratches.delete(model);
-  scratch.parameters.set(model.parameters);
-  scratch.statistics.set(model.statistics);
-  try {
-    return await use(scratch);
-  } finally {
-    scratches.set(model, scratch);
   }
 }
 

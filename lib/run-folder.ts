@@ -43,7 +43,7 @@ export class RunFolder {
     const server = createServer((socket) => socket.destroy());
     await new Promise<void>((resolve, reject) => {
       server.on('error', (error: NodeJS.ErrnoException) => {
-        const problem = error.code === 'EADDRINUSE' ? 'another process is training in it' : error.message;
+        const problem = error.code === 'EADDRINUSE' ? 'another process is using it' : error.message;
         reject(new FileError(this.path, problem, { cause: error }));
       });
       server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Estimator } from '../lib/estimators.js';
 import { cge, rge } from '../lib/estimators.js';
 import { Model } from '../lib/model.js';
+import { flatten, linear } from '../lib/network/description.js';
 import { firstOrder } from '../lib/first-order.js';
 import { forwardGradient } from '../lib/forward-gradient.js';
 import { patternSearch } from '../lib/pattern-search.js';
@@ -182,6 +183,19 @@ describe('rge', () => {
         message:
           'Expected mu to be large enough to change the loss along a random direction in float32, received 1e-12',
       });
+    }
+  });
+
+  it('refuses a loss that does not depend on the parameters', async () => {
+    // Labels of one class: its probability is 1 whatever the output.
+    const layers = [flatten(), linear({ name: 'fc', features: 1 })];
+    using model = new Model({ name: 'one', input: [1, 1, 1], layers });
+    const images = { images: new Float32Array(4), count: 4, labels: new Int32Array(4) };
+    for (const estimator of [rge({ mu: 1e-3, queries: 3 }), forwardGradient({ queries: 3 })]) {
+      await assert.rejects(
+        estimator.estimate(model, images, POSITION),
+        /^InvalidArgumentError: Expected the loss to change along random directions, received the same along all of 3/,
+      );
     }
   });
 

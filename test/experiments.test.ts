@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ReportRow } from '../lib/experiments/report.js';
@@ -36,6 +36,23 @@ async function until(happened: () => Promise<boolean>, child: { exitCode: number
 
 async function linesOf(file: string): Promise<number> {
   return (await readFile(file, 'utf8').catch(() => '')).split('\n').length - 1;
+}
+
+/** What the runs in an experiment's folder were made with, by method. */
+async function kindsIn(folder: string): Promise<Record<string, string>> {
+  const kinds: Record<string, string> = {};
+  for (const name of await readdir(folder)) {
+    const [, method] = /-([a-z]+(?:-[a-z]+)*)-(?:rate)?[\d.]+-.*-seed0$/.exec(name) ?? [];
+    if (method === undefined) continue;
+    const { options } = JSON.parse(await readFile(join(folder, name, 'result.json'), 'utf8')) as {
+      options: { estimator: { kind: string; sparsity?: unknown; coordinates?: unknown } };
+    };
+    const { kind, sparsity, coordinates } = options.estimator;
+    const some = coordinates === undefined ? '' : ', of some coordinates';
+    const found = kind + (typeof sparsity === 'object' ? ', sparse by layer' : some);
+    assert.equal((kinds[method] ??= found), found, name);
+  }
+  return kinds;
 }
 
 describe('experiments', () => {
@@ -101,6 +118,15 @@ describe('experiments', () => {
         rows.map(({ method }) => method),
         ['DeepZero', 'FG-W', 'Pattern Search'],
       );
+      assert.deepEqual(
+        rows.map(({ published }) => published),
+        [86.94, 49.55, 30],
+      );
+      assert.deepEqual(await kindsIn(folder), {
+        deepzero: 'cge, sparse by layer',
+        'forward-gradient': 'forward-gradient',
+        'pattern-search': 'pattern-search',
+      });
       for (const { queries, steps } of rows) {
         assert.ok(Math.abs((queries as number) - 3000) <= (queries as number) / (steps as number), `${queries}`);
       }
@@ -116,6 +142,16 @@ describe('experiments', () => {
         ),
         [[0], [0.8, 0.99], [0.8, 0.99], [0.8, 0.99]],
       );
+      assert.deepEqual(
+        rows.map(({ published }) => published),
+        [92.85, 90.12, 78.1, 86.94, 73.37, 88.59, 68.22],
+      );
+      assert.deepEqual(await kindsIn(folder), {
+        'fo-dense': 'first-order',
+        'fo-gradient': 'first-order, sparse by layer',
+        deepzero: 'cge, sparse by layer',
+        'fo-weights': 'first-order, of some coordinates',
+      });
       const [dense, sparse] = of('DeepZero').map(({ queriesPerStep }) => queriesPerStep as number);
       assert.ok(dense! > 1.5 * sparse!);
     })).timeout(300_000);
@@ -129,6 +165,10 @@ describe('experiments', () => {
         incremental.map(({ parameters }) => parameters),
         [730, 3700],
       );
+      assert.deepEqual(
+        rows.map(({ published }) => published),
+        [1.66, null, 0.99, null, 12.08, null, 5.11, null],
+      );
       // 5,000 generated images make 312 batches of 16.
       for (const { hours, secondsPerStep, queriesPerSecond, parameters } of rows as Record<string, number>[]) {
         assert.ok(Math.abs(hours! / ((secondsPerStep! * 312 * 50) / 3600) - 1) < 1e-3);
@@ -140,6 +180,10 @@ describe('experiments', () => {
         assert.ok(Math.abs((2 * (hours as number)) / (rows[i]!['hours'] as number) - 1) < 1e-3);
         assert.equal(published, rows[i]!['published'] === null ? null : (rows[i]!['published'] as number) / 2);
       }
+      const refused = join(folder, 'refused');
+      await mkdir(join(refused, 'fig5.csv'), { recursive: true });
+      await fails(['experiment', 'fig5', '--quick', '--out', refused], 1, /fig5\.csv: is a folder, expected a file$/);
+      assert.deepEqual(await readdir(refused), ['fig5.csv']);
     })).timeout(300_000);
 
   it("table1: CGE's cosine with the first-order gradient is near 1, RGE's near √(q/(q + d))", () =>

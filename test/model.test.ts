@@ -127,7 +127,7 @@ describe('Model', () => {
     });
   });
 
-  it('evaluates differences at another point when given one', async () => {
+  it('evaluates losses and differences at another point when given one', async () => {
     using model = new Model(tinyNetwork(), { seed: 1 });
     using other = new Model(tinyNetwork(), { seed: 2 });
     const batch = whole(tinyTensors());
@@ -136,6 +136,9 @@ describe('Model', () => {
     const found = await model.coordinatewise(batch, { ...options, at: other.parameters });
     assert.equal(bits(found.values), bits(expected.values));
     assert.notEqual(bits((await model.coordinatewise(batch, options)).values), bits(expected.values));
+    const { loss } = await model.evaluate(batch, { at: other.parameters });
+    assert.equal(loss, (await other.evaluate(batch)).loss);
+    assert.notEqual(loss, (await model.evaluate(batch)).loss);
   });
 
   describe('test', () => {
@@ -333,6 +336,7 @@ describe('Model', () => {
     );
     const short = { mu: 1, coordinates: Uint32Array.of(0), at: new Float32Array(98) };
     await assert.rejects(model.coordinatewise(batch, short), /at to be a Float32Array of 99, the parameters/);
+    await assert.rejects(model.evaluate(batch, { at: new Float32Array(98) }), /at to be a Float32Array of 99/);
     const drawing = {
       mu: 1,
       queries: 1,

@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
-import { indexOf } from '../lib/experiments/cnn.js';
+import { sizeIndex } from '../lib/experiments/cnn.js';
 import type { CnnMethod } from '../lib/experiments/fig1.js';
-import { CNN_ESTIMATES } from '../lib/experiments/fig1.js';
+import { CNN_METHODS } from '../lib/experiments/fig1.js';
 
 type Row = Record<string, string | number | null>;
 
@@ -61,8 +61,8 @@ describe('docs/RESULTS.md', () => {
       holds(table!, ['', ...columns], ([cell], key) => {
         const [name, column] = key.split(' ') as [CnnMethod, string];
         const size = numberIn(cell!);
-        const method = CNN_ESTIMATES[name];
-        if (column === 'published') return method.published![indexOf(size)];
+        const method = CNN_METHODS[name];
+        if (column === 'published') return method.published![sizeIndex(size)];
         return rows.find((row) => row['parameters'] === size && row['method'] === method.name)?.[column];
       });
     }
@@ -98,6 +98,27 @@ describe('docs/RESULTS.md', () => {
       const of = method === 'FO, dense' ? 0 : numberIn(sparsity!) / 100;
       return rows.find((row) => row['method'] === method && row['sparsity'] === of)?.[column!];
     });
+  });
+
+  it("shows ResNet-20's first losses", async () => {
+    const tables = await tablesUnder('ResNet-20 itself');
+    for (const [i, sparsity] of ['0.99', '0.9'].entries()) {
+      const methods = ['sparse-cge', 'first-order'];
+      assert.deepEqual(
+        tables[i]!.map(([name]) => name!.toLowerCase().replace(' ', '-')),
+        methods,
+      );
+      for (const [row, method] of methods.entries()) {
+        const lines = (await readFile(`docs/results/resnet20/${method}-${sparsity}.jsonl`, 'utf8'))
+          .trimEnd()
+          .split('\n');
+        const losses = tables[i]![row]!.slice(1);
+        assert.equal(lines.length, losses.length);
+        for (const [step, line] of lines.entries()) {
+          agrees(losses[step]!, (JSON.parse(line) as { loss: number }).loss, `${method} ${sparsity}, step ${step}`);
+        }
+      }
+    }
   });
 
   it('shows figure 5', async () => {

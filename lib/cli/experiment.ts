@@ -8,15 +8,15 @@ import { join } from 'node:path';
 import * as check from '../check.js';
 import { imagesByClass } from '../class-samples.js';
 import { CNN_SIZES } from '../experiments/cnn.js';
-import { CNN_METHODS, fig1 } from '../experiments/fig1.js';
-import { fig3, FREE_METHODS } from '../experiments/fig3.js';
-import { fig4, SPARSE_METHODS, SPARSITIES } from '../experiments/fig4.js';
+import { CNN_METHOD_NAMES, fig1 } from '../experiments/fig1.js';
+import { fig3, FIG3_METHODS } from '../experiments/fig3.js';
+import { fig4, FIG4_METHODS, SPARSITIES } from '../experiments/fig4.js';
 import { fig5 } from '../experiments/fig5.js';
 import type { Publish, Report } from '../experiments/report.js';
-import { writeReport } from '../experiments/report.js';
+import { reportFiles, writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
-import { makeFolder } from '../files.js';
+import { checkDestination, makeFolder } from '../files.js';
 import { checkBatchSize } from '../problem.js';
 import { RunFolder } from '../run-folder.js';
 import type { Command, Context } from './command.js';
@@ -29,8 +29,8 @@ import { counted, grouped, table } from './output.js';
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
 const NOTES =
   'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
-  'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of a minute. ' +
-  "The defaults are the paper's, which take days on a few cores: while a run goes on it says how long it still will. " +
+  'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of a minute, or what is computed before or beside them: ZO-GraSP, timings, cosines. ' +
+  'Without --quick a few cores take hours to months, most with RGE and with ResNet-20: while a run goes on it says how long it still will. ' +
   FILES;
 const TIMING_NOTES =
   'Nothing is trained: steps are timed on the first images. Sizes that are done are not timed again, unless with other ' +
@@ -96,7 +96,7 @@ const seconds = number(check.positive, { help: 'of measuring, for every size and
 
 /** What --quick puts in place of the defaults. */
 const QUICK = {
-  cnn: { sizes: [730, 3700], epochs: 0.02, searchEpochs: 0.01, batchSize: 16, seconds: 0.2 },
+  fig1: { sizes: [730, 3700], epochs: 0.02, searchEpochs: 0.01, batchSize: 16 },
   fig5: { sizes: [730, 3700], batchSize: 16, seconds: 0.2 },
   fig3: { size: 730, budget: 3000, searchBudget: 400, batchSize: 16, queries: 20, graspQueries: 8, samplesPerClass: 2 },
   fig4: {
@@ -127,6 +127,7 @@ async function perform<V extends Common>(
   if (samplesPerClass !== undefined) imagesByClass(data.train, samplesPerClass, '--samples-per-class');
   await makeFolder(out);
   await using _ = await new RunFolder(out).lock();
+  for (const file of Object.values(reportFiles(name, out))) await checkDestination(file);
   const onStatus = (status: string): void => {
     output.status(status, 'small');
   };
@@ -170,10 +171,10 @@ export const experimentCommands: readonly Command[] = [
     options: {
       ...common,
       sizes,
-      methods: list(choice(CNN_METHODS, { help: '' }), { help: 'what to train with', default: CNN_METHODS }),
+      methods: list(choice(CNN_METHOD_NAMES, { help: '' }), { help: 'what to train with', default: CNN_METHOD_NAMES }),
       ...length,
     },
-    run: (values, context) => perform('fig1', fig1, values, QUICK.cnn, context),
+    run: (values, context) => perform('fig1', fig1, values, QUICK.fig1, context),
   }),
   command({
     name: 'experiment fig3',
@@ -182,7 +183,7 @@ export const experimentCommands: readonly Command[] = [
     options: {
       ...common,
       size: number(cnnSize, { help: `parameters: ${CNN_SIZES.join(', ')}`, default: 3700 }),
-      methods: list(choice(FREE_METHODS, { help: '' }), { help: 'what to train with', default: FREE_METHODS }),
+      methods: list(choice(FIG3_METHODS, { help: '' }), { help: 'what to train with', default: FIG3_METHODS }),
       budget: number(whole(1), { help: 'loss evaluations of a run', default: 500_000 }),
       searchBudget: number(whole(1), { help: 'loss evaluations of the runs that choose each rate', default: 50_000 }),
       sparsity: number(fraction, { help: 'fraction of the weights that DeepZero leaves out of a step', default: 0.9 }),
@@ -200,7 +201,7 @@ export const experimentCommands: readonly Command[] = [
       ...common,
       depth: number(whole(1), { help: 'layers with weights of the residual network, 6n + 2', default: 20 }),
       width: number(whole(1), { help: 'channels of its first stage', default: 16 }),
-      methods: list(choice(SPARSE_METHODS, { help: '' }), { help: 'what to train with', default: SPARSE_METHODS }),
+      methods: list(choice(FIG4_METHODS, { help: '' }), { help: 'what to train with', default: FIG4_METHODS }),
       sparsities: list(number(fraction, { help: '' }), {
         help: 'fractions of the gradient, or of the weights, that are zero',
         default: SPARSITIES,
@@ -223,6 +224,6 @@ export const experimentCommands: readonly Command[] = [
     summary: 'CGE against RGE of as many queries: accuracy, time of a query, cosine with the first-order gradient.',
     notes: NOTES,
     options: { ...common, sizes, ...length, seconds },
-    run: (values, context) => perform('table1', table1, values, QUICK.cnn, context),
+    run: (values, context) => perform('table1', table1, values, { ...QUICK.fig1, seconds: 0.2 }, context),
   }),
 ];

@@ -13,6 +13,7 @@ import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import { magnitudePruning, randomPruning } from '../pruning.js';
+import { MU } from '../experiments/paper.js';
 import { sum } from '../statistics.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { whole } from './inputs.js';
@@ -37,7 +38,7 @@ export interface GraspChoice {
 
 export const muOption: Option<number> = number(check.smoothing, {
   help: 'smoothing parameter μ: the step of every finite difference',
-  default: 5e-3,
+  default: MU,
 });
 
 /** The options of the methods that are named by the option `option`. */

@@ -9,6 +9,7 @@ import * as check from '../check.js';
 import { FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
+import { MOMENTUM, warmupOf, WEIGHT_DECAY } from '../experiments/paper.js';
 import { firstOrder } from '../first-order.js';
 import { readJson, writeFileAtomically } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
@@ -102,11 +103,11 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
   }),
   momentum: number(fraction, {
     help: 'momentum',
-    default: 0.9,
+    default: MOMENTUM,
     demo: 0.5,
     only: { option: 'optimizer', values: ['sgd'] },
   }),
-  weightDecay: number(check.nonNegative, { help: 'strength of the L2 penalty', default: 5e-4 }),
+  weightDecay: number(check.nonNegative, { help: 'strength of the L2 penalty', default: WEIGHT_DECAY }),
   schedule: choice(['cosine', 'step', 'constant'], {
     help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or not',
     default: 'cosine',
@@ -170,9 +171,8 @@ export function makeOptimizer(settings: TrainSettings, images: number): Optimize
   return optimizer === 'adam' ? adam({ lr, weightDecay }) : sgd({ lr, momentum, weightDecay });
 }
 
-/** The paper's 3 epochs of warm-up would swallow a short run, so unless asked for they are at most a tenth of it. */
 function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epochs: number): Schedule {
-  const warmupEpochs = given ?? Math.min(3, epochs / 10);
+  const warmupEpochs = given ?? warmupOf(epochs);
   if (warmupEpochs > epochs) {
     throw check.expected('--warmup-epochs', `at most ${Number(epochs.toPrecision(3))}, the run's length`, given);
   }

@@ -10,7 +10,7 @@ import type { Network } from '../network/description.js';
 export const CNN_SIZES: readonly number[] = [730, 3700, 6670, 9640, 12_610];
 
 /** Where a size stands in lists of figures by size. */
-export const indexOf = (size: number): number => CNN_SIZES.indexOf(size);
+export const sizeIndex = (size: number): number => CNN_SIZES.indexOf(size);
 
 /** The CNN of so many parameters. */
-export const cnnOf = (size: number): Network => cnn({ depth: indexOf(size) + 1 });
+export const cnnOf = (size: number): Network => cnn({ depth: sizeIndex(size) + 1 });

@@ -8,7 +8,7 @@
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
-import { CNN_SIZES, cnnOf, indexOf } from './cnn.js';
+import { CNN_SIZES, cnnOf, sizeIndex } from './cnn.js';
 import { MU, paperSgd } from './paper.js';
 import { sum } from '../statistics.js';
 import type { Publish, Report, ReportRow } from './report.js';
@@ -18,8 +18,8 @@ import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
 
-export const CNN_METHODS = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
-export type CnnMethod = (typeof CNN_METHODS)[number];
+export const CNN_METHOD_NAMES = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
+export type CnnMethod = (typeof CNN_METHOD_NAMES)[number];
 
 interface Method {
   readonly name: string;
@@ -34,7 +34,7 @@ interface Method {
 /** For estimates of the gradient's own length. */
 const RATES = [0.03, 0.1, 0.3];
 
-export const CNN_ESTIMATES: Readonly<Record<CnnMethod, Method>> = {
+export const CNN_METHODS: Readonly<Record<CnnMethod, Method>> = {
   fo: {
     name: 'FO',
     colour: 0,
@@ -79,7 +79,7 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
     key: `cnn-${size}-${method}-lr${rate}-epochs${epochs}-seed${seed}`,
     network: cnnOf(size),
     seed,
-    estimator: (model) => CNN_ESTIMATES[method].estimator(model.parameterCount),
+    estimator: (model) => CNN_METHODS[method].estimator(model.parameterCount),
     optimizer: paperSgd(rate, epochs),
     length: { epochs },
   };
@@ -87,20 +87,20 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
 
 /** How many runs there are, with those of the search. */
 export function cnnRunCount({ methods, sizes, seeds }: Fig1Choice): number {
-  return sum(methods.map((method) => CNN_ESTIMATES[method].rates.length + sizes.length * seeds.length));
+  return sum(methods.map((method) => CNN_METHODS[method].rates.length + sizes.length * seeds.length));
 }
 
-/** Each method's learning rate, searched with the smallest network. */
-export async function searchCnnRates(
-  { methods, searchEpochs, seeds }: Fig1Choice,
-  runs: Runs,
-): Promise<Map<CnnMethod, RateSearch>> {
-  const searches = new Map<CnnMethod, RateSearch>();
+/** By method, as far as they are done. */
+export type CnnSearches = Map<CnnMethod, RateSearch>;
+
+/** Adds each method's learning rate, searched with the smallest network, and reads what is done of its runs. */
+export async function searchCnnRates(choice: Fig1Choice, runs: Runs, searches: CnnSearches): Promise<void> {
+  const { sizes, methods, searchEpochs, seeds } = choice;
   for (const method of methods) {
     const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
-    searches.set(method, await searchRate(CNN_ESTIMATES[method].rates, short, runs.make));
+    searches.set(method, await searchRate(CNN_METHODS[method].rates, short, runs.make));
+    await runs.readDone(sizes.flatMap((size) => cnnRuns(size, { ...choice, methods: [method] }, searches)));
   }
-  return searches;
 }
 
 /** The name of a method's runs with a size. */
@@ -119,10 +119,11 @@ export function cnnRuns(
   );
 }
 
-/** All runs, those that are done first, then the smallest networks; `publish` is told after each what there is. */
+/** All runs, those that are done first, then size by size; `publish` is told after each what there is. */
 export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  const searches: CnnSearches = new Map();
   const runs: Runs = new Runs(cnnRunCount(choice), laboratory, () => publish(reportOf(choice, searches, runs)));
-  const searches = await searchCnnRates(choice, runs);
+  await searchCnnRates(choice, runs, searches);
   await runs.makeGroups(choice.sizes.flatMap((size) => cnnRuns(size, choice, searches)));
   return reportOf(choice, searches, runs);
 }
@@ -138,10 +139,10 @@ function reportOf(
       const group = runs.group(cnnGroup(method, size));
       if (!group) continue;
       rows.push({
-        method: CNN_ESTIMATES[method].name,
+        method: CNN_METHODS[method].name,
         parameters: size,
         ...accuracyOf(group),
-        published: CNN_ESTIMATES[method].published?.[indexOf(size)] ?? null,
+        published: CNN_METHODS[method].published?.[sizeIndex(size)] ?? null,
         rate: searches.get(method)!.rate,
         queriesPerStep: meanOf(group, ({ queries, steps }) => queries / steps, 6),
         hours: meanOf(group, (run) => run.seconds / 3600, 4),
@@ -150,10 +151,10 @@ function reportOf(
     }
   }
   const series = methods.flatMap((method) => {
-    const { name, colour, published } = CNN_ESTIMATES[method];
+    const { name, colour, published } = CNN_METHODS[method];
     const own = rows.filter((row) => row['method'] === name);
     const points = own.flatMap((row) => pointsOf(row, row['parameters'] as number));
-    const theirs = sizes.flatMap((size) => (published ? [{ x: size, y: published[indexOf(size)]! }] : []));
+    const theirs = sizes.flatMap((size) => (published ? [{ x: size, y: published[sizeIndex(size)]! }] : []));
     return [
       { name: `${name}, measured`, colour, points },
       ...(published ? [{ name: `${name}, published`, colour, points: theirs, published: true }] : []),

@@ -20,14 +20,14 @@ import { zoGraspMask } from './grasp-mask.js';
 import { MU, paperSgd } from './paper.js';
 import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
-import type { Group } from './runs.js';
+import type { Group, InGroup } from './runs.js';
 import { accuracyOf, meanOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
 
-export const FREE_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
-export type FreeMethod = (typeof FREE_METHODS)[number];
+export const FIG3_METHODS = ['deepzero', 'forward-gradient', 'pattern-search'] as const;
+export type Fig3Method = (typeof FIG3_METHODS)[number];
 
 interface Method {
   readonly name: string;
@@ -51,7 +51,7 @@ interface Given {
 export interface Fig3Choice extends GraspMaskChoice {
   /** Parameters of the small CNN. */
   readonly size: number;
-  readonly methods: readonly FreeMethod[];
+  readonly methods: readonly Fig3Method[];
   /** Loss evaluations of a run. */
   readonly budget: number;
   /** Loss evaluations of the runs that choose each rate. */
@@ -63,7 +63,7 @@ export interface Fig3Choice extends GraspMaskChoice {
   readonly seeds: readonly number[];
 }
 
-const METHODS: Readonly<Record<FreeMethod, Method>> = {
+const METHODS: Readonly<Record<Fig3Method, Method>> = {
   deepzero: {
     name: 'DeepZero',
     colour: 1,
@@ -95,7 +95,7 @@ const OTHERS = 'LG-FG-A 73.19 (13.1 M parameters) and Align-Ada 58.00 (14.2 M), 
 
 /** A run with about `budget` loss evaluations, tested at most ten times. */
 function trialOf(
-  method: FreeMethod,
+  method: Fig3Method,
   rate: number,
   budget: number,
   seed: number,
@@ -121,23 +121,24 @@ function trialOf(
 }
 
 export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
-  const searches = new Map<FreeMethod, RateSearch>();
+  const searches = new Map<Fig3Method, RateSearch>();
   const { methods, seeds, budget, searchBudget } = choice;
   const total = sum(methods.map((method) => METHODS[method].rates.length + seeds.length));
   const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, searches, runs)));
+  const trialsOf = (method: Fig3Method): InGroup[] => {
+    const { rate } = searches.get(method)!;
+    return seeds.map((seed) => [method, trialOf(method, rate, budget, seed, choice, laboratory)]);
+  };
   for (const method of methods) {
     const short = (rate: number): Trial => trialOf(method, rate, searchBudget, seeds[0]!, choice, laboratory);
     searches.set(method, await searchRate(METHODS[method].rates, short, runs.make));
+    await runs.readDone(trialsOf(method));
   }
-  const trials = methods.flatMap((method) => {
-    const { rate } = searches.get(method)!;
-    return seeds.map((seed) => [method, trialOf(method, rate, budget, seed, choice, laboratory)] as const);
-  });
-  await runs.makeGroups(trials);
+  await runs.makeGroups(methods.flatMap(trialsOf));
   return reportOf(choice, searches, runs);
 }
 
-function reportOf(choice: Fig3Choice, searches: ReadonlyMap<FreeMethod, RateSearch>, runs: Runs): Report {
+function reportOf(choice: Fig3Choice, searches: ReadonlyMap<Fig3Method, RateSearch>, runs: Runs): Report {
   const groups = choice.methods.flatMap((method) => {
     const group = runs.group(method);
     return group ? [{ method, group, ...METHODS[method] }] : [];

@@ -18,13 +18,14 @@ import { zoGraspMask } from './grasp-mask.js';
 import { MU, paperSgd } from './paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
+import type { InGroup } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../run-folder.js';
 import type { Laboratory, Trial } from './training.js';
 
-export const SPARSE_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
-export type SparseMethod = (typeof SPARSE_METHODS)[number];
+export const FIG4_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
+export type Fig4Method = (typeof FIG4_METHODS)[number];
 
 export const SPARSITIES: readonly number[] = [0.8, 0.9, 0.95, 0.99];
 
@@ -42,7 +43,7 @@ interface Method {
   /** Test accuracy in percent of ResNet-20, by sparsity (figure 4). */
   readonly published: Readonly<Record<string, number>>;
   /** The method whose learning rate it takes, instead of a search of its own. */
-  readonly rateOf?: SparseMethod;
+  readonly rateOf?: Fig4Method;
   estimator(model: Model, given: Given): Promise<Estimator> | Estimator;
 }
 
@@ -50,7 +51,7 @@ const RATES = [0.03, 0.1, 0.3, 1];
 /** Where the learning rates are searched. */
 const SEARCHED = 0.9;
 
-const METHODS: Readonly<Record<SparseMethod, Method>> = {
+const METHODS: Readonly<Record<Fig4Method, Method>> = {
   'fo-dense': {
     name: 'FO, dense',
     colour: 0,
@@ -91,7 +92,7 @@ const METHODS: Readonly<Record<SparseMethod, Method>> = {
 export interface Fig4Choice extends GraspMaskChoice {
   readonly depth: number;
   readonly width: number;
-  readonly methods: readonly SparseMethod[];
+  readonly methods: readonly Fig4Method[];
   readonly sparsities: readonly number[];
   readonly epochs: number;
   readonly searchEpochs: number;
@@ -99,14 +100,14 @@ export interface Fig4Choice extends GraspMaskChoice {
 }
 
 /** Of dense gradients there is one run for all. */
-const sparsitiesOf = (method: SparseMethod, { sparsities }: Fig4Choice): readonly number[] =>
+const sparsitiesOf = (method: Fig4Method, { sparsities }: Fig4Choice): readonly number[] =>
   method === 'fo-dense' ? [0] : sparsities;
 
 /** The method whose learning rate a method takes. */
-const searchedAs = (method: SparseMethod): SparseMethod => METHODS[method].rateOf ?? method;
+const searchedAs = (method: Fig4Method): Fig4Method => METHODS[method].rateOf ?? method;
 
 /** The name of a method's runs with a sparsity. */
-const groupOf = (method: SparseMethod, sparsity: number): string => `${method} ${sparsity}`;
+const groupOf = (method: Fig4Method, sparsity: number): string => `${method} ${sparsity}`;
 
 function networkOf({ depth, width }: Fig4Choice, laboratory: Laboratory): Network {
   return resnet({ depth, width, classes: laboratory.data.train.classes });
@@ -114,7 +115,7 @@ function networkOf({ depth, width }: Fig4Choice, laboratory: Laboratory): Networ
 
 export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
   const network = networkOf(choice, laboratory);
-  const trialOf = (method: SparseMethod, sparsity: number, rate: number, epochs: number, seed: number): Trial => ({
+  const trialOf = (method: Fig4Method, sparsity: number, rate: number, epochs: number, seed: number): Trial => ({
     key: `${network.name}-${choice.width}-${method}-${sparsity}-lr${rate}-epochs${epochs}-seed${seed}`,
     network,
     seed,
@@ -123,31 +124,32 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
     optimizer: paperSgd(rate, epochs),
     length: { epochs },
   });
-  const searches = new Map<SparseMethod, RateSearch>();
+  const searches = new Map<Fig4Method, RateSearch>();
   const { methods, seeds, epochs, searchEpochs } = choice;
   const searching = new Set(methods.map(searchedAs));
   const total =
     searching.size * RATES.length + sum(methods.map((method) => sparsitiesOf(method, choice).length)) * seeds.length;
   const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, network, searches, runs)));
-  for (const method of searching) {
-    const sparsity = method === 'fo-dense' ? 0 : SEARCHED;
-    const short = (rate: number): Trial => trialOf(method, sparsity, rate, searchEpochs, seeds[0]!);
-    searches.set(method, await searchRate(RATES, short, runs.make));
-  }
-  const trials = methods.flatMap((method) => {
+  const trialsOf = (method: Fig4Method): InGroup[] => {
     const { rate } = searches.get(searchedAs(method))!;
     return sparsitiesOf(method, choice).flatMap((sparsity) =>
       seeds.map((seed) => [groupOf(method, sparsity), trialOf(method, sparsity, rate, epochs, seed)] as const),
     );
-  });
-  await runs.makeGroups(trials);
+  };
+  for (const method of searching) {
+    const sparsity = method === 'fo-dense' ? 0 : SEARCHED;
+    const short = (rate: number): Trial => trialOf(method, sparsity, rate, searchEpochs, seeds[0]!);
+    searches.set(method, await searchRate(RATES, short, runs.make));
+    await runs.readDone(methods.filter((other) => searchedAs(other) === method).flatMap(trialsOf));
+  }
+  await runs.makeGroups(methods.flatMap(trialsOf));
   return reportOf(choice, network, searches, runs);
 }
 
 function reportOf(
   choice: Fig4Choice,
   network: Network,
-  searches: ReadonlyMap<SparseMethod, RateSearch>,
+  searches: ReadonlyMap<Fig4Method, RateSearch>,
   runs: Runs,
 ): Report {
   const { depth, width, epochs, redrawEvery, searchEpochs, seeds, methods, sparsities, graspQueries, samplesPerClass } =

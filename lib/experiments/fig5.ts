@@ -11,8 +11,8 @@ import { wallClock } from '../bench/sampling.js';
 import { timeSweeps } from '../bench/sweeps.js';
 import type { Reuse } from '../engine.js';
 import { REUSES } from '../engine.js';
-import { cnnOf, indexOf } from './cnn.js';
-import { renewed } from './kept.js';
+import { cnnOf, sizeIndex } from './cnn.js';
+import { recalled, renewed } from './kept.js';
 import { MU } from './paper.js';
 import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
@@ -45,8 +45,12 @@ interface Timing {
   mode: Reuse;
   timedCoordinates: number;
   queriesPerSecond: number;
-  /** Of a step: the unperturbed pass and a query of each parameter. */
+  /** Of a step's estimate, the unperturbed pass and a query of each parameter, without gathering images and the update. */
   secondsPerStep: number;
+}
+
+interface Timings {
+  timings: readonly Timing[];
 }
 
 /** Times a sweep of every size and way to reuse, alternating, and says what it makes of a run. */
@@ -55,11 +59,21 @@ export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: 
   const stepsPerEpoch = Math.floor(data.train.count / batchSize);
   const machine = machineInWords({ threads });
   const batch = firstBatch(data.train, batchSize);
-  const rows: ReportRow[] = [];
-  let report = reportOf(choice, rows);
-  for (const size of choice.sizes) {
-    const options = { size, data: describeDataset(data.train), batchSize, mu: MU, seconds: choice.seconds, machine };
-    const { timings } = await renewed(join(out, `cnn-${size}-times.json`), options, async () => {
+  const timed = new Map<number, readonly Timing[]>();
+  const now = (): Report => reportOf(choice, { timed, stepsPerEpoch, machine });
+  const measurements = choice.sizes.map((size) => ({
+    size,
+    file: join(out, `cnn-${size}-times.json`),
+    options: { size, data: describeDataset(data.train), batchSize, mu: MU, seconds: choice.seconds, machine },
+  }));
+  for (const { size, file, options } of measurements) {
+    const known = await recalled<Timings>(file, options);
+    if (known) timed.set(size, known.timings);
+  }
+  if (timed.size > 0) await publish(now());
+  for (const { size, file, options } of measurements) {
+    if (timed.has(size)) continue;
+    const { timings } = await renewed<Timings>(file, options, async () => {
       const variants = REUSES.map((mode) => ({ mode, threads }));
       const swept = await timeSweeps(
         { network: cnnOf(size), batch, sparsity: 0, mu: MU, seed: 0, variants },
@@ -72,23 +86,14 @@ export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: 
         })),
       };
     });
-    for (const { mode, timedCoordinates, queriesPerSecond, secondsPerStep } of timings) {
-      const hours = (secondsPerStep * stepsPerEpoch * choice.epochs) / 3600;
-      rows.push({
-        ...{ reuse: NAMES[mode], parameters: size, hours: rounded(hours, 4) },
-        published: publishedHours(mode, size, choice.epochs),
-        ...{ secondsPerStep: rounded(secondsPerStep, 4), queriesPerSecond: rounded(queriesPerSecond, 4) },
-        ...{ timedCoordinates, machine },
-      });
-    }
-    report = reportOf(choice, rows);
-    await publish(report);
+    timed.set(size, timings);
+    await publish(now());
   }
-  return report;
+  return now();
 }
 
 function publishedHours(mode: Reuse, size: number, epochs: number): number | null {
-  const hours = publishedFor(mode)?.[indexOf(size)];
+  const hours = publishedFor(mode)?.[sizeIndex(size)];
   return hours === undefined ? null : rounded((hours * epochs) / PUBLISHED_EPOCHS, 4);
 }
 
@@ -98,8 +103,28 @@ function publishedFor(mode: Reuse): readonly number[] | undefined {
   return mode === 'layer' ? PUBLISHED.with : undefined;
 }
 
-function reportOf({ sizes, epochs, seconds }: Fig5Choice, rows: readonly ReportRow[]): Report {
-  const measured = REUSES.map((mode, colour): Series => {
+interface Measured {
+  readonly timed: ReadonlyMap<number, readonly Timing[]>;
+  readonly stepsPerEpoch: number;
+  readonly machine: string;
+}
+
+function rowsOf({ sizes, epochs }: Fig5Choice, { timed, stepsPerEpoch, machine }: Measured): ReportRow[] {
+  return sizes.flatMap((size) =>
+    (timed.get(size) ?? []).map(({ mode, timedCoordinates, queriesPerSecond, secondsPerStep }) => ({
+      ...{ reuse: NAMES[mode], parameters: size },
+      hours: rounded((secondsPerStep * stepsPerEpoch * epochs) / 3600, 4),
+      published: publishedHours(mode, size, epochs),
+      ...{ secondsPerStep: rounded(secondsPerStep, 4), queriesPerSecond: rounded(queriesPerSecond, 4) },
+      ...{ timedCoordinates, machine },
+    })),
+  );
+}
+
+function reportOf(choice: Fig5Choice, measured: Measured): Report {
+  const { sizes, epochs, seconds } = choice;
+  const rows = rowsOf(choice, measured);
+  const curves = REUSES.map((mode, colour): Series => {
     const own = rows.filter(({ reuse }) => reuse === NAMES[mode]);
     const points = own.map(({ parameters, hours }) => ({ x: parameters as number, y: hours as number }));
     return { name: `${NAMES[mode]}, measured`, colour, points };
@@ -120,7 +145,7 @@ function reportOf({ sizes, epochs, seconds }: Fig5Choice, rows: readonly ReportR
       title: `CGE of the small CNN: hours of ${epochs} epochs`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'hours', logarithmic: true },
-      series: [...measured, ...published],
+      series: [...curves, ...published],
     },
   };
 }

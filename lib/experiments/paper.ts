@@ -10,11 +10,14 @@ import { cosine } from '../schedules.js';
 /** The smoothing parameter. */
 export const MU = 5e-3;
 
-/**
- * SGD with the settings of ResNet-20: momentum 0.9, weight decay 5e-4, and half a cosine after a warm-up of 3 epochs, or of a
- * tenth of a run of less than 30.
- */
+export const MOMENTUM = 0.9;
+export const WEIGHT_DECAY = 5e-4;
+
+/** The paper's 3 epochs would swallow a short run, of which a tenth it is at most. */
+export const warmupOf = (epochs: number): number => Math.min(3, epochs / 10);
+
+/** SGD with the settings of ResNet-20, and half a cosine after the warm-up. */
 export function paperSgd(rate: number, epochs: number): Optimizer {
-  const warmupEpochs = Math.min(3, epochs / 10);
-  return sgd({ lr: cosine({ peak: rate, warmupEpochs }), momentum: 0.9, weightDecay: 5e-4 });
+  const lr = cosine({ peak: rate, warmupEpochs: warmupOf(epochs) });
+  return sgd({ lr, momentum: MOMENTUM, weightDecay: WEIGHT_DECAY });
 }

@@ -37,7 +37,7 @@ export interface Plot {
   readonly series: readonly Series[];
 }
 
-const COLOURS = ['#4c78a8', '#f58518', '#2a9d5c', '#b279a2', '#e45756', '#6b4c2a'];
+const COLOURS = ['#4c78a8', '#f58518', '#2a9d5c', '#b279a2', '#e45756'];
 /** A circle, a square, triangles and a diamond about a point: series are told apart without their colours, and on each other. */
 const MARKERS = [
   'm-4.5 0a4.5 4.5 0 1 0 9 0a4.5 4.5 0 1 0 -9 0z',

@@ -34,11 +34,14 @@ export type Publish = (report: Report) => Promise<void>;
 export const rounded = (value: number, digits: number): number => Number(value.toPrecision(digits));
 
 /** The files of a report. */
-export interface ReportFiles {
-  json: string;
-  csv: string;
-  svg: string;
-}
+export type ReportFiles = Readonly<Record<'json' | 'csv' | 'svg', string>>;
+
+/** Where the files of the report `name` are in an experiment's folder. */
+export const reportFiles = (name: string, out: string): ReportFiles => ({
+  json: join(out, `${name}.json`),
+  csv: join(out, `${name}.csv`),
+  svg: join(out, `${name}.svg`),
+});
 
 /** Writes a report's files as `name` into the experiment's folder; those of an earlier state are replaced. */
 export async function writeReport(
@@ -49,9 +52,9 @@ export async function writeReport(
   const { title, published, settings, rows, plot } = report;
   const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
   const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
-  const files = { json: join(out, `${name}.json`), csv: join(out, `${name}.csv`), svg: join(out, `${name}.svg`) };
+  const files = reportFiles(name, out);
   const images = `${about.images.toLocaleString('en-US')} images of ${about.name} in batches of ${batchSize}`;
-  for (const file of Object.values<string>(files)) await removeTemporaries(file);
+  for (const file of Object.values(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
   await writeFileAtomically(files.svg, plotSvg(plot, [images, ...machinesOf(rows.map(({ machine }) => machine))]));

@@ -4,7 +4,7 @@
  * @module
  */
 import { mean } from '../statistics.js';
-import { machineInWords, machinesInWords } from '../words.js';
+import { machinesInWords } from '../words.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
@@ -32,7 +32,7 @@ export class Runs {
   readonly #outcomes = new Map<string, TrialResult | Divergence>();
   #number = 0;
 
-  /** As many as there will be, searches included; `onResult` is told of each that a group gains. */
+  /** As many as there will be, searches included; `onResult` is told when groups gain some. */
   constructor(total: number, laboratory: Laboratory, onResult: () => Promise<void>) {
     this.#total = total;
     this.#laboratory = laboratory;
@@ -51,24 +51,27 @@ export class Runs {
     return result;
   };
 
-  /** Reads those that are done, so that a report tells of them at once. */
+  /** Reads those that are done, so that a report tells of all of them before more are made. */
   async readDone(trials: readonly InGroup[]): Promise<void> {
+    let gained = false;
     for (const [group, trial] of trials) {
       this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(trial.key));
-      if (await isDone(trial, this.#laboratory)) await this.#makeInGroup(trial);
+      if (await isDone(trial, this.#laboratory)) gained = (await this.#gains(trial)) || gained;
     }
+    if (gained) await this.#onResult();
   }
 
   /** The next runs, after reading those that are done. One that diverges is counted and the others go on. */
   async makeGroups(trials: readonly InGroup[]): Promise<void> {
     await this.readDone(trials);
-    for (const [, trial] of trials) await this.#makeInGroup(trial);
+    for (const [, trial] of trials) if (await this.#gains(trial)) await this.#onResult();
   }
 
-  async #makeInGroup(trial: Trial): Promise<void> {
-    if (this.#outcomes.has(trial.key)) return;
+  /** Makes or reads a run, unless its group has it. */
+  async #gains(trial: Trial): Promise<boolean> {
+    if (this.#outcomes.has(trial.key)) return false;
     this.#outcomes.set(trial.key, await this.make(trial));
-    await this.#onResult();
+    return true;
   }
 
   /** Undefined before its first run. */
@@ -76,8 +79,7 @@ export class Runs {
     const outcomes = [...(this.#groups.get(name) ?? [])].flatMap((key) => this.#outcomes.get(key) ?? []);
     if (outcomes.length === 0) return undefined;
     const results = outcomes.flatMap((outcome) => ('diverged' in outcome ? [] : outcome));
-    const machines = results.map(({ machine }) => machine);
-    const machine = machines.length > 0 ? machinesInWords(machines) : machineInWords(this.#laboratory);
+    const machine = machinesInWords(outcomes.map((outcome) => outcome.machine));
     return { results, diverged: outcomes.length - results.length, machine };
   }
 }

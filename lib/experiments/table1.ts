@@ -14,9 +14,9 @@ import { describeDataset, firstBatch } from '../data/dataset.js';
 import { exists } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
-import { cnnOf, indexOf } from './cnn.js';
-import type { Fig1Choice } from './fig1.js';
-import { CNN_ESTIMATES, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
+import { cnnOf, sizeIndex } from './cnn.js';
+import type { CnnMethod, CnnSearches, Fig1Choice } from './fig1.js';
+import { CNN_METHODS, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
 import { recalled, renewed } from './kept.js';
 import { MU } from './paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
@@ -51,8 +51,9 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
   const all = { ...choice, methods: METHODS };
   const measured = new Map<number, Times & Cosines>();
   const now = (): Report => reportOf(choice, searches, runs, measured, laboratory);
+  const searches: CnnSearches = new Map();
   const runs: Runs = new Runs(cnnRunCount(all), laboratory, () => publish(now()));
-  const searches = await searchCnnRates(all, runs);
+  await searchCnnRates(all, runs, searches);
   const measurements = choice.sizes.map((size) => {
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
     return measurementOf(size, key, choice, laboratory);
@@ -62,7 +63,7 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
     const held = await recalled<Cosines>(cosines.file, cosines.options);
     if (timed && held) measured.set(size, { ...timed, ...held });
   }
-  await runs.readDone(choice.sizes.flatMap((size) => cnnRuns(size, all, searches)));
+  if (measured.size > 0) await publish(now());
   for (const measurement of measurements) {
     const { size } = measurement;
     await runs.makeGroups(cnnRuns(size, all, searches));
@@ -133,7 +134,7 @@ async function measureCosines(
   });
 }
 
-/** Times both methods' estimates against each other. */
+/** Times both methods' estimates against each other, after one of each, which allocates the buffers. */
 async function measureTimes(
   { size, seed, times }: Measurement,
   { seconds }: Table1Choice,
@@ -143,6 +144,7 @@ async function measureTimes(
     const batch = firstBatch(data.train, batchSize);
     using model = new Model(cnnOf(size), { seed, threads, memory });
     const contenders = METHODS.map((name) => ({ name, run: () => estimateOf(name, model, batch, { seed, signal }) }));
+    for (const { run } of contenders) await run();
     const [cge, rge] = await alternate(contenders, { sampler: wallClock, seconds, signal, onStatus });
     const perQuery = (seconds: number[]): number => (1000 * median(seconds)) / (1 + size);
     return { millisecondsPerQuery: { cge: perQuery(cge!), rge: perQuery(rge!) } };
@@ -156,14 +158,14 @@ async function estimateOf(
   batch: Batch,
   { seed, signal }: { seed: number; signal: AbortSignal },
 ): Promise<Float32Array> {
-  const estimator = CNN_ESTIMATES[method].estimator(model.parameterCount);
+  const estimator = CNN_METHODS[method].estimator(model.parameterCount);
   const { gradient } = await estimator.estimate(model, batch, { seed, step: 0, epoch: 0, signal });
   return gradient;
 }
 
 function reportOf(
   { sizes, epochs, searchEpochs, seeds }: Table1Choice,
-  searches: ReadonlyMap<string, RateSearch>,
+  searches: ReadonlyMap<CnnMethod, RateSearch>,
   runs: Runs,
   measured: ReadonlyMap<number, Times & Cosines>,
   laboratory: Laboratory,
@@ -173,7 +175,7 @@ function reportOf(
       const group = runs.group(cnnGroup(method, size));
       const figures = measured.get(size);
       if (!group) return [];
-      const { name, published } = CNN_ESTIMATES[method];
+      const { name, published } = CNN_METHODS[method];
       const figure = (of: Figures | null | undefined, digits: number): number | null => {
         const value = of?.[method] ?? null;
         return value === null ? null : rounded(value, digits);
@@ -183,7 +185,7 @@ function reportOf(
           method: name,
           parameters: size,
           ...accuracyOf(group),
-          published: published?.[indexOf(size)] ?? null,
+          published: published?.[sizeIndex(size)] ?? null,
           millisecondsPerQuery: figure(figures?.millisecondsPerQuery, 3),
           cosineInitially: figure(figures?.cosineInitially, 4),
           cosineTrained: figure(figures?.cosineTrained, 4),
@@ -194,10 +196,10 @@ function reportOf(
   );
   const series = METHODS.flatMap((method) =>
     (['cosineInitially', 'cosineTrained'] as const).map((column, end) => ({
-      name: `${CNN_ESTIMATES[method].name}, ${end === 0 ? 'initial' : 'trained'} weights`,
-      colour: CNN_ESTIMATES[method].colour + 2 * end,
+      name: `${CNN_METHODS[method].name}, ${end === 0 ? 'initial' : 'trained'} weights`,
+      colour: CNN_METHODS[method].colour + 2 * end,
       points: rows
-        .filter((row) => row['method'] === CNN_ESTIMATES[method].name && row[column] !== null)
+        .filter((row) => row['method'] === CNN_METHODS[method].name && row[column] !== null)
         .map((row) => ({ x: row['parameters'] as number, y: row[column] as number })),
     })),
   );

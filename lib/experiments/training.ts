@@ -21,7 +21,7 @@ import type { LoggedStep } from '../training-loop.js';
 import { trainInFolder } from '../training-loop.js';
 import { mean, sum } from '../statistics.js';
 import { kept } from './kept.js';
-import { duration, machinesInWords, ofOtherIsa } from '../words.js';
+import { duration, machineInWords, machinesInWords, ofOtherIsa } from '../words.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -80,6 +80,8 @@ export interface TrialResult {
 /** What ended a run before its time: its loss was not finite. */
 export interface Divergence {
   readonly diverged: string;
+  /** Where. */
+  readonly machine: string;
 }
 
 const resultIn = (folder: RunFolder): string => join(folder.path, 'result.json');
@@ -100,7 +102,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
   // ZO-GraSP, say, evaluates losses before there is a run.
-  const estimator = await orDivergence(async () => await trial.estimator(model, folder, laboratory));
+  const estimator = await orDivergence(laboratory, async () => await trial.estimator(model, folder, laboratory));
   if ('diverged' in estimator) return estimator;
   const options = {
     estimator,
@@ -122,7 +124,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
       laboratory.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
     };
     const { testEvery } = trial;
-    return await orDivergence(async () => {
+    return await orDivergence(laboratory, async () => {
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
       const log = await RunLog.steps(folder.log);
       const test = log.at(-1)!.test ?? (await model.test(data.test, { signal, batchSize }));
@@ -132,11 +134,11 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   });
 }
 
-async function orDivergence<T>(compute: () => Promise<T>): Promise<T | Divergence> {
+async function orDivergence<T>(laboratory: Laboratory, compute: () => Promise<T>): Promise<T | Divergence> {
   try {
     return await compute();
   } catch (error) {
-    if (error instanceof NonFiniteLossError) return { diverged: error.message };
+    if (error instanceof NonFiniteLossError) return { diverged: error.message, machine: machineInWords(laboratory) };
     throw error;
   }
 }
