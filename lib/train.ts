@@ -243,27 +243,23 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { estimator, queriesPerStep, signal } = this.#plan;
     const { threads } = this.#model;
     const position = this.#position(this.#step);
-    // The first of an epoch also shuffles it.
-    this.#batch(position);
-    const gathered = performance.now();
-    const batch = this.#batch(position);
-    const gathering = (performance.now() - gathered) / 1000;
     const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
       const begun = performance.now();
+      const batch = this.#batch(position);
       const { queries } = await estimator.sample(limit).estimate(this.#model, batch, { ...position, signal });
       return { queries, seconds: (performance.now() - begun) / 1000 };
     };
     // In samples of whole rounds every thread has as many queries as in a step of many.
     const rounds = (queries: number): number => 1 + threads * Math.ceil(queries / threads);
-    // The first evaluation also allocates the buffers.
+    // The first also allocates the buffers and shuffles the epoch.
     await time(rounds(1));
     const least = await time(rounds(1));
     let most = await time(rounds(Math.max(PROBE, PROBE_OF_THREAD * threads)));
     if (most.seconds < 1 && most.queries < queriesPerStep)
       most = await time(rounds((1.5 * most.queries) / most.seconds));
-    if (most.queries >= queriesPerStep) return gathering + most.seconds;
+    if (most.queries >= queriesPerStep) return most.seconds;
     const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
-    return gathering + least.seconds + perQuery * (queriesPerStep - least.queries);
+    return least.seconds + perQuery * (queriesPerStep - least.queries);
   }
 }
 

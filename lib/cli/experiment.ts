@@ -29,8 +29,9 @@ import { counted, grouped, table } from './output.js';
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
 const NOTES =
   'Every run has a folder of its own under --out, with a checkpoint that the same command resumes from and a result that is ' +
-  'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of a minute, or what is computed before or beside them: ZO-GraSP, timings, cosines. ' +
-  'Without --quick a few cores take hours to months, most with RGE and with ResNet-20: while a run goes on it says how long it still will. ' +
+  'not computed again, Ctrl-C or a longer list of sizes or seeds costing nothing that is done, a crash or kill -9 the steps of ' +
+  'a minute, or what is computed before or beside them: ZO-GraSP, timings, cosines. Without --quick a few cores take hours to ' +
+  'months, most with RGE and with ResNet-20: while a run goes on it says how long it still will. ' +
   FILES;
 const TIMING_NOTES =
   'Nothing is trained: steps are timed on the first images. Sizes that are done are not timed again, unless with other ' +
