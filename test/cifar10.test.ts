@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { FileError } from '../lib/check.js';
 import { cifar10, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD, writeCifar10 } from '../lib/data/cifar10.js';
 import type { ImageDatasetOptions } from '../lib/data/dataset.js';
-import { ImageDataset } from '../lib/data/dataset.js';
+import { describeDataset, ImageDataset } from '../lib/data/dataset.js';
 import { Random } from '../lib/random.js';
 import { withFolder } from './support/tiny.js';
 
@@ -89,6 +89,21 @@ describe('cifar10', () => {
     });
   });
 
+  it('refuses a dataset.json without what it is for', async () => {
+    await withBatches(async (folder) => {
+      const file = join(folder, 'dataset.json');
+      const of = (train: object): Promise<void> => writeFile(file, JSON.stringify({ train }));
+      await of({ name: 'a', mean: [0, 0, 0], std: [1, 1, 1] });
+      await refused(folder, file, /has no "test": \{name, mean, std\}, as writeCifar10 writes it/);
+      await of({ name: '', mean: [0, 0, 0], std: [1, 1, 1] });
+      await refused(folder, file, /train: Expected name to be a non-empty string, received ""/);
+      await of({ name: 'a', mean: [0, 0], std: [1, 1, 1] });
+      await refused(folder, file, /train: Expected mean to be a list of 3 finite numbers, one per channel/);
+      await of({ name: 'a', mean: [0, 0, 0], std: [1, 0, 1] });
+      await refused(folder, file, /train: Expected std\[1\] to be a finite number > 0, received 0/);
+    });
+  });
+
   it('refuses a folder that is missing, is a file, or holds no batches', async () => {
     await withFolder(async (folder) => {
       const absent = join(folder, 'absent');
@@ -138,9 +153,12 @@ describe('writeCifar10', () => {
   it('writes what cifar10 reads', async () => {
     await withFolder(async (folder) => {
       const out = join(folder, 'new', 'folder');
-      const sets = { train: imageSet(13), test: imageSet(3) };
+      const train = imageSet(13, { name: 'noise train', mean: [0.1, 0.2, 1 / 3], std: [0.4, 0.5, 2 / 3] });
+      const sets = { train, test: imageSet(3, { name: 'noise test' }) };
       const files = await writeCifar10(out, sets);
-      const names = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`).concat('test_batch.bin', 'batches.meta.txt');
+      const names = [1, 2, 3, 4, 5]
+        .map((i) => `data_batch_${i}.bin`)
+        .concat('test_batch.bin', 'batches.meta.txt', 'dataset.json');
       assert.deepEqual(
         files,
         names.map((name) => join(out, name)),
@@ -152,7 +170,10 @@ describe('writeCifar10', () => {
         assert.deepEqual(read[part].images, sets[part].images);
         assert.deepEqual(read[part].labels, sets[part].labels);
         assert.deepEqual(read[part].classNames, sets[part].classNames);
+        assert.deepEqual(describeDataset(read[part]), describeDataset(sets[part]));
       }
+      const otherwise = await cifar10(out, { mean: [0, 0, 0] });
+      assert.deepEqual([otherwise.train.mean, otherwise.train.std], [[0, 0, 0], train.std]);
       const lengths = await Promise.all(files.slice(0, 5).map(async (file) => (await readFile(file)).length / RECORD));
       assert.deepEqual(lengths, [2, 3, 2, 3, 3]);
     });

@@ -72,7 +72,9 @@ interface Normalisation {
 }
 
 export const normalisationOptions: OptionsOf<Normalisation> = {
-  mean: triple({ help: "per channel, of pixels scaled to 0 … 1; the data set's own unless given" }),
+  mean: triple({
+    help: "per channel, of pixels scaled to 0 … 1; unless given the data set's own, which in DIR is CIFAR-10's or dataset.json's",
+  }),
   std: triple({ help: 'per channel, likewise' }),
 };
 

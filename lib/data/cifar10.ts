@@ -7,9 +7,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as check from '../check.js';
-import { FileError } from '../check.js';
-import { concatenate, exists, makeFolder, readFileBytes, writeFileAtomically } from '../files.js';
-import { ImageDataset } from './dataset.js';
+import { FileError, isObject } from '../check.js';
+import { concatenate, exists, makeFolder, readFileBytes, readJson, writeFileAtomically } from '../files.js';
+import type { ImageDatasetOptions } from './dataset.js';
+import { checkNormalization, ImageDataset } from './dataset.js';
 
 /** Per channel, of pixel values scaled to 0 … 1: the normalisation of the paper's runs. */
 export const CIFAR10_MEAN: readonly number[] = [0.4914, 0.4822, 0.4465];
@@ -35,6 +36,8 @@ const CLASSES = 10;
 const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
 const TEST_FILE = 'test_batch.bin';
 const NAMES_FILE = 'batches.meta.txt';
+/** What the layout has no place for, of sets that are not CIFAR-10: name and normalisation of each. */
+const ABOUT_FILE = 'dataset.json';
 
 /** The folder's name in the official archive. */
 const OFFICIAL_FOLDER = 'cifar-10-batches-bin';
@@ -48,9 +51,9 @@ export interface ImageDatasets {
 }
 
 export interface Cifar10Options {
-  /** Per channel, of pixel values scaled to 0 … 1; default `CIFAR10_MEAN`. */
+  /** Per channel, of pixel values scaled to 0 … 1; default that of `dataset.json`, or else `CIFAR10_MEAN`. */
   mean?: readonly number[];
-  /** Per channel, of pixel values scaled to 0 … 1; default `CIFAR10_STD`. */
+  /** Per channel, of pixel values scaled to 0 … 1; default that of `dataset.json`, or else `CIFAR10_STD`. */
   std?: readonly number[];
 }
 
@@ -105,27 +108,49 @@ async function readClassNames(file: string): Promise<readonly string[]> {
   return names;
 }
 
+type About = Pick<ImageDatasetOptions, 'name' | 'mean' | 'std'>;
+type AboutSets = Record<'train' | 'test', About>;
+
+/** CIFAR-10's, or what `writeCifar10` says of the sets that it wrote. */
+async function readAbout(file: string): Promise<AboutSets> {
+  const ofCifar10 = (part: string): About => ({ name: `cifar10 ${part}`, mean: CIFAR10_MEAN, std: CIFAR10_STD });
+  if (!(await exists(file))) return { train: ofCifar10('train'), test: ofCifar10('test') };
+  const content = await readJson(file);
+  const read = (part: string): About => {
+    const about = isObject(content) ? content[part] : undefined;
+    if (!isObject(about)) throw new FileError(file, `has no "${part}": {name, mean, std}, as writeCifar10 writes it`);
+    try {
+      const { name, mean, std } = about;
+      return { name: check.string(name, 'name'), ...checkNormalization(mean, std, SHAPE[0]) };
+    } catch (cause) {
+      throw new FileError(file, `${part}: ${(cause as Error).message}`, { cause });
+    }
+  };
+  return { train: read('train'), test: read('test') };
+}
+
 /**
  * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
  * of training batches and any number of whole records in each will do; class names come from `batches.meta.txt`
- * where there is one.
+ * where there is one, and name and normalisation of another set in these files from `dataset.json`, which `writeCifar10` writes.
  *
  * @throws FileError naming the file and, for a bad label, the record: for a missing folder or test batch, an
- *   empty or truncated batch, a label over 9.
+ *   empty or truncated batch, a label over 9, a `dataset.json` without what it is for.
  * @example const { train, test } = await cifar10('data/cifar-10-batches-bin');
  */
 export async function cifar10(path: string, options: Cifar10Options = {}): Promise<ImageDatasets> {
-  const { mean = CIFAR10_MEAN, std = CIFAR10_STD } = check.options<Cifar10Options>(options, 'cifar10', ['mean', 'std']);
+  const { mean, std } = check.options<Cifar10Options>(options, 'cifar10', ['mean', 'std']);
   const { folder, trainFiles } = await findBatches(check.string(path, 'the folder of CIFAR-10'));
   const test = await readBatch(join(folder, TEST_FILE));
   const batches = await Promise.all(trainFiles.map((name) => readBatch(join(folder, name))));
   const classNames = await readClassNames(join(folder, NAMES_FILE));
-  const common = { shape: SHAPE, classNames, mean, std };
+  const about = await readAbout(join(folder, ABOUT_FILE));
   const images = concatenate(batches.map((batch) => batch.images));
   const labels = concatenate(batches.map((batch) => batch.labels));
+  const common = { shape: SHAPE, classNames, ...(mean && { mean }), ...(std && { std }) };
   return {
-    train: new ImageDataset({ name: 'cifar10 train', images, labels, ...common }),
-    test: new ImageDataset({ name: 'cifar10 test', ...test, ...common }),
+    train: new ImageDataset({ images, labels, ...about.train, ...common }),
+    test: new ImageDataset({ ...test, ...about.test, ...common }),
     missing: TRAIN_FILES.filter((name) => !trainFiles.includes(name)),
   };
 }
@@ -140,6 +165,12 @@ function encodeRecords(dataset: ImageDataset, begin: number, end: number): Uint8
   return bytes;
 }
 
+function encodeAbout({ train, test }: ImageDatasets): Uint8Array {
+  const about = ({ name, mean, std }: ImageDataset): About => ({ name, mean, std });
+  const sets: AboutSets = { train: about(train), test: about(test) };
+  return new TextEncoder().encode(`${JSON.stringify(sets, undefined, 2)}\n`);
+}
+
 function checkWritable(dataset: ImageDataset, what: string, leastCount: number): void {
   const { count, shape, classes } = dataset;
   check.integer(count, `the number of ${what} images`, leastCount);
@@ -151,8 +182,8 @@ function checkWritable(dataset: ImageDataset, what: string, leastCount: number):
 
 /**
  * Writes two data sets of 3×32×32 images in ten classes as CIFAR-10's files: five training batches of nearly
- * equal length, the test batch and the class names. Makes the folder; each file is written atomically, and none over
- * another. The normalisation is not part of the layout.
+ * equal length, the test batch, the class names, and beside them `dataset.json`, of names and normalisation, so that `cifar10`
+ * reads the same sets. Makes the folder; each file is written atomically, and none over another.
  *
  * @returns the files' paths.
  * @throws FileError if a file cannot be written or the folder holds one of its name; InvalidArgumentError if the sets do not
@@ -168,6 +199,7 @@ export async function writeCifar10(folder: string, sets: ImageDatasets): Promise
     ...TRAIN_FILES.map((name, i) => ({ name, encode: () => encodeRecords(train, bound(i), bound(i + 1)) })),
     { name: TEST_FILE, encode: () => encodeRecords(test, 0, test.count) },
     { name: NAMES_FILE, encode: () => new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
+    { name: ABOUT_FILE, encode: () => encodeAbout(sets) },
   ];
   for (const { name } of files) {
     if (await exists(join(folder, name))) throw new FileError(folder, `already holds ${name}: choose another folder`);

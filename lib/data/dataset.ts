@@ -61,10 +61,22 @@ function imageSize(shape: readonly number[]): number {
   return shape.reduce((product, size, i) => product * check.integer(size, `shape[${i}]`, 1), 1);
 }
 
-function checkChannels(values: readonly number[], what: string, channels: number): void {
+function checkChannels(values: unknown, what: string, channels: number): readonly number[] {
   if (!Array.isArray(values) || values.length !== channels || !values.every(Number.isFinite)) {
     throw check.expected(what, `a list of ${channels} finite numbers, one per channel`, values);
   }
+  return values as number[];
+}
+
+/** Means and standard deviations of so many channels. */
+export function checkNormalization(
+  mean: unknown,
+  std: unknown,
+  channels: number,
+): { mean: readonly number[]; std: readonly number[] } {
+  const checked = { mean: checkChannels(mean, 'mean', channels), std: checkChannels(std, 'std', channels) };
+  for (const [i, value] of checked.std.entries()) check.positive(value, `std[${i}]`);
+  return checked;
 }
 
 function checkIndices(indices: Uint32Array, count: number): void {
@@ -125,9 +137,7 @@ export class ImageDataset implements Dataset {
     }
     checkClassNames(classNames);
     checkLabels(labels, classNames.length);
-    checkChannels(mean, 'mean', shape[0]);
-    checkChannels(std, 'std', shape[0]);
-    for (const [i, value] of std.entries()) check.positive(value, `std[${i}]`);
+    checkNormalization(mean, std, shape[0]);
     this.name = check.string(name, 'name');
     this.count = labels.length;
     this.shape = shape;
