@@ -1,0 +1,30 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { mean } from '../lib/statistics.js';
+
+async function example(name: string, args: readonly string[]): Promise<string> {
+  const file = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url));
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args]);
+  return stdout;
+}
+
+describe('examples', () => {
+  it('black-box: learns what has no derivative, by an estimator of its own', async () => {
+    const stdout = await example('black-box', ['40']);
+    assert.match(stdout, /^147 queries, about \d+\.\d\d s a step$/m);
+    const losses = [...stdout.matchAll(/^step \d+ {2}loss (\S+) {2}accuracy \S+$/gm)].map(([, loss]) => Number(loss));
+    assert.equal(losses.length, 40);
+    assert.ok(mean(losses.slice(-5)) < mean(losses.slice(0, 5)) - 0.3, losses.join());
+    assert.match(stdout, /^test \{ loss: /m);
+  }).timeout(120_000);
+
+  it('cifar10-resnet20: says what is wrong before it computes', async () => {
+    await assert.rejects(
+      example('cifar10-resnet20', ['none', '0.9', 'many']),
+      /Expected EPOCHS to be a number > 0, received many/,
+    );
+    await assert.rejects(example('cifar10-resnet20', ['none']), /none: folder does not exist/);
+  }).timeout(60_000);
+});
