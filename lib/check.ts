@@ -120,7 +120,7 @@ export function object(value: unknown, what: string): Record<string, unknown> {
 
 /** An object whose keys are all known: a misspelled option is refused with the nearest known one. */
 export function options<T extends object>(value: unknown, what: string, known: readonly (keyof T & string)[]): T {
-  for (const key of Object.keys(object(value, what))) {
+  for (const key of Object.keys(object(value, `the options of ${what}`))) {
     if (!(known as readonly string[]).includes(key)) {
       throw new InvalidArgumentError(`Unknown option ${JSON.stringify(key)} in ${what}${didYouMean(key, known)}`);
     }
@@ -128,14 +128,16 @@ export function options<T extends object>(value: unknown, what: string, known: r
   return value as T;
 }
 
-/** `; did you mean "x"?`, or the list of what is known when nothing is near. */
+/** `; did you mean "x"?`, of equally near ones that which the word begins; or the list of what is known when nothing is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
-    .sort((a, b) => a.distance - b.distance)[0];
+    .sort((a, b) => a.distance - b.distance || begins(word, b.candidate) - begins(word, a.candidate))[0];
   return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : `; known are ${known.join(', ')}`;
 }
+
+const begins = (word: string, candidate: string): number => Number(candidate.startsWith(word));
 
 function editDistance(a: string, b: string): number {
   let previous = Array.from({ length: b.length + 1 }, (_, j) => j);

@@ -31,9 +31,12 @@ export function imagesByClass(dataset: Dataset, perClass: number, what: string):
   return members;
 }
 
+/** What a criterion sees unless told: the images of each class. */
+export const SAMPLES_PER_CLASS = 25;
+
 /** `samplesPerClass` images of every class, without augmentation, fixed by the seed. */
 export function sampleClasses(dataset: Dataset, samplesPerClass: number, seed: number): Batch {
-  const classes = imagesByClass(dataset, samplesPerClass, 'samplesPerClass');
+  const classes = imagesByClass(dataset, samplesPerClass, `samplesPerClass, ${SAMPLES_PER_CLASS} unless given,`);
   check.integer(seed, 'seed');
   const samples = classes.map((images, label) =>
     Array.from(new Random(seed, 'samples', label).sample(images.length, samplesPerClass), (i) => images[i]!),

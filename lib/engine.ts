@@ -316,14 +316,11 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
   return { parameters: at, statistics };
 }
 
-/** A loss outside a training run has no learning rate. */
+/** What to do about a loss that is not finite: outside a training run there is no learning rate. */
 function advice({ mu }: Query, { step }: Watch): string {
-  const lower = [...(mu === undefined ? [] : ['mu']), ...(step === undefined ? [] : ['the learning rate'])];
-  const check =
-    mu === undefined
-      ? ['check the images and targets, and whether the weights grew too large, as at too high a learning rate']
-      : [];
-  return `; ${[...(lower.length > 0 ? [`lower ${lower.join(' or ')}`] : []), ...check].join(', or ')}`;
+  if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
+  if (step !== undefined) return '; lower the learning rate, or check the images and targets';
+  return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';
 }
 
 function nameOf({ name, index }: Coordinate): string {

@@ -6,7 +6,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './check.js';
@@ -150,15 +150,26 @@ export async function makeNewFolder(folder: string): Promise<boolean> {
  * Makes a folder and those above it; one that exists is fine. Node's recursive `mkdir` would never return where a folder can
  * neither be made nor found, as below /proc.
  *
+ * @returns the outermost folder that it made, for `removeEmptyFolders`; undefined if all were there.
  * @throws FileError as of `makeNewFolder`.
  */
-export async function makeFolder(folder: string): Promise<void> {
+export async function makeFolder(folder: string): Promise<string | undefined> {
   try {
-    await madeFolder(folder);
+    return (await madeFolder(folder)) ? folder : undefined;
   } catch (error) {
-    if (isMissing(error) && dirname(folder) !== folder) await makeFolder(dirname(folder));
-    await makeNewFolder(folder);
+    const above = isMissing(error) && dirname(folder) !== folder ? await makeFolder(dirname(folder)) : undefined;
+    return (await makeNewFolder(folder)) ? (above ?? folder) : above;
   }
+}
+
+/** Removes what `makeFolder` made of a folder and those above it, as far as nothing is in them. */
+export async function removeEmptyFolders(folder: string, outermost: string | undefined): Promise<void> {
+  if (outermost === undefined) return;
+  const removed = await rmdir(folder).then(
+    () => true,
+    () => false,
+  );
+  if (removed && folder !== outermost) await removeEmptyFolders(dirname(folder), outermost);
 }
 
 async function madeFolder(folder: string): Promise<boolean> {

@@ -3,13 +3,21 @@
  *
  * @module
  */
-import { open, rm, rmdir, stat } from 'node:fs/promises';
+import { open, rm, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
 import { FileError, isObject } from './check.js';
-import { exists, makeFolder, makeNewFolder, readFileBytes, removeTemporaries, writeFileAtomically } from './files.js';
+import {
+  exists,
+  makeFolder,
+  makeNewFolder,
+  readFileBytes,
+  removeEmptyFolders,
+  removeTemporaries,
+  writeFileAtomically,
+} from './files.js';
 import type { LoggedStep } from './training-loop.js';
 
 export class RunFolder {
@@ -21,6 +29,8 @@ export class RunFolder {
   readonly checkpoint: string;
   readonly log: string;
   readonly weights: string;
+  /** The outermost folder that was made for it. */
+  #made: string | undefined;
 
   constructor(path: string) {
     this.path = path;
@@ -62,10 +72,10 @@ export class RunFolder {
     for (const file of this.#files()) await removeTemporaries(file);
   }
 
-  /** Removes the options and ratios of a run that never began, and the folder if nothing else is in it. */
+  /** Removes the options and ratios of a run that never began, and the folders that were made for it unless others use them. */
   async discard(): Promise<void> {
     for (const file of [this.config, this.ratios]) await rm(file, { force: true });
-    await rmdir(this.path).catch(() => undefined);
+    await removeEmptyFolders(this.path, this.#made);
   }
 
   #files(): string[] {
@@ -76,7 +86,7 @@ export class RunFolder {
   static async create(path: string | undefined, name: string): Promise<RunFolder> {
     if (path === undefined) return RunFolder.#createNumbered(join('runs', name));
     const folder = new RunFolder(path);
-    await makeFolder(path);
+    folder.#made = await makeFolder(path);
     await folder.lock();
     if (await exists(folder.config)) {
       throw new FileError(path, `already holds a run: continue it with --resume ${path}, or choose another --out`);
@@ -88,10 +98,11 @@ export class RunFolder {
   }
 
   static async #createNumbered(stem: string): Promise<RunFolder> {
-    await makeFolder(dirname(stem));
+    const made = await makeFolder(dirname(stem));
     for (let i = 1; ; i++) {
       const folder = new RunFolder(`${stem}-${i}`);
       if (!(await exists(folder.path)) && (await makeNewFolder(folder.path))) {
+        folder.#made = made ?? folder.path;
         await folder.lock();
         return folder;
       }

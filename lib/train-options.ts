@@ -49,6 +49,8 @@ export interface TrainPlan extends Watch {
   readonly describe: object;
 }
 
+const BATCH_SIZE = 256;
+
 const KNOWN = [
   'estimator',
   'optimizer',
@@ -64,12 +66,13 @@ const KNOWN = [
 
 /** Checks a run's options against its model and data, before anything is computed. */
 export function planTraining(model: Model, dataset: Dataset, options: TrainOptions): TrainPlan {
+  checkDataset(dataset, model);
   const {
     estimator,
     optimizer,
     epochs,
     steps,
-    batchSize = 256,
+    batchSize = BATCH_SIZE,
     seed = 0,
     augment = dataset instanceof ImageDataset,
     resume,
@@ -80,8 +83,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
   checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
   checkMove(estimator, optimizer);
-  checkDataset(dataset, model);
-  checkBatchSize(batchSize, dataset, 'batchSize');
+  checkBatchSize(batchSize, dataset, `batchSize, ${BATCH_SIZE} unless given,`);
   checkWatch({ signal, onProgress });
   if ((epochs === undefined) === (steps === undefined)) {
     const received = epochs === undefined ? 'neither' : 'both';

@@ -258,7 +258,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     if (most.seconds < 1 && most.queries < queriesPerStep)
       most = await time(rounds((1.5 * most.queries) / most.seconds));
     if (most.queries >= queriesPerStep) return most.seconds;
-    const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
+    // The clock of a busy machine may find more queries the quicker.
+    const perQuery = Math.max(0, most.seconds - least.seconds) / (most.queries - least.queries);
     return least.seconds + perQuery * (queriesPerStep - least.queries);
   }
 }

@@ -1,5 +1,5 @@
 /**
- * Machines and times in words.
+ * Machines, times and lengths of runs in words.
  *
  * @module
  */
@@ -41,4 +41,9 @@ export function duration(seconds: number): string {
   if (seconds < 90 * 60) return `${Math.round(seconds / 60)} min`;
   const hours = seconds / 3600;
   return hours < 99.5 ? `${hours.toFixed(1)} h` : `${Math.round(hours).toLocaleString('en-US')} h`;
+}
+
+/** `1 epoch`, `0.5 epochs` */
+export function inEpochs(epochs: number): string {
+  return `${epochs} epoch${epochs === 1 ? '' : 's'}`;
 }

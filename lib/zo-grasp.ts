@@ -1,5 +1,5 @@
 import * as check from './check.js';
-import { sampleClasses } from './class-samples.js';
+import { SAMPLES_PER_CLASS, sampleClasses } from './class-samples.js';
 import type { Dataset } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
@@ -93,7 +93,7 @@ export async function zoGraspImportance(
   const {
     queries = 192,
     mu = 5e-3,
-    samplesPerClass = 25,
+    samplesPerClass = SAMPLES_PER_CLASS,
     seed = 0,
     directions = 'shared',
     rank = 'signed',

@@ -98,9 +98,9 @@ describe('deepzero train', () => {
       );
       assert.ok(cost >= 0 && progress > cost, stdout);
       assert.match(stdout, /^test accuracy \S+ %/m);
-      assert.deepEqual(await readdir(join(folder, 'runs')), ['cnn1-cifar10-1']);
+      assert.deepEqual(await readdir(join(folder, 'runs')), ['cnn1-synthetic-1']);
       await deepzero(['train', ...RECIPE, '--data', data, '--steps', '1'], { cwd: folder });
-      assert.deepEqual((await readdir(join(folder, 'runs'))).sort(), ['cnn1-cifar10-1', 'cnn1-cifar10-2']);
+      assert.deepEqual((await readdir(join(folder, 'runs'))).sort(), ['cnn1-synthetic-1', 'cnn1-synthetic-2']);
     }));
 
   for (const estimator of ['cge', 'rge'] as const) {
@@ -171,6 +171,8 @@ describe('deepzero train', () => {
         /Expected --memory to be at least [\d.]+MB, what \d+ images take on one thread, received 10KB: take/;
       await fails(['train', ...RECIPE, ...length, '--memory', '10KB'], 2, little);
       assert.ok(!(await exists(out)));
+      await fails(['train', ...RECIPE, ...length.slice(0, 4), '--memory', '10KB'], 2, little, { cwd: folder });
+      assert.ok(!(await exists(join(folder, 'runs'))));
       assert.equal((await json(['train', ...RECIPE, ...length, '--memory', '1GB']))['steps'], 2);
       await fails(['train', '--resume', out, '--memory', '0.01MB'], 2, little);
       assert.equal((await json(['train', '--resume', out, '--memory', '1GB']))['steps'], 2);
@@ -303,7 +305,11 @@ describe('deepzero train', () => {
       await fails(resume, 1, /ratios\.json: file does not exist$/);
       await writeFile(ratios!, '{"layers": {"fc.weight": 2, "conv_layers.0.weight": 0}}');
       await fails(resume, 1, /ratios\.json: Expected .*"fc\.weight".* from 0 to 1, received 2$/);
-      await fails(['train', '--resume', join(folder, 'none')], 1, /none\/config\.json: file does not exist$/);
+      await fails(
+        ['train', '--resume', join(folder, 'none')],
+        1,
+        /none: expected a run's folder, which holds config\.json$/,
+      );
     })).timeout(60_000);
 
   it('says where it cannot write, and leaves no part of a file', () =>

@@ -109,6 +109,9 @@ describe('experiments', () => {
       const other = ['experiment', 'fig1', '--quick', '--out', out, ...args, '--batch-size', '8'];
       await fails(other, 1, /cnn-730-cge-lr0\.03-epochs2\.2-seed0/);
       await fails(['experiment', 'fig1', '--quick', '--sizes', '730,730'], 2, /Expected --sizes to be each value once/);
+      const none = join(folder, 'none');
+      await fails(['experiment', 'fig4', '--depth', '9', '--out', none], 2, /Expected --depth to be 6n \+ 2/);
+      assert.ok(!(await exists(none)));
     })).timeout(300_000);
 
   it('fig3: three ways without back-propagation within one budget', () =>

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, open, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileError } from '../lib/check.js';
@@ -9,6 +9,7 @@ import {
   exists,
   makeFolder,
   readFileBytes,
+  removeEmptyFolders,
   removeTemporaries,
   writeFileAtomically,
 } from '../lib/files.js';
@@ -206,6 +207,22 @@ describe('makeFolder', () => {
       await makeFolder(inner);
       await makeFolder(inner);
       assert.equal(await exists(inner), true);
+    });
+  });
+
+  it('says what it made, which can be taken back as far as nothing is in it', async () => {
+    await withFolder(async (folder) => {
+      const [outer, inner] = [join(folder, 'a'), join(folder, 'a', 'b')];
+      const made = await makeFolder(inner);
+      assert.deepEqual([made, await makeFolder(inner)], [outer, undefined]);
+      await removeEmptyFolders(inner, undefined);
+      assert.equal(await exists(inner), true);
+      await writeFile(join(outer, 'file'), '');
+      await removeEmptyFolders(inner, made);
+      assert.deepEqual(await readdir(outer), ['file']);
+      await rm(join(outer, 'file'));
+      await removeEmptyFolders(outer, made);
+      assert.deepEqual(await readdir(folder), []);
     });
   });
 

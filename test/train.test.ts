@@ -287,11 +287,13 @@ describe('train', () => {
         train(model, dataset, { ...OPTIONS, ...options });
     assert.throws(
       start({ batchSize: 25 }),
-      /batchSize to be at most 24, the images in data set "stripes", received 25/,
+      /batchSize, 256 unless given, to be at most 24, the images in data set "stripes", received 25/,
     );
     assert.throws(() => train(model, undefined as never, OPTIONS), /the data set to be an object, received undefined/);
+    assert.throws(() => train(model, OPTIONS as never, undefined as never), /the data set's name to be a non-empty/);
+    assert.throws(() => train(model, tinyTensors(), undefined as never), /the options of train to be an object/);
     assert.throws(start({ signal: {} }), /signal to be an AbortSignal/);
-    assert.throws(start({ batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
+    assert.throws(start({ batchSize: 0 }), /batchSize, 256 unless given, to be an integer >= 1, received 0/);
     assert.throws(start({ epochs: 1 }), /Expected either epochs or steps, received both/);
     assert.throws(start({ steps: undefined }), /Expected either epochs or steps, received neither/);
     assert.throws(start({ steps: 0 }), /steps to be an integer >= 1, received 0/);

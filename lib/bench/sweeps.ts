@@ -130,9 +130,11 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const peakFlops = peaks[threadCounts.indexOf(threads)]!.flops();
       const taken = timings[peaks.length + bases.length + i]!;
       const all = timed.length === coordinates.length;
-      const sweeps = all ? taken : taken.map((time) => base + ((time - base) / timed.length) * coordinates.length);
+      const scale = coordinates.length / timed.length;
+      // A sample of few queries may by chance be quicker than the pass in it.
+      const sweeps = all ? taken : taken.map((time) => base + scale * Math.max(0, time - base));
       const { [mode]: work } = await countCost({ network, compiled }, timed);
-      const seconds = median(taken) - base;
+      const seconds = Math.max(0, median(taken) - base);
       const fraction = (products: number): number | null =>
         seconds > 0.2 * base ? (2 * products * batch.count) / seconds / peakFlops : null;
       rows.push({

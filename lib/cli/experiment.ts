@@ -6,7 +6,7 @@
 import { join } from 'node:path';
 
 import * as check from '../check.js';
-import { imagesByClass } from '../class-samples.js';
+import { imagesByClass, SAMPLES_PER_CLASS } from '../class-samples.js';
 import { CNN_SIZES } from '../experiments/cnn.js';
 import { CNN_METHOD_NAMES, fig1 } from '../experiments/fig1.js';
 import { fig3, FIG3_METHODS } from '../experiments/fig3.js';
@@ -16,14 +16,14 @@ import type { Publish, Report } from '../experiments/report.js';
 import { reportFiles, writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
-import { checkDestination, makeFolder } from '../files.js';
+import { checkDestination, makeFolder, removeEmptyFolders } from '../files.js';
 import { checkBatchSize } from '../problem.js';
 import { RunFolder } from '../run-folder.js';
 import type { Command, Context } from './command.js';
 import { command } from './command.js';
 import { computeOptions, dataOption, fraction, inWords, loadData, threadsOption, whole } from './inputs.js';
 import type { OptionTable } from './options.js';
-import { choice, flag, list, number, text } from './options.js';
+import { choice, flag, list, number, text, written } from './options.js';
 import { counted, grouped, table } from './output.js';
 
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';
@@ -55,7 +55,7 @@ const shared = {
   }),
   batchSize: number(whole(1), { help: 'images of a step', default: 256 }),
   quick: flag(
-    'short runs of few, small networks in small batches, for a look within two minutes; other options still count',
+    'short runs of few, small networks, for a look within two minutes: the defaults that are named at the end',
   ),
 };
 
@@ -83,7 +83,10 @@ const length = {
 
 const grasp = {
   graspQueries: number(check.queryCount, { help: 'random directions of ZO-GraSP', default: 192 }),
-  samplesPerClass: number(whole(1), { help: 'images of each class that ZO-GraSP and GraSP see', default: 25 }),
+  samplesPerClass: number(whole(1), {
+    help: 'images of each class that ZO-GraSP and GraSP see',
+    default: SAMPLES_PER_CLASS,
+  }),
 };
 
 const redraw = (epochs: number) =>
@@ -95,10 +98,13 @@ const redraw = (epochs: number) =>
 /** Of timings. */
 const seconds = number(check.positive, { help: 'of measuring, for every size and what is compared', default: 10 });
 
+const TINY = { sizes: [730, 3700], batchSize: 16 };
+
 /** What --quick puts in place of the defaults. */
 const QUICK = {
-  fig1: { sizes: [730, 3700], epochs: 0.02, searchEpochs: 0.01, batchSize: 16 },
-  fig5: { sizes: [730, 3700], batchSize: 16, seconds: 0.2 },
+  fig1: { ...TINY, epochs: 0.02, searchEpochs: 0.01 },
+  table1: { ...TINY, epochs: 0.02, searchEpochs: 0.01, seconds: 0.2 },
+  fig5: { ...TINY, seconds: 0.2 },
   fig3: { size: 730, budget: 3000, searchBudget: 400, batchSize: 16, queries: 20, graspQueries: 8, samplesPerClass: 2 },
   fig4: {
     depth: 8,
@@ -111,6 +117,10 @@ const QUICK = {
     samplesPerClass: 2,
   },
 };
+
+/** Notes, and what --quick does there. */
+const withQuick = (notes: string, quick: object): string =>
+  `${notes} With --quick the defaults are ${written(quick)}; other options still count.`;
 
 /** Runs an experiment in its folder and prints its table. */
 async function perform<V extends Common>(
@@ -126,8 +136,7 @@ async function perform<V extends Common>(
   const data = await loadData(values);
   checkBatchSize(batchSize, data.train, '--batch-size');
   if (samplesPerClass !== undefined) imagesByClass(data.train, samplesPerClass, '--samples-per-class');
-  await makeFolder(out);
-  await using _ = await new RunFolder(out).lock();
+  await using _ = await lockedFolder(out);
   for (const file of Object.values(reportFiles(name, out))) await checkDestination(file);
   const onStatus = (status: string): void => {
     output.status(status, 'small');
@@ -137,6 +146,9 @@ async function perform<V extends Common>(
   };
   const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus, onNote };
   output.line(`${inWords(data)}, ${grouped(data.test.count)} to test on; results in ${out}`);
+  const unlike = short ? 'with --quick' : values.data === 'synthetic' ? 'of generated images, without --data DIR,' : '';
+  const warning = unlike && `: ${unlike} nothing is to be held against what is published`;
+  if (!short && unlike) output.line(`Note${warning}.`);
   signal.addEventListener('abort', () => {
     output.line('Stopping: what is done is kept, and the same command goes on from there.');
   });
@@ -148,10 +160,21 @@ async function perform<V extends Common>(
   });
   const files = await writeReport(name, report, laboratory);
   output.line(`\n${report.title}\n\n${reportTable(report)}\n`);
-  const unlike = short ? ': with --quick nothing is to be held against what is published' : '';
-  output.line(`Measured: ${inWords(data)} in batches of ${batchSize}${unlike}.\nPublished: ${report.published}.`);
+  output.line(`Measured: ${inWords(data)} in batches of ${batchSize}${warning}.\nPublished: ${report.published}.`);
   output.line(`written to ${files.json}, .csv and .svg`);
   return { ...files, settings: report.settings, rows: report.rows };
+}
+
+/** The experiment's folder, locked; disposing of it leaves no empty one behind. */
+async function lockedFolder(path: string): Promise<AsyncDisposable> {
+  const made = await makeFolder(path);
+  const lock = await new RunFolder(path).lock();
+  return {
+    async [Symbol.asyncDispose]() {
+      await removeEmptyFolders(path, made);
+      await lock[Symbol.asyncDispose]();
+    },
+  };
 }
 
 /** `queriesPerStep` → `queries per step` */
@@ -168,7 +191,7 @@ export const experimentCommands: readonly Command[] = [
   command({
     name: 'experiment fig1',
     summary: 'Test accuracy against parameters: first order, CGE and RGE on the small CNN.',
-    notes: NOTES,
+    notes: withQuick(NOTES, QUICK.fig1),
     options: {
       ...common,
       sizes,
@@ -180,7 +203,7 @@ export const experimentCommands: readonly Command[] = [
   command({
     name: 'experiment fig3',
     summary: 'DeepZero, forward gradients and pattern search on the small CNN, with equally many loss evaluations.',
-    notes: NOTES,
+    notes: withQuick(NOTES, QUICK.fig3),
     options: {
       ...common,
       size: number(cnnSize, { help: `parameters: ${CNN_SIZES.join(', ')}`, default: 3700 }),
@@ -197,7 +220,7 @@ export const experimentCommands: readonly Command[] = [
   command({
     name: 'experiment fig4',
     summary: 'Test accuracy against sparsity: DeepZero, first order with sparse gradients, sparse weights and dense.',
-    notes: NOTES,
+    notes: withQuick(NOTES, QUICK.fig4),
     options: {
       ...common,
       depth: number(whole(1), { help: 'layers with weights of the residual network, 6n + 2', default: 20 }),
@@ -216,15 +239,15 @@ export const experimentCommands: readonly Command[] = [
   command({
     name: 'experiment fig5',
     summary: 'Hours of training with CGE against parameters, by what a query reuses, from measured steps.',
-    notes: TIMING_NOTES,
+    notes: withQuick(TIMING_NOTES, QUICK.fig5),
     options: { ...shared, threads: threadsOption, sizes, epochs: length.epochs, seconds },
     run: (values, context) => perform('fig5', fig5, values, QUICK.fig5, context),
   }),
   command({
     name: 'experiment table1',
     summary: 'CGE against RGE of as many queries: accuracy, time of a query, cosine with the first-order gradient.',
-    notes: NOTES,
+    notes: withQuick(NOTES, QUICK.table1),
     options: { ...common, sizes, ...length, seconds },
-    run: (values, context) => perform('table1', table1, values, { ...QUICK.fig1, seconds: 0.2 }, context),
+    run: (values, context) => perform('table1', table1, values, QUICK.table1, context),
   }),
 ];

@@ -28,6 +28,10 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
     process.stdout.write(`${version}\n`);
     return;
   }
+  if (first === 'help' && rest.length > 0) {
+    await main([...rest, '--help'], signal);
+    return;
+  }
   if (first === undefined || HELP.includes(first) || first === 'help') {
     (first === undefined ? process.stderr : process.stdout).write(`${overview(commands)}\n`);
     if (first === undefined) process.exitCode = 2;
@@ -39,11 +43,14 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
     await chosen.run(args.slice(chosen.name.split(' ').length), signal);
   } else if (group.length > 0 && rest.some((arg) => HELP.includes(arg))) {
     process.stdout.write(`${group.map((command) => command.help()).join('\n\n')}\n`);
-  } else if (group.length > 0) {
+  } else if (group.length > 0 && (rest[0] ?? '-').startsWith('-')) {
     throw new InvalidArgumentError(`Expected ${group.map(({ name }) => `deepzero ${name}`).join(' or ')}`);
   } else {
-    const known = [...new Set(commands.map(({ name }) => name.split(' ')[0] ?? name))];
-    throw new InvalidArgumentError(`Unknown command ${JSON.stringify(first)}${didYouMean(first, known)}`);
+    const [unknown, known] =
+      group.length > 0
+        ? [`${first} ${rest[0] ?? ''}`, group.map(({ name }) => name)]
+        : [first, [...new Set(commands.map(({ name }) => name.split(' ')[0] ?? name))]];
+    throw new InvalidArgumentError(`Unknown command ${JSON.stringify(unknown)}${didYouMean(unknown, known)}`);
   }
 }
 

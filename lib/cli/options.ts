@@ -242,7 +242,15 @@ function remarks({ default: standard, demo, only }: Option<unknown>): string {
 }
 
 function plain(value: unknown): string {
+  if (Array.isArray(value)) return value.map(plain).join(',');
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** Values as they are written on a command line. */
+export function written(values: object): string {
+  return Object.entries(values)
+    .map(([key, value]) => `${dashed(key)} ${plain(value)}`)
+    .join(' ');
 }
 
 /** Breaks a text into lines at spaces. */

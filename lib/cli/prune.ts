@@ -43,7 +43,7 @@ export const prune: Command = command({
       data: values.data,
       method: values.method,
       sparsity: values.sparsity,
-      mu: values.mu,
+      ...(values.method === 'zo-grasp' && { mu: values.mu }),
       seed: values.seed,
       queried: sum(keptCounts(model.compiled.parameters, layers)),
       parameters: model.parameterCount,

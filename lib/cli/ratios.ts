@@ -5,7 +5,7 @@
  */
 import * as check from '../check.js';
 import { FileError, isObject } from '../check.js';
-import { imagesByClass } from '../class-samples.js';
+import { imagesByClass, SAMPLES_PER_CLASS } from '../class-samples.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { readJson, writeFileAtomically } from '../files.js';
 import { grasp } from '../grasp.js';
@@ -53,7 +53,7 @@ export function graspOptions(option: string): OptionsOf<GraspChoice> {
     }),
     samplesPerClass: number(whole(1), {
       help: 'images of each class that ZO-GraSP or GraSP sees',
-      default: 25,
+      default: SAMPLES_PER_CLASS,
       demo: 10,
       only: { option, values: SAMPLING },
     }),

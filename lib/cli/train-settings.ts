@@ -62,6 +62,9 @@ const MASKED = { option: 'estimator', values: ['sparse-cge', 'first-order'] };
 const RANDOM = { option: 'estimator', values: ['rge'] };
 const DIFFERENCE = { option: 'estimator', values: ['sparse-cge', 'cge', 'rge'] };
 
+/** How a sparsity may be spread over the layers, unless as a file says. */
+export const SPREADS: readonly string[] = [...METHODS, 'uniform'];
+
 export const settingsOptions: OptionsOf<GivenSettings> = {
   ...networkOptions,
   data: dataOption,
@@ -75,7 +78,7 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
     help: 'fraction of the weights whose gradient is left out at a step, from 0 to below 1; unless given 0.9, or 0.99 on synthetic data; with first-order 0',
     only: MASKED,
   }),
-  ratios: text(`${[...METHODS, 'uniform'].join('|')}|FILE`, {
+  ratios: text(`${SPREADS.join('|')}|FILE`, {
     help: 'how the sparsity is spread over the layers: as a method of prune finds, evenly, or as in a file of prune --out',
     default: 'zo-grasp',
     only: MASKED,

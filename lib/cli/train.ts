@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from '../check.js';
+import { didYouMean, FileError, InvalidArgumentError } from '../check.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
@@ -19,7 +19,15 @@ import { RunFolder } from '../run-folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';
-import { makeOptimizer, ratiosFrom, readConfig, settingsOptions, settle, writeConfig } from './train-settings.js';
+import {
+  makeOptimizer,
+  ratiosFrom,
+  readConfig,
+  settingsOptions,
+  settle,
+  SPREADS,
+  writeConfig,
+} from './train-settings.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -57,7 +65,7 @@ export const train: Command = command({
     if (given.sparsity !== undefined && ratiosFrom(values) === 'file') {
       throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
     }
-    const resumed = values.resume === undefined ? undefined : new RunFolder(values.resume);
+    const resumed = values.resume === undefined ? undefined : await openRun(values.resume);
     const settings = resumed ? await readConfig(resumed.config) : settle(values);
     const data = await loadData(settings);
     checkBatchSize(settings.batchSize, data.train, '--batch-size');
@@ -88,6 +96,13 @@ export const train: Command = command({
   },
 });
 
+/** The folder of a run that goes on. */
+async function openRun(path: string): Promise<RunFolder> {
+  const folder = new RunFolder(path);
+  if (await exists(folder.config)) return folder;
+  throw new FileError(path, "expected a run's folder, which holds config.json");
+}
+
 /** Makes the run's folder with all that a resumption needs from the outset. */
 async function begin(
   settings: TrainSettings,
@@ -95,15 +110,22 @@ async function begin(
   model: Model,
   images: ImageDataset,
 ): Promise<RunFolder> {
-  const { ratios, data } = settings;
+  const { ratios } = settings;
   const source = ratiosFrom(settings);
+  if (source === 'file' && !(await exists(ratios))) {
+    const problem = `Expected --ratios to be a method or a file, and there is no file ${JSON.stringify(ratios)}`;
+    throw new InvalidArgumentError(problem + didYouMean(ratios, SPREADS));
+  }
   const given = source === 'file' ? await readRatios(ratios, model) : undefined;
   if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
-  const folder = await RunFolder.create(out, `${model.network.name}-${data === 'synthetic' ? data : 'cifar10'}`);
+  const folder = await RunFolder.create(out, `${model.network.name}-${kindOf(images)}`);
   if (given) await writeRatios(folder.ratios, given);
   await writeConfig(folder.config, settings);
   return folder;
 }
+
+/** `cifar10 train` → `cifar10` */
+const kindOf = ({ name }: ImageDataset): string => name.replace(/ train$/, '').replace(/[^\w-]+/g, '-');
 
 /** Whether a run's folder holds what took time to compute. */
 async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {

@@ -17,6 +17,7 @@ import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
+import { inEpochs } from '../words.js';
 
 export const CNN_METHOD_NAMES = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
 export type CnnMethod = (typeof CNN_METHOD_NAMES)[number];
@@ -166,7 +167,7 @@ function reportOf(
     settings: { sizes, epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
     rows,
     plot: {
-      title: `The small CNN after ${epochs} epochs (published: 50)`,
+      title: `The small CNN after ${inEpochs(epochs)} (published: 50)`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'test accuracy (%)' },
       series,

@@ -5,6 +5,7 @@
  *
  * @module
  */
+import * as check from '../check.js';
 import { mean, sum } from '../statistics.js';
 import type { Estimator } from '../estimators.js';
 import { cge } from '../estimators.js';
@@ -93,6 +94,22 @@ const METHODS: Readonly<Record<Fig3Method, Method>> = {
 /** Published beside those (figure 3), and not implemented here. */
 const OTHERS = 'LG-FG-A 73.19 (13.1 M parameters) and Align-Ada 58.00 (14.2 M), which are not implemented here';
 
+/** Loss evaluations of a step. */
+function perStep(method: Fig3Method, { size, sparsity, queries }: Fig3Choice): number {
+  // However the ratios spread what is left out, as many are queried, but for rounding.
+  return 1 + (method === 'deepzero' ? sum(keptCounts(compile(cnnOf(size)).parameters, sparsity)) : queries);
+}
+
+function checkBudgets(choice: Fig3Choice): void {
+  for (const method of choice.methods) {
+    const least = perStep(method, choice);
+    const limit = `at least ${least}, the loss evaluations of a step of ${METHODS[method].name}`;
+    for (const budget of ['budget', 'searchBudget'] as const) {
+      if (choice[budget] < least) throw check.expected(budget, limit, choice[budget]);
+    }
+  }
+}
+
 /** A run with about `budget` loss evaluations, tested at most ten times. */
 function trialOf(
   method: Fig3Method,
@@ -102,11 +119,8 @@ function trialOf(
   choice: Fig3Choice,
   laboratory: Laboratory,
 ): Trial {
-  const { size, sparsity, queries } = choice;
-  const { parameters } = compile(cnnOf(size));
-  // However the ratios spread what is left out, as many are queried, but for rounding.
-  const perStep = 1 + (method === 'deepzero' ? sum(keptCounts(parameters, sparsity)) : queries);
-  const steps = Math.max(1, Math.round(budget / perStep));
+  const { size } = choice;
+  const steps = Math.round(budget / perStep(method, choice));
   const stepsPerEpoch = Math.floor(laboratory.data.train.count / laboratory.batchSize);
   return {
     key: `cnn-${size}-${method}-rate${rate}-budget${budget}-seed${seed}`,
@@ -121,6 +135,7 @@ function trialOf(
 }
 
 export async function fig3(choice: Fig3Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+  checkBudgets(choice);
   const searches = new Map<Fig3Method, RateSearch>();
   const { methods, seeds, budget, searchBudget } = choice;
   const total = sum(methods.map((method) => METHODS[method].rates.length + seeds.length));

@@ -23,6 +23,7 @@ import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../run-folder.js';
 import type { Laboratory, Trial } from './training.js';
+import { inEpochs } from '../words.js';
 
 export const FIG4_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type Fig4Method = (typeof FIG4_METHODS)[number];
@@ -203,7 +204,7 @@ function reportOf(
     },
     rows,
     plot: {
-      title: `${network.name}, ${width} channels at first, ${epochs} epochs (published: ResNet-20, 50 epochs)`,
+      title: `${network.name}, ${width} channels at first, ${inEpochs(epochs)} (published: ResNet-20, 50 epochs)`,
       x: { label: 'sparsity (%)', ticks: sparsities.map((sparsity) => 100 * sparsity) },
       y: { label: 'test accuracy (%)' },
       series,

@@ -18,7 +18,7 @@ import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Laboratory } from './training.js';
-import { machineInWords } from '../words.js';
+import { inEpochs, machineInWords } from '../words.js';
 
 const PUBLISHED_EPOCHS = 50;
 /** Hours of so many epochs on one data-centre GPU, by size. */
@@ -137,12 +137,12 @@ function reportOf(choice: Fig5Choice, measured: Measured): Report {
     return points.length === 0 ? [] : [{ name: `${NAMES[mode]}, published`, colour, points, published: true }];
   });
   return {
-    title: `Hours of ${epochs} epochs of CGE by what a query reuses, from measured steps`,
+    title: `Hours of ${inEpochs(epochs)} of CGE by what a query reuses, from measured steps`,
     published: `on one data-centre GPU, scaled from ${PUBLISHED_EPOCHS} epochs`,
     settings: { sizes, epochs, mu: MU, secondsOfMeasuring: seconds },
     rows,
     plot: {
-      title: `CGE of the small CNN: hours of ${epochs} epochs`,
+      title: `CGE of the small CNN: hours of ${inEpochs(epochs)}`,
       x: { label: 'parameters d', ticks: sizes },
       y: { label: 'hours', logarithmic: true },
       series: [...curves, ...published],
