@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { synthetic } from '../lib/data/synthetic.js';
+import { cnnOf } from '../lib/experiments/cnn.js';
 import { fig3, FIG3_METHODS } from '../lib/experiments/fig3.js';
 import { fig4, FIG4_METHODS } from '../lib/experiments/fig4.js';
 import { kept, renewed } from '../lib/experiments/kept.js';
@@ -9,12 +10,14 @@ import { plotSvg } from '../lib/experiments/plot.js';
 import type { Publish, Report } from '../lib/experiments/report.js';
 import { csv } from '../lib/experiments/report.js';
 import { accuracyOf, pointsOf, Runs } from '../lib/experiments/runs.js';
+import type { RateSearch } from '../lib/experiments/search.js';
 import { searchRate } from '../lib/experiments/search.js';
 import { table1 } from '../lib/experiments/table1.js';
 import type { Laboratory, Trial } from '../lib/experiments/training.js';
 import { runTrial } from '../lib/experiments/training.js';
 import { exists } from '../lib/files.js';
 import { NonFiniteLossError } from '../lib/jobs.js';
+import { Model } from '../lib/model.js';
 import { RunFolder, RunLog } from '../lib/run-folder.js';
 import { rge } from '../lib/estimators.js';
 import { firstOrder } from '../lib/first-order.js';
@@ -288,28 +291,33 @@ describe('experiments, in parts', () => {
   it("keep table 1's cosines where times are measured anew and weights are gone, and add what weights give", () =>
     withFolder(async (folder) => {
       const laboratory = smallLaboratory(folder);
-      const measure = async (seconds: number): Promise<Report['rows']> => {
+      const reported = async (seconds: number): Promise<Report> => {
         const choice = { ...{ sizes: [730], epochs: 0.25, searchEpochs: 0.25 }, seeds: [0], seconds };
-        return (await table1(choice, laboratory, () => Promise.resolve())).rows;
+        return await table1(choice, laboratory, () => Promise.resolve());
       };
+      const measure = async (seconds: number): Promise<Report['rows']> => (await reported(seconds)).rows;
       const trained = (rows: Report['rows']): unknown[] => rows.map(({ cosineTrained }) => cosineTrained);
-      const rows = await measure(0.01);
+      const { rows, settings } = await reported(0.01);
       const kept = join(folder, 'cnn-730-cosines.json');
-      const { options } = JSON.parse(await readFile(kept, 'utf8')) as { options: { trained: string } };
-      const { weights } = new RunFolder(join(folder, options.trained));
+      const { rate } = (settings as { search: { cge: RateSearch } }).search.cge;
+      const { weights } = new RunFolder(join(folder, `cnn-730-cge-lr${rate}-epochs0.25-seed0`));
       await rename(weights, join(folder, 'elsewhere'));
       assert.deepEqual(trained(await measure(0.02)), trained(rows));
       await rm(kept);
       assert.deepEqual(trained(await measure(0.02)), [null, null]);
       await rename(join(folder, 'elsewhere'), weights);
       assert.deepEqual(trained(await measure(0.02)), trained(rows));
+      using other = new Model(cnnOf(730), { seed: 7 });
+      await other.save(weights);
+      const [cge, rge] = trained(await measure(0.02)) as number[];
+      assert.ok(rge !== trained(rows)[1] && cge! > 0.99, `${cge}, ${rge}`);
     }));
 
   it('end at the same rows however often they are stopped, and keep those when there is more to do', () =>
     withFolder(async (folder) => {
       const grasp = { redrawEvery: 1, graspQueries: 4, samplesPerClass: 2 };
       const length = { epochs: 0.5, searchEpochs: 0.25 };
-      const free = { ...grasp, size: 730, methods: FIG3_METHODS, budget: 300, searchBudget: 100, sparsity: 0.9, queries: 20 }; // prettier-ignore
+      const free = { ...grasp, size: 730, methods: FIG3_METHODS, budget: 300, searchBudget: 150, sparsity: 0.9, queries: 20 }; // prettier-ignore
       const sparse = { ...grasp, ...length, depth: 8, width: 2, methods: FIG4_METHODS, sparsities: [0.99] };
       await endsTheSame(folder, fig3, { ...free, seeds: [0] }, { ...free, seeds: [0, 1] });
       await endsTheSame(folder, fig4, { ...sparse, seeds: [0] }, { ...sparse, seeds: [0, 1] });

@@ -13,7 +13,7 @@ import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import { magnitudePruning, randomPruning } from '../pruning.js';
-import { MU } from '../experiments/paper.js';
+import { MU } from '../paper.js';
 import { sum } from '../statistics.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { whole } from './inputs.js';

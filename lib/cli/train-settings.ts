@@ -9,7 +9,7 @@ import * as check from '../check.js';
 import { FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
-import { MOMENTUM, warmupOf, WEIGHT_DECAY } from '../experiments/paper.js';
+import { MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
 import { firstOrder } from '../first-order.js';
 import { readJson, writeFileAtomically } from '../files.js';
 import type { LayerSparsity } from '../masks.js';

@@ -18,7 +18,7 @@ import type { RunFolder } from '../run-folder.js';
 import { cnnOf } from './cnn.js';
 import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
-import { MU, paperSgd } from './paper.js';
+import { MU, paperSgd } from '../paper.js';
 import type { Point } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import type { Group, InGroup } from './runs.js';

@@ -15,7 +15,7 @@ import { resnet } from '../network/resnet.js';
 import { pruneWeights, rankedSparsity } from '../pruning.js';
 import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
-import { MU, paperSgd } from './paper.js';
+import { MU, paperSgd } from '../paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { InGroup } from './runs.js';

@@ -13,7 +13,7 @@ import type { Reuse } from '../engine.js';
 import { REUSES } from '../engine.js';
 import { cnnOf, sizeIndex } from './cnn.js';
 import { recalled, renewed } from './kept.js';
-import { MU } from './paper.js';
+import { MU } from '../paper.js';
 import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';

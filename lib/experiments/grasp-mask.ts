@@ -4,7 +4,7 @@ import type { Model } from '../model.js';
 import type { RunFolder } from '../run-folder.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { kept } from './kept.js';
-import { MU } from './paper.js';
+import { MU } from '../paper.js';
 import type { Laboratory } from './training.js';
 
 /** What ZO-GraSP takes, and how often masks are drawn to its ratios. */

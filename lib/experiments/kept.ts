@@ -41,6 +41,13 @@ export async function recalled<T extends object>(file: string, options: object):
   return difference ? undefined : (content as Kept<T> | undefined);
 }
 
+/** What the result in a file is kept under, if it is there. */
+export async function optionsIn(file: string): Promise<Record<string, unknown> | undefined> {
+  const content = (await exists(file)) ? await readJson(file) : undefined;
+  const options = isObject(content) ? content['options'] : undefined;
+  return isObject(options) ? options : undefined;
+}
+
 async function keep<T extends object>(
   file: string,
   options: object,
@@ -59,9 +66,8 @@ async function keep<T extends object>(
 /** What a file holds, if it is there, and where that is under other options. */
 async function lookUp(file: string, options: object): Promise<{ content?: unknown; difference?: Difference }> {
   if (!(await exists(file))) return {};
-  const content = await readJson(file);
-  const difference = firstDifference(isObject(content) ? content['options'] : undefined, inJson(options));
-  return { content, ...(difference && { difference }) };
+  const difference = firstDifference(await optionsIn(file), inJson(options));
+  return { content: await readJson(file), ...(difference && { difference }) };
 }
 
 /** As JSON has them: an option that is undefined is not there. */

@@ -11,14 +11,15 @@ import { median } from '../statistics.js';
 import { cosineOf } from '../gradcheck.js';
 import type { Batch } from '../data/dataset.js';
 import { describeDataset, firstBatch } from '../data/dataset.js';
-import { exists } from '../files.js';
+import { digest } from '../digest.js';
+import { exists, readFileBytes } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
 import { cnnOf, sizeIndex } from './cnn.js';
 import type { CnnMethod, CnnSearches, Fig1Choice } from './fig1.js';
 import { CNN_METHODS, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
-import { recalled, renewed } from './kept.js';
-import { MU } from './paper.js';
+import { optionsIn, recalled, renewed } from './kept.js';
+import { MU } from '../paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import { accuracyOf, Runs } from './runs.js';
@@ -58,9 +59,10 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
     const { key } = cnnTrial('cge', size, searches.get('cge')!.rate, choice.epochs, choice.seeds[0]!);
     return measurementOf(size, key, choice, laboratory);
   });
-  for (const { size, times, cosines } of measurements) {
+  for (const measurement of measurements) {
+    const { size, times } = measurement;
     const timed = await recalled<Times>(times.file, times.options);
-    const held = await recalled<Cosines>(cosines.file, cosines.options);
+    const held = await knownCosines(measurement);
     if (timed && held) measured.set(size, { ...timed, ...held });
   }
   if (measured.size > 0) await publish(now());
@@ -81,8 +83,19 @@ interface Measurement {
   /** The weights that CGE has trained. */
   readonly weights: string;
   readonly times: { readonly file: string; readonly options: object };
-  /** The options are those of cosines with the trained weights too. */
-  readonly cosines: { readonly file: string; readonly options: { readonly trained: string } };
+  /** The trained weights' digest is an option too. */
+  readonly cosines: { readonly file: string; readonly options: object };
+}
+
+/** A file's digest, null if it is not there. */
+async function contentOf(file: string): Promise<string | null> {
+  return (await exists(file)) ? digest(await readFileBytes(file)) : null;
+}
+
+/** What is kept: of these trained weights, or, where they are gone, of whatever weights it was. */
+async function knownCosines({ weights, cosines: { file, options } }: Measurement): Promise<Cosines | undefined> {
+  const trained = (await contentOf(weights)) ?? (await optionsIn(file))?.['trained'];
+  return await recalled<Cosines>(file, { ...options, trained });
 }
 
 function measurementOf(
@@ -99,7 +112,7 @@ function measurementOf(
     ...{ size, seed },
     weights: new RunFolder(join(out, trained)).weights,
     times: { file: fileOf('query-times'), options: { ...of, seconds, machine: machineInWords(laboratory) } },
-    cosines: { file: fileOf('cosines'), options: { ...of, trained } },
+    cosines: { file: fileOf('cosines'), options: of },
   };
 }
 
@@ -109,12 +122,12 @@ async function measureCosines(
   { data, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
 ): Promise<Cosines> {
   const { size, seed, weights } = measurement;
-  const { file, options } = measurement.cosines;
-  const known = await recalled<Cosines>(file, options);
+  const known = await knownCosines(measurement);
   if (known) return known;
-  const hasTrained = await exists(weights);
-  if (!hasTrained) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
-  return await renewed(file, { ...options, trained: hasTrained ? options.trained : null }, async () => {
+  const { file, options } = measurement.cosines;
+  const trained = await contentOf(weights);
+  if (trained === null) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
+  return await renewed(file, { ...options, trained }, async () => {
     const batch = firstBatch(data.train, batchSize);
     const cosines = async (model: Model): Promise<Figures> => {
       const { values } = await model.gradient(batch, { precision: 'double', signal });
@@ -128,7 +141,7 @@ async function measureCosines(
     };
     using initial = new Model(cnnOf(size), { seed, threads, memory });
     const cosineInitially = await cosines(initial);
-    if (!hasTrained) return { cosineInitially, cosineTrained: null };
+    if (trained === null) return { cosineInitially, cosineTrained: null };
     using end = await Model.load(weights, { threads, memory });
     return { cosineInitially, cosineTrained: await cosines(end) };
   });

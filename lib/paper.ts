@@ -1,11 +1,11 @@
 /**
- * The paper's settings that experiments share.
+ * The paper's settings, which `deepzero train` and the experiments share.
  *
  * @module
  */
-import type { Optimizer } from '../optimizers.js';
-import { sgd } from '../optimizers.js';
-import { cosine } from '../schedules.js';
+import type { Optimizer } from './optimizers.js';
+import { sgd } from './optimizers.js';
+import { cosine } from './schedules.js';
 
 /** The smoothing parameter. */
 export const MU = 5e-3;
