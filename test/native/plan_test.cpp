@@ -55,6 +55,25 @@ TEST("plan: every operation is in the one step that yields its value or what is 
   }
 }
 
+TEST("plan: the segments inside a residual block belong to the one that it starts with, others to themselves") {
+  Builder network({3, 8, 8});
+  network.convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
+  const int before = network.value;
+  network.convolution(4, 3, 3, 1, 1, false).batchNorm().relu().convolution(4, 3, 3, 1, 1, false).batchNorm();
+  const Plan plan(network.add(before).relu().globalAveragePool().flatten().linear(5, true).graph());
+  const auto blockOf = [&](int operation) { return plan.blockOf(plan.segmentOf(operation)); };
+  // Convolution, batch norm, ReLU; in the block convolution, batch norm, ReLU, convolution, batch norm; sum, ReLU,
+  // average, flatten, linear.
+  const int begin = plan.segmentOf(3);
+  CHECK(blockOf(0) == plan.segmentOf(0) && begin > plan.segmentOf(0));
+  CHECK(blockOf(3) == begin && blockOf(4) == begin && blockOf(6) == begin && blockOf(7) == begin);
+  CHECK(plan.segmentOf(6) > begin && plan.segmentOf(7) > plan.segmentOf(6));
+  CHECK(blockOf(12) == plan.segmentOf(12) && plan.segmentOf(12) > begin);
+  // Without a shortcut every segment is a block of its own.
+  const Plan chain(smallCnn());
+  for (int s = 0; s < static_cast<int>(chain.segments().size()); ++s) CHECK(chain.blockOf(s) == s);
+}
+
 TEST("plan: however many residual blocks follow each other, their values take two buffers in turn") {
   for (const int blocks : {1, 2, 5}) {
     Builder network({16, 8, 8});
