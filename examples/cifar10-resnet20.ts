@@ -18,7 +18,9 @@ process.on('uncaughtException', ({ message }) => {
   console.error(message);
   process.exit(1);
 });
-if (!(Number(epochs) > 0)) throw new Error(`Expected EPOCHS to be a number > 0, received ${epochs}`);
+// Before ZO-GraSP, which takes minutes.
+if (!(Number(epochs) > 0 && Number.isFinite(Number(epochs))))
+  throw new Error(`Expected EPOCHS to be a finite number > 0, received ${epochs}`);
 const stop = new AbortController();
 process.once('SIGINT', () => {
   stop.abort();

@@ -40,6 +40,11 @@ export function expected(what: string, constraint: string, received: unknown): I
   return new InvalidArgumentError(`Expected ${what} to be ${constraint}, received ${show(received)}`);
 }
 
+/** What a message calls an option, so that its default is known for what it is. */
+export function unlessGiven(what: string, given: unknown, standard: unknown): string {
+  return given === undefined ? `${what}, ${show(standard)} unless given,` : what;
+}
+
 /** A finite number that satisfies `test`, described by `constraint`. */
 function number(value: unknown, what: string, constraint: string, test: (value: number) => boolean): number {
   if (typeof value !== 'number' || !Number.isFinite(value) || !test(value)) throw expected(what, constraint, value);
@@ -128,13 +133,18 @@ export function options<T extends object>(value: unknown, what: string, known: r
   return value as T;
 }
 
-/** `; did you mean "x"?`, of equally near ones that which the word begins; or the list of what is known when nothing is near. */
+/** `; did you mean "x"?`, or the list of what is known when nothing is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
+  return nearest(word, known) || `; known are ${known.join(', ')}`;
+}
+
+/** `; did you mean "x"?`, of equally near ones the one that starts with the word, or nothing when none is near. */
+export function nearest(word: string, known: readonly string[]): string {
   const near = known
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance || begins(word, b.candidate) - begins(word, a.candidate))[0];
-  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : `; known are ${known.join(', ')}`;
+  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : '';
 }
 
 const begins = (word: string, candidate: string): number => Number(candidate.startsWith(word));

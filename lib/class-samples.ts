@@ -5,6 +5,7 @@
  */
 import * as check from './check.js';
 import type { Batch, Dataset } from './data/dataset.js';
+import { SAMPLES_PER_CLASS } from './paper.js';
 import { Random } from './random.js';
 
 /**
@@ -31,15 +32,13 @@ export function imagesByClass(dataset: Dataset, perClass: number, what: string):
   return members;
 }
 
-/** What a criterion sees unless told: the images of each class. */
-export const SAMPLES_PER_CLASS = 25;
-
-/** `samplesPerClass` images of every class, without augmentation, fixed by the seed. */
-export function sampleClasses(dataset: Dataset, samplesPerClass: number, seed: number): Batch {
-  const classes = imagesByClass(dataset, samplesPerClass, `samplesPerClass, ${SAMPLES_PER_CLASS} unless given,`);
+/** So many images of every class, without augmentation, fixed by the seed. */
+export function sampleClasses(dataset: Dataset, samplesPerClass: number | undefined, seed: number): Batch {
+  const count = samplesPerClass ?? SAMPLES_PER_CLASS;
+  const classes = imagesByClass(dataset, count, check.unlessGiven('samplesPerClass', samplesPerClass, count));
   check.integer(seed, 'seed');
   const samples = classes.map((images, label) =>
-    Array.from(new Random(seed, 'samples', label).sample(images.length, samplesPerClass), (i) => images[i]!),
+    Array.from(new Random(seed, 'samples', label).sample(images.length, count), (i) => images[i]!),
   );
   return dataset.batch(Uint32Array.from(samples.flat()));
 }

@@ -7,7 +7,7 @@
 import { randomBytes } from 'node:crypto';
 import { createReadStream } from 'node:fs';
 import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './check.js';
 
@@ -153,18 +153,25 @@ export async function makeNewFolder(folder: string): Promise<boolean> {
  * @returns the outermost folder that it made, for `removeEmptyFolders`; undefined if all were there.
  * @throws FileError as of `makeNewFolder`.
  */
-export async function makeFolder(folder: string): Promise<string | undefined> {
+export async function makeFolder(path: string): Promise<string | undefined> {
+  const folder = normalize(path);
   try {
     return (await madeFolder(folder)) ? folder : undefined;
   } catch (error) {
     const above = isMissing(error) && dirname(folder) !== folder ? await makeFolder(dirname(folder)) : undefined;
-    return (await makeNewFolder(folder)) ? (above ?? folder) : above;
+    try {
+      return (await makeNewFolder(folder)) ? (above ?? folder) : above;
+    } catch (refusal) {
+      await removeEmptyFolders(dirname(folder), above);
+      throw refusal;
+    }
   }
 }
 
 /** Removes what `makeFolder` made of a folder and those above it, as far as nothing is in them. */
-export async function removeEmptyFolders(folder: string, outermost: string | undefined): Promise<void> {
+export async function removeEmptyFolders(path: string, outermost: string | undefined): Promise<void> {
   if (outermost === undefined) return;
+  const folder = normalize(path);
   const removed = await rmdir(folder).then(
     () => true,
     () => false,

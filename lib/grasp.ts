@@ -1,5 +1,5 @@
 import * as check from './check.js';
-import { SAMPLES_PER_CLASS, sampleClasses } from './class-samples.js';
+import { sampleClasses } from './class-samples.js';
 import type { Dataset } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
@@ -70,7 +70,7 @@ export async function graspImportance(
   options: GraspImportanceOptions = {},
 ): Promise<Float64Array> {
   const {
-    samplesPerClass = SAMPLES_PER_CLASS,
+    samplesPerClass,
     seed = 0,
     signal,
     onProgress,

@@ -10,6 +10,13 @@ import { cosine } from './schedules.js';
 /** The smoothing parameter. */
 export const MU = 5e-3;
 
+/** Images of a step. */
+export const BATCH_SIZE = 256;
+
+/** ZO-GraSP's random directions, and the images of each class that it sees. */
+export const GRASP_QUERIES = 192;
+export const SAMPLES_PER_CLASS = 25;
+
 export const MOMENTUM = 0.9;
 export const WEIGHT_DECAY = 5e-4;
 

@@ -13,6 +13,7 @@ import { checkWatch } from './jobs.js';
 import type { Watch } from './jobs.js';
 import type { Model } from './model.js';
 import type { Optimizer } from './optimizers.js';
+import { BATCH_SIZE } from './paper.js';
 import { checkBatchSize, checkDataset } from './problem.js';
 
 export interface TrainOptions extends Omit<Watch, 'step'> {
@@ -49,8 +50,6 @@ export interface TrainPlan extends Watch {
   readonly describe: object;
 }
 
-const BATCH_SIZE = 256;
-
 const KNOWN = [
   'estimator',
   'optimizer',
@@ -83,7 +82,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
   checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
   checkMove(estimator, optimizer);
-  checkBatchSize(batchSize, dataset, `batchSize, ${BATCH_SIZE} unless given,`);
+  checkBatchSize(batchSize, dataset, check.unlessGiven('batchSize', options.batchSize, batchSize));
   checkWatch({ signal, onProgress });
   if ((epochs === undefined) === (steps === undefined)) {
     const received = epochs === undefined ? 'neither' : 'both';

@@ -258,8 +258,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     if (most.seconds < 1 && most.queries < queriesPerStep)
       most = await time(rounds((1.5 * most.queries) / most.seconds));
     if (most.queries >= queriesPerStep) return most.seconds;
-    // The clock of a busy machine may find more queries the quicker.
-    const perQuery = Math.max(0, most.seconds - least.seconds) / (most.queries - least.queries);
+    const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
+    // On a busy machine the larger sample may be the quicker: then as if all of its time were queries'.
+    if (perQuery <= 0) return (most.seconds / most.queries) * queriesPerStep;
     return least.seconds + perQuery * (queriesPerStep - least.queries);
   }
 }

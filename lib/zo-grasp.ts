@@ -1,10 +1,11 @@
 import * as check from './check.js';
-import { SAMPLES_PER_CLASS, sampleClasses } from './class-samples.js';
+import { sampleClasses } from './class-samples.js';
 import type { Dataset } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { checkWatch } from './jobs.js';
 import type { LayerSparsity } from './masks.js';
 import type { Model } from './model.js';
+import { GRASP_QUERIES, MU } from './paper.js';
 import { checkDataset } from './problem.js';
 import { checkScores, rankedSparsity } from './pruning.js';
 
@@ -91,9 +92,9 @@ export async function zoGraspImportance(
   options: ZoGraspImportanceOptions = {},
 ): Promise<Float64Array> {
   const {
-    queries = 192,
-    mu = 5e-3,
-    samplesPerClass = SAMPLES_PER_CLASS,
+    queries = GRASP_QUERIES,
+    mu = MU,
+    samplesPerClass,
     seed = 0,
     directions = 'shared',
     rank = 'signed',

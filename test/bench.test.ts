@@ -9,6 +9,7 @@ import { BENCHMARKS } from '../lib/bench/benchmarks.js';
 import type { Benchmark as Result } from '../lib/bench/benchmarks.js';
 import { kernelShapes } from '../lib/bench/kernels.js';
 import { alternate, LEAST_ROUNDS, wallClock } from '../lib/bench/sampling.js';
+import { scaledUp } from '../lib/bench/sweeps.js';
 import { median, ratio, statistics } from '../lib/statistics.js';
 import { stratified } from '../lib/bench/stratified.js';
 import { cnn } from '../lib/network/cnn.js';
@@ -54,6 +55,13 @@ describe('bench', () => {
       near(own.deviation, deviation);
       near(own.rme, rme);
       assert.equal(own.samples, sample.length);
+    });
+
+    it('scales a part of a sweep up to the whole, never to less than was timed', () => {
+      assert.deepEqual(scaledUp([3, 4], 2, 10), [12, 22]);
+      assert.deepEqual(scaledUp([1.5, 3, 4], 2, 1), [1.5, 3, 4]);
+      assert.deepEqual(scaledUp([1.5, 3, 4], 2, 10), [1.5, 12, 22]);
+      assert.deepEqual(scaledUp([1.5, 1, 4], 2, 10), [15, 10, 40]);
     });
 
     it('knows a single timing, an even number of them, and ratios by round', () => {

@@ -64,6 +64,7 @@ describe('cifar10', () => {
       const options = { mean: [0.5, 0, 0], std: [0.25, 1, 1] };
       const other = (await cifar10(folder, options)).train.batch(first).images[0];
       assert.equal(other, Math.fround((pixel / 255 - 0.5) / 0.25));
+      await assert.rejects(cifar10(folder, { std: null as never }), /Expected std to be a list of 3 .*, received null/);
       await assert.rejects(cifar10(folder, { mean: [0.5] }), /Expected mean to be a list of 3 finite numbers/);
     });
   });
@@ -89,9 +90,9 @@ describe('cifar10', () => {
     });
   });
 
-  it('refuses a dataset.json without what it is for', async () => {
+  it('refuses a deepzero.json without what it is for', async () => {
     await withBatches(async (folder) => {
-      const file = join(folder, 'dataset.json');
+      const file = join(folder, 'deepzero.json');
       const of = (train: object): Promise<void> => writeFile(file, JSON.stringify({ train }));
       await of({ name: 'a', mean: [0, 0, 0], std: [1, 1, 1] });
       await refused(folder, file, /has no "test": \{name, mean, std\}, as writeCifar10 writes it/);
@@ -156,15 +157,14 @@ describe('writeCifar10', () => {
       const train = imageSet(13, { name: 'noise train', mean: [0.1, 0.2, 1 / 3], std: [0.4, 0.5, 2 / 3] });
       const sets = { train, test: imageSet(3, { name: 'noise test' }) };
       const files = await writeCifar10(out, sets);
-      const names = [1, 2, 3, 4, 5]
-        .map((i) => `data_batch_${i}.bin`)
-        .concat('test_batch.bin', 'batches.meta.txt', 'dataset.json');
+      const batches = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
+      const names = ['deepzero.json', 'batches.meta.txt', ...batches, 'test_batch.bin'];
       assert.deepEqual(
         files,
         names.map((name) => join(out, name)),
       );
       assert.deepEqual((await readdir(out)).sort(), [...names].sort());
-      await assert.rejects(writeCifar10(out, sets), /folder: already holds data_batch_1\.bin: choose another folder$/);
+      await assert.rejects(writeCifar10(out, sets), /folder: already holds deepzero\.json: choose another folder$/);
       const read = await cifar10(out);
       for (const part of ['train', 'test'] as const) {
         assert.deepEqual(read[part].images, sets[part].images);
@@ -174,7 +174,7 @@ describe('writeCifar10', () => {
       }
       const otherwise = await cifar10(out, { mean: [0, 0, 0] });
       assert.deepEqual([otherwise.train.mean, otherwise.train.std], [[0, 0, 0], train.std]);
-      const lengths = await Promise.all(files.slice(0, 5).map(async (file) => (await readFile(file)).length / RECORD));
+      const lengths = await Promise.all(files.slice(2, 7).map(async (file) => (await readFile(file)).length / RECORD));
       assert.deepEqual(lengths, [2, 3, 2, 3, 3]);
     });
   });
@@ -188,9 +188,14 @@ describe('writeCifar10', () => {
       const shape = [3, 16, 64] as const;
       const wide = writeCifar10(out, { train: imageSet(5, { shape }), test });
       await assert.rejects(wide, /Expected the shape of training images to be \[3, 32, 32\], received \[3, 16, 64\]/);
-      const classNames = Array.from({ length: 11 }, () => 'kind');
-      const many = writeCifar10(out, { train: imageSet(5), test: imageSet(1, { classNames }) });
+      const eleven = Array.from({ length: 11 }, () => 'kind');
+      const many = writeCifar10(out, { train: imageSet(5), test: imageSet(1, { classNames: eleven }) });
       await assert.rejects(many, /Expected the number of test classes to be 10, received 11/);
+      const padded = imageSet(5, { classNames: eleven.slice(2).concat('kind ') });
+      const lines = writeCifar10(out, { train: padded, test });
+      await assert.rejects(lines, /Expected the names of training classes to be lines without spaces .*"kind "/);
+      const unlike = writeCifar10(out, { train: imageSet(5), test: imageSet(1, { classNames: eleven.slice(1) }) });
+      await assert.rejects(unlike, /Expected the names of test classes to be those of the training classes/);
       assert.deepEqual(await readdir(folder), []);
     });
   });

@@ -288,12 +288,13 @@ describe('experiments, in parts', () => {
       assert.deepEqual(await runTrial(trialOf(2), laboratory), result);
     }));
 
-  it("keep table 1's cosines where times are measured anew and weights are gone, and add what weights give", () =>
+  it("keep table 1's cosines of a run where times are measured anew and weights are gone, but not of other weights", () =>
     withFolder(async (folder) => {
       const laboratory = smallLaboratory(folder);
-      const reported = async (seconds: number): Promise<Report> => {
-        const choice = { ...{ sizes: [730], epochs: 0.25, searchEpochs: 0.25 }, seeds: [0], seconds };
-        return await table1(choice, laboratory, () => Promise.resolve());
+      const states: Report[] = [];
+      const reported = async (seconds: number, epochs = 0.25): Promise<Report> => {
+        const choice = { ...{ sizes: [730], epochs, searchEpochs: 0.25 }, seeds: [0], seconds };
+        return await table1(choice, laboratory, (state) => Promise.resolve(void states.push(state)));
       };
       const measure = async (seconds: number): Promise<Report['rows']> => (await reported(seconds)).rows;
       const trained = (rows: Report['rows']): unknown[] => rows.map(({ cosineTrained }) => cosineTrained);
@@ -311,6 +312,16 @@ describe('experiments, in parts', () => {
       await other.save(weights);
       const [cge, rge] = trained(await measure(0.02)) as number[];
       assert.ok(rge !== trained(rows)[1] && cge! > 0.99, `${cge}, ${rge}`);
+
+      states.length = 0;
+      const longer = (await reported(0.02, 0.5)).rows;
+      assert.notDeepEqual(trained(longer), [cge, rge]);
+      for (const state of states) {
+        const known = trained(state.rows).filter((cosine) => cosine !== null);
+        assert.deepEqual(known, trained(longer).slice(0, known.length));
+      }
+      await rm(weights);
+      assert.deepEqual(trained(await measure(0.02)), [null, null]);
     }));
 
   it('end at the same rows however often they are stopped, and keep those when there is more to do', () =>

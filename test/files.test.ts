@@ -223,6 +223,10 @@ describe('makeFolder', () => {
       await rm(join(outer, 'file'));
       await removeEmptyFolders(outer, made);
       assert.deepEqual(await readdir(folder), []);
+      const winding = `${folder}/a/./b/../c/`;
+      await removeEmptyFolders(winding, await makeFolder(winding));
+      await assert.rejects(makeFolder(join(inner, 'x'.repeat(300))), /name too long$/);
+      assert.deepEqual(await readdir(folder), []);
     });
   });
 

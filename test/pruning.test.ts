@@ -190,10 +190,7 @@ describe('grasp', () => {
     const data = tinyTensors();
     const found = (options: object): Promise<object> =>
       grasp(model, data, { sparsity: 0.5, samplesPerClass: 4, ...options });
-    await assert.rejects(
-      found({ samplesPerClass: 9 }),
-      /samplesPerClass, 25 unless given, to be at most 8, the images of class 0/,
-    );
+    await assert.rejects(found({ samplesPerClass: 9 }), /samplesPerClass to be at most 8, the images of class 0/);
     await assert.rejects(found({ sparsity: 1 }), /sparsity to be a number >= 0 and < 1, received 1/);
     await assert.rejects(found({ seed: 0.5 }), /seed to be an integer >= 0, received 0\.5/);
     await assert.rejects(found({ mu: 1 }), /Unknown option "mu" in grasp/);

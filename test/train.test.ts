@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { Augmentation, Dataset } from '../lib/data/dataset.js';
 import type { Estimator } from '../lib/estimators.js';
@@ -277,6 +278,26 @@ describe('train', () => {
         assert.equal(cost.queriesPerStep, 1e6 + 1);
       }
     });
+
+    it('does not take queries for free where the larger sample is the quicker', async () => {
+      using model = new Model(tinyNetwork(), { threads: 1 });
+      const one = rge({ mu: 5e-3, queries: 1 });
+      const estimator: Estimator = {
+        describe: {},
+        queriesPerStep: () => 1e9,
+        estimate: () => assert.fail(),
+        sample: (queries) => ({
+          ...one,
+          estimate: async (...given) => {
+            await setTimeout(queries < 10 ? 60 : 10);
+            return { ...(await one.estimate(...given)), queries };
+          },
+        }),
+      };
+      // At least 10 ms for the largest sample, of at most 1.5 × 65 / 0.01 queries.
+      const { secondsPerStep } = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
+      assert.ok(secondsPerStep > 0.01 * (1e9 / 10_000), `${secondsPerStep}`);
+    });
   });
 
   it('refuses options that are wrong', () => {
@@ -287,13 +308,18 @@ describe('train', () => {
         train(model, dataset, { ...OPTIONS, ...options });
     assert.throws(
       start({ batchSize: 25 }),
-      /batchSize, 256 unless given, to be at most 24, the images in data set "stripes", received 25/,
+      /batchSize to be at most 24, the images in data set "stripes", received 25/,
     );
     assert.throws(() => train(model, undefined as never, OPTIONS), /the data set to be an object, received undefined/);
     assert.throws(() => train(model, OPTIONS as never, undefined as never), /the data set's name to be a non-empty/);
     assert.throws(() => train(model, tinyTensors(), undefined as never), /the options of train to be an object/);
     assert.throws(start({ signal: {} }), /signal to be an AbortSignal/);
-    assert.throws(start({ batchSize: 0 }), /batchSize, 256 unless given, to be an integer >= 1, received 0/);
+    const without = { ...OPTIONS, batchSize: undefined as never };
+    assert.throws(
+      () => train(model, tinyTensors(), without),
+      /batchSize, 256 unless given, to be at most 24, .* received 256$/,
+    );
+    assert.throws(start({ batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
     assert.throws(start({ epochs: 1 }), /Expected either epochs or steps, received both/);
     assert.throws(start({ steps: undefined }), /Expected either epochs or steps, received neither/);
     assert.throws(start({ steps: 0 }), /steps to be an integer >= 1, received 0/);

@@ -10,6 +10,7 @@ import { native } from '../native.js';
 import { cnn } from '../network/cnn.js';
 import type { Network } from '../network/description.js';
 import { resnet20 } from '../network/resnet.js';
+import { BATCH_SIZE, MU } from '../paper.js';
 import { version } from '../version.js';
 import type { ForwardRow } from './forward.js';
 import { timeForward } from './forward.js';
@@ -63,7 +64,7 @@ export async function runBenchmark(
   options: BenchmarkOptions,
   session: Session,
 ): Promise<Benchmark> {
-  const { threads, memory, networks, batchSize = 256, mu = 5e-3, seed = 0 } = options;
+  const { threads, memory, networks, batchSize = BATCH_SIZE, mu = MU, seed = 0 } = options;
   const machine: Machine = {
     version,
     isa: native.isa,

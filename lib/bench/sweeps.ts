@@ -129,10 +129,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const base = Math.min(...timings[peaks.length + i]!);
       const peakFlops = peaks[threadCounts.indexOf(threads)]!.flops();
       const taken = timings[peaks.length + bases.length + i]!;
-      const all = timed.length === coordinates.length;
-      const scale = coordinates.length / timed.length;
-      // A sample of few queries may by chance be quicker than the pass in it.
-      const sweeps = all ? taken : taken.map((time) => base + scale * Math.max(0, time - base));
+      const sweeps = scaledUp(taken, base, coordinates.length / timed.length);
       const { [mode]: work } = await countCost({ network, compiled }, timed);
       const seconds = Math.max(0, median(taken) - base);
       const fraction = (products: number): number | null =>
@@ -157,6 +154,15 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
   } finally {
     for (const model of models) model[Symbol.dispose]();
   }
+}
+
+/**
+ * Times of sweeps with `scale` times as many queries as those `taken`, all of which begin with a pass of `base` seconds. Where
+ * chance made most of them quicker than that pass, as if all of their time were queries'.
+ */
+export function scaledUp(taken: readonly number[], base: number, scale: number): number[] {
+  const begin = median(taken) > base ? base : 0;
+  return taken.map((time) => Math.max(time, begin + scale * (time - begin)));
 }
 
 /** How many coordinates to time so that a call takes about `seconds`; the calls that find out warm everything up. */

@@ -6,7 +6,9 @@
 import { join } from 'node:path';
 
 import * as check from '../check.js';
-import { imagesByClass, SAMPLES_PER_CLASS } from '../class-samples.js';
+import { imagesByClass } from '../class-samples.js';
+import type { ImageDatasets } from '../data/cifar10.js';
+import { CIFAR10_TRAIN } from '../data/cifar10.js';
 import { CNN_SIZES } from '../experiments/cnn.js';
 import { CNN_METHOD_NAMES, fig1 } from '../experiments/fig1.js';
 import { fig3, FIG3_METHODS } from '../experiments/fig3.js';
@@ -17,6 +19,7 @@ import { reportFiles, writeReport } from '../experiments/report.js';
 import { table1 } from '../experiments/table1.js';
 import type { Laboratory } from '../experiments/training.js';
 import { checkDestination, makeFolder, removeEmptyFolders } from '../files.js';
+import { BATCH_SIZE, GRASP_QUERIES, SAMPLES_PER_CLASS } from '../paper.js';
 import { checkBatchSize } from '../problem.js';
 import { RunFolder } from '../run-folder.js';
 import type { Command, Context } from './command.js';
@@ -53,7 +56,7 @@ const shared = {
   out: text('DIR', {
     help: 'folder of the runs and the report; experiments/NAME unless given, with --quick experiments/NAME-quick',
   }),
-  batchSize: number(whole(1), { help: 'images of a step', default: 256 }),
+  batchSize: number(whole(1), { help: 'images of a step', default: BATCH_SIZE }),
   quick: flag(
     'short runs of few, small networks, for a look within two minutes: the defaults that are named at the end',
   ),
@@ -82,7 +85,7 @@ const length = {
 };
 
 const grasp = {
-  graspQueries: number(check.queryCount, { help: 'random directions of ZO-GraSP', default: 192 }),
+  graspQueries: number(check.queryCount, { help: 'random directions of ZO-GraSP', default: GRASP_QUERIES }),
   samplesPerClass: number(whole(1), {
     help: 'images of each class that ZO-GraSP and GraSP see',
     default: SAMPLES_PER_CLASS,
@@ -146,23 +149,32 @@ async function perform<V extends Common>(
   };
   const laboratory: Laboratory = { data, out, batchSize, threads, memory, signal, onStatus, onNote };
   output.line(`${inWords(data)}, ${grouped(data.test.count)} to test on; results in ${out}`);
-  const unlike = short ? 'with --quick' : values.data === 'synthetic' ? 'of generated images, without --data DIR,' : '';
-  const warning = unlike && `: ${unlike} nothing is to be held against what is published`;
-  if (!short && unlike) output.line(`Note${warning}.`);
+  const unlike = unlikePublished(data, short);
+  if (unlike !== undefined) output.line(unlike);
   signal.addEventListener('abort', () => {
     output.line('Stopping: what is done is kept, and the same command goes on from there.');
   });
-  let written = 0;
+  let reported = 0;
   const report = await run(values, laboratory, async (state) => {
     await writeReport(name, state, laboratory);
-    if (state.rows.length > written) output.line(`${counted(state.rows.length, 'row')} in ${join(out, name)}.csv`);
-    written = state.rows.length;
+    if (state.rows.length > reported) output.line(`${counted(state.rows.length, 'row')} in ${join(out, name)}.csv`);
+    reported = state.rows.length;
   });
   const files = await writeReport(name, report, laboratory);
   output.line(`\n${report.title}\n\n${reportTable(report)}\n`);
-  output.line(`Measured: ${inWords(data)} in batches of ${batchSize}${warning}.\nPublished: ${report.published}.`);
+  output.line(`Measured: ${inWords(data)} in batches of ${batchSize}.\nPublished: ${report.published}.`);
+  if (unlike !== undefined) output.line(unlike);
   output.line(`written to ${files.json}, .csv and .svg`);
   return { ...files, settings: report.settings, rows: report.rows };
+}
+
+/** Why measured and published figures are not to be compared, if they are not. */
+function unlikePublished({ train, missing = [] }: ImageDatasets, quick: boolean): string | undefined {
+  const why = [
+    ...(quick ? ['--quick makes them too short'] : []),
+    ...(train.name === CIFAR10_TRAIN && missing.length === 0 ? [] : ['the images are not those of CIFAR-10, all of them (--data DIR)']), // prettier-ignore
+  ];
+  return why.length === 0 ? undefined : `Not to be held against what is published: ${why.join(', and ')}.`;
 }
 
 /** The experiment's folder, locked; disposing of it leaves no empty one behind. */

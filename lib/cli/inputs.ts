@@ -73,7 +73,7 @@ interface Normalisation {
 
 export const normalisationOptions: OptionsOf<Normalisation> = {
   mean: triple({
-    help: "per channel, of pixels scaled to 0 … 1; unless given the data set's own, which in DIR is CIFAR-10's or dataset.json's",
+    help: "per channel, of pixels scaled to 0 … 1; unless given the data set's own, which in DIR is CIFAR-10's or deepzero.json's",
   }),
   std: triple({ help: 'per channel, likewise' }),
 };

@@ -24,6 +24,7 @@ const SAME_WISH_MS = 1000;
 
 async function main(args: readonly string[], signal: AbortSignal): Promise<void> {
   const [first, ...rest] = args;
+  const [second] = rest;
   if (first !== undefined && VERSION.includes(first)) {
     process.stdout.write(`${version}\n`);
     return;
@@ -37,21 +38,28 @@ async function main(args: readonly string[], signal: AbortSignal): Promise<void>
     if (first === undefined) process.exitCode = 2;
     return;
   }
-  const group = commands.filter(({ name }) => name.split(' ')[0] === first);
-  const chosen = group.find(({ name }) => name === args.slice(0, name.split(' ').length).join(' '));
+  const group = commands.filter(({ name }) => wordsOf(name)[0] === first);
+  const chosen = group.find(({ name }) => name === args.slice(0, wordsOf(name).length).join(' '));
   if (chosen) {
-    await chosen.run(args.slice(chosen.name.split(' ').length), signal);
-  } else if (group.length > 0 && rest.some((arg) => HELP.includes(arg))) {
+    await chosen.run(args.slice(wordsOf(chosen.name).length), signal);
+  } else if (group.length === 0) {
+    throw unknown([first], commands);
+  } else if (second !== undefined && !second.startsWith('-')) {
+    throw unknown([first, second], group);
+  } else if (rest.some((arg) => HELP.includes(arg))) {
     process.stdout.write(`${group.map((command) => command.help()).join('\n\n')}\n`);
-  } else if (group.length > 0 && (rest[0] ?? '-').startsWith('-')) {
-    throw new InvalidArgumentError(`Expected ${group.map(({ name }) => `deepzero ${name}`).join(' or ')}`);
   } else {
-    const [unknown, known] =
-      group.length > 0
-        ? [`${first} ${rest[0] ?? ''}`, group.map(({ name }) => name)]
-        : [first, [...new Set(commands.map(({ name }) => name.split(' ')[0] ?? name))]];
-    throw new InvalidArgumentError(`Unknown command ${JSON.stringify(unknown)}${didYouMean(unknown, known)}`);
+    throw new InvalidArgumentError(`Expected ${group.map(({ name }) => `deepzero ${name}`).join(' or ')}`);
   }
+}
+
+const wordsOf = (name: string): string[] => name.split(' ');
+
+/** Words of which the last is none that these commands have there. */
+function unknown(words: readonly string[], commands: readonly Command[]): InvalidArgumentError {
+  const last = words.length - 1;
+  const known = new Set(commands.map(({ name }) => wordsOf(name)[last]!));
+  return new InvalidArgumentError(`Unknown command "${words.join(' ')}"${didYouMean(words[last]!, [...known])}`);
 }
 
 function overview(commands: readonly Command[]): string {
@@ -61,7 +69,7 @@ function overview(commands: readonly Command[]): string {
     'Usage: deepzero COMMAND [options]',
     'Trains neural networks by zeroth-order optimisation: from forward passes alone, without back-propagation.',
     `Commands:\n${rows.join('\n')}`,
-    'deepzero COMMAND --help lists the options of a command, deepzero --version says the version. In the environment,\n' +
+    'deepzero COMMAND --help, or deepzero help COMMAND, lists its options, deepzero --version says the version. In the environment,\n' +
       "DEEPZERO_DEBUG=1 adds stack traces to errors, and DEEPZERO_ISA chooses among info's instruction sets.",
   ].join('\n\n');
 }

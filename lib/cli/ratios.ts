@@ -5,7 +5,7 @@
  */
 import * as check from '../check.js';
 import { FileError, isObject } from '../check.js';
-import { imagesByClass, SAMPLES_PER_CLASS } from '../class-samples.js';
+import { imagesByClass } from '../class-samples.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { readJson, writeFileAtomically } from '../files.js';
 import { grasp } from '../grasp.js';
@@ -13,7 +13,7 @@ import { keptCounts } from '../masks.js';
 import type { LayerSparsity } from '../masks.js';
 import type { Model } from '../model.js';
 import { magnitudePruning, randomPruning } from '../pruning.js';
-import { MU } from '../paper.js';
+import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
 import { sum } from '../statistics.js';
 import { zoGrasp } from '../zo-grasp.js';
 import { whole } from './inputs.js';
@@ -47,7 +47,7 @@ export function graspOptions(option: string): OptionsOf<GraspChoice> {
   return {
     graspQueries: number(check.queryCount, {
       help: 'random directions of ZO-GraSP',
-      default: 192,
+      default: GRASP_QUERIES,
       demo: 48,
       only,
     }),

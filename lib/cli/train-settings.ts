@@ -9,7 +9,7 @@ import * as check from '../check.js';
 import { FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
-import { MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
+import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
 import { firstOrder } from '../first-order.js';
 import { readJson, writeFileAtomically } from '../files.js';
 import type { LayerSparsity } from '../masks.js';
@@ -97,7 +97,7 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
     default: 'paper',
     only: RANDOM,
   }),
-  batchSize: number(whole(1), { help: 'images of a step', default: 256, demo: 16 }),
+  batchSize: number(whole(1), { help: 'images of a step', default: BATCH_SIZE, demo: 16 }),
   epochs: number(whole(1), { help: 'length of the run; 50 unless given' }),
   steps: number(whole(1), { help: 'length of the run, instead of --epochs; 40 on synthetic data unless given' }),
   optimizer: choice(['sgd', 'adam'], { help: 'what turns gradients into updates', default: 'sgd' }),

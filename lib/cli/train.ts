@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { didYouMean, FileError, InvalidArgumentError } from '../check.js';
+import { expected, FileError, InvalidArgumentError, nearest } from '../check.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { Model } from '../model.js';
 import { checkBatchSize } from '../problem.js';
@@ -113,19 +113,27 @@ async function begin(
   const { ratios } = settings;
   const source = ratiosFrom(settings);
   if (source === 'file' && !(await exists(ratios))) {
-    const problem = `Expected --ratios to be a method or a file, and there is no file ${JSON.stringify(ratios)}`;
-    throw new InvalidArgumentError(problem + didYouMean(ratios, SPREADS));
+    const { message } = expected('--ratios', `one of ${SPREADS.join(', ')}, or a file that is there`, ratios);
+    throw new InvalidArgumentError(message + nearest(ratios, SPREADS));
   }
   const given = source === 'file' ? await readRatios(ratios, model) : undefined;
   if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
   const folder = await RunFolder.create(out, `${model.network.name}-${kindOf(images)}`);
-  if (given) await writeRatios(folder.ratios, given);
-  await writeConfig(folder.config, settings);
-  return folder;
+  try {
+    if (given) await writeRatios(folder.ratios, given);
+    await writeConfig(folder.config, settings);
+    return folder;
+  } catch (error) {
+    await folder.discard();
+    throw error;
+  }
 }
 
-/** `cifar10 train` → `cifar10` */
-const kindOf = ({ name }: ImageDataset): string => name.replace(/ train$/, '').replace(/[^\w-]+/g, '-');
+/** `cifar10 train` → `cifar10`: whatever a data set is called, something that a folder can be. */
+function kindOf({ name }: ImageDataset): string {
+  const words = name.replace(/ train$/, '').match(/[\w-]+/g) ?? ['data'];
+  return words.join('-').slice(0, 40);
+}
 
 /** Whether a run's folder holds what took time to compute. */
 async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {

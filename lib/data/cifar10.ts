@@ -37,7 +37,10 @@ const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
 const TEST_FILE = 'test_batch.bin';
 const NAMES_FILE = 'batches.meta.txt';
 /** What the layout has no place for, of sets that are not CIFAR-10: name and normalisation of each. */
-const ABOUT_FILE = 'dataset.json';
+const ABOUT_FILE = 'deepzero.json';
+
+/** What the training set of CIFAR-10 itself is called. */
+export const CIFAR10_TRAIN = 'cifar10 train';
 
 /** The folder's name in the official archive. */
 const OFFICIAL_FOLDER = 'cifar-10-batches-bin';
@@ -51,9 +54,9 @@ export interface ImageDatasets {
 }
 
 export interface Cifar10Options {
-  /** Per channel, of pixel values scaled to 0 … 1; default that of `dataset.json`, or else `CIFAR10_MEAN`. */
+  /** Per channel, of pixel values scaled to 0 … 1; default that of `deepzero.json`, or else `CIFAR10_MEAN`. */
   mean?: readonly number[];
-  /** Per channel, of pixel values scaled to 0 … 1; default that of `dataset.json`, or else `CIFAR10_STD`. */
+  /** Per channel, of pixel values scaled to 0 … 1; default that of `deepzero.json`, or else `CIFAR10_STD`. */
   std?: readonly number[];
 }
 
@@ -113,8 +116,8 @@ type AboutSets = Record<'train' | 'test', About>;
 
 /** CIFAR-10's, or what `writeCifar10` says of the sets that it wrote. */
 async function readAbout(file: string): Promise<AboutSets> {
-  const ofCifar10 = (part: string): About => ({ name: `cifar10 ${part}`, mean: CIFAR10_MEAN, std: CIFAR10_STD });
-  if (!(await exists(file))) return { train: ofCifar10('train'), test: ofCifar10('test') };
+  const ofCifar10 = (name: string): About => ({ name, mean: CIFAR10_MEAN, std: CIFAR10_STD });
+  if (!(await exists(file))) return { train: ofCifar10(CIFAR10_TRAIN), test: ofCifar10('cifar10 test') };
   const content = await readJson(file);
   const read = (part: string): About => {
     const about = isObject(content) ? content[part] : undefined;
@@ -132,10 +135,10 @@ async function readAbout(file: string): Promise<AboutSets> {
 /**
  * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
  * of training batches and any number of whole records in each will do; class names come from `batches.meta.txt`
- * where there is one, and name and normalisation of another set in these files from `dataset.json`, which `writeCifar10` writes.
+ * where there is one, and name and normalisation of another set in these files from `deepzero.json`, which `writeCifar10` writes.
  *
  * @throws FileError naming the file and, for a bad label, the record: for a missing folder or test batch, an
- *   empty or truncated batch, a label over 9, a `dataset.json` without what it is for.
+ *   empty or truncated batch, a label over 9, a `deepzero.json` without what it is for.
  * @example const { train, test } = await cifar10('data/cifar-10-batches-bin');
  */
 export async function cifar10(path: string, options: Cifar10Options = {}): Promise<ImageDatasets> {
@@ -147,7 +150,7 @@ export async function cifar10(path: string, options: Cifar10Options = {}): Promi
   const about = await readAbout(join(folder, ABOUT_FILE));
   const images = concatenate(batches.map((batch) => batch.images));
   const labels = concatenate(batches.map((batch) => batch.labels));
-  const common = { shape: SHAPE, classNames, ...(mean && { mean }), ...(std && { std }) };
+  const common = { shape: SHAPE, classNames, ...(mean !== undefined && { mean }), ...(std !== undefined && { std }) };
   return {
     train: new ImageDataset({ images, labels, ...about.train, ...common }),
     test: new ImageDataset({ ...test, ...about.test, ...common }),
@@ -178,11 +181,14 @@ function checkWritable(dataset: ImageDataset, what: string, leastCount: number):
     throw check.expected(`the shape of ${what} images`, '[3, 32, 32]', shape);
   }
   if (classes !== CLASSES) throw check.expected(`the number of ${what} classes`, String(CLASSES), classes);
+  const name = dataset.classNames.find((one) => one !== one.trim() || /[\r\n]/.test(one));
+  if (name !== undefined)
+    throw check.expected(`the names of ${what} classes`, 'lines without spaces around them', name);
 }
 
 /**
  * Writes two data sets of 3×32×32 images in ten classes as CIFAR-10's files: five training batches of nearly
- * equal length, the test batch, the class names, and beside them `dataset.json`, of names and normalisation, so that `cifar10`
+ * equal length, the test batch, the class names, and beside them `deepzero.json`, of names and normalisation, so that `cifar10`
  * reads the same sets. Makes the folder; each file is written atomically, and none over another.
  *
  * @returns the files' paths.
@@ -193,13 +199,17 @@ export async function writeCifar10(folder: string, sets: ImageDatasets): Promise
   const { train, test } = sets;
   checkWritable(train, 'training', TRAIN_FILES.length);
   checkWritable(test, 'test', 1);
+  if (test.classNames.join('\n') !== train.classNames.join('\n')) {
+    throw check.expected('the names of test classes', 'those of the training classes', test.classNames);
+  }
   await makeFolder(check.string(folder, 'the folder to write to'));
   const bound = (batch: number): number => Math.floor((train.count * batch) / TRAIN_FILES.length);
+  // The images last: a folder without them is none of CIFAR-10's, whatever else it has.
   const files = [
+    { name: ABOUT_FILE, encode: () => encodeAbout(sets) },
+    { name: NAMES_FILE, encode: () => new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
     ...TRAIN_FILES.map((name, i) => ({ name, encode: () => encodeRecords(train, bound(i), bound(i + 1)) })),
     { name: TEST_FILE, encode: () => encodeRecords(test, 0, test.count) },
-    { name: NAMES_FILE, encode: () => new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },
-    { name: ABOUT_FILE, encode: () => encodeAbout(sets) },
   ];
   for (const { name } of files) {
     if (await exists(join(folder, name))) throw new FileError(folder, `already holds ${name}: choose another folder`);

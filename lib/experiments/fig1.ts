@@ -8,8 +8,8 @@
 import type { Estimator } from '../estimators.js';
 import { cge, rge } from '../estimators.js';
 import { firstOrder } from '../first-order.js';
-import { CNN_SIZES, cnnOf, sizeIndex } from './cnn.js';
 import { MU, paperSgd } from '../paper.js';
+import { CNN_SIZES, cnnOf, sizeIndex } from './cnn.js';
 import { sum } from '../statistics.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import type { InGroup } from './runs.js';

@@ -3,8 +3,8 @@ import type { MaskOptions } from '../masks.js';
 import type { Model } from '../model.js';
 import type { RunFolder } from '../run-folder.js';
 import { zoGrasp } from '../zo-grasp.js';
-import { kept } from './kept.js';
 import { MU } from '../paper.js';
+import { kept } from './kept.js';
 import type { Laboratory } from './training.js';
 
 /** What ZO-GraSP takes, and how often masks are drawn to its ratios. */

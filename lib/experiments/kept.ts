@@ -43,7 +43,10 @@ export async function recalled<T extends object>(file: string, options: object):
 
 /** What the result in a file is kept under, if it is there. */
 export async function optionsIn(file: string): Promise<Record<string, unknown> | undefined> {
-  const content = (await exists(file)) ? await readJson(file) : undefined;
+  return (await exists(file)) ? optionsOf(await readJson(file)) : undefined;
+}
+
+function optionsOf(content: unknown): Record<string, unknown> | undefined {
   const options = isObject(content) ? content['options'] : undefined;
   return isObject(options) ? options : undefined;
 }
@@ -66,8 +69,9 @@ async function keep<T extends object>(
 /** What a file holds, if it is there, and where that is under other options. */
 async function lookUp(file: string, options: object): Promise<{ content?: unknown; difference?: Difference }> {
   if (!(await exists(file))) return {};
-  const difference = firstDifference(await optionsIn(file), inJson(options));
-  return { content: await readJson(file), ...(difference && { difference }) };
+  const content = await readJson(file);
+  const difference = firstDifference(optionsOf(content), inJson(options));
+  return { content, ...(difference && { difference }) };
 }
 
 /** As JSON has them: an option that is undefined is not there. */

@@ -15,11 +15,11 @@ import { digest } from '../digest.js';
 import { exists, readFileBytes } from '../files.js';
 import { Model } from '../model.js';
 import { RunFolder } from '../run-folder.js';
+import { MU } from '../paper.js';
 import { cnnOf, sizeIndex } from './cnn.js';
 import type { CnnMethod, CnnSearches, Fig1Choice } from './fig1.js';
 import { CNN_METHODS, cnnGroup, cnnRunCount, cnnRuns, cnnTrial, searchCnnRates } from './fig1.js';
 import { optionsIn, recalled, renewed } from './kept.js';
-import { MU } from '../paper.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import { accuracyOf, Runs } from './runs.js';
@@ -70,6 +70,9 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
     const { size } = measurement;
     await runs.makeGroups(cnnRuns(size, all, searches));
     const cosines = await measureCosines(measurement, laboratory);
+    if (cosines.cosineTrained === null) {
+      laboratory.onNote(`d = ${size}: no cosine at trained weights, for want of ${measurement.trained.weights}`);
+    }
     measured.set(size, { ...cosines, ...(await measureTimes(measurement, choice, laboratory)) });
     await publish(now());
   }
@@ -80,10 +83,10 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
 interface Measurement {
   readonly size: number;
   readonly seed: number;
-  /** The weights that CGE has trained. */
-  readonly weights: string;
+  /** The run by CGE whose weights cosines are taken at. */
+  readonly trained: RunFolder;
   readonly times: { readonly file: string; readonly options: object };
-  /** The trained weights' digest is an option too. */
+  /** A result is also kept under the digest of the trained weights, `weights`, null if it is without them. */
   readonly cosines: { readonly file: string; readonly options: object };
 }
 
@@ -92,15 +95,15 @@ async function contentOf(file: string): Promise<string | null> {
   return (await exists(file)) ? digest(await readFileBytes(file)) : null;
 }
 
-/** What is kept: of these trained weights, or, where they are gone, of whatever weights it was. */
-async function knownCosines({ weights, cosines: { file, options } }: Measurement): Promise<Cosines | undefined> {
-  const trained = (await contentOf(weights)) ?? (await optionsIn(file))?.['trained'];
-  return await recalled<Cosines>(file, { ...options, trained });
+/** What is kept of these weights, or, where they are gone, of those that the same run had. */
+async function knownCosines({ trained, cosines: { file, options } }: Measurement): Promise<Cosines | undefined> {
+  const weights = (await contentOf(trained.weights)) ?? (await optionsIn(file))?.['weights'];
+  return await recalled<Cosines>(file, { ...options, weights });
 }
 
 function measurementOf(
   size: number,
-  trained: string,
+  run: string,
   { seconds, seeds }: Table1Choice,
   laboratory: Laboratory,
 ): Measurement {
@@ -110,24 +113,23 @@ function measurementOf(
   const fileOf = (what: string): string => join(out, `cnn-${size}-${what}.json`);
   return {
     ...{ size, seed },
-    weights: new RunFolder(join(out, trained)).weights,
+    trained: new RunFolder(join(out, run)),
     times: { file: fileOf('query-times'), options: { ...of, seconds, machine: machineInWords(laboratory) } },
-    cosines: { file: fileOf('cosines'), options: of },
+    cosines: { file: fileOf('cosines'), options: { ...of, run } },
   };
 }
 
 /** Holds both methods' estimates against back-propagation. */
 async function measureCosines(
   measurement: Measurement,
-  { data, batchSize, threads, memory, signal, onStatus, onNote }: Laboratory,
+  { data, batchSize, threads, memory, signal, onStatus }: Laboratory,
 ): Promise<Cosines> {
-  const { size, seed, weights } = measurement;
   const known = await knownCosines(measurement);
   if (known) return known;
+  const { size, seed, trained } = measurement;
   const { file, options } = measurement.cosines;
-  const trained = await contentOf(weights);
-  if (trained === null) onNote(`d = ${size}: no cosine at trained weights, for want of ${weights}`);
-  return await renewed(file, { ...options, trained }, async () => {
+  const weights = await contentOf(trained.weights);
+  return await renewed(file, { ...options, weights }, async () => {
     const batch = firstBatch(data.train, batchSize);
     const cosines = async (model: Model): Promise<Figures> => {
       const { values } = await model.gradient(batch, { precision: 'double', signal });
@@ -141,8 +143,8 @@ async function measureCosines(
     };
     using initial = new Model(cnnOf(size), { seed, threads, memory });
     const cosineInitially = await cosines(initial);
-    if (trained === null) return { cosineInitially, cosineTrained: null };
-    using end = await Model.load(weights, { threads, memory });
+    if (weights === null) return { cosineInitially, cosineTrained: null };
+    using end = await Model.load(trained.weights, { network: cnnOf(size), threads, memory });
     return { cosineInitially, cosineTrained: await cosines(end) };
   });
 }

@@ -96,7 +96,8 @@ const MOST_PARAMETERS = 2 ** 31 - 1;
  * @example compile(resnet20()).parameterCount // 269722
  */
 export function compile(network: Network): CompiledNetwork {
-  check.options<Network>(check.object(network, 'network'), 'network', ['name', 'input', 'layers']);
+  check.object(network, 'network');
+  check.options<Network>(network, 'network', ['name', 'input', 'layers']);
   check.string(network.name, "the network's name");
   return new Compiler(checkInput(network.input)).finish(network.layers);
 }
