@@ -30,7 +30,7 @@ function show(value: unknown): string {
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value))
     return value.length <= 8 ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name}`;
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${(value as Uint8Array).length}`;
   if (typeof value === 'object' && value !== null) return 'an object';
   return String(value);
 }

@@ -62,9 +62,17 @@ function checkArray<T extends Float32Array | Int32Array>(
   if (value.length !== length) throw expected(`the length of ${what}`, `${length}, ${reason}`, value.length);
 }
 
+/** Refuses what is no model, such as a network. */
+export function checkModel(model: Target): void {
+  const { compiled, loss } = Object(model) as Partial<Target>;
+  if (!compiled || !loss) throw expected('model', 'a Model', model);
+}
+
 /** Refuses a data set whose images or classes do not fit, before the first batch is gathered. */
-export function checkDataset(dataset: Dataset, { network, compiled, loss }: Target): void {
+export function checkDataset(dataset: Dataset, target: Target): void {
+  checkModel(target);
   checkShape(dataset);
+  const { network, compiled, loss } = target;
   const name = `data set ${JSON.stringify(dataset.name)}`;
   if (dataset.shape.join() !== network.input.join()) {
     throw new InvalidArgumentError(
@@ -81,10 +89,10 @@ export function checkDataset(dataset: Dataset, { network, compiled, loss }: Targ
 /** Refuses what is no data set, or an empty one. */
 function checkShape(dataset: Dataset): void {
   const { name, count, shape, batch } = check.object(dataset, 'the data set');
+  if (typeof batch !== 'function') throw expected('the data set', 'one such as the train or the test of synthetic()', dataset); // prettier-ignore
   check.string(name, "the data set's name");
   check.integer(count, `the images in data set ${JSON.stringify(name)}`, 1);
   if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
-  if (typeof batch !== 'function') throw expected("the data set's batch", 'a function', batch);
 }
 
 /** Refuses more images a step than there are; `what` is what the caller calls the number. */

@@ -9,6 +9,7 @@ import type { LayerSparsity } from './masks.js';
 import { drawCoordinates, keptCounts } from './masks.js';
 import type { Model } from './model.js';
 import type { TensorInfo } from './network/compile.js';
+import { checkModel } from './problem.js';
 import { Random } from './random.js';
 
 /** A number for every parameter, the highest kept; those of batch norm and biases, which are always kept, do not count. */
@@ -25,6 +26,7 @@ export type Importance = Float32Array | Float64Array;
  * @example rankedSparsity(model, model.parameters.map(Math.abs), 0.9)
  */
 export function rankedSparsity(model: Model, importance: Importance, sparsity: number): LayerSparsity {
+  checkModel(model);
   check.fraction(sparsity, 'sparsity');
   checkImportance(importance, model);
   const tensors = maskable(model);
@@ -64,6 +66,7 @@ export function keptCoordinates(
   options: KeepOptions = {},
 ): Uint32Array {
   const { importance, seed } = check.options<KeepOptions>(options, 'keptCoordinates', ['importance', 'seed']);
+  checkModel(model);
   const { parameters } = model.compiled;
   if (importance === undefined) {
     return drawCoordinates(parameters, sparsity, new Random(check.integer(seed ?? 0, 'seed'), 'mask'));
@@ -114,6 +117,7 @@ export interface RandomPruningOptions {
  */
 export function randomPruning(model: Model, options: RandomPruningOptions): LayerSparsity {
   const { sparsity, seed = 0 } = check.options<RandomPruningOptions>(options, 'randomPruning', ['sparsity', 'seed']);
+  checkModel(model);
   const random = new Random(check.integer(seed, 'seed'), 'importance');
   return rankedSparsity(
     model,
@@ -137,6 +141,7 @@ export interface MagnitudePruningOptions {
  */
 export function magnitudePruning(model: Model, options: MagnitudePruningOptions): LayerSparsity {
   const { sparsity } = check.options<MagnitudePruningOptions>(options, 'magnitudePruning', ['sparsity']);
+  checkModel(model);
   return rankedSparsity(model, model.parameters.map(Math.abs), sparsity);
 }
 

@@ -98,7 +98,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     resume: resume === undefined ? undefined : check.string(resume, 'resume'),
     signal,
     onProgress,
-    queriesPerStep: estimator.queriesPerStep(model),
+    queriesPerStep: check.integer(estimator.queriesPerStep(model), "the estimator's queriesPerStep"),
     stepsPerEpoch,
     totalSteps:
       epochs === undefined
@@ -122,9 +122,18 @@ function checkPart(value: unknown, what: string, methods: readonly string[], exa
     const own = value[method];
     if (typeof own !== 'function') throw check.expected(`${what}.${method}`, `a function, as that of ${examples}`, own);
   }
-  if (!check.isObject(value['describe'])) {
+  if (!isJsonObject(value['describe'])) {
     throw check.expected(`${what}.describe`, 'an object, kind and options as JSON', value['describe']);
   }
+}
+
+function isJsonObject(value: unknown): boolean {
+  try {
+    JSON.stringify(value);
+  } catch {
+    return false;
+  }
+  return check.isObject(value);
 }
 
 function checkMove({ optimizer: own }: Estimator, optimizer: Optimizer): void {

@@ -2,7 +2,7 @@ import type { RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import * as check from './check.js';
 import type { Batch, Dataset } from './data/dataset.js';
-import type { EstimatePosition, GradientEstimate } from './estimators.js';
+import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from './estimators.js';
 import { writeFileAtomically } from './files.js';
 import { NonFiniteLossError } from './jobs.js';
 import type { Model } from './model.js';
@@ -59,7 +59,7 @@ const PROBE_OF_THREAD = 8;
  *
  * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects with its
  * reason, as soon as any call of the model, and leaves model and optimizer as the last finished step did. After either, `save`
- * still works.
+ * still works. Runs may take turns on a model, but a step of one refuses to begin during a step of another.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, images or
  *   classes do not fit the network, or the estimator takes another optimizer alone. Iteration rejects with
@@ -75,6 +75,9 @@ const PROBE_OF_THREAD = 8;
 export function train(model: Model, dataset: Dataset, options: TrainOptions): TrainRun {
   return new TrainRun(model, dataset, planTraining(model, dataset, options));
 }
+
+/** Models that a run is making a step of: what another run made of them meanwhile would be lost, or mixed with it. */
+const stepping = new WeakSet<Model>();
 
 /** A training run, made by `train`: an asynchronous sequence of its steps, to be iterated once. */
 export class TrainRun implements AsyncIterable<TrainStep> {
@@ -154,7 +157,12 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async *#steps(): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
-    while (this.#step < this.totalSteps) yield await this.#advance();
+    while (this.#step < this.totalSteps) {
+      const model = this.#model;
+      if (stepping.has(model)) throw new Error('Another run is making a step of this model: one at a time moves it');
+      stepping.add(model);
+      yield await this.#advance().finally(() => stepping.delete(model));
+    }
   }
 
   async #advance(): Promise<TrainStep> {
@@ -165,10 +173,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
     check.nonNegative(lr, "the schedule's learning rate");
     const batch = this.#batch(position);
-    const estimate = await estimator.estimate(this.#model, batch, { ...position, signal, onProgress });
+    const estimate = await this.#estimate(estimator, batch, { ...position, signal, onProgress });
     const { loss, outputs, queries } = estimate;
-    check.finite(loss, "the estimate's loss");
-    checkArray(outputs, batch.count * this.#model.compiled.outputs, "the estimate's outputs");
     this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
     return {
@@ -183,17 +189,37 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     };
   }
 
+  /** An estimate, of an estimator that may be the user's own. */
+  async #estimate(estimator: Estimator, batch: Batch, context: EstimateContext): Promise<GradientEstimate> {
+    const { compiled, parameters, statistics } = this.#model;
+    const estimate: GradientEstimate = await estimator.estimate(this.#model, batch, context);
+    check.object(estimate, "what the estimator's estimate resolves to");
+    check.finite(estimate.loss, "the estimate's loss");
+    check.integer(estimate.queries, "the estimate's queries");
+    checkArray(estimate.outputs, batch.count * compiled.outputs, "the estimate's outputs");
+    checkArray(estimate.gradient, parameters.length, "the estimate's gradient");
+    checkArray(estimate.statistics, statistics.length, "the estimate's statistics");
+    return estimate;
+  }
+
   /** Moves the model, the optimizer and the count, all or none: nothing waits, and what may throw comes first. */
   #commit(estimate: GradientEstimate, lr: number): void {
     const { compiled, parameters, statistics } = this.#model;
-    checkArray(estimate.gradient, parameters.length, "the estimate's gradient");
-    checkArray(estimate.statistics, statistics.length, "the estimate's statistics");
     const moved = { parameters: parameters.slice(), statistics: estimate.statistics };
     const optimizer = structuredClone(this.#optimizer);
     this.#plan.optimizer.update(moved.parameters, estimate.gradient, optimizer, lr);
     const found = findNonFinite(runTensors(compiled, moved, optimizer));
     if (found !== undefined) {
-      throw new NonFiniteLossError(`after its update ${found}; lower the learning rate`, this.#step, null);
+      const wrong = estimate.gradient.findIndex((value) => !Number.isFinite(value));
+      if (wrong < 0)
+        throw new NonFiniteLossError(`after its update ${found}; lower the learning rate`, this.#step, null);
+      const coordinate = this.#model.parameterName(wrong);
+      const of = `${coordinate.name}[${coordinate.index}]`;
+      throw new NonFiniteLossError(
+        `the estimated gradient of ${of} is ${estimate.gradient[wrong]}`,
+        this.#step,
+        coordinate,
+      );
     }
     parameters.set(moved.parameters);
     statistics.set(moved.statistics);
@@ -246,7 +272,11 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
       const begun = performance.now();
       const batch = this.#batch(position);
-      const { queries } = await estimator.sample(limit).estimate(this.#model, batch, { ...position, signal });
+      const sample = check.object(
+        estimator.sample(limit),
+        "what the estimator's sample returns",
+      ) as unknown as Estimator;
+      const { queries } = await this.#estimate(sample, batch, { ...position, signal });
       return { queries, seconds: (performance.now() - begun) / 1000 };
     };
     // In samples of whole rounds every thread has as many queries as in a step of many.
@@ -265,7 +295,6 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 }
 
-/** An estimator may be the user's own. */
 function checkArray(value: unknown, length: number, what: string): void {
   if (value instanceof Float32Array && value.length === length) return;
   throw check.expected(what, `a Float32Array of ${length}`, value);

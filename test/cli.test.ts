@@ -82,6 +82,11 @@ describe('deepzero', () => {
         /--grasp-queries goes with --estimator sparse-cge or first-order, not with rge$/,
       ],
       ['train --mu 1e-60', /Expected --mu to be a number that float32 can hold, received 1e-60$/],
+      ['train --estimator first-order --redraw-every 3', /--redraw-every goes with --sparsity above 0 where/],
+      [
+        'bench forward --batch-size 2000000',
+        /Expected --batch-size to be an integer from 1 to 1000000, received 2000000$/,
+      ],
       ['train --queries 9', /--queries goes with --estimator rge, not with sparse-cge$/],
       ['train --steps 3 --epochs 1', /Expected --epochs or --steps, received both$/],
       [

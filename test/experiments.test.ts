@@ -5,7 +5,7 @@ import { setTimeout } from 'node:timers/promises';
 import type { ReportRow } from '../lib/experiments/report.js';
 import { exists } from '../lib/files.js';
 import { RunFolder } from '../lib/run-folder.js';
-import { fails, json, outcomeOf, start } from './support/command.js';
+import { deepzero, fails, json, outcomeOf, start } from './support/command.js';
 import { courseOf } from './support/rows.js';
 import { withFolder } from './support/tiny.js';
 
@@ -183,6 +183,11 @@ describe('experiments', () => {
         assert.ok(Math.abs((2 * (hours as number)) / (rows[i]!['hours'] as number) - 1) < 1e-3);
         assert.equal(published, rows[i]!['published'] === null ? null : (rows[i]!['published'] as number) / 2);
       }
+      const { stdout } = await deepzero(['experiment', 'fig5', '--quick', '--out', folder]);
+      assert.match(
+        stdout,
+        /^Not to be held against .*: --quick makes them too short, and the images are not those of CIFAR-10/m,
+      );
       const refused = join(folder, 'refused');
       await mkdir(join(refused, 'fig5.csv'), { recursive: true });
       await fails(['experiment', 'fig5', '--quick', '--out', refused], 1, /fig5\.csv: is a folder, expected a file$/);

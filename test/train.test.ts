@@ -5,7 +5,6 @@ import type { Augmentation, Dataset } from '../lib/data/dataset.js';
 import type { Estimator } from '../lib/estimators.js';
 import { cge, rge } from '../lib/estimators.js';
 import { Model } from '../lib/model.js';
-import type { Optimizer } from '../lib/optimizers.js';
 import { sgd } from '../lib/optimizers.js';
 import { cosine } from '../lib/schedules.js';
 import type { TrainOptions } from '../lib/train-options.js';
@@ -300,45 +299,55 @@ describe('train', () => {
     });
   });
 
-  it('refuses options that are wrong', () => {
+  it("refuses what an estimator of the user's own yields amiss, in a step and in a sample of one", async () => {
     using model = new Model(tinyNetwork());
-    const start =
-      (options: object, dataset: Dataset = tinyTensors()) =>
-      () =>
-        train(model, dataset, { ...OPTIONS, ...options });
-    assert.throws(
-      start({ batchSize: 25 }),
-      /batchSize to be at most 24, the images in data set "stripes", received 25/,
+    const own = cge({ mu: 5e-3 });
+    const cases: [object | undefined, RegExp][] = [
+      [undefined, /what the estimator's estimate resolves to to be an object, received undefined/],
+      [{ loss: NaN }, /the estimate's loss to be a finite number, received NaN/],
+      [{ queries: undefined }, /the estimate's queries to be an integer >= 0, received undefined/],
+      [{ outputs: [] }, /the estimate's outputs to be a Float32Array of 24, received \[\]/],
+      [
+        { gradient: new Float32Array(3) },
+        /the estimate's gradient to be a Float32Array of 99, received a Float32Array of 3/,
+      ],
+      [{ statistics: undefined }, /the estimate's statistics to be a Float32Array of \d+, received undefined/],
+    ];
+    for (const [amiss, message] of cases) {
+      const estimator: Estimator = {
+        ...own,
+        sample: () => estimator,
+        estimate: async (...given) => {
+          const estimate = await own.estimate(...given);
+          return (amiss && { ...estimate, ...amiss }) as never;
+        },
+      };
+      await assert.rejects(finish(train(model, tinyTensors(), { ...OPTIONS, estimator })), message);
+      await assert.rejects(train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost(), message);
+    }
+    const infinite: Estimator = {
+      ...own,
+      estimate: async (...given) => {
+        const estimate = await own.estimate(...given);
+        estimate.gradient[2] = Infinity;
+        return estimate;
+      },
+    };
+    const run = train(model, tinyTensors(), { ...OPTIONS, estimator: infinite });
+    await assert.rejects(
+      finish(run),
+      /^NonFiniteLossError: At step 0: .* estimated gradient of conv\.weight\[2\] is Infinity$/,
     );
-    assert.throws(() => train(model, undefined as never, OPTIONS), /the data set to be an object, received undefined/);
-    assert.throws(() => train(model, OPTIONS as never, undefined as never), /the data set's name to be a non-empty/);
-    assert.throws(() => train(model, tinyTensors(), undefined as never), /the options of train to be an object/);
-    assert.throws(start({ signal: {} }), /signal to be an AbortSignal/);
-    const without = { ...OPTIONS, batchSize: undefined as never };
-    assert.throws(
-      () => train(model, tinyTensors(), without),
-      /batchSize, 256 unless given, to be at most 24, .* received 256$/,
-    );
-    assert.throws(start({ batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
-    assert.throws(start({ epochs: 1 }), /Expected either epochs or steps, received both/);
-    assert.throws(start({ steps: undefined }), /Expected either epochs or steps, received neither/);
-    assert.throws(start({ steps: 0 }), /steps to be an integer >= 1, received 0/);
-    assert.throws(start({ steps: undefined, epochs: 0 }), /epochs to be a finite number > 0, received 0/);
-    assert.throws(start({ batchsize: 2 }), /Unknown option "batchsize" in train; did you mean "batchSize"\?/);
-    assert.throws(start({ estimator: 'cge' }), /estimator to be one such as cge\(…\) or rge\(…\), received "cge"/);
-    assert.throws(start({ optimizer: undefined as unknown as Optimizer }), /optimizer to be one such as sgd\(…\)/);
-    assert.throws(
-      start({ estimator: { ...cge({ mu: 1 }), sample: undefined as never } }),
-      /estimator\.sample to be a function, as that of cge\(…\) or rge/,
-    );
-    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), describe: 'sgd' } }), /optimizer\.describe to be an object/);
-    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), lr: 1 } }), /optimizer\.lr to be one such as constant/);
-    const held = (state: object) => start({ optimizer: { ...sgd({ lr: 1 }), init: () => state } });
-    assert.throws(held({ step: 0, slots: { v: new Float32Array(3) } }), /state\.slots\.v to be a Float32Array of 99/);
-    assert.throws(held({ step: 0, slots: {}, norm: 1 }), /state\.norm to be absent, since .*, received 1$/);
-    assert.throws(held({ slots: {} }), /state\.step to be an integer >= 0, received undefined/);
-    assert.throws(start({ estimator: cge({ mu: 1, sparsity: { fc: 0.5 } }) }), /received "fc"/);
-    const wide: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
-    assert.throws(start({}, wide), /"wide" to have images of 2×8×8, the network's input, received 2×4×16/);
+  });
+
+  it('refuses to step a model that another run is stepping, and goes on between its steps', async () => {
+    using model = new Model(tinyNetwork());
+    const [one, other] = [1, 2].map(() => train(model, tinyTensors(), OPTIONS)[Symbol.asyncIterator]());
+    const first = one!.next();
+    await assert.rejects(other!.next(), /Another run is making a step of this model/);
+    assert.equal((await first).value?.step, 0);
+    const third = train(model, tinyTensors(), OPTIONS);
+    await finish(third);
+    assert.equal((await one!.next()).value?.step, 1);
   });
 });

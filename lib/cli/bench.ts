@@ -10,7 +10,9 @@ import { wallClock } from '../bench/sampling.js';
 import { REUSES } from '../engine.js';
 import { fraction, positive } from '../check.js';
 import { checkDestination, makeFolder, writeFileAtomically } from '../files.js';
+import { MOST_IMAGES } from '../data/synthetic.js';
 import type { Network } from '../network/description.js';
+import { BATCH_SIZE } from '../paper.js';
 import { benchTable } from './bench-tables.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
@@ -42,7 +44,7 @@ const common = {
   seconds: number(positive, { help: 'measuring time of each thing that is timed, about', default: 3 }),
   out: text('DIR', { help: 'folder for the result as a JSON file' }),
 };
-const batchSize = number(whole(1), { help: 'images', default: 256 });
+const batchSize = number(whole(1, MOST_IMAGES), { help: 'images', default: BATCH_SIZE });
 const mode = list(choice(REUSES, { help: '' }), { help: 'how much a query reuses; all unless given' });
 const sparsity = list(
   number((value, what) => fraction(value, what), { help: '' }),

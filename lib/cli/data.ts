@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from '../check.js';
 import { writeCifar10 } from '../data/cifar10.js';
-import { synthetic } from '../data/synthetic.js';
+import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { countClasses, DATA, dataHelp, inWords, loadData, whole } from './inputs.js';
@@ -12,8 +12,8 @@ export const dataSynthetic: Command = command({
   summary: 'Writes the generated ten-class data set as CIFAR-10 binary files.',
   options: {
     out: text('DIR', { help: 'folder to write to; required' }),
-    train: number(whole(5), { help: 'training images, spread over five files', default: 5000 }),
-    test: number(whole(1), { help: 'test images', default: 1000 }),
+    train: number(whole(5, MOST_IMAGES), { help: 'training images, spread over five files', default: 5000 }),
+    test: number(whole(1, MOST_IMAGES), { help: 'test images', default: 1000 }),
     seed: number(whole(0), { help: 'another seed draws other images', default: 0 }),
   },
   async run({ out, train, test, seed }, { output }) {

@@ -20,9 +20,9 @@ import { counted } from './output.js';
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
 type NetworkName = (typeof NETWORKS)[number];
 
-/** An option that is an integer from `low` on. */
-export function whole(low: number): (value: unknown, what: string) => number {
-  return (value, what) => check.integer(value, what, low);
+/** An option that is an integer from `low` on, to `high` where there is one. */
+export function whole(low: number, high?: number): (value: unknown, what: string) => number {
+  return (value, what) => check.integer(value, what, low, high);
 }
 
 /** An option that is a number in [0, 1). */

@@ -122,6 +122,14 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
   seed: seedOption,
 };
 
+/** What masks are drawn by, and their ratios found. */
+export const MASK_SETTINGS: readonly (keyof TrainSettings)[] = [
+  'mu',
+  'ratios',
+  'redrawEvery',
+  ...(Object.keys(graspOptions('ratios')) as (keyof GraspChoice)[]),
+];
+
 /** The settings among a command's values, with the run's length, its learning rate and the data's place decided. */
 export function settle(values: GivenSettings): TrainSettings {
   const { data, epochs, steps, lr = defaultRate(values), sparsity = defaultSparsity(values) } = values;

@@ -21,6 +21,7 @@ import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';
 import {
   makeOptimizer,
+  MASK_SETTINGS,
   ratiosFrom,
   readConfig,
   settingsOptions,
@@ -65,6 +66,7 @@ export const train: Command = command({
     if (given.sparsity !== undefined && ratiosFrom(values) === 'file') {
       throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
     }
+    refuseUnmasked(given, values);
     const resumed = values.resume === undefined ? undefined : await openRun(values.resume);
     const settings = resumed ? await readConfig(resumed.config) : settle(values);
     const data = await loadData(settings);
@@ -77,6 +79,7 @@ export const train: Command = command({
     const folder = resumed ?? (await begin(settings, values.out, model, data.train));
     const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
     output.line(`${about}, run in ${folder.path}`);
+    if (resumed && !(await exists(resumed.checkpoint))) output.line('No checkpoint is there yet: from the first step.');
     signal.addEventListener('abort', () => {
       output.line('Stopping: the steps done are kept; once more to quit at once.');
     });
@@ -146,6 +149,15 @@ function refuseBesideResume(given: Partial<CommandOptions>): void {
   throw new InvalidArgumentError(
     `${dashed(extra)} does not go with --resume: a run continues with the options it began with`,
   );
+}
+
+/** Back-propagation of the whole gradient draws no masks. */
+function refuseUnmasked(given: Partial<CommandOptions>, values: CommandOptions): void {
+  const { estimator, sparsity = 0 } = values;
+  if (estimator !== 'first-order' || sparsity > 0 || ratiosFrom(values) === 'file') return;
+  const extra = MASK_SETTINGS.find((key) => given[key] !== undefined);
+  if (extra === undefined) return;
+  throw new InvalidArgumentError(`${dashed(extra)} goes with --sparsity above 0 where --estimator is first-order`);
 }
 
 /** How the user started this, so that what is printed can be typed again. */

@@ -21,8 +21,8 @@ const IMAGE_BYTES = CHANNELS * PLANE;
 /** Test images are numbered from here, so that no training image is ever a test image. */
 const TEST_OFFSET = 0x8000_0000;
 
-/** 3 GB of pixels. */
-const MAX_COUNT = 1_000_000;
+/** As many images as there may be: 3 GB of pixels. */
+export const MOST_IMAGES = 1_000_000;
 
 /** Signed distance in pixels from (u, v) to an outline: negative inside. */
 type Distance = (u: number, v: number) => number;
@@ -235,8 +235,8 @@ export interface SyntheticOptions {
 export function synthetic(options: SyntheticOptions = {}): ImageDatasets {
   check.options<SyntheticOptions>(options, 'synthetic', ['seed', 'train', 'test']);
   const seed = check.integer(options.seed ?? 0, 'seed');
-  const trainCount = check.integer(options.train ?? 5000, 'train', 1, MAX_COUNT);
-  const testCount = check.integer(options.test ?? 1000, 'test', 1, MAX_COUNT);
+  const trainCount = check.integer(options.train ?? 5000, 'train', 1, MOST_IMAGES);
+  const testCount = check.integer(options.test ?? 1000, 'test', 1, MOST_IMAGES);
   const train = generate(seed, 0, trainCount);
   const test = generate(seed, TEST_OFFSET, testCount);
   const common = {

@@ -45,9 +45,10 @@ export class Runs {
     const onStatus = (text: string): void => {
       this.#laboratory.onStatus(`${prefix}: ${text}`);
     };
+    const before = (await isDone(trial, this.#laboratory)) ? ', done before' : '';
     const result = await runTrial(trial, { ...this.#laboratory, onStatus });
     const end = 'diverged' in result ? result.diverged : `test accuracy ${(100 * result.testAccuracy).toFixed(2)} %`;
-    this.#laboratory.onNote(`${prefix}: ${trial.key}, ${end}`);
+    this.#laboratory.onNote(`${prefix}${before}: ${trial.key}, ${end}`);
     return result;
   };
 
