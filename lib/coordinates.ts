@@ -29,6 +29,11 @@ export function coordinateAt({ parameters, parameterCount }: CompiledNetwork, fl
   return { name: tensor.name, index: flat - tensor.offset };
 }
 
+/** A coordinate in a message: `conv1.weight[5]`. */
+export function nameOf({ name, index }: Coordinate): string {
+  return `${name}[${index}]`;
+}
+
 /** Refuses anything but a list that could be of flat indices, at least one. */
 export function checkIndexList(coordinates: unknown): Uint32Array {
   if (!(coordinates instanceof Uint32Array) || coordinates.length === 0) {

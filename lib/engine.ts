@@ -6,7 +6,7 @@
  */
 import * as check from './check.js';
 import type { Coordinate } from './coordinates.js';
-import { checkCoordinates, coordinateAt } from './coordinates.js';
+import { checkCoordinates, coordinateAt, nameOf } from './coordinates.js';
 import type { Batch } from './data/dataset.js';
 import type { Watch } from './jobs.js';
 import { isNonFinite, NonFiniteLossError, runJob } from './jobs.js';
@@ -321,8 +321,4 @@ function advice({ mu }: Query, { step }: Watch): string {
   if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
   if (step !== undefined) return '; lower the learning rate, or check the images and targets';
   return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';
-}
-
-function nameOf({ name, index }: Coordinate): string {
-  return `${name}[${index}]`;
 }

@@ -1,5 +1,5 @@
 /**
- * The paper's settings, which `deepzero train` and the experiments share.
+ * The paper's settings: the defaults of the library and the command, and what the experiments are made with.
  *
  * @module
  */

@@ -1,6 +1,7 @@
 import type { RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import * as check from './check.js';
+import { coordinateAt, nameOf } from './coordinates.js';
 import type { Batch, Dataset } from './data/dataset.js';
 import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from './estimators.js';
 import { writeFileAtomically } from './files.js';
@@ -157,8 +158,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async *#steps(): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
+    const model = this.#model;
     while (this.#step < this.totalSteps) {
-      const model = this.#model;
       if (stepping.has(model)) throw new Error('Another run is making a step of this model: one at a time moves it');
       stepping.add(model);
       yield await this.#advance().finally(() => stepping.delete(model));
@@ -213,13 +214,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const wrong = estimate.gradient.findIndex((value) => !Number.isFinite(value));
       if (wrong < 0)
         throw new NonFiniteLossError(`after its update ${found}; lower the learning rate`, this.#step, null);
-      const coordinate = this.#model.parameterName(wrong);
-      const of = `${coordinate.name}[${coordinate.index}]`;
-      throw new NonFiniteLossError(
-        `the estimated gradient of ${of} is ${estimate.gradient[wrong]}`,
-        this.#step,
-        coordinate,
-      );
+      const coordinate = coordinateAt(compiled, wrong);
+      const problem = `the estimated gradient of ${nameOf(coordinate)} is ${estimate.gradient[wrong]}`;
+      throw new NonFiniteLossError(problem, this.#step, coordinate);
     }
     parameters.set(moved.parameters);
     statistics.set(moved.statistics);
@@ -272,10 +269,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
       const begun = performance.now();
       const batch = this.#batch(position);
-      const sample = check.object(
-        estimator.sample(limit),
-        "what the estimator's sample returns",
-      ) as unknown as Estimator;
+      const sample = estimator.sample(limit);
+      check.object(sample, "what the estimator's sample returns");
       const { queries } = await this.#estimate(sample, batch, { ...position, signal });
       return { queries, seconds: (performance.now() - begun) / 1000 };
     };

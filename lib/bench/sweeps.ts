@@ -131,7 +131,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
       const taken = timings[peaks.length + bases.length + i]!;
       const sweeps = scaledUp(taken, base, coordinates.length / timed.length);
       const { [mode]: work } = await countCost({ network, compiled }, timed);
-      const seconds = Math.max(0, median(taken) - base);
+      const seconds = median(taken) - base;
       const fraction = (products: number): number | null =>
         seconds > 0.2 * base ? (2 * products * batch.count) / seconds / peakFlops : null;
       rows.push({

@@ -1,5 +1,6 @@
 import { expected, FileError, InvalidArgumentError, isObject } from '../check.js';
 import type { Coordinate } from '../coordinates.js';
+import { nameOf } from '../coordinates.js';
 import { firstBatch } from '../data/dataset.js';
 import type { GradcheckEntry } from '../gradcheck.js';
 import { cosineOf, gradcheck as checkGradient } from '../gradcheck.js';
@@ -68,7 +69,7 @@ export const gradcheck: Command = command({
     });
     const { loss, entries, relativeError, cosine, firstOrderCosine } = result;
     const rows = entries.map(({ name, index, cge, reference, firstOrder }) => [
-      `${name}[${index}]`,
+      nameOf({ name, index }),
       cge.toExponential(6),
       reference.toExponential(6),
       (cge - reference).toExponential(1),

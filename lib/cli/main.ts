@@ -69,8 +69,8 @@ function overview(commands: readonly Command[]): string {
     'Usage: deepzero COMMAND [options]',
     'Trains neural networks by zeroth-order optimisation: from forward passes alone, without back-propagation.',
     `Commands:\n${rows.join('\n')}`,
-    'deepzero COMMAND --help, or deepzero help COMMAND, lists its options, deepzero --version says the version. In the environment,\n' +
-      "DEEPZERO_DEBUG=1 adds stack traces to errors, and DEEPZERO_ISA chooses among info's instruction sets.",
+    'deepzero COMMAND --help, or deepzero help COMMAND, lists its options, deepzero --version says the version.\n' +
+      "In the environment, DEEPZERO_DEBUG=1 adds stack traces to errors, and DEEPZERO_ISA chooses among info's instruction sets.",
   ].join('\n\n');
 }
 

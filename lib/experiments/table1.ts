@@ -62,7 +62,7 @@ export async function table1(choice: Table1Choice, laboratory: Laboratory, publi
   for (const measurement of measurements) {
     const { size, times } = measurement;
     const timed = await recalled<Times>(times.file, times.options);
-    const held = await knownCosines(measurement);
+    const held = await knownCosines(measurement, await trainedWeights(measurement));
     if (timed && held) measured.set(size, { ...timed, ...held });
   }
   if (measured.size > 0) await publish(now());
@@ -90,15 +90,17 @@ interface Measurement {
   readonly cosines: { readonly file: string; readonly options: object };
 }
 
-/** A file's digest, null if it is not there. */
-async function contentOf(file: string): Promise<string | null> {
-  return (await exists(file)) ? digest(await readFileBytes(file)) : null;
+/** The digest of the weights that CGE has trained, null if they are not there. */
+async function trainedWeights({ trained: { weights } }: Measurement): Promise<string | null> {
+  return (await exists(weights)) ? digest(await readFileBytes(weights)) : null;
 }
 
-/** What is kept of these weights, or, where they are gone, of those that the same run had. */
-async function knownCosines({ trained, cosines: { file, options } }: Measurement): Promise<Cosines | undefined> {
-  const weights = (await contentOf(trained.weights)) ?? (await optionsIn(file))?.['weights'];
-  return await recalled<Cosines>(file, { ...options, weights });
+/** What is kept of weights with this digest, or, where they are gone, of those that the same run had. */
+async function knownCosines(
+  { cosines: { file, options } }: Measurement,
+  weights: string | null,
+): Promise<Cosines | undefined> {
+  return await recalled<Cosines>(file, { ...options, weights: weights ?? (await optionsIn(file))?.['weights'] });
 }
 
 function measurementOf(
@@ -124,11 +126,11 @@ async function measureCosines(
   measurement: Measurement,
   { data, batchSize, threads, memory, signal, onStatus }: Laboratory,
 ): Promise<Cosines> {
-  const known = await knownCosines(measurement);
+  const weights = await trainedWeights(measurement);
+  const known = await knownCosines(measurement, weights);
   if (known) return known;
   const { size, seed, trained } = measurement;
   const { file, options } = measurement.cosines;
-  const weights = await contentOf(trained.weights);
   return await renewed(file, { ...options, weights }, async () => {
     const batch = firstBatch(data.train, batchSize);
     const cosines = async (model: Model): Promise<Figures> => {
