@@ -4,7 +4,7 @@
  * @module
  */
 
-import { label, roundStep } from '../lib/svg.js';
+import { label, roundStep } from './svg.js';
 
 export interface Chart {
   title: string;

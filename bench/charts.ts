@@ -1,5 +1,5 @@
-import type { Benchmark } from '../lib/bench/benchmarks.js';
-import { shapeOf } from '../lib/cli/bench-tables.js';
+import type { Benchmark } from './benchmarks.js';
+import { shapeOf } from './tables.js';
 import type { Chart } from './chart.js';
 
 /** What a result is drawn as. */

@@ -6,9 +6,9 @@
  */
 import { parseArgs } from 'node:util';
 
-import { median } from '../lib/statistics.js';
+import { median } from '../lib/support/statistics.js';
 import { grouped } from '../lib/cli/output.js';
-import { integer } from '../lib/check.js';
+import { integer } from '../lib/support/check.js';
 import type { Estimator, Network } from '../lib/index.js';
 import {
   cge,

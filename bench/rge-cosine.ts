@@ -7,10 +7,10 @@
  */
 import { parseArgs } from 'node:util';
 
-import { integer } from '../lib/check.js';
+import { integer } from '../lib/support/check.js';
 import { table } from '../lib/cli/output.js';
 import { firstBatch } from '../lib/data/dataset.js';
-import { cosineOf } from '../lib/gradcheck.js';
+import { cosineOf } from '../lib/estimators/gradcheck.js';
 import { cifar10, cnn, forwardGradient, Model, rge, synthetic } from '../lib/index.js';
 import { script } from '../scripts/run.js';
 

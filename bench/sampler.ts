@@ -5,7 +5,7 @@
  * @module
  */
 import Benchmark from 'benchmark';
-import type { Sampler } from '../lib/bench/sampling.js';
+import type { Sampler } from './sampling.js';
 
 interface Deferred {
   resolve(): void;

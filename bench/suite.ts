@@ -8,11 +8,11 @@ import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { BENCHMARKS, runBenchmark } from '../lib/bench/benchmarks.js';
-import { benchTable } from '../lib/cli/bench-tables.js';
-import { integer, oneOf, positive } from '../lib/check.js';
+import { BENCHMARKS, runBenchmark } from './benchmarks.js';
+import { benchTable } from './tables.js';
+import { integer, oneOf, positive } from '../lib/support/check.js';
 import { Output } from '../lib/cli/output.js';
-import { defaultThreads } from '../lib/machine.js';
+import { defaultThreads } from '../lib/native/cores.js';
 import { script } from '../scripts/run.js';
 import { svg } from './chart.js';
 import { chartOf } from './charts.js';

@@ -3,8 +3,8 @@
  *
  * @module
  */
-export { FileError, InvalidArgumentError } from './check.js';
-export type { Coordinate } from './coordinates.js';
+export { FileError, InvalidArgumentError } from './support/check.js';
+export type { Coordinate } from './network/coordinates.js';
 export type { Cifar10Options, ImageDatasets } from './data/cifar10.js';
 export { cifar10, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD, writeCifar10 } from './data/cifar10.js';
 export type { Augmentation, Batch, Dataset, ImageDatasetOptions, TensorDatasetOptions } from './data/dataset.js';
@@ -19,7 +19,7 @@ export type {
   RandomizedReuse,
   Reuse,
   ReferenceOptions,
-} from './engine.js';
+} from './model/evaluator.js';
 export type {
   CgeOptions,
   EstimateContext,
@@ -27,29 +27,29 @@ export type {
   Estimator,
   GradientEstimate,
   RgeOptions,
-} from './estimators.js';
-export { cge, rge } from './estimators.js';
-export type { FirstOrderOptions } from './first-order.js';
-export { firstOrder } from './first-order.js';
-export type { ForwardGradientOptions } from './forward-gradient.js';
-export { forwardGradient } from './forward-gradient.js';
-export type { GradcheckEntry, GradcheckOptions, GradcheckResult } from './gradcheck.js';
-export { gradcheck } from './gradcheck.js';
-export type { GraspImportanceOptions, GraspOptions } from './grasp.js';
-export { grasp, graspImportance } from './grasp.js';
-export type { Watch } from './jobs.js';
-export { NonFiniteLossError } from './jobs.js';
-export { availableCores, defaultThreads } from './machine.js';
-export type { LayerSparsity, MaskOptions } from './masks.js';
-export type { EvaluateOptions, Evaluation, LoadOptions, ModelOptions, TestOptions, TestResult } from './model.js';
-export { Model } from './model.js';
+} from './estimators/estimators.js';
+export { cge, rge } from './estimators/estimators.js';
+export type { FirstOrderOptions } from './estimators/first-order.js';
+export { firstOrder } from './estimators/first-order.js';
+export type { ForwardGradientOptions } from './estimators/forward-gradient.js';
+export { forwardGradient } from './estimators/forward-gradient.js';
+export type { GradcheckEntry, GradcheckOptions, GradcheckResult } from './estimators/gradcheck.js';
+export { gradcheck } from './estimators/gradcheck.js';
+export type { GraspImportanceOptions, GraspOptions } from './pruning/grasp.js';
+export { grasp, graspImportance } from './pruning/grasp.js';
+export type { Watch } from './native/jobs.js';
+export { NonFiniteLossError } from './native/jobs.js';
+export { availableCores, defaultThreads } from './native/cores.js';
+export type { LayerSparsity, MaskOptions } from './estimators/masks.js';
+export type { EvaluateOptions, Evaluation, LoadOptions, ModelOptions, TestOptions, TestResult } from './model/model.js';
+export { Model } from './model/model.js';
 export type {
   LossName,
   NativeEstimate as QueryResult,
   NativeGradient as GradientResult,
   NativeReferenceResult as ReferenceResult,
   Precision,
-} from './native.js';
+} from './native/addon.js';
 export type { CnnOptions } from './network/cnn.js';
 export { cnn } from './network/cnn.js';
 export type { CompiledNetwork, StatisticInfo, TensorInfo } from './network/compile.js';
@@ -82,20 +82,20 @@ export {
 } from './network/description.js';
 export type { ResNetOptions } from './network/resnet.js';
 export { resnet, resnet20 } from './network/resnet.js';
-export type { AdamOptions, Optimizer, OptimizerState, SgdOptions } from './optimizers.js';
-export { adam, sgd } from './optimizers.js';
-export type { PatternSearchOptions } from './pattern-search.js';
-export { patternSearch } from './pattern-search.js';
-export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOptions } from './pruning.js';
-export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedSparsity } from './pruning.js';
-export type { Dtype, Safetensors, Tensor, TensorData } from './safetensors.js';
-export { readSafetensors, writeSafetensors } from './safetensors.js';
-export type { Stream } from './random.js';
-export type { CosineOptions, Position, Schedule, StepOptions } from './schedules.js';
-export { constant, cosine, step } from './schedules.js';
-export type { TrainOptions } from './train-options.js';
-export type { TrainCost, TrainRun, TrainStep } from './train.js';
-export { train } from './train.js';
-export { version } from './version.js';
-export type { ZoGraspImportanceOptions, ZoGraspOptions } from './zo-grasp.js';
-export { zoGrasp, zoGraspImportance } from './zo-grasp.js';
+export type { AdamOptions, Optimizer, OptimizerState, SgdOptions } from './optimizers/optimizers.js';
+export { adam, sgd } from './optimizers/optimizers.js';
+export type { PatternSearchOptions } from './estimators/pattern-search.js';
+export { patternSearch } from './estimators/pattern-search.js';
+export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOptions } from './pruning/ratios.js';
+export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedSparsity } from './pruning/ratios.js';
+export type { Dtype, Safetensors, Tensor, TensorData } from './support/safetensors.js';
+export { readSafetensors, writeSafetensors } from './support/safetensors.js';
+export type { Stream } from './native/random.js';
+export type { CosineOptions, Position, Schedule, StepOptions } from './optimizers/schedules.js';
+export { constant, cosine, step } from './optimizers/schedules.js';
+export type { TrainOptions } from './training/options.js';
+export type { TrainCost, TrainRun, TrainStep } from './training/train.js';
+export { train } from './training/train.js';
+export { version } from './support/version.js';
+export type { ZoGraspImportanceOptions, ZoGraspOptions } from './pruning/zo-grasp.js';
+export { zoGrasp, zoGraspImportance } from './pruning/zo-grasp.js';

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import type { Optimizer } from './optimizers.js';
-import { sgd } from './optimizers.js';
-import { cosine } from './schedules.js';
+import type { Optimizer } from './optimizers/optimizers.js';
+import { sgd } from './optimizers/optimizers.js';
+import { cosine } from './optimizers/schedules.js';
 
 /** The smoothing parameter. */
 export const MU = 5e-3;

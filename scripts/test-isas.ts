@@ -4,12 +4,10 @@
  *
  * @module
  */
-import { native } from '../lib/native.js';
+import { native } from '../lib/native/addon.js';
 import { run, script } from './run.js';
 
-const COMMAND_TESTS = ['cli', 'cli-prune', 'cli-train', 'bench', 'experiments', 'examples'].map(
-  (name) => `test/${name}.test.ts`,
-);
+const COMMAND_TESTS = ['cli/*', 'bench/*', 'experiments/experiments', 'examples'].map((name) => `test/${name}.test.ts`);
 
 for (const isa of native.supportedIsas.slice(1)) {
   console.log(`DEEPZERO_ISA=${isa}`);

@@ -18,7 +18,7 @@ interface File {
 type Rule = (files: readonly File[]) => string[];
 
 /** The native layers, lowest first; each may include from itself and those before it. */
-const LAYERS = ['kernels', 'network', 'estimators', 'measure', 'addon'] as const;
+const LAYERS = ['kernels', 'network', 'runtime', 'estimators', 'measure', 'addon'] as const;
 const MAX_LINES = 400;
 
 function includes({ text }: File): string[] {
@@ -58,7 +58,9 @@ const oneFileLoadsTheAddon: Rule = (files) =>
   files
     .filter(
       ({ path, text }) =>
-        path.startsWith('lib/') && path !== 'lib/native.ts' && /createRequire|node-gyp-build|\.node\b['"`]/.test(text),
+        path.startsWith('lib/') &&
+        path !== 'lib/native/addon.ts' &&
+        /createRequire|node-gyp-build|\.node\b['"`]/.test(text),
     )
     .map(({ path }) => `${path} loads native code`);
 
@@ -113,7 +115,7 @@ const sources = JSON.parse(readFileSync(join(root, 'native/sources.json'), 'utf8
   kernels: string[];
   addon: string[];
 };
-const folders = ['.ci', 'bench', 'docs', 'examples', 'lib', 'native', 'scripts', 'test'];
+const folders = ['.ci', 'bench', 'docs', 'examples', 'experiments', 'lib', 'native', 'scripts', 'test'];
 const all: File[] = [...folders.flatMap(filesUnder), ...readdirSync(root)]
   .filter((path) => /\.(ts|js|py|cpp|hpp|md|json|gyp|txt)$|^\.ci\//.test(path) && path !== 'package-lock.json')
   .map((path) => ({ path, text: readFileSync(join(root, path), 'utf8') }));
@@ -126,7 +128,12 @@ function including(path: string, ...headers: string[]): File {
 
 describe('architecture', () => {
   it('reads the files it checks', () => {
-    for (const path of ['native/kernels/dispatch.cpp', 'lib/native.ts', 'test/architecture.test.ts', 'binding.gyp']) {
+    for (const path of [
+      'native/kernels/dispatch.cpp',
+      'lib/native/addon.ts',
+      'test/architecture.test.ts',
+      'binding.gyp',
+    ]) {
       assert.ok(
         all.some((file) => file.path === path),
         path,
@@ -154,10 +161,10 @@ describe('architecture', () => {
       violation: including('native/network/pass.cpp', '<napi.h>'),
     },
     {
-      name: 'only lib/native.ts loads the addon',
+      name: 'only lib/native/addon.ts loads the addon',
       rule: oneFileLoadsTheAddon,
       files: code,
-      violation: { path: 'lib/model.ts', text: "const addon = createRequire(import.meta.url)('../build/x');" },
+      violation: { path: 'lib/model/model.ts', text: "const addon = createRequire(import.meta.url)('../build/x');" },
     },
     {
       name: 'the library does not import from the command',

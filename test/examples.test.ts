@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { mean } from '../lib/statistics.js';
+import { mean } from '../lib/support/statistics.js';
 
 async function example(name: string, args: readonly string[]): Promise<string> {
   const file = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url));

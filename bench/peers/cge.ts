@@ -14,12 +14,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { median, ratio } from '../../lib/statistics.js';
-import { stratified } from '../../lib/bench/stratified.js';
-import { benchBatch, unperturbedPass } from '../../lib/bench/sweeps.js';
+import { median, ratio } from '../../lib/support/statistics.js';
+import { stratified } from '../stratified.js';
+import { benchBatch, unperturbedPass } from '../sweeps.js';
 import { cnn, Model, resnet20 } from '../../lib/index.js';
-import { native } from '../../lib/native.js';
-import { Random } from '../../lib/random.js';
+import { native } from '../../lib/native/addon.js';
+import { Random } from '../../lib/native/random.js';
 import { bytes, LAYOUTS, Peer } from './peer.js';
 
 const MU = 5e-3;

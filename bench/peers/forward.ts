@@ -15,8 +15,8 @@ import { parseArgs } from 'node:util';
 
 import { firstBatch } from '../../lib/data/dataset.js';
 import { Model, resnet20, synthetic } from '../../lib/index.js';
-import { median } from '../../lib/statistics.js';
-import { native } from '../../lib/native.js';
+import { median } from '../../lib/support/statistics.js';
+import { native } from '../../lib/native/addon.js';
 import { bytes, LAYOUTS, Peer } from './peer.js';
 
 const { values: options } = parseArgs({

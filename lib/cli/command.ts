@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from '../check.js';
+import { InvalidArgumentError } from '../support/check.js';
 import { checkBelonging, dashed, flag, optionsHelp, parse, WIDTH, withDefaults, wrap } from './options.js';
 import type { Given, OptionTable, Values } from './options.js';
 import { Output } from './output.js';
@@ -12,8 +12,9 @@ export interface Command {
   /** The words that choose it: `train`, or `data info`. */
   readonly name: string;
   readonly summary: string;
-  help(): string;
-  run(args: readonly string[], signal: AbortSignal): Promise<void>;
+  /** @param call What is typed before the name: `deepzero`. */
+  help(call: string): string;
+  run(call: string, args: readonly string[], signal: AbortSignal): Promise<void>;
 }
 
 export interface Context<T extends OptionTable> extends Given<T> {
@@ -44,9 +45,9 @@ const COMMON = {
 export function command<T extends OptionTable>(definition: Definition<T>): Command {
   const { name, summary, operands: expectedOperands = [], notes } = definition;
   const table: OptionTable = { ...definition.options, ...COMMON };
-  const usage = ['deepzero', name, ...expectedOperands, '[options]'].join(' ');
-  const help = (): string => {
-    const paragraphs = [`Usage: ${usage}`, summary, `Options:\n${optionsHelp(table)}`];
+  const usage = (call: string): string => [call, name, ...expectedOperands, '[options]'].join(' ');
+  const help = (call: string): string => {
+    const paragraphs = [`Usage: ${usage(call)}`, summary, `Options:\n${optionsHelp(table)}`];
     if (notes !== undefined) paragraphs.push(wrap(notes, WIDTH).join('\n'));
     return paragraphs.join('\n\n');
   };
@@ -54,13 +55,13 @@ export function command<T extends OptionTable>(definition: Definition<T>): Comma
     name,
     summary,
     help,
-    async run(args, signal) {
+    async run(call, args, signal) {
       const given = parse(table, args);
       if (given.options['help'] === true) {
-        process.stdout.write(`${help()}\n`);
+        process.stdout.write(`${help(call)}\n`);
         return;
       }
-      checkOperands(given.operands, expectedOperands, usage);
+      checkOperands(given.operands, expectedOperands, usage(call));
       const values = withDefaults(table, given.options);
       checkBelonging(table, given.options, values);
       const output = new Output(values['json'] === true);

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../check.js';
+import { InvalidArgumentError } from '../support/check.js';
 import { writeCifar10 } from '../data/cifar10.js';
 import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';

@@ -1,4 +1,4 @@
-import { InvalidArgumentError } from '../check.js';
+import { InvalidArgumentError } from '../support/check.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {

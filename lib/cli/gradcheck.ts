@@ -1,13 +1,13 @@
-import { expected, FileError, InvalidArgumentError, isObject } from '../check.js';
-import type { Coordinate } from '../coordinates.js';
-import { nameOf } from '../coordinates.js';
+import { expected, FileError, InvalidArgumentError, isObject } from '../support/check.js';
+import type { Coordinate } from '../network/coordinates.js';
+import { nameOf } from '../network/coordinates.js';
 import { firstBatch } from '../data/dataset.js';
-import type { GradcheckEntry } from '../gradcheck.js';
-import { cosineOf, gradcheck as checkGradient } from '../gradcheck.js';
-import type { Model } from '../model.js';
-import { checkBatchSize } from '../problem.js';
-import { Random } from '../random.js';
-import { readJson } from '../files.js';
+import type { GradcheckEntry } from '../estimators/gradcheck.js';
+import { cosineOf, gradcheck as checkGradient } from '../estimators/gradcheck.js';
+import type { Model } from '../model/model.js';
+import { checkBatchSize } from '../model/problem.js';
+import { Random } from '../native/random.js';
+import { readJson } from '../support/files.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {

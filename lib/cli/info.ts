@@ -1,10 +1,10 @@
-import { availableCores, defaultThreads } from '../machine.js';
-import { native } from '../native.js';
-import type { NativeStep } from '../native.js';
+import { availableCores, defaultThreads } from '../native/cores.js';
+import { native } from '../native/addon.js';
+import type { NativeStep } from '../native/addon.js';
 import { compile } from '../network/compile.js';
 import type { CompiledNetwork } from '../network/compile.js';
-import { sum } from '../statistics.js';
-import { version } from '../version.js';
+import { sum } from '../support/statistics.js';
+import { version } from '../support/version.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, optionalNetworkOptions } from './inputs.js';

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import * as check from '../check.js';
+import * as check from '../support/check.js';
 import { cifar10 } from '../data/cifar10.js';
 import type { ImageDatasets } from '../data/cifar10.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { synthetic } from '../data/synthetic.js';
-import { defaultThreads, MOST_THREADS } from '../machine.js';
+import { defaultThreads, MOST_THREADS } from '../native/cores.js';
 import { cnn } from '../network/cnn.js';
-import { Model } from '../model.js';
+import { Model } from '../model/model.js';
 import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
 import { choice, number, size, text, triple } from './options.js';

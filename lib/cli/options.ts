@@ -6,8 +6,8 @@
  */
 import { parseArgs } from 'node:util';
 
-import { didYouMean, expected, InvalidArgumentError, oneOf } from '../check.js';
-import { UNITS } from '../memory.js';
+import { didYouMean, expected, InvalidArgumentError, oneOf } from '../support/check.js';
+import { UNITS } from '../native/memory.js';
 
 /** One option; a `placeholder` of `undefined` makes it a flag. */
 export interface Option<T> {

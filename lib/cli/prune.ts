@@ -1,7 +1,7 @@
-import { checkDestination } from '../files.js';
-import { keptCounts } from '../masks.js';
-import { Model } from '../model.js';
-import { sum } from '../statistics.js';
+import { checkDestination } from '../support/files.js';
+import { keptCounts } from '../estimators/masks.js';
+import { Model } from '../model/model.js';
+import { sum } from '../support/statistics.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, computeOptions, dataOption, fraction, loadData, networkOptions, seedOption } from './inputs.js';

@@ -3,24 +3,24 @@
  *
  * @module
  */
-import * as check from '../check.js';
-import { FileError, isObject } from '../check.js';
-import { imagesByClass } from '../class-samples.js';
+import * as check from '../support/check.js';
+import { FileError, isObject } from '../support/check.js';
+import { imagesByClass } from '../pruning/class-samples.js';
 import type { ImageDataset } from '../data/dataset.js';
-import { readJson, writeFileAtomically } from '../files.js';
-import { grasp } from '../grasp.js';
-import { keptCounts } from '../masks.js';
-import type { LayerSparsity } from '../masks.js';
-import type { Model } from '../model.js';
-import { magnitudePruning, randomPruning } from '../pruning.js';
+import { readJson, writeFileAtomically } from '../support/files.js';
+import { grasp } from '../pruning/grasp.js';
+import { keptCounts } from '../estimators/masks.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import { magnitudePruning, randomPruning } from '../pruning/ratios.js';
 import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
-import { sum } from '../statistics.js';
-import { zoGrasp } from '../zo-grasp.js';
+import { sum } from '../support/statistics.js';
+import { zoGrasp } from '../pruning/zo-grasp.js';
 import { whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf } from './options.js';
 import { counted, grouped, percent, table } from './output.js';
-import { duration } from '../words.js';
+import { duration } from '../native/words.js';
 import type { Output } from './output.js';
 
 /** How layer-wise ratios are found. */

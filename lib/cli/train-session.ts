@@ -4,22 +4,22 @@
  * @module
  */
 import type { ImageDatasets } from '../data/cifar10.js';
-import { exists } from '../files.js';
-import type { LayerSparsity } from '../masks.js';
-import type { Model, TestResult } from '../model.js';
-import type { Optimizer } from '../optimizers.js';
-import { mean } from '../statistics.js';
-import type { TrainRun } from '../train.js';
-import { train } from '../train.js';
-import type { LoggedStep } from '../training-loop.js';
-import { trainInFolder } from '../training-loop.js';
+import { exists } from '../support/files.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import type { Model, TestResult } from '../model/model.js';
+import type { Optimizer } from '../optimizers/optimizers.js';
+import { mean } from '../support/statistics.js';
+import type { TrainRun } from '../training/train.js';
+import { train } from '../training/train.js';
+import type { LoggedStep } from '../training/loop.js';
+import { trainInFolder } from '../training/loop.js';
 import type { Output } from './output.js';
 import { counted, grouped, percent } from './output.js';
-import { duration, ofOtherIsa } from '../words.js';
+import { duration, ofOtherIsa } from '../native/words.js';
 import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
-import type { RunFolder } from '../run-folder.js';
-import { RunLog } from '../run-folder.js';
+import type { RunFolder } from '../training/run-folder.js';
+import { RunLog } from '../training/run-folder.js';
 import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
 import { makeEstimator, ratiosFrom } from './train-settings.js';

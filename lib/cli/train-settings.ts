@@ -5,19 +5,19 @@
  */
 import { resolve as absolutePath } from 'node:path';
 
-import * as check from '../check.js';
-import { FileError, InvalidArgumentError, isObject } from '../check.js';
-import type { Estimator } from '../estimators.js';
-import { cge, rge } from '../estimators.js';
+import * as check from '../support/check.js';
+import { FileError, InvalidArgumentError, isObject } from '../support/check.js';
+import type { Estimator } from '../estimators/estimators.js';
+import { cge, rge } from '../estimators/estimators.js';
 import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
-import { firstOrder } from '../first-order.js';
-import { readJson, writeFileAtomically } from '../files.js';
-import type { LayerSparsity } from '../masks.js';
-import type { Optimizer } from '../optimizers.js';
-import { adam, sgd } from '../optimizers.js';
-import type { Schedule } from '../schedules.js';
-import { constant, cosine, step } from '../schedules.js';
-import { version } from '../version.js';
+import { firstOrder } from '../estimators/first-order.js';
+import { readJson, writeFileAtomically } from '../support/files.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import type { Optimizer } from '../optimizers/optimizers.js';
+import { adam, sgd } from '../optimizers/optimizers.js';
+import type { Schedule } from '../optimizers/schedules.js';
+import { constant, cosine, step } from '../optimizers/schedules.js';
+import { version } from '../support/version.js';
 import type { NetworkChoice } from './inputs.js';
 import { dataOption, fraction, networkOptions, seedOption, whole } from './inputs.js';
 import type { OptionsOf } from './options.js';

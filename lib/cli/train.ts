@@ -3,10 +3,10 @@
  *
  * @module
  */
-import { expected, FileError, InvalidArgumentError, nearest } from '../check.js';
+import { expected, FileError, InvalidArgumentError, nearest } from '../support/check.js';
 import type { ImageDataset } from '../data/dataset.js';
-import { Model } from '../model.js';
-import { checkBatchSize } from '../problem.js';
+import { Model } from '../model/model.js';
+import { checkBatchSize } from '../model/problem.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, computeOptions, inWords, loadData } from './inputs.js';
@@ -14,8 +14,8 @@ import type { OptionsOf } from './options.js';
 import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
-import { exists } from '../files.js';
-import { RunFolder } from '../run-folder.js';
+import { exists } from '../support/files.js';
+import { RunFolder } from '../training/run-folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';

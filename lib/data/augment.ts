@@ -4,7 +4,7 @@
  *
  * @module
  */
-import { Random } from '../random.js';
+import { Random } from '../native/random.js';
 
 /** Black pixels added on each side before the crop. */
 export const PADDING = 4;

@@ -6,9 +6,9 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as check from '../check.js';
-import { FileError, isObject } from '../check.js';
-import { concatenate, exists, makeFolder, readFileBytes, readJson, writeFileAtomically } from '../files.js';
+import * as check from '../support/check.js';
+import { FileError, isObject } from '../support/check.js';
+import { concatenate, exists, makeFolder, readFileBytes, readJson, writeFileAtomically } from '../support/files.js';
 import type { ImageDatasetOptions } from './dataset.js';
 import { checkNormalization, ImageDataset } from './dataset.js';
 

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import * as check from '../check.js';
-import { digest } from '../digest.js';
+import * as check from '../support/check.js';
+import { digest } from '../support/digest.js';
 import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
 
 export type { Augmentation } from './augment.js';

@@ -8,8 +8,8 @@
  *
  * @module
  */
-import * as check from '../check.js';
-import { Random } from '../random.js';
+import * as check from '../support/check.js';
+import { Random } from '../native/random.js';
 import type { ImageDatasets } from './cifar10.js';
 import { ImageDataset } from './dataset.js';
 

@@ -1,5 +1,5 @@
-import * as check from '../check.js';
-import type { NativeOperation } from '../native.js';
+import * as check from '../support/check.js';
+import type { NativeOperation } from '../native/addon.js';
 import type {
   AveragePool,
   BatchNorm,

@@ -1,4 +1,4 @@
-import { Random } from '../random.js';
+import { Random } from '../native/random.js';
 import type { CompiledNetwork, TensorInfo } from './compile.js';
 
 /**

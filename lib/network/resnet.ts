@@ -1,4 +1,4 @@
-import * as check from '../check.js';
+import * as check from '../support/check.js';
 import { checkInput } from './compile.js';
 import type { Layer, Network } from './description.js';
 import { batchNorm, conv2d, globalAveragePool, linear, optionA, relu, residual } from './description.js';

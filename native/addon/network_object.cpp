@@ -10,7 +10,7 @@
 #include "addon/start_job.hpp"
 #include "estimators/estimators.hpp"
 #include "estimators/query_work.hpp"
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 
 namespace deepzero {
 

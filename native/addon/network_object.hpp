@@ -6,7 +6,7 @@
 #include <memory>
 
 #include "kernels/kernels.hpp"
-#include "network/engine.hpp"
+#include "runtime/engine.hpp"
 
 namespace deepzero {
 

@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <vector>
 
-#include "network/engine.hpp"
+#include "runtime/engine.hpp"
 #include "network/problem.hpp"
 
 namespace deepzero {

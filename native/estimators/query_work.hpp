@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "estimators/estimators.hpp"
-#include "network/engine.hpp"
-#include "network/spread.hpp"
+#include "runtime/engine.hpp"
+#include "network/changes/spread.hpp"
 
 namespace deepzero {
 

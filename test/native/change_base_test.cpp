@@ -1,11 +1,11 @@
 // What changes start from: near every kink, as exact as a float can be.
-#include "network/change_base.hpp"
+#include "network/changes/change_base.hpp"
 
 #include <cmath>
 #include <vector>
 
 #include "harness.hpp"
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

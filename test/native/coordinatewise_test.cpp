@@ -8,7 +8,7 @@
 
 #include "estimators/estimators.hpp"
 #include "harness.hpp"
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

@@ -1,5 +1,5 @@
 // The fast forward pass against the float64 reference, on small and random networks.
-#include "network/engine.hpp"
+#include "runtime/engine.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "harness.hpp"
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

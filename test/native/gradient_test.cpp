@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "harness.hpp"
-#include "network/engine.hpp"
-#include "network/reference.hpp"
+#include "runtime/engine.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

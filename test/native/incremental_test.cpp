@@ -8,8 +8,8 @@
 #include "estimators/directions.hpp"
 #include "estimators/estimators.hpp"
 #include "harness.hpp"
-#include "network/engine.hpp"
-#include "network/reference.hpp"
+#include "runtime/engine.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

@@ -1,5 +1,5 @@
 // The moments of a first convolution's change, from products, against those of the change itself.
-#include "network/input_products.hpp"
+#include "network/changes/input_products.hpp"
 
 #include <atomic>
 #include <cmath>
@@ -7,8 +7,8 @@
 
 #include "estimators/directions.hpp"
 #include "harness.hpp"
-#include "network/engine.hpp"
-#include "network/reference.hpp"
+#include "runtime/engine.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

@@ -9,7 +9,7 @@
 #include "estimators/estimators.hpp"
 #include "harness.hpp"
 #include "network/arena.hpp"
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 #include "networks.hpp"
 
 namespace {

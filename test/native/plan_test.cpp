@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "harness.hpp"
-#include "network/engine.hpp"
+#include "runtime/engine.hpp"
 #include "networks.hpp"
 
 namespace deepzero::test {

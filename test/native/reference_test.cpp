@@ -1,5 +1,5 @@
 // The float64 reference against cases computed by hand, and against what calculus says of a smooth network.
-#include "network/reference.hpp"
+#include "network/reference/reference.hpp"
 
 #include <atomic>
 #include <cmath>

@@ -1,0 +1,95 @@
+/**
+ * What queries cost by counting, and what the processor can do at most.
+ *
+ * @module
+ */
+import type { Batch } from '../lib/data/dataset.js';
+import type { Reuse } from '../lib/model/evaluator.js';
+import { runJob } from '../lib/native/jobs.js';
+import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../lib/native/addon.js';
+import { native } from '../lib/native/addon.js';
+import type { CompiledNetwork } from '../lib/network/compile.js';
+import type { Network } from '../lib/network/description.js';
+import type { Contender } from './sampling.js';
+import { quickest, wallClock } from './sampling.js';
+
+interface Counted {
+  readonly network: Network;
+  readonly compiled: CompiledNetwork;
+}
+
+/** The work of the coordinates' queries, each once, by how much is reused. */
+export async function countCost({ network, compiled }: Counted, coordinates: Uint32Array): Promise<NativeCost> {
+  const counted = new native.Network(network.input, compiled.operations);
+  return runJob(() => counted.cost({ coordinates }), {});
+}
+
+/** The bytes that CGE over the coordinates allocates on so many threads, with copies of what it is given. */
+export function countMemory(
+  { network, compiled }: Counted,
+  batch: Batch,
+  coordinates: Uint32Array,
+  reuse: Reuse,
+): (threads: number) => number {
+  const counted = new native.Network(network.input, compiled.operations);
+  const { parameterCount, statisticsCount } = compiled;
+  const point = { parameters: new Float32Array(parameterCount), statistics: new Float32Array(statisticsCount) };
+  return (threads) => counted.memory('coordinatewise', { ...point, ...batch, coordinates, reuse, threads });
+}
+
+/** One kernel, called so often that a run takes about `CALL_SECONDS`. */
+export interface KernelContender extends Contender {
+  readonly cost: NativeKernelCost;
+  /** By all threads together. */
+  readonly calls: number;
+}
+
+const CALL_SECONDS = 0.03;
+
+export async function kernelContender(
+  name: string,
+  run: Omit<NativeKernelRun, 'calls'>,
+  seconds: number = CALL_SECONDS,
+): Promise<KernelContender> {
+  let cost: NativeKernelCost | undefined;
+  const calling = (calls: number): Contender => ({
+    name,
+    run: async () => (cost = await native.runKernel({ ...run, calls }).promise),
+  });
+  await calling(1).run();
+  let calls = 1;
+  for (;;) {
+    const taken = await quickest(calling(calls));
+    if (taken >= seconds / 2) break;
+    calls = Math.ceil(calls * Math.min(16, Math.max(2, (0.8 * seconds) / taken)));
+  }
+  return { ...calling(calls), cost: cost!, calls: calls * run.threads };
+}
+
+/** The processor's peak: a contender, so that it is measured while what is held against it is. */
+export interface PeakContender extends Contender {
+  /** Floating-point operations a second in the quickest call of this process so far, a multiply-add being two. */
+  flops(): number;
+}
+
+/** Short, so that some of the calls are disturbed by nothing. */
+const PEAK_SECONDS = 0.003;
+const PEAK_CALLS = 8;
+/** By threads: what a noisy machine let through once, it can do. */
+const peaks = new Map<number, number>();
+
+export async function peakContender(threads: number): Promise<PeakContender> {
+  const nothing = { channels: 1, outputs: 1, size: 1, stride: 1 };
+  const name = `the FMA peak of ${threads}`;
+  const call = await kernelContender(name, { kernel: 'multiplyAdds', ...nothing, threads }, PEAK_SECONDS);
+  const flopsOf = (seconds: number): number => (2 * call.cost.done * call.calls) / seconds;
+  return {
+    name,
+    run: async () => {
+      for (let i = 0; i < PEAK_CALLS; i++) {
+        peaks.set(threads, Math.max(peaks.get(threads) ?? 0, flopsOf(await wallClock(call))));
+      }
+    },
+    flops: () => peaks.get(threads)!,
+  };
+}

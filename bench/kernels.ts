@@ -1,0 +1,91 @@
+import type { NativeKernelRun } from '../lib/native/addon.js';
+import { compile } from '../lib/network/compile.js';
+import type { Network } from '../lib/network/description.js';
+import { kernelContender, peakContender } from './cost.js';
+import type { KernelContender } from './cost.js';
+import { alternate } from './sampling.js';
+import type { Session } from './sampling.js';
+import { statistics } from '../lib/support/statistics.js';
+import type { Statistics } from '../lib/support/statistics.js';
+
+type Kernel = Exclude<NativeKernelRun['kernel'], 'multiplyAdds'>;
+
+/** A 3×3 convolution's shape; `size` is its input's height and width. */
+export interface KernelShape {
+  channels: number;
+  outputs: number;
+  size: number;
+  stride: number;
+}
+
+export interface KernelRow extends KernelShape {
+  kernel: Kernel;
+  threads: number;
+  /** Of one call on a block of sixteen images. */
+  seconds: Statistics;
+  /** Of all threads; a convolution's as if it were direct, 0 for the others. */
+  directFlops: number;
+  /** What is really done of the peak of as many threads; null for what is no convolution. */
+  peakFraction: number | null;
+  peakFlops: number;
+  /** Values read and written, each once, by all threads. */
+  bytesPerSecond: number;
+}
+
+/** The shapes of the networks' 3×3 convolutions, each once. */
+export function kernelShapes(networks: readonly Network[]): KernelShape[] {
+  const shapes = new Map<string, KernelShape>();
+  for (const network of networks) {
+    const { operations, shapes: maps } = compile(network);
+    for (const operation of operations) {
+      if (operation.kind !== 'conv2d' || operation.kernel.some((extent) => extent !== 3)) continue;
+      const [channels, size] = maps[operation.inputs[0]]!;
+      const shape = { channels, outputs: operation.channels, size, stride: operation.stride };
+      shapes.set(Object.values(shape).join(), shape);
+    }
+  }
+  return [...shapes.values()];
+}
+
+/** Those that such a convolution, and what stands around it, are made of. */
+function kernelsOf({ size, stride }: KernelShape): Kernel[] {
+  const winograd: Kernel[] = stride === 1 && size % 4 === 0 ? ['winograd'] : [];
+  return ['convolution', ...winograd, 'activate', 'activateChange', 'changeMoments'];
+}
+
+/** Every kernel on every shape, 1 to `threads` threads, a shape's kernels alternating with the peak. */
+export async function timeKernels(
+  { networks, threads: most }: { networks: readonly Network[]; threads: number },
+  session: Session,
+): Promise<KernelRow[]> {
+  const rows: KernelRow[] = [];
+  for (let threads = 1; threads <= most; threads++) {
+    const peak = await peakContender(threads);
+    for (const shape of kernelShapes(networks)) {
+      const { channels, outputs, size, stride } = shape;
+      const named: (KernelContender & { kernel: Kernel })[] = [];
+      for (const kernel of kernelsOf(shape)) {
+        const name = `${kernel}, ${channels} → ${outputs}, ${size}×${size}, stride ${stride}`;
+        // What a round takes of a contender, so that there are rounds enough.
+        const run = Math.min(0.03, session.seconds / 5);
+        named.push({ ...(await kernelContender(name, { kernel, ...shape, threads }, run)), kernel });
+      }
+      const timings = await alternate([peak, ...named], session);
+      const peakFlops = peak.flops();
+      for (const [i, contender] of named.entries()) {
+        const { kernel, cost, calls } = contender;
+        const seconds = statistics(timings[i + 1]!.map((time) => (time / calls) * threads));
+        const every = threads / seconds.median;
+        const convolves = kernel === 'convolution' || kernel === 'winograd';
+        rows.push({
+          ...{ kernel, ...shape, threads, seconds },
+          directFlops: 2 * cost.direct * every,
+          peakFraction: convolves ? (2 * cost.done * every) / peakFlops : null,
+          peakFlops,
+          bytesPerSecond: cost.bytes * every,
+        });
+      }
+    }
+  }
+  return rows;
+}

@@ -1,0 +1,20 @@
+/**
+ * The process whose memory `measureMemory` looks at: it queries twice, the second time with the buffers of the first.
+ *
+ * @module
+ */
+import { once } from 'node:events';
+import { Model } from '../lib/model/model.js';
+import type { MemoryAnswer, MemoryTask } from './memory.js';
+import { queried } from './memory.js';
+import { benchBatch } from './sweeps.js';
+
+const [{ network, batchSize, mode, threads, memory, mu, seed }] = (await once(process, 'message')) as [MemoryTask];
+const batch = benchBatch(batchSize);
+const idleBytes = process.memoryUsage.rss();
+const model = new Model(network, { seed, threads, memory });
+const coordinates = queried(model.parameterCount, threads, seed);
+for (let i = 0; i < 2; i++) await model.coordinatewise(batch, { mu, coordinates, reuse: mode });
+const answer: MemoryAnswer = { idleBytes, peakBytes: 1024 * process.resourceUsage().maxRSS };
+process.send!(answer);
+process.disconnect();

@@ -1,0 +1,50 @@
+import * as check from '../support/check.js';
+import type { Estimator } from './estimators.js';
+import type { MaskOptions } from './masks.js';
+import { MASK_OPTIONS, maskOf } from './masks.js';
+
+/** Which coordinates have a gradient: all unless given. */
+export type FirstOrderOptions = MaskOptions;
+
+/**
+ * The exact gradient by back-propagation, g = ∇ℓ(θ), to hold estimates against: FO in the tables of DeepZero (Chen et al.,
+ * ICLR 2024). One forward and one backward pass in single precision, with batch norm in training mode.
+ *
+ *     ĝ_i = ∂ℓ/∂θ_i  for i ∈ S,  0 otherwise.
+ *
+ * - Dense (default): S holds all parameters.
+ * - Sparse gradient: with `sparsity`, S is drawn and drawn anew as `cge` draws it, the same coordinates at equal options and
+ *   seed. The weights stay dense.
+ * - Sparse weights: with `coordinates` from `pruneWeights`, the weights that were set to 0 stay there.
+ *
+ * It makes one query, the pass that back-propagation starts from. The backward pass is dense and its
+ * result is masked: sparsity saves no time.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown, or `coordinates` are given beside `sparsity` or
+ *   `redrawEvery`; at the first estimate if the sparsity does not name the model's tensors or a coordinate is not below its
+ *   number of parameters or occurs twice.
+ * @example firstOrder({ sparsity: await zoGrasp(model, trainSet, { sparsity: 0.9 }) })
+ */
+export function firstOrder(options: FirstOrderOptions = {}): Estimator {
+  const mask = check.options<FirstOrderOptions>(options, 'firstOrder', MASK_OPTIONS);
+  const { describe, draw } = maskOf(mask);
+  const dense = mask.coordinates === undefined && (mask.sparsity ?? 0) === 0;
+  const estimator: Estimator = {
+    describe: { kind: 'first-order', ...describe },
+    ...(!dense && { coordinates: draw }),
+    queriesPerStep: () => 1,
+    sample: () => estimator,
+    async estimate(model, batch, context) {
+      const coordinates = dense ? undefined : draw(model, context);
+      const { signal, onProgress, step } = context;
+      const exact = await model.gradient(batch, { training: true, signal, onProgress, step });
+      const { loss, outputs, statistics, values } = exact;
+      const gradient = coordinates ? new Float32Array(values.length) : Float32Array.from(values);
+      coordinates?.forEach((flat) => {
+        gradient[flat] = values[flat]!;
+      });
+      return { loss, outputs, statistics, gradient, queries: 1 };
+    },
+  };
+  return estimator;
+}

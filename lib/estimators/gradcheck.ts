@@ -1,0 +1,101 @@
+import * as check from '../support/check.js';
+import type { Coordinate } from '../network/coordinates.js';
+import type { Batch } from '../data/dataset.js';
+import type { Watch } from '../native/jobs.js';
+import { checkWatch } from '../native/jobs.js';
+import type { Model } from '../model/model.js';
+
+export interface GradcheckOptions extends Omit<Watch, 'step'> {
+  /** Smoothing parameter μ, > 0. */
+  mu: number;
+  /** Which coordinates to check, distinct: by name, or as flat indices into the parameters. */
+  coordinates: readonly Coordinate[] | Uint32Array;
+  /** Central differences; default false. */
+  central?: boolean;
+}
+
+/** One coordinate's finite difference, by the engine and by the reference, and what it comes to as μ → 0. */
+export interface GradcheckEntry extends Coordinate {
+  readonly cge: number;
+  readonly reference: number;
+  /** ∂ℓ/∂θ by back-propagation in double precision. */
+  readonly firstOrder: number;
+}
+
+export interface GradcheckResult {
+  /** The engine's loss at the parameters. */
+  loss: number;
+  /** In the order of the coordinates. */
+  entries: GradcheckEntry[];
+  /** ‖cge − reference‖₂ / ‖reference‖₂. */
+  relativeError: number;
+  /** ⟨cge, reference⟩ / (‖cge‖₂·‖reference‖₂). */
+  cosine: number;
+  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): how far the estimator's bias turns it. NaN if either is 0 throughout. */
+  firstOrderCosine: number;
+}
+
+/**
+ * Holds the engine's CGE values against a reference's, the same differences in double precision by plain loops: what is left
+ * is the engine's rounding. The estimator's bias shows beside the first-order gradient. Batch norm is in training mode. The
+ * reference makes a full forward pass for every coordinate and is slow: check tens of coordinates of a large network on tens
+ * of images. It subtracts two losses, so it is itself in error by about 1e-16·loss/μ, which counts below a μ of about 1e-8.
+ *
+ * @throws InvalidArgumentError if a coordinate is unknown or occurs twice, `mu` is not > 0, or the reference is 0 at every
+ *   coordinate.
+ * @example
+ * const batch = testSet.batch(Uint32Array.from({ length: 16 }, (_, i) => i));
+ * const { relativeError } = await gradcheck(model, batch, { mu: 5e-3, coordinates: [{ name: 'conv1.weight', index: 0 }] });
+ */
+export async function gradcheck(model: Model, batch: Batch, options: GradcheckOptions): Promise<GradcheckResult> {
+  const known = ['mu', 'coordinates', 'central', 'signal', 'onProgress'] as const;
+  const {
+    mu,
+    coordinates,
+    central = false,
+    signal,
+    onProgress,
+  } = check.options<GradcheckOptions>(options, 'gradcheck', known);
+  if (!(coordinates instanceof Uint32Array) && !Array.isArray(coordinates)) {
+    throw check.expected('coordinates', 'a list of coordinates or a Uint32Array', coordinates);
+  }
+  checkWatch({ signal, onProgress });
+  const flat =
+    coordinates instanceof Uint32Array
+      ? coordinates
+      : Uint32Array.from(coordinates as readonly Coordinate[], (one) => model.parameterIndex(one));
+  const difference = { mu, central, coordinates: flat };
+  const engine = await model.coordinatewise(batch, difference, { signal });
+  const reference = await model.reference(batch, difference, { signal, onProgress });
+  const [cge, truth] = [engine.values, reference.values];
+  if (truth.every((value) => value === 0)) {
+    throw new check.InvalidArgumentError(
+      `Expected a reference to compare with, received 0 at every coordinate: mu = ${mu} is lost in double precision, or the loss does not depend on them`,
+    );
+  }
+  const gradient = await model.gradient(batch, { precision: 'double', signal });
+  const firstOrder = Float64Array.from(flat, (index) => gradient.values[index]!);
+  return {
+    loss: engine.loss,
+    entries: Array.from(flat, (index, i) => ({
+      ...model.parameterName(index),
+      ...{ cge: cge[i]!, reference: truth[i]!, firstOrder: firstOrder[i]! },
+    })),
+    relativeError: Math.sqrt(dot(minus(cge, truth), minus(cge, truth)) / dot(truth, truth)),
+    cosine: cosineOf(cge, truth),
+    firstOrderCosine: cosineOf(cge, firstOrder),
+  };
+}
+
+/** ⟨a, b⟩ / (‖a‖₂·‖b‖₂). */
+export function cosineOf(a: Float64Array, b: Float64Array): number {
+  return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+}
+
+function minus(a: Float64Array, b: Float64Array): Float64Array {
+  return a.map((value, i) => value - b[i]!);
+}
+
+function dot(a: Float64Array, b: Float64Array): number {
+  return a.reduce((sum, value, i) => sum + value * b[i]!, 0);
+}

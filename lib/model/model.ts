@@ -1,0 +1,272 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+import * as check from '../support/check.js';
+import type { Coordinate } from '../network/coordinates.js';
+import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
+import type { Batch, Dataset } from '../data/dataset.js';
+import type { CoordinatewiseOptions, GradientOptions, RandomizedOptions, ReferenceOptions } from './evaluator.js';
+import { Engine, movedTo } from './evaluator.js';
+import type { Watch } from '../native/jobs.js';
+import { checkWatch } from '../native/jobs.js';
+import { defaultThreads, MOST_THREADS } from '../native/cores.js';
+import type {
+  LossName,
+  NativeEstimate,
+  NativeEvaluation,
+  NativeGradient,
+  NativeReferenceResult,
+} from '../native/addon.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import { compile } from '../network/compile.js';
+import type { Network } from '../network/description.js';
+import { initialise } from '../network/initialise.js';
+import { checkDataset, checkLoss, countCorrect, LOSSES } from './problem.js';
+import { writeSafetensors } from '../support/safetensors.js';
+import { checkFinite, describedIn, fromTensors, lossIn, readWeights, toMetadata, toTensors } from './weights.js';
+
+export interface ModelOptions {
+  /** Fixes the initial weights; an integer >= 0, default 0. */
+  seed?: number;
+  /** Mean over the batch of `cross-entropy` (default), `mean-squared-error` or `mean-absolute-error`. */
+  loss?: LossName;
+  /** Threads of every computation, from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
+  threads?: number;
+  /**
+   * The most bytes that a computation may allocate outside JavaScript, > 0: activations and weights, of the unperturbed pass
+   * and of each thread's queries, and the copies of what it is given. It grows with the batch. As many of `threads` are used
+   * as fit; where not one does, the call rejects with `InvalidArgumentError` and says what it would take, before anything
+   * is computed. Default: no bound.
+   */
+  memory?: number | undefined;
+}
+
+export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
+  /** Default: the one in the file's metadata, as `save` wrote it, otherwise `cross-entropy`. */
+  loss?: LossName;
+  /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
+  network?: Network;
+}
+
+export interface EvaluateOptions extends Watch {
+  /** Batch norm with the batch's statistics (true) or with the running ones (false, default). */
+  training?: boolean;
+  /** The point θ; default: the model's parameters. */
+  at?: Float32Array;
+}
+
+export interface Evaluation extends NativeEvaluation {
+  /** Fraction of the images whose largest output is at their label; absent if the batch has no labels. */
+  accuracy?: number;
+}
+
+export interface TestOptions extends Omit<Watch, 'step'> {
+  /** Images at a time, at least 1, default 256: memory grows with it. */
+  batchSize?: number;
+}
+
+export interface TestResult {
+  /** Mean over all images. */
+  loss: number;
+  /** Fraction of all images; absent if the data set has no labels. */
+  accuracy?: number;
+  /** Images tested. */
+  count: number;
+}
+
+/**
+ * A network at a point: its parameters and running statistics, a loss, and the native engine that evaluates it.
+ *
+ * The arrays are live and the only copy: what you write into them counts from the next call on. A call copies them when it
+ * starts and never writes them, so they are untouched after an estimate, an abort or an error. Every method that evaluates
+ * is asynchronous, runs on the process's one compute thread, and rejects with `NonFiniteLossError` if a loss is NaN or
+ * infinite. The activation buffers are freed with the model by garbage collection, and at once where its scope ends if it
+ * was declared by `using model = …` (TypeScript 5.2, Node 24).
+ *
+ * @example
+ * const model = new Model(resnet20({ classes: 10 }), { seed: 1 });
+ * const { loss, accuracy } = await model.test(testSet);
+ */
+export class Model implements Disposable {
+  /** The description it was made from. */
+  readonly network: Network;
+  /** Names, shapes and offsets of every tensor. */
+  readonly compiled: CompiledNetwork;
+  readonly loss: LossName;
+  readonly threads: number;
+  /** The most bytes that a computation may allocate; undefined if there is no bound. */
+  readonly memory: number | undefined;
+  /** All trainable parameters, in the order of `compiled.parameters`. */
+  readonly parameters: Float32Array;
+  /** Running means and variances of batch norm, in the order of `compiled.statistics`. */
+  readonly statistics: Float32Array;
+  readonly #engine: Engine;
+
+  /**
+   * @param network Plain data, from `resnet20()`, `cnn()` or your own hand.
+   * @throws InvalidArgumentError if the network does not fit together, naming the layer, or the loss, or an option is wrong.
+   */
+  constructor(network: Network, options: ModelOptions = {}) {
+    const {
+      seed = 0,
+      loss = 'cross-entropy',
+      threads = defaultThreads(),
+      memory,
+    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads', 'memory']);
+    this.loss = check.oneOf(loss, 'loss', LOSSES);
+    this.threads = check.integer(threads, 'threads', 1, MOST_THREADS);
+    this.memory = memory === undefined ? undefined : check.positive(memory, 'memory');
+    this.network = network;
+    this.compiled = compile(network);
+    checkLoss(this);
+    const { parameters, statistics } = initialise(this.compiled, check.integer(seed, 'seed'));
+    this.parameters = parameters;
+    this.statistics = statistics;
+    this.#engine = new Engine(this);
+  }
+
+  /**
+   * Reads a model from a safetensors file: one that `save` or a training run wrote, or any with F32 tensors under PyTorch's
+   * names and in its shapes, for which `network` says what they belong to.
+   *
+   * @throws FileError if the file is damaged, has no network and none was given, holds a value that is not finite, or its
+   *   tensors do not fit; extra, missing and wrongly shaped ones are named.
+   * @example await Model.load('resnet20.safetensors', { network: resnet20() })
+   */
+  static async load(file: string, options: LoadOptions = {}): Promise<Model> {
+    const known = ['network', 'loss', 'threads', 'memory'] as const;
+    const { network, loss: given, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
+    const weights = await readWeights(check.string(file, 'file'));
+    const { network: owner, loss: saved } = network ? { network, loss: lossIn(weights) } : describedIn(weights);
+    const loss = given ?? saved;
+    const model = new Model(owner, { ...(loss && { loss }), ...rest });
+    fromTensors(weights, model.compiled, model);
+    return model;
+  }
+
+  /**
+   * Writes weights and running statistics under PyTorch's names, with the network and the loss in the metadata, atomically.
+   *
+   * @throws FileError if the file cannot be written, or a value is not finite: nothing could load it.
+   */
+  async save(file: string): Promise<void> {
+    const tensors = toTensors(this.compiled, this);
+    checkFinite(check.string(file, 'file'), tensors);
+    await writeSafetensors(file, tensors, toMetadata(this));
+  }
+
+  /** The number of trainable parameters, d in the paper. */
+  get parameterCount(): number {
+    return this.compiled.parameterCount;
+  }
+
+  /**
+   * A live view of one tensor by name, of parameters or of running statistics.
+   *
+   * @example model.tensor('fc.bias').fill(0)
+   */
+  tensor(name: string): Float32Array {
+    const { parameters, statistics } = this.compiled;
+    const parameter = parameters.find((info) => info.name === name);
+    const info = parameter ?? statistics.find((statistic) => statistic.name === name);
+    if (!info) throw unknownTensor(name, [...parameters, ...statistics]);
+    return (parameter ? this.parameters : this.statistics).subarray(info.offset, info.offset + info.size);
+  }
+
+  /**
+   * Where a coordinate lies in `parameters`.
+   *
+   * @example model.parameterIndex({ name: 'conv1.weight', index: 5 })
+   */
+  parameterIndex(coordinate: Coordinate): number {
+    return flatIndex(this.compiled, coordinate);
+  }
+
+  /** The coordinate at an index into `parameters`, the inverse of `parameterIndex`. */
+  parameterName(index: number): Coordinate {
+    return coordinateAt(this.compiled, index);
+  }
+
+  /**
+   * One forward pass over a batch: its mean loss, the outputs (`count` rows), the accuracy if it has labels, and the running
+   * statistics as the pass would leave them if `training`. The model's own are not written.
+   *
+   * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
+   * @example const { loss, outputs } = await model.evaluate(testSet.batch(Uint32Array.of(0, 1, 2)));
+   */
+  async evaluate(batch: Batch, options: EvaluateOptions = {}): Promise<Evaluation> {
+    const known = ['training', 'at', 'signal', 'onProgress', 'step'] as const;
+    const { training = false, at, ...watch } = check.options<EvaluateOptions>(options, 'evaluate', known);
+    check.boolean(training, 'training');
+    const result = await this.#engine.evaluate(movedTo(this, at), batch, training, watch);
+    if (!batch.labels) return result;
+    return { ...result, accuracy: countCorrect(result.outputs, batch.labels) / batch.count };
+  }
+
+  /**
+   * Loss and accuracy over a whole data set, with running statistics and without augmentation. `onProgress` is called after
+   * every batch with the images done and in all.
+   *
+   * @example console.log((await model.test(testSet)).accuracy)
+   */
+  async test(dataset: Dataset, options: TestOptions = {}): Promise<TestResult> {
+    const known = ['batchSize', 'signal', 'onProgress'] as const;
+    const { batchSize = 256, signal, onProgress } = check.options<TestOptions>(options, 'test', known);
+    check.integer(batchSize, 'batchSize', 1);
+    checkWatch({ signal, onProgress });
+    checkDataset(dataset, this);
+    const { count } = dataset;
+    let loss = 0;
+    let correct: number | undefined;
+    for (let start = 0; start < count; start += batchSize) {
+      const size = Math.min(batchSize, count - start);
+      const batch = dataset.batch(Uint32Array.from({ length: size }, (_, i) => start + i));
+      const result = await this.evaluate(batch, { signal });
+      loss += result.loss * size;
+      if (batch.labels) correct = (correct ?? 0) + countCorrect(result.outputs, batch.labels);
+      onProgress?.(start + size, count);
+    }
+    return { loss: loss / count, count, ...(correct !== undefined && { accuracy: correct / count }) };
+  }
+
+  /**
+   * The first-order gradient of the mean loss by back-propagation (Rumelhart, Hinton & Williams, 1986), values[i] = ∂ℓ/∂θ_i
+   * for every parameter, beside the loss, the outputs and the running statistics of `evaluate`: what CGE comes to as μ → 0,
+   * and a baseline to train against. It needs the network's inside, which no estimator here does.
+   *
+   * At a kink it is PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first maximum of a window.
+   *
+   * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
+   * @example const { values } = await model.gradient(batch, { precision: 'double' });
+   */
+  async gradient(batch: Batch, options: GradientOptions = {}): Promise<NativeGradient> {
+    return this.#engine.gradient(this, batch, options);
+  }
+
+  /**
+   * The terms of equation (2), with batch norm in training mode: values[i] = (ℓ(θ + μ·e_c) − ℓ(θ)) / μ for the coordinate
+   * c = coordinates[i]. `cge` is made of it, and an estimator of your own can be.
+   */
+  async coordinatewise(batch: Batch, options: CoordinatewiseOptions, watch: Watch = {}): Promise<NativeEstimate> {
+    return this.#engine.coordinatewise(this, batch, options, watch);
+  }
+
+  /**
+   * Equation (1) as it stands, with batch norm in training mode: the mean over random directions u of
+   * [(ℓ(θ + μu) − ℓ(θ)) / μ]·u, an entry of `values` for every parameter. `rge` and `zoGrasp` are made of it.
+   */
+  async randomized(batch: Batch, options: RandomizedOptions, watch: Watch = {}): Promise<NativeEstimate> {
+    return this.#engine.randomized(this, batch, options, watch);
+  }
+
+  /**
+   * The same as `coordinatewise` in double precision by plain loops, one full forward pass a query: slow, and what the
+   * engine is held against. `gradcheck` compares the two.
+   */
+  async reference(batch: Batch, options: ReferenceOptions, watch: Watch = {}): Promise<NativeReferenceResult> {
+    return this.#engine.reference(this, batch, options, watch);
+  }
+
+  /** Frees the activation buffers, after the calls in flight; every later call that evaluates is refused. */
+  [Symbol.dispose](): void {
+    this.#engine.dispose();
+  }
+}

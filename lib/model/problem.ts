@@ -1,0 +1,116 @@
+/**
+ * What a loss is evaluated on: checks that a batch or a data set fits a network and a loss, so that native code can trust
+ * both, and the accuracy of outputs.
+ *
+ * @module
+ */
+import * as check from '../support/check.js';
+import { expected, InvalidArgumentError } from '../support/check.js';
+import type { Batch, Dataset } from '../data/dataset.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import type { Network } from '../network/description.js';
+import type { LossName } from '../native/addon.js';
+
+/** The losses a model can have: means over the batch, of squared or absolute errors also over the outputs. */
+export const LOSSES: readonly LossName[] = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'];
+
+/** A network with its loss; a model is one. */
+export interface Target {
+  readonly network: Network;
+  readonly compiled: CompiledNetwork;
+  readonly loss: LossName;
+}
+
+/** Refuses a network that yields what the loss cannot be taken of. */
+export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
+  const { outputs, outputShape } = compiled;
+  if (loss !== 'cross-entropy' || outputs === outputShape[0]) return;
+  throw new InvalidArgumentError(
+    `Expected the network to yield one number a class for the loss cross-entropy, received a map of ${outputShape.join('×')}: ` +
+      'end it with a globalAveragePool or flatten, and a linear layer',
+  );
+}
+
+/** Refuses a batch whose images, labels or targets do not fit. */
+export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
+  const shape = network.input;
+  check.object(batch, 'batch');
+  const { images, count, labels, targets } = batch;
+  if (!Number.isSafeInteger(count) || count < 1) throw expected('batch.count', 'an integer >= 1', count);
+  const size = count * shape[0] * shape[1] * shape[2];
+  checkArray(images, Float32Array, size, 'batch.images', `${count} images of ${shape.join('×')}`);
+  if (loss === 'cross-entropy') {
+    checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images, for the loss ${loss}`);
+    const wrong = labels.findIndex((label) => label < 0 || label >= compiled.outputs);
+    const range = `from 0 to ${compiled.outputs - 1}, the network's outputs`;
+    if (wrong >= 0) throw expected(`batch.labels[${wrong}]`, range, labels[wrong]);
+  } else {
+    const rows = `${compiled.outputs} outputs for each of ${count} images, for the loss ${loss}`;
+    checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', rows);
+    if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
+  }
+}
+
+function checkArray<T extends Float32Array | Int32Array>(
+  value: T | undefined,
+  type: new (length: number) => T,
+  length: number,
+  what: string,
+  reason: string,
+): asserts value is T {
+  if (!(value instanceof type)) throw expected(what, `of type ${type.name}, ${reason}`, value);
+  if (value.length !== length) throw expected(`the length of ${what}`, `${length}, ${reason}`, value.length);
+}
+
+/** Refuses what is no model, such as a network. */
+export function checkModel(model: Target): void {
+  const { compiled, loss } = Object(model) as Partial<Target>;
+  if (!compiled || !loss) throw expected('model', 'a Model', model);
+}
+
+/** Refuses a data set whose images or classes do not fit, before the first batch is gathered. */
+export function checkDataset(dataset: Dataset, target: Target): void {
+  checkModel(target);
+  checkShape(dataset);
+  const { network, compiled, loss } = target;
+  const name = `data set ${JSON.stringify(dataset.name)}`;
+  if (dataset.shape.join() !== network.input.join()) {
+    throw new InvalidArgumentError(
+      `Expected ${name} to have images of ${network.input.join('×')}, the network's input, received ${dataset.shape.join('×')}`,
+    );
+  }
+  if (loss === 'cross-entropy' && (dataset.classes ?? 0) > compiled.outputs) {
+    throw new InvalidArgumentError(
+      `Expected ${name} to have at most ${compiled.outputs} classes, the network's outputs, received ${dataset.classes}`,
+    );
+  }
+}
+
+/** Refuses what is no data set, or an empty one. */
+function checkShape(dataset: Dataset): void {
+  const { name, count, shape, batch } = check.object(dataset, 'the data set');
+  if (typeof batch !== 'function') throw expected('the data set', 'one such as the train or the test of synthetic()', dataset); // prettier-ignore
+  check.string(name, "the data set's name");
+  check.integer(count, `the images in data set ${JSON.stringify(name)}`, 1);
+  if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
+}
+
+/** Refuses more images a step than there are; `what` is what the caller calls the number. */
+export function checkBatchSize(batchSize: number, { count, name }: Dataset, what: string): void {
+  check.integer(batchSize, what, 1);
+  if (batchSize > count) {
+    throw expected(what, `at most ${count}, the images in data set ${JSON.stringify(name)}`, batchSize);
+  }
+}
+
+/** How many rows of `outputs` are largest at their label; of equal outputs the first counts. */
+export function countCorrect(outputs: Float32Array, labels: Int32Array): number {
+  const width = outputs.length / labels.length;
+  let correct = 0;
+  for (const [row, label] of labels.entries()) {
+    const scores = outputs.subarray(row * width, (row + 1) * width);
+    const largest = scores.reduce((best, score, i) => (score > scores[best]! ? i : best), 0);
+    if (largest === label) correct++;
+  }
+  return correct;
+}

@@ -1,0 +1,40 @@
+/**
+ * A bound on what a computation allocates: how many threads fit into it, and sizes in words.
+ *
+ * @module
+ */
+import { InvalidArgumentError } from '../support/check.js';
+
+/** In bytes. */
+export const UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
+
+/**
+ * The threads that a computation on `images` images may use, of which so many take `bytes(threads)`.
+ *
+ * @throws InvalidArgumentError if not even one fits into `memory` bytes.
+ */
+export function threadsWithin(
+  memory: number,
+  bytes: (threads: number) => number,
+  { threads, images }: { threads: number; images: number },
+): number {
+  const needed = bytes(1);
+  if (needed > memory) {
+    const least = `at least ${inWords(needed, Math.ceil)}, what ${images} image${images === 1 ? ' takes' : 's take'} on one thread`;
+    const received = inWords(memory, Math.floor);
+    throw new InvalidArgumentError(
+      `Expected memory to be ${least}, received ${received}: take a smaller batch, or raise it`,
+    );
+  }
+  let fitting = threads;
+  while (fitting > 1 && bytes(fitting) > memory) fitting--;
+  return fitting;
+}
+
+/** With four digits, 1234567 → `1.235MB`: rounded up it is enough, rounded down too little. */
+function inWords(bytes: number, round: (value: number) => number): string {
+  const unit = (['GB', 'MB', 'KB'] as const).find((name) => bytes >= UNITS[name]) ?? 'B';
+  const value = bytes / UNITS[unit];
+  const scale = unit === 'B' ? 1 : 10 ** Math.max(0, 4 - String(Math.ceil(value)).length);
+  return `${round(value * scale) / scale}${unit}`;
+}

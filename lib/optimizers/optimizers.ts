@@ -1,0 +1,165 @@
+import * as check from '../support/check.js';
+import type { Schedule } from './schedules.js';
+import { asSchedule } from './schedules.js';
+
+/** What an optimizer remembers from step to step; a checkpoint holds all of it. */
+export interface OptimizerState {
+  /** Updates made. */
+  step: number;
+  /** One array of `parameterCount` numbers by the name of each slot. */
+  slots: Record<string, Float32Array>;
+}
+
+/** A rule that moves parameters along an estimated gradient. It holds no state of its own. */
+export interface Optimizer {
+  /** Kind and options as JSON: a run resumes only under an equal one. */
+  readonly describe: object;
+  readonly lr: Schedule;
+  /** The state before the first update: all zero. */
+  init(parameterCount: number): OptimizerState;
+  /**
+   * One update, in place, of `parameters` and `state`. The gradient is dense, as long as the parameters, and zero where it
+   * was not estimated; `lr` is what the schedule says.
+   *
+   * @throws InvalidArgumentError if a length differs from the parameters', or `lr` is negative or not finite.
+   */
+  update(parameters: Float32Array, gradient: Float32Array, state: OptimizerState, lr: number): void;
+}
+
+export interface SgdOptions {
+  /** Learning rate, a number > 0 or a schedule. */
+  lr: number | Schedule;
+  /** From 0 to below 1; default 0. */
+  momentum?: number;
+  /** Whether to look ahead along the velocity, which needs a momentum above 0; default false. */
+  nesterov?: boolean;
+  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default 0. */
+  weightDecay?: number;
+}
+
+export interface AdamOptions {
+  /** Learning rate, a number > 0 or a schedule. */
+  lr: number | Schedule;
+  /** Decay of the first moment, from 0 to below 1; default 0.9. */
+  beta1?: number;
+  /** Decay of the second moment, from 0 to below 1; default 0.999. */
+  beta2?: number;
+  /** Added to the root of the second moment, > 0; default 1e-8. */
+  eps?: number;
+  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default 0. */
+  weightDecay?: number;
+}
+
+/**
+ * Stochastic gradient descent, PyTorch's `torch.optim.SGD` with dampening 0:
+ *
+ *     g ← ĝ + weightDecay·θ
+ *     v ← momentum·v + g
+ *     θ ← θ − lr·v,  or with Nesterov's momentum  θ ← θ − lr·(g + momentum·v).
+ *
+ * Weight decay and momentum act on every parameter at every step, also where the gradient was not estimated: in the paper's
+ * algorithm 1 the gradient is sparse and the weights are dense. Parameters and velocity are float32, an update is computed
+ * in double.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown.
+ * @example sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 })
+ */
+export function sgd(options: SgdOptions): Optimizer {
+  const known = ['lr', 'momentum', 'nesterov', 'weightDecay'] as const;
+  const { lr, momentum = 0, nesterov = false, weightDecay = 0 } = check.options<SgdOptions>(options, 'sgd', known);
+  const schedule = asSchedule(lr);
+  check.fraction(momentum, 'momentum');
+  check.nonNegative(weightDecay, 'weightDecay');
+  if (check.boolean(nesterov, 'nesterov') && momentum === 0) {
+    throw check.expected('momentum', '> 0 for nesterov', momentum);
+  }
+  return {
+    describe: { kind: 'sgd', lr: schedule.describe, momentum, nesterov, weightDecay },
+    init: startingAtZero('momentum'),
+    lr: schedule,
+    update(parameters, gradient, state, rate) {
+      checkUpdate(parameters, gradient, rate);
+      const velocity = slot(state, 'momentum', parameters.length);
+      state.step += 1;
+      for (let i = 0; i < parameters.length; i++) {
+        const g = gradient[i]! + weightDecay * parameters[i]!;
+        const v = momentum * velocity[i]! + g;
+        velocity[i] = v;
+        parameters[i]! -= rate * (nesterov ? g + momentum * v : v);
+      }
+    },
+  };
+}
+
+/**
+ * Adam (Kingma and Ba 2015, algorithm 1), PyTorch's `torch.optim.Adam`: weight decay is an L2 penalty on the loss, not
+ * AdamW's decoupled one. At update t = 1, 2, …
+ *
+ *     g ← ĝ + weightDecay·θ
+ *     m ← beta1·m + (1 − beta1)·g
+ *     v ← beta2·v + (1 − beta2)·g²
+ *     θ ← θ − lr·(m/(1 − beta1ᵗ))/(√(v/(1 − beta2ᵗ)) + eps).
+ *
+ * A parameter whose gradient was not estimated keeps moving along its decaying m. Parameters and moments are float32, an
+ * update is computed in double.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown.
+ * @example adam({ lr: 1e-3 })
+ */
+export function adam(options: AdamOptions): Optimizer {
+  const {
+    lr,
+    beta1 = 0.9,
+    beta2 = 0.999,
+    eps = 1e-8,
+    weightDecay = 0,
+  } = check.options<AdamOptions>(options, 'adam', ['lr', 'beta1', 'beta2', 'eps', 'weightDecay']);
+  const schedule = asSchedule(lr);
+  check.fraction(beta1, 'beta1');
+  check.fraction(beta2, 'beta2');
+  check.positive(eps, 'eps');
+  check.nonNegative(weightDecay, 'weightDecay');
+  return {
+    describe: { kind: 'adam', lr: schedule.describe, beta1, beta2, eps, weightDecay },
+    init: startingAtZero('m', 'v'),
+    lr: schedule,
+    update(parameters, gradient, state, rate) {
+      checkUpdate(parameters, gradient, rate);
+      const first = slot(state, 'm', parameters.length);
+      const second = slot(state, 'v', parameters.length);
+      state.step += 1;
+      const size = rate / (1 - beta1 ** state.step);
+      const correction = 1 / Math.sqrt(1 - beta2 ** state.step);
+      for (let i = 0; i < parameters.length; i++) {
+        const g = gradient[i]! + weightDecay * parameters[i]!;
+        const m = beta1 * first[i]! + (1 - beta1) * g;
+        const v = beta2 * second[i]! + (1 - beta2) * g * g;
+        first[i] = m;
+        second[i] = v;
+        parameters[i]! -= (size * m) / (Math.sqrt(v) * correction + eps);
+      }
+    },
+  };
+}
+
+function startingAtZero(...slots: string[]): Optimizer['init'] {
+  return (parameterCount) => ({
+    step: 0,
+    slots: Object.fromEntries(slots.map((name) => [name, new Float32Array(parameterCount)])),
+  });
+}
+
+function checkUpdate(parameters: Float32Array, gradient: Float32Array, lr: number): void {
+  const count = parameters.length;
+  if (gradient.length !== count)
+    throw check.expected("the gradient's length", `the parameters', ${count}`, gradient.length);
+  check.nonNegative(lr, 'lr');
+}
+
+function slot(state: OptimizerState, name: string, count: number): Float32Array {
+  const array = state.slots[name];
+  if (array?.length !== count) {
+    throw check.expected(`the length of the optimizer's ${name}`, `the parameters', ${count}`, array?.length);
+  }
+  return array;
+}

@@ -1,0 +1,129 @@
+import * as check from '../support/check.js';
+
+/** Where in training a learning rate is asked for. */
+export interface Position {
+  /** Steps done before this one in the whole run: 0 at the first. */
+  step: number;
+  stepsPerEpoch: number;
+  /** Epochs of the whole run, not necessarily whole. */
+  epochs: number;
+}
+
+/** A learning rate as a function of position alone, so that a resumed run needs nothing of the schedule's. */
+export interface Schedule {
+  /** Kind and options as JSON: a run resumes only under an equal one. */
+  readonly describe: object;
+  at(position: Position): number;
+}
+
+export interface CosineOptions {
+  /** The rate at the end of the warm-up, > 0. */
+  peak: number;
+  /** Epochs of linear warm-up, >= 0, not necessarily whole; default 0. */
+  warmupEpochs?: number;
+  /** The rate that the end of the run approaches, from 0 to `peak`; default 0. */
+  floor?: number;
+}
+
+export interface StepOptions {
+  /** The rate at the start, > 0. */
+  initial: number;
+  /** Epochs from one decay to the next, > 0. */
+  every: number;
+  /** What each decay multiplies the rate by, > 0 and <= 1; default 0.1. */
+  factor?: number;
+  /** Epochs of linear warm-up, >= 0, not necessarily whole; default 0. */
+  warmupEpochs?: number;
+}
+
+/**
+ * The same learning rate at every step. A plain number stands for it wherever a schedule is taken.
+ *
+ * @example constant(0.01)
+ */
+export function constant(lr: number): Schedule {
+  check.positive(lr, 'lr');
+  return { describe: { kind: 'constant', lr }, at: () => lr };
+}
+
+/**
+ * Linear warm-up, then half a cosine (Loshchilov and Hutter 2017, equation 5, without restarts).
+ *
+ * With w = warmupEpochs·stepsPerEpoch and n = epochs·stepsPerEpoch, step t = 0, 1, … has the rate
+ *
+ *     floor                                                      for t >= n, and before
+ *     peak·min(1, (t + 1)/w)                                     for t < w,
+ *     floor + (peak − floor)·(1 + cos(π·(t − w)/(n − w)))/2      from then on.
+ *
+ * The paper's recipe is a rate of 0.1, 3 warm-up epochs, then cosine, over 50 epochs. That the rate moves at every step, not
+ * once an epoch, and starts at peak/w is our choice. A run no longer than its warm-up only climbs.
+ *
+ * @example cosine({ peak: 0.1, warmupEpochs: 3 })
+ */
+export function cosine(options: CosineOptions): Schedule {
+  const {
+    peak,
+    warmupEpochs = 0,
+    floor = 0,
+  } = check.options<CosineOptions>(options, 'cosine', ['peak', 'warmupEpochs', 'floor']);
+  check.positive(peak, 'peak');
+  check.nonNegative(warmupEpochs, 'warmupEpochs');
+  if (check.nonNegative(floor, 'floor') > peak) throw check.expected('floor', `at most peak, ${peak}`, floor);
+  return {
+    describe: { kind: 'cosine', peak, warmupEpochs, floor },
+    at: ({ step, stepsPerEpoch, epochs }) => {
+      const [warmup, end] = [warmupEpochs * stepsPerEpoch, epochs * stepsPerEpoch];
+      if (step >= end) return floor;
+      if (step < warmup) return peak * rampAt(step, warmup);
+      const progress = (step - warmup) / (end - warmup);
+      return floor + ((peak - floor) * (1 + Math.cos(Math.PI * progress))) / 2;
+    },
+  };
+}
+
+/**
+ * Linear warm-up, and a decay by `factor` every `every` epochs: PyTorch's `StepLR`, with a warm-up on top.
+ *
+ * With w = warmupEpochs·stepsPerEpoch, step t = 0, 1, … has the rate
+ *
+ *     initial·factor^⌊t/(every·stepsPerEpoch)⌋·min(1, (t + 1)/w).
+ *
+ * Decays are counted from the start of the run, not from the end of the warm-up. A quotient within 1e-9 below a whole number,
+ * which every = epochs/3 may give, counts as that.
+ *
+ * @example step({ initial: 0.1, every: 20, factor: 0.1 })
+ */
+export function step(options: StepOptions): Schedule {
+  const {
+    initial,
+    every,
+    factor = 0.1,
+    warmupEpochs = 0,
+  } = check.options<StepOptions>(options, 'step', ['initial', 'every', 'factor', 'warmupEpochs']);
+  check.positive(initial, 'initial');
+  check.positive(every, 'every');
+  if (check.positive(factor, 'factor') > 1) throw check.expected('factor', 'at most 1', factor);
+  check.nonNegative(warmupEpochs, 'warmupEpochs');
+  return {
+    describe: { kind: 'step', initial, every, factor, warmupEpochs },
+    at: ({ step: done, stepsPerEpoch }) =>
+      initial *
+      factor ** Math.floor(done / (every * stepsPerEpoch) + 1e-9) *
+      rampAt(done, warmupEpochs * stepsPerEpoch),
+  };
+}
+
+/** The schedule itself, or the constant one that a plain number stands for. */
+export function asSchedule(lr: number | Schedule): Schedule {
+  if (typeof lr === 'number') return constant(lr);
+  const { describe, at } = Object(lr) as Partial<Schedule>;
+  if (typeof describe !== 'object' || typeof at !== 'function') {
+    throw check.expected('lr', 'a finite number > 0 or a schedule', lr);
+  }
+  return lr;
+}
+
+/** Climbs to 1 at the last step of the warm-up, and is 1 from then on and without one. */
+function rampAt(step: number, warmup: number): number {
+  return step < warmup ? Math.min(1, (step + 1) / warmup) : 1;
+}

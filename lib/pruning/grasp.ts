@@ -1,0 +1,107 @@
+import * as check from '../support/check.js';
+import { sampleClasses } from './class-samples.js';
+import type { Dataset } from '../data/dataset.js';
+import type { Watch } from '../native/jobs.js';
+import { checkWatch } from '../native/jobs.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import { checkDataset } from '../model/problem.js';
+import { checkScores, rankedSparsity } from './ratios.js';
+
+/** What GraSP's scores are computed on. */
+export interface GraspImportanceOptions extends Omit<Watch, 'step'> {
+  /** Images of each class that the loss is taken on, at least 1; default 25. */
+  samplesPerClass?: number;
+  /** Fixes the images; an integer >= 0, default 0. */
+  seed?: number;
+}
+
+/** The scores' options, and how much they are to leave out. */
+export interface GraspOptions extends GraspImportanceOptions {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+}
+
+const IMPORTANCE_OPTIONS = ['samplesPerClass', 'seed', 'signal', 'onProgress'] as const;
+
+/** ‖ε·g‖ / ‖θ‖. */
+const RELATIVE_STEP = 3e-3;
+
+/**
+ * GraSP (Wang et al., ICLR 2020), the first-order criterion that ZO-GraSP estimates: how many weights each layer can do
+ * without.
+ *
+ *     S = −θ ⊙ H g,   g = ∇ℓ(θ),   H g ≈ [∇ℓ(θ + ε·g) − ∇ℓ(θ − ε·g)] / 2ε,   ‖ε·g‖ = 3e-3·‖θ‖.
+ *
+ * The gradients are back-propagated in double precision, on `samplesPerClass` images of each class drawn without augmentation,
+ * with batch norm in training mode. The weights with the highest S are left out, those whose removal reduces the gradient's
+ * norm least or even raises it; the ranking and the ratios are those of `zoGrasp`. The model is not written.
+ *
+ * Where the authors' public code does otherwise: it divides the network's outputs by a temperature of 200, draws the linear
+ * layers' weights anew, and takes gradient and Hessian in two halves of the images and for convolution and linear weights
+ * alone. Here the loss is the one that is trained, at the point that is trained, and g holds batch norm and biases too, as
+ * equation (3) of DeepZero has it. And its Hessian is automatic differentiation's, for which a ReLU has no curvature; a
+ * difference also sees the ReLUs that open or close within ±ε·g, as ZO-GraSP's does. So S depends on ε, which is large
+ * enough for as many to turn as make a mean.
+ *
+ * @param dataset Needs class labels.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or all scores
+ *   are 0.
+ * @example const sparsity = await grasp(model, trainSet, { sparsity: 0.9, seed: 1 });
+ */
+export async function grasp(model: Model, dataset: Dataset, options: GraspOptions): Promise<LayerSparsity> {
+  const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
+  const { sparsity, ...rest } = check.options<GraspOptions>(options, 'grasp', known);
+  check.fraction(sparsity, 'sparsity');
+  return rankedSparsity(model, await graspImportance(model, dataset, rest), sparsity);
+}
+
+/**
+ * What `grasp` ranks weights by: −S = θ ⊙ H g, a number for every parameter, the highest to be kept. With it
+ * `keptCoordinates` and `pruneWeights` keep the very weights that GraSP keeps.
+ *
+ * @throws InvalidArgumentError as `grasp` does.
+ * @example const importance = await graspImportance(model, trainSet, { seed: 1 });
+ */
+export async function graspImportance(
+  model: Model,
+  dataset: Dataset,
+  options: GraspImportanceOptions = {},
+): Promise<Float64Array> {
+  const {
+    samplesPerClass,
+    seed = 0,
+    signal,
+    onProgress,
+  } = check.options<GraspImportanceOptions>(options, 'graspImportance', IMPORTANCE_OPTIONS);
+  checkWatch({ signal, onProgress });
+  checkDataset(dataset, model);
+  const batch = sampleClasses(dataset, samplesPerClass, seed);
+
+  let part = 0;
+  const gradientAt = async (at: Float32Array): Promise<Float64Array> => {
+    const before = part++;
+    const progress = (done: number, total: number): void => {
+      onProgress?.(before * total + done, 3 * total);
+    };
+    const how = { precision: 'double', training: true, at, signal, onProgress: progress } as const;
+    return (await model.gradient(batch, how)).values;
+  };
+  const theta = model.parameters.slice();
+  const gradient = await gradientAt(theta);
+  const step = (RELATIVE_STEP * norm(theta)) / norm(gradient);
+  const flat = 'all weights or all gradients are 0';
+  if (!(step > 0 && step < Infinity)) checkScores(new Float64Array(theta.length), model, flat);
+  const ahead = await gradientAt(theta.map((value, i) => value + step * gradient[i]!));
+  const behind = await gradientAt(theta.map((value, i) => value - step * gradient[i]!));
+  const importance = ahead.map((value, i) => (theta[i]! * (value - behind[i]!)) / (2 * step));
+  checkScores(importance, model, flat);
+  return importance;
+}
+
+function norm(vector: Iterable<number>): number {
+  let squares = 0;
+  for (const value of vector) squares += value * value;
+  return Math.sqrt(squares);
+}

@@ -1,0 +1,178 @@
+/**
+ * From an importance of every weight to what is kept: layer-wise ratios, coordinates, weights set to 0. What all ways of
+ * pruning at initialisation share, and the two that need no loss.
+ *
+ * @module
+ */
+import * as check from '../support/check.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import { drawCoordinates, keptCounts } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import type { TensorInfo } from '../network/compile.js';
+import { checkModel } from '../model/problem.js';
+import { Random } from '../native/random.js';
+
+/** A number for every parameter, the highest kept; those of batch norm and biases, which are always kept, do not count. */
+export type Importance = Float32Array | Float64Array;
+
+/**
+ * Layer-wise pruning ratios from a ranking of all convolution and linear weights together: exactly round((1 − sparsity)·N)
+ * of N are kept, the most important, of equals the first, and each tensor's share of what is left out is its ratio.
+ *
+ * @param importance As long as the parameters, such as `graspImportance` yields or your own; not NaN.
+ * @param sparsity Fraction of all convolution and linear weights to leave out, in [0, 1).
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @throws InvalidArgumentError if the importance has another length or holds NaN, or the sparsity is out of range.
+ * @example rankedSparsity(model, model.parameters.map(Math.abs), 0.9)
+ */
+export function rankedSparsity(model: Model, importance: Importance, sparsity: number): LayerSparsity {
+  checkModel(model);
+  check.fraction(sparsity, 'sparsity');
+  checkImportance(importance, model);
+  const tensors = maskable(model);
+  const coordinates = Uint32Array.from(tensors.flatMap((tensor) => [...coordinatesOf(tensor)]));
+  const kept = mostImportant(coordinates, importance, Math.round((1 - sparsity) * coordinates.length));
+  return Object.fromEntries(
+    tensors.map(({ name, offset, size }) => {
+      const count = kept.reduce((sum, flat) => sum + Number(flat >= offset && flat < offset + size), 0);
+      return [name, 1 - count / size];
+    }),
+  );
+}
+
+export interface KeepOptions {
+  /** Keeps the most important of each tensor, of equals the first; as long as the parameters. Default: at random. */
+  importance?: Importance;
+  /** Fixes what is kept at random, beside no `importance`: an integer >= 0, default 0. */
+  seed?: number;
+}
+
+/**
+ * The coordinates that pruning to a sparsity keeps: of each convolution and linear weight the most important, or as many at
+ * random, and all of batch norm and biases. At random they are the mask of `cge` and `firstOrder` in the first epoch of a run
+ * with that seed. With the importance that `rankedSparsity` made the ratios from, they are the weights that it ranked highest.
+ *
+ * @param sparsity One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
+ * @returns Flat indices into the parameters, increasing.
+ * @throws InvalidArgumentError if an option is out of range or unknown, `importance` is given beside `seed`, or the sparsity
+ *   does not name the model's tensors.
+ * @example
+ * const importance = await graspImportance(model, trainSet);
+ * const kept = keptCoordinates(model, rankedSparsity(model, importance, 0.9), { importance });
+ */
+export function keptCoordinates(
+  model: Model,
+  sparsity: number | LayerSparsity,
+  options: KeepOptions = {},
+): Uint32Array {
+  const { importance, seed } = check.options<KeepOptions>(options, 'keptCoordinates', ['importance', 'seed']);
+  checkModel(model);
+  const { parameters } = model.compiled;
+  if (importance === undefined) {
+    return drawCoordinates(parameters, sparsity, new Random(check.integer(seed ?? 0, 'seed'), 'mask'));
+  }
+  if (seed !== undefined) throw new check.InvalidArgumentError('Expected either importance or seed, received both');
+  checkImportance(importance, model);
+  const counts = keptCounts(parameters, sparsity);
+  return Uint32Array.from(
+    parameters.flatMap((tensor, i) => [...mostImportant(coordinatesOf(tensor), importance, counts[i]!)]),
+  );
+}
+
+/**
+ * Prunes a model's weights for training with *sparse weights*: sets to 0 all that `keptCoordinates` does not keep, in place.
+ *
+ * Trained by `firstOrder` or `cge` with the returned `coordinates`, the others stay exactly 0 under `sgd` and `adam` with any
+ * momentum and weight decay, if the optimizer's state starts at 0 as it does in `train`: their gradient is 0, their decay
+ * weightDecay·0, and so are their velocity and their update.
+ *
+ * @returns The kept coordinates: flat indices into the parameters, increasing, never-masked parameters included.
+ * @throws InvalidArgumentError as `keptCoordinates` does; the model is then as it was.
+ * @example
+ * const sparsity = await grasp(model, trainSet, { sparsity: 0.9 });
+ * const estimator = firstOrder({ coordinates: pruneWeights(model, sparsity, { seed: 1 }) });
+ */
+export function pruneWeights(model: Model, sparsity: number | LayerSparsity, options: KeepOptions = {}): Uint32Array {
+  const kept = keptCoordinates(model, sparsity, options);
+  const pruned = new Float32Array(model.parameterCount);
+  for (const flat of kept) pruned[flat] = model.parameters[flat]!;
+  model.parameters.set(pruned);
+  return kept;
+}
+
+export interface RandomPruningOptions {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+  /** An integer >= 0, default 0. */
+  seed?: number;
+}
+
+/**
+ * Random pruning, the baseline without a criterion: the ratios of a random choice of round((1 − sparsity)·N) of all N
+ * convolution and linear weights, so about `sparsity` in every tensor. Which weights a run keeps is drawn from the ratios, by
+ * `pruneWeights` or by an estimator's mask.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown.
+ * @example randomPruning(model, { sparsity: 0.9, seed: 1 })
+ */
+export function randomPruning(model: Model, options: RandomPruningOptions): LayerSparsity {
+  const { sparsity, seed = 0 } = check.options<RandomPruningOptions>(options, 'randomPruning', ['sparsity', 'seed']);
+  checkModel(model);
+  const random = new Random(check.integer(seed, 'seed'), 'importance');
+  return rankedSparsity(
+    model,
+    Float64Array.from(model.parameters, () => random.uniform()),
+    sparsity,
+  );
+}
+
+export interface MagnitudePruningOptions {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+}
+
+/**
+ * Magnitude pruning at initialisation: the ratios that leave out the smallest |θ| of all convolution and linear weights
+ * together (global magnitude pruning; Han et al., NeurIPS 2015, prune trained networks by it). Layers whose initial weights
+ * have a small variance, those with many inputs, lose most.
+ *
+ * @throws InvalidArgumentError if an option is out of range or unknown.
+ * @example magnitudePruning(model, { sparsity: 0.9 })
+ */
+export function magnitudePruning(model: Model, options: MagnitudePruningOptions): LayerSparsity {
+  const { sparsity } = check.options<MagnitudePruningOptions>(options, 'magnitudePruning', ['sparsity']);
+  checkModel(model);
+  return rankedSparsity(model, model.parameters.map(Math.abs), sparsity);
+}
+
+/** Refuses scores that rank nothing; `why` says what makes them so. */
+export function checkScores(scores: Importance, model: Model, why: string): void {
+  const still = ({ offset, size }: TensorInfo): boolean =>
+    scores.subarray(offset, offset + size).every((score) => score === 0);
+  if (!maskable(model).every(still)) return;
+  throw new check.InvalidArgumentError(`Expected scores that differ, received 0 for every weight: ${why}`);
+}
+
+function checkImportance(importance: unknown, { parameterCount }: Model): void {
+  const array = importance instanceof Float32Array || importance instanceof Float64Array;
+  if (!array || importance.length !== parameterCount) {
+    const constraint = `a Float32Array or Float64Array of ${parameterCount}, a number for every parameter`;
+    throw check.expected('importance', constraint, importance);
+  }
+  const at = importance.findIndex(Number.isNaN);
+  if (at >= 0) throw check.expected(`importance[${at}]`, 'a number', NaN);
+}
+
+function maskable({ compiled }: Model): TensorInfo[] {
+  return compiled.parameters.filter((tensor) => tensor.maskable);
+}
+
+function coordinatesOf({ offset, size }: TensorInfo): Uint32Array {
+  return Uint32Array.from({ length: size }, (_, i) => offset + i);
+}
+
+/** So many of some coordinates, in increasing order. */
+function mostImportant(coordinates: Uint32Array, importance: Importance, count: number): Uint32Array {
+  const ranked = coordinates.toSorted((a, b) => importance[b]! - importance[a]! || a - b);
+  return ranked.slice(0, count).sort();
+}

@@ -1,0 +1,131 @@
+import * as check from '../support/check.js';
+import { sampleClasses } from './class-samples.js';
+import type { Dataset } from '../data/dataset.js';
+import type { Watch } from '../native/jobs.js';
+import { checkWatch } from '../native/jobs.js';
+import type { LayerSparsity } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import { GRASP_QUERIES, MU } from '../paper.js';
+import { checkDataset } from '../model/problem.js';
+import { checkScores, rankedSparsity } from './ratios.js';
+
+export interface ZoGraspImportanceOptions extends Omit<Watch, 'step'> {
+  /** Random directions of each of the two gradient estimates, q, at least 1; default 192. */
+  queries?: number;
+  /** Smoothing parameter μ, > 0; default 5e-3. */
+  mu?: number;
+  /** Images of each class that the loss is taken on, at least 1; default 25. */
+  samplesPerClass?: number;
+  /** Fixes images and directions; an integer >= 0, default 0. */
+  seed?: number;
+  /** Whether the two estimates use the same directions ('shared', default) or others ('fresh', the public code). */
+  directions?: 'shared' | 'fresh';
+  /** Leave out the highest scores ('signed', default) or the smallest absolute ones ('magnitude', the public code). */
+  rank?: 'signed' | 'magnitude';
+  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default false. */
+  perTensor?: boolean;
+}
+
+export interface ZoGraspOptions extends ZoGraspImportanceOptions {
+  /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
+  sparsity: number;
+}
+
+const IMPORTANCE_OPTIONS = [
+  'queries',
+  'mu',
+  'samplesPerClass',
+  'seed',
+  'directions',
+  'rank',
+  'perTensor',
+  'signal',
+  'onProgress',
+] as const;
+
+/**
+ * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): from forward passes alone, how many coordinates each layer
+ * can do without.
+ *
+ *     Ŝ = −θ ⊙ [ĝ(θ + μ·ĝ(θ)) − ĝ(θ)] / μ
+ *
+ * ĝ is the RGE estimate of equation (1) with Gaussian directions, on `samplesPerClass` images of each class drawn without
+ * augmentation, with batch norm in training mode. Ŝ stands for −θ ⊙ H∇ℓ, half the first-order change of ‖∇ℓ‖² when a weight
+ * is removed. All convolution and linear weights are ranked together, exactly round((1 − sparsity)·N) of N are kept (of
+ * equal scores the first), and each tensor's share of what is left out is its ratio. Only the ratios are used: `cge` draws
+ * its coordinates to them at random. The model is not written.
+ *
+ * Where the public code departs from the paper, decided as follows:
+ *
+ * - `rank`. GraSP (Wang et al., ICLR 2020) removes the *highest* scores, the weights whose removal reduces the gradient's
+ *   norm least or even raises it. The public code's pruning call takes |Ŝ| and removes the smallest, which also keeps the
+ *   weights that GraSP removes first. Default: the signed score.
+ * - `directions`. Equation (3) is a difference of two values of one function ĝ. The public code draws other directions for
+ *   the second estimate, so the two differ by their independent noise even at the same point, and divided by μ that noise
+ *   drowns what the difference is to measure. Default: the same directions.
+ * - `perTensor`. Equation (1) has no normalisation; the public code scales each tensor's part of a direction to unit length,
+ *   which weighs ĝ by 1/n in a tensor of n numbers and so favours small tensors. Default: directions as drawn.
+ *
+ * @param dataset Needs class labels.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or `mu` is
+ *   so small that float32 cannot tell one score from another.
+ * @example const sparsity = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
+ */
+export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerSparsity> {
+  const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
+  const { sparsity, ...rest } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
+  check.fraction(sparsity, 'sparsity');
+  return rankedSparsity(model, await zoGraspImportance(model, dataset, rest), sparsity);
+}
+
+/**
+ * What `zoGrasp` ranks weights by: −Ŝ, or |Ŝ| for `rank: 'magnitude'`, a number for every parameter, the highest to be kept.
+ * With it `keptCoordinates` and `pruneWeights` keep the very weights that the score ranks highest.
+ *
+ * @throws InvalidArgumentError as `zoGrasp` does.
+ * @example const importance = await zoGraspImportance(model, trainSet, { seed: 1 });
+ */
+export async function zoGraspImportance(
+  model: Model,
+  dataset: Dataset,
+  options: ZoGraspImportanceOptions = {},
+): Promise<Float64Array> {
+  const {
+    queries = GRASP_QUERIES,
+    mu = MU,
+    samplesPerClass,
+    seed = 0,
+    directions = 'shared',
+    rank = 'signed',
+    perTensor = false,
+    signal,
+    onProgress,
+  } = check.options<ZoGraspImportanceOptions>(options, 'zoGraspImportance', IMPORTANCE_OPTIONS);
+  check.smoothing(mu, 'mu');
+  check.queryCount(queries, 'queries');
+  checkWatch({ signal, onProgress });
+  check.oneOf(directions, 'directions', ['shared', 'fresh']);
+  check.oneOf(rank, 'rank', ['signed', 'magnitude']);
+  checkDataset(dataset, model);
+  const batch = sampleClasses(dataset, samplesPerClass, seed);
+
+  const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
+    const index = directions === 'shared' ? 0 : part;
+    const draw = { queries, distribution: 'gaussian', perTensor, seed, stream: 'pruning', index } as const;
+    const progress = (done: number, total: number): void => {
+      onProgress?.(part * total + done, 2 * total);
+    };
+    const { values } = await model.randomized(batch, { mu, at, ...draw }, { signal, onProgress: progress });
+    return values;
+  };
+  const parameters = model.parameters.slice();
+  const gradient = await estimate(parameters, 0);
+  const moved = await estimate(
+    parameters.map((value, i) => value + mu * gradient[i]!),
+    1,
+  );
+  const scores = gradient.map((value, i) => (-parameters[i]! * (moved[i]! - value)) / mu);
+  checkScores(scores, model, `mu = ${mu} is lost in float32, or all weights are 0`);
+  return scores.map(rank === 'signed' ? (score) => -score : Math.abs);
+}

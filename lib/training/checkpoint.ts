@@ -1,0 +1,142 @@
+/**
+ * A training run in one file: a weights file, which `Model.load` reads, with the optimizer's state and the mask as further
+ * tensors, and in its metadata the options the run was made with and its position. Random numbers are functions of seed and
+ * position, so there is no generator to save. Written atomically: a crash leaves the previous checkpoint.
+ *
+ * @module
+ */
+import { createHash } from 'node:crypto';
+
+import { FileError } from '../support/check.js';
+import { firstDifference } from '../support/differences.js';
+import type { Model } from '../model/model.js';
+import { native } from '../native/addon.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import type { OptimizerState } from '../optimizers/optimizers.js';
+import type { Tensor } from '../support/safetensors.js';
+import { encodeSafetensors } from '../support/safetensors.js';
+import type { Weights, WeightsFile } from '../model/weights.js';
+import { checkFinite, fromTensors, parseMetadata, readWeights, toMetadata, toTensors } from '../model/weights.js';
+
+/** A run's options, and the state of the run beside its model's arrays. */
+export interface RunState {
+  /** Every option that the results depend on, as JSON. */
+  readonly options: object;
+  readonly optimizer: OptimizerState;
+  /** The coordinates queried at a step, if the estimator has such. */
+  maskAt(step: number): Uint32Array | undefined;
+}
+
+/** The `run` of the metadata. */
+interface RunMetadata {
+  readonly format: number;
+  readonly options: object;
+  /** Steps finished. */
+  readonly step: number;
+  /** The optimizer's updates. */
+  readonly updates: number;
+  /** The instruction set in use when it was written: another rounds otherwise. */
+  readonly isa: string;
+}
+
+/** What a run goes on from. */
+export type Resumption = Pick<RunMetadata, 'step' | 'isa'>;
+
+const FORMAT = 1;
+const MASK = 'mask.coordinates';
+
+/**
+ * The bytes of a checkpoint after `step` steps, to be written to `file`: copies, so that the run may go on.
+ *
+ * @throws FileError if a value is not finite: no run could go on from it.
+ */
+export function encodeCheckpoint(file: string, model: Model, state: RunState, step: number): Uint8Array[] {
+  const mask = state.maskAt(step);
+  const tensors = runTensors(model.compiled, model, state.optimizer);
+  checkFinite(file, tensors);
+  if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
+  const { isa } = native;
+  const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step, isa };
+  const run = JSON.stringify(metadata);
+  return encodeSafetensors(tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
+}
+
+/**
+ * Reads a checkpoint into a model and the optimizer's state, all or nothing.
+ *
+ * @throws FileError if the file is no checkpoint or a damaged one, or an option differs from `state.options`, naming it.
+ */
+export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<Resumption> {
+  const weights = await readWeights(file);
+  const { options, step, updates, isa } = runOf(weights);
+  const difference = firstDifference(options, JSON.parse(JSON.stringify(state.options)));
+  if (difference) {
+    const { path, saved, given } = difference;
+    throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
+  }
+  checkMask(weights, state.maskAt(step), step);
+  const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
+    const saved = weights.tensors.get(name)?.data;
+    if (!(saved instanceof Float32Array) || saved.length !== data.length) {
+      throw new FileError(file, `expected a tensor ${name} of ${data.length} numbers`);
+    }
+    return { data, saved };
+  });
+  fromTensors(weights, model.compiled, model);
+  for (const { data, saved } of slots) data.set(saved);
+  state.optimizer.step = updates;
+  return { step, isa };
+}
+
+function runOf(weights: WeightsFile): RunMetadata {
+  const { file, tensors, metadata } = weights;
+  const text = metadata['run'];
+  if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
+  const run = parseMetadata(weights, 'run') as RunMetadata;
+  if (run.format !== FORMAT) {
+    throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${run.format}, another version's`);
+  }
+  if (metadata['sha256'] !== digest(text, tensors)) {
+    throw new FileError(file, 'is damaged: its content does not match its checksum');
+  }
+  return run;
+}
+
+/** The mask follows from the options, so a difference means that it was drawn by other code. */
+function checkMask({ file, tensors }: WeightsFile, mask: Uint32Array | undefined, step: number): void {
+  const saved = tensors.get(MASK)?.data;
+  const same = saved?.length === mask?.length && (mask ?? []).every((flat: number, i: number) => flat === saved?.[i]);
+  if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
+}
+
+/** All numbers of a run as views: the model's tensors and the optimizer's. */
+export function runTensors(
+  compiled: CompiledNetwork,
+  weights: Weights,
+  optimizer: OptimizerState,
+): Map<string, Tensor> {
+  return new Map([...toTensors(compiled, weights), ...optimizerTensors(compiled, optimizer)]);
+}
+
+/** The optimizer's slots as views, a tensor for every parameter tensor. */
+function optimizerTensors(
+  compiled: CompiledNetwork,
+  { slots }: OptimizerState,
+): Map<string, Tensor & { data: Float32Array }> {
+  const entries = Object.entries(slots).flatMap(([slot, values]) =>
+    compiled.parameters.map(({ name, shape, offset, size }) => {
+      const data = values.subarray(offset, offset + size);
+      return [`optimizer.${slot}.${name}`, { dtype: 'F32' as const, shape, data }] as const;
+    }),
+  );
+  return new Map(entries);
+}
+
+/** Over the run and every tensor, in the order of their names. */
+function digest(run: string, tensors: ReadonlyMap<string, Tensor>): string {
+  const hash = createHash('sha256').update(run);
+  for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return hash.digest('hex');
+}

@@ -1,0 +1,325 @@
+#include "network/backward/backward_pass.hpp"
+
+#include <omp.h>
+
+#include <algorithm>
+#include <cmath>
+#include <type_traits>
+
+#include "network/loss.hpp"
+
+namespace deepzero {
+
+namespace {
+
+template <typename Scalar>
+void put(Scalar* to, const Scalar* from, std::size_t count, Scalar factor, bool add) {
+  if (add) {
+    for (std::size_t i = 0; i < count; ++i) to[i] += factor * from[i];
+  } else {
+    for (std::size_t i = 0; i < count; ++i) to[i] = factor * from[i];
+  }
+}
+
+// Σ over the pixels of a row of what `at(pixel, lane)` is, by lane.
+template <typename Scalar, typename Function>
+void addRow(int width, double* sums, const Function& at) {
+  Scalar row[kLanes] = {};
+  for (int x = 0; x < width; ++x) {
+    for (int lane = 0; lane < kLanes; ++lane) row[lane] += at(x * kLanes + lane);
+  }
+  for (int lane = 0; lane < kLanes; ++lane) sums[lane] += row[lane];
+}
+
+double sumOf(const double* lanes, int count) {
+  double sum = 0;
+  for (int lane = 0; lane < count; ++lane) sum += lanes[lane];
+  return sum;
+}
+
+std::size_t planeSize(const Map& map) { return static_cast<std::size_t>(map.height) * map.width * kLanes; }
+
+}  // namespace
+
+template <typename Scalar>
+BackwardWorkspaceOf<Scalar>::BackwardWorkspaceOf(const Plan& plan)
+    : locals(plan.localGradients(), 1), winograd(std::is_same_v<Scalar, float> ? plan.turnedWinogradScratch() : 0) {
+  std::size_t spreads = 0, terms = 0, planes = 0;
+  for (const Step& step : plan.steps()) {
+    if (step.kind == StepKind::Activate) planes = std::max(planes, planeSize(plan.map(step.inputs[0])));
+    if (step.kind != StepKind::Convolve || !plan.carriesGradient(step.inputs[0])) continue;
+    const ConvolutionShape turned = plan.convolutionShape(step.operation).turned();
+    spreads = std::max(spreads, turned.in.size());
+    terms = std::max(terms, turned.out.size());
+  }
+  spread = Aligned<Scalar>(spreads);
+  term = Aligned<Scalar>(terms);
+  plane = Aligned<Scalar>(planes);
+}
+
+template <typename Scalar>
+BackwardPassOf<Scalar>::BackwardPassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks)
+    : graph_(graph),
+      plan_(plan),
+      kernels_(kernels),
+      blocks_(blocks),
+      stored_(plan.gradients(), blocks),
+      missing_(graph.shapes().size()),
+      partOffset_(graph.parameters().size()) {
+  for (const Segment& segment : plan.segments()) {
+    for (const int value : segment.measured) missing_[value].resize(plan.map(value).channels);
+    std::size_t size = 0;
+    for (int s = segment.firstStep; s < segment.endStep; ++s) {
+      const int operation = plan.steps()[s].operation;
+      if (operation < 0) continue;
+      for (const int tensor : {graph.weightOf(operation), graph.biasOf(operation)}) {
+        if (tensor < 0) continue;
+        partOffset_[tensor] = size;
+        size += graph.parameters()[tensor].size;
+      }
+    }
+    partSize_ = std::max(partSize_, size);
+  }
+  parts_ = Aligned<double>(partSize_ * blocks);
+  countVector(partOffset_);
+  for (const auto& missing : missing_) countVector(missing);
+}
+
+template <typename Scalar>
+void BackwardPassOf<Scalar>::reserve(int threads) {
+  while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
+}
+
+template <typename Scalar>
+std::vector<double> BackwardPassOf<Scalar>::run(const Problem& problem, const PassOf<Scalar>& pass,
+                                                const Weights& turned, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                                                const Control& control) {
+  for (auto& missing : missing_) std::fill(missing.begin(), missing.end(), Missing());
+  // Of what the loss does not depend on, it stays 0.
+  std::vector<double> values(graph_.parameterCount());
+  for (int index = static_cast<int>(plan_.segments().size()) - 1; index >= 0; --index) {
+    const Segment& segment = plan_.segments()[index];
+#pragma omp parallel for schedule(dynamic) num_threads(control.threads)
+    for (int block = 0; block < blocks_; ++block) {
+      const int thread = omp_get_thread_num();
+      if (!control.stop()) runBlock(segment, {problem, pass, turned, workspaces[thread], workspaces_[thread], block});
+    }
+    if (control.stop()) throw Cancelled();
+    combine(segment, problem, pass, values.data());
+  }
+  return values;
+}
+
+template <typename Scalar>
+void BackwardPassOf<Scalar>::runBlock(const Segment& segment, const Context& context) {
+  context.pass.recompute(segment, context.block, context.forward.locals);
+  for (int s = segment.endStep - 1; s >= segment.firstStep; --s) {
+    const Step& step = plan_.steps()[s];
+    if (!plan_.carriesGradient(step.output)) continue;
+    complete(step.output, context);
+    switch (step.kind) {
+      case StepKind::Convolve: convolve(step, context); break;
+      case StepKind::Activate: activate(step, context); break;
+      case StepKind::AveragePool: averagePool(step, context); break;
+      case StepKind::Flatten: flatten(step, context); break;
+    }
+  }
+}
+
+// Every reader of the value has added its part.
+template <typename Scalar>
+void BackwardPassOf<Scalar>::complete(int value, const Context& context) {
+  const Map& map = plan_.map(value);
+  Scalar* to = gradient(value, context);
+  if (value == plan_.outputValue()) {
+    blockLossGradient(context.problem, map, context.pass.outputBlock(context.block), context.block, to);
+  }
+  if (!context.problem.training) return;
+  const Scalar* in = context.pass.read(value, context.block, context.forward.locals);
+  for (std::size_t c = 0; c < missing_[value].size(); ++c) {
+    const Missing& missing = missing_[value][c];
+    const auto constant = static_cast<Scalar>(missing.constant), slope = static_cast<Scalar>(missing.slope);
+    const Scalar mean = missing.mean;
+    for (int y = 0; y < map.height; ++y, to += map.width * kLanes) {
+      const Scalar* row = in + map.at(static_cast<int>(c), y, 0);
+      for (int i = 0; i < map.width * kLanes; ++i) to[i] += constant + slope * (row[i] - mean);
+    }
+  }
+}
+
+template <typename Scalar>
+void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) {
+  const int input = step.inputs[0], lanes = lanesOf(context.problem, context.block);
+  ConvolutionShape shape = plan_.convolutionShape(step.operation);
+  shape.out = plan_.gradientMap(step.output);
+  const Scalar* out = gradient(step.output, context);
+  valueKernels<Scalar>(kernels_).weightGradient(shape, context.pass.read(input, context.block, context.forward.locals),
+                                                out, lanes, part(graph_.weightOf(step.operation), context.block));
+  if (graph_.biasOf(step.operation) >= 0) {
+    for (int c = 0; c < shape.out.channels; ++c) {
+      double sums[kLanes] = {};
+      for (int y = 0; y < shape.out.height; ++y) {
+        const Scalar* row = out + shape.out.at(c, y, 0);
+        addRow<Scalar>(shape.out.width, sums, [&](int i) { return row[i]; });
+      }
+      part(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
+    }
+  }
+  if (!plan_.carriesGradient(input)) return;
+
+  BackwardWorkspaceOf<Scalar>& workspace = context.backward;
+  const bool add = adds(step, 0);
+  const ConvolutionShape turned = shape.turned();
+  Scalar* to = add ? workspace.term.data() : gradient(input, context);
+  spread(shape, out, workspace.spread.data());
+  deepzero::convolve<Scalar>(kernels_, turned, workspace.spread.data(), context.turned, step.operation, nullptr,
+                             workspace.winograd.data(), to);
+  if (add) put(gradient(input, context), to, turned.out.size(), Scalar{1}, true);
+}
+
+// Lays the gradient of a convolution's output out as the turned convolution reads it.
+template <typename Scalar>
+void BackwardPassOf<Scalar>::spread(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const {
+  const Map map = shape.turned().in;
+  const int stride = shape.stride, firstRow = shape.turnedRow(), firstColumn = shape.turnedColumn();
+  const int columns = std::min(shape.out.width, (map.width - firstColumn + stride - 1) / stride);
+  const int skipped = firstColumn < 0 ? (-firstColumn + stride - 1) / stride : 0;
+  for (int c = 0; c < map.channels; ++c) {
+    for (int row = -map.border; row < map.height + map.border; ++row) {
+      std::fill_n(out + map.at(c, row, -map.border), map.rowStride(), Scalar{0});
+      const int y = (row - firstRow) / stride;
+      if (row < std::max(0, firstRow) || row >= map.height || y * stride != row - firstRow || y >= shape.out.height) {
+        continue;
+      }
+      for (int x = skipped; x < columns; ++x) {
+        std::copy_n(outGradient + shape.out.at(c, y, x), kLanes, out + map.at(c, row, firstColumn + x * stride));
+      }
+    }
+  }
+}
+
+template <typename Scalar>
+void BackwardPassOf<Scalar>::activate(const Step& step, const Context& context) {
+  const ValueKernels<Scalar>& kernels = valueKernels<Scalar>(kernels_);
+  const int input = step.inputs[0], other = step.inputs[1];
+  const Map &in = plan_.map(input), outMap = plan_.gradientMap(step.output);
+  const Scalar* values = context.pass.read(input, context.block, context.forward.locals);
+  const Scalar* residuals = other >= 0 ? context.pass.read(other, context.block, context.forward.locals) : nullptr;
+  const Scalar* out = gradient(step.output, context);
+  Scalar* toInput = plan_.carriesGradient(input) ? gradient(input, context) : nullptr;
+  Scalar* toOther = other >= 0 && plan_.carriesGradient(other) ? gradient(other, context) : nullptr;
+  const std::size_t size = planeSize(in);
+  Scalar* plane = context.backward.plane.data();
+  for (int c = 0; c < in.channels; ++c) {
+    const AffineOf<Scalar>& affine = context.pass.affine(step)[c];
+    const Scalar* from = values + c * in.planeStride();
+    const Scalar* residual = residuals == nullptr ? nullptr : residuals + c * step.activation.residual.planeStride();
+    kernels.activateGradient(step.activation, affine, from, residual, out + c * outMap.planeStride(), plane);
+    if (isNorm(step)) {
+      double sums[kLanes] = {}, products[kLanes] = {};
+      for (int y = 0; y < in.height; ++y) {
+        const Scalar *row = plane + std::ptrdiff_t{y} * in.width * kLanes, *x = from + in.at(0, y, 0);
+        const Scalar mean = affine.mean;
+        addRow<Scalar>(in.width, sums, [&](int i) { return row[i]; });
+        addRow<Scalar>(in.width, products, [&](int i) { return row[i] * (x[i] - mean); });
+      }
+      const int lanes = lanesOf(context.problem, context.block);
+      part(graph_.weightOf(step.operation), context.block)[c] = sumOf(products, lanes);
+      part(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
+    }
+    if (toInput != nullptr) put(toInput + c * size, plane, size, affine.scale, adds(step, 0));
+    if (toOther != nullptr) put(toOther + c * size, plane, size, Scalar{1}, adds(step, 1));
+  }
+}
+
+template <typename Scalar>
+void BackwardPassOf<Scalar>::averagePool(const Step& step, const Context& context) {
+  if (!plan_.carriesGradient(step.inputs[0])) return;
+  const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
+  const Map in = plan_.gradientMap(step.inputs[0]), outMap = plan_.gradientMap(step.output);
+  const Scalar* out = gradient(step.output, context) + plan_.paddingBefore(step) * outMap.planeStride();
+  Scalar* to = gradient(step.inputs[0], context);
+  if (!adds(step, 0)) std::fill_n(to, in.size(), Scalar{0});
+  const Scalar part =
+      Scalar{1} / (static_cast<Scalar>(windows.kernelHeight) * static_cast<Scalar>(windows.kernelWidth));
+  for (int c = 0; c < in.channels; ++c) {
+    for (int y = 0; y < outMap.height; ++y) {
+      for (int x = 0; x < outMap.width; ++x) {
+        const Scalar* from = out + outMap.at(c, y, x);
+        for (int i = 0; i < windows.kernelHeight; ++i) {
+          for (int j = 0; j < windows.kernelWidth; ++j) {
+            put(to + in.at(c, y * windows.stride + i, x * windows.stride + j), from, kLanes, part, true);
+          }
+        }
+      }
+    }
+  }
+}
+
+// Without borders, both are the same numbers in the same order.
+template <typename Scalar>
+void BackwardPassOf<Scalar>::flatten(const Step& step, const Context& context) {
+  if (!plan_.carriesGradient(step.inputs[0])) return;
+  put(gradient(step.inputs[0], context), gradient(step.output, context), plan_.gradientMap(step.output).size(),
+      Scalar{1}, adds(step, 0));
+}
+
+// Sums up what the blocks of a segment found, in their order.
+template <typename Scalar>
+void BackwardPassOf<Scalar>::combine(const Segment& segment, const Problem& problem, const PassOf<Scalar>& pass,
+                                     double* values) {
+  for (int s = segment.firstStep; s < segment.endStep; ++s) {
+    const Step& step = plan_.steps()[s];
+    if (step.operation < 0 || !plan_.carriesGradient(step.output)) continue;
+    for (const int tensor : {graph_.weightOf(step.operation), graph_.biasOf(step.operation)}) {
+      if (tensor < 0) continue;
+      const Parameter& parameter = graph_.parameters()[tensor];
+      for (int block = 0; block < blocks_; ++block) {
+        const double* found = part(tensor, block);
+        for (std::size_t i = 0; i < parameter.size; ++i) values[parameter.offset + i] += found[i];
+      }
+    }
+    if (isNorm(step)) finishNorm(step, problem, pass, values);
+  }
+}
+
+// From Σg and Σg·(x − the mean as it was rounded): the gradients of γ and β, and what is missing of the input's.
+template <typename Scalar>
+void BackwardPassOf<Scalar>::finishNorm(const Step& step, const Problem& problem, const PassOf<Scalar>& pass,
+                                        double* values) {
+  const Map& map = plan_.map(step.inputs[0]);
+  const double count = static_cast<double>(problem.count) * map.height * map.width;
+  double* gamma = values + graph_.parameters()[graph_.weightOf(step.operation)].offset;
+  const double* beta = values + graph_.parameters()[graph_.biasOf(step.operation)].offset;
+  for (int c = 0; c < map.channels; ++c) {
+    const auto [mean, variance] = pass.moments(problem, step.operation, c);
+    const AffineOf<Scalar>& affine = pass.affine(step)[c];
+    const double inverse = 1 / std::sqrt(variance + graph_.operations()[step.operation].epsilon);
+    const double rounding = mean - static_cast<double>(affine.mean);
+    gamma[c] = (gamma[c] - rounding * beta[c]) * inverse;
+    if (!problem.training) continue;
+    Missing& missing = missing_[step.inputs[0]][c];
+    const double scale = affine.scale, slope = -scale * inverse * gamma[c] / count;
+    missing.mean = affine.mean;
+    missing.slope += slope;
+    missing.constant += -scale * beta[c] / count - slope * rounding;
+  }
+}
+
+template <typename Scalar>
+Scalar* BackwardPassOf<Scalar>::gradient(int value, const Context& context) {
+  return plan_.stored(value) ? stored_.at(value, context.block) : context.backward.locals.at(value, 0);
+}
+
+template <typename Scalar>
+bool BackwardPassOf<Scalar>::adds(const Step& step, int input) const {
+  const bool first = &plan_.steps()[0] + plan_.gradientFrom(step.inputs[input]) == &step;
+  return !first || (input == 1 && step.inputs[0] == step.inputs[1]);
+}
+
+template struct BackwardWorkspaceOf<float>;
+template struct BackwardWorkspaceOf<double>;
+template class BackwardPassOf<float>;
+template class BackwardPassOf<double>;
+
+}  // namespace deepzero

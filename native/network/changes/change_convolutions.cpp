@@ -1,0 +1,120 @@
+// How a change passes convolutions and linear layers.
+#include <algorithm>
+#include <limits>
+
+#include "network/changes/change_pass.hpp"
+
+namespace deepzero {
+
+// Returns whether nobody need measure the output any more: its moments, unless null, were added to, or are known.
+bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
+  if (madeWhereRead(step.output)) {
+    const int first = channels(step.output).front();
+    if (moments != nullptr && !momentsKnown(step.output)) {
+      kernels_.spreadMoments(partial(step, block), moments + first, lanes);
+    }
+    return true;
+  }
+  if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);
+  if (perturbation_.everywhere()) {
+    convolveSteps(step, block);
+  } else {
+    convolveWeight(step, block);
+  }
+  return false;
+}
+
+// A convolution that makes the output's change of few planes: of the one that changes; of the one that the changing
+// weight is applied to, which yields one channel, a bias being a weight of zero and itself; or, if all weights change,
+// of the network's input, which does not.
+PartialConvolution ChangePass::partial(const Step& step, int block) {
+  const int value = step.inputs[0];
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  if (!perturbation_.touches(step)) {
+    const std::vector<int>& changed = channels(value);
+    const int count = static_cast<int>(changed.size());
+    return {shape, planes(value, block), changed.data(), count, weights_->weight(step.operation), nullptr};
+  }
+  const int* const every = everyChannel_.data();
+  if (perturbation_.everywhere()) {
+    const float* weight = perturbation_.steps->weight(step.operation);
+    const float* bias = perturbation_.steps->bias(step.operation);
+    return {shape, base_->base(value, 0, block), every, shape.in.channels, weight, bias};
+  }
+  const int taps = shape.kernelHeight * shape.kernelWidth, index = perturbation_.isBias ? 0 : perturbation_.index;
+  const int channel = index / taps % shape.in.channels, tap = index % taps;
+  const float* const bias = perturbation_.isBias ? &perturbation_.step : nullptr;
+  PartialConvolution from{shape, input(value, channel, block), every, 1, tap_, bias};
+  from.in += shape.in.at(0, tap / shape.kernelWidth - shape.padding, tap % shape.kernelWidth - shape.padding) -
+             shape.in.at(0, 0, 0);
+  from.shape.in.channels = from.shape.out.channels = 1;
+  from.shape.kernelHeight = from.shape.kernelWidth = 1;
+  from.shape.padding = 0;
+  tap_[0] = perturbation_.isBias ? 0 : perturbation_.step;
+  return from;
+}
+
+// Δy = W ∗ Δx. Returns whether the moments, unless null, were added to.
+bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, int lanes) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const std::vector<int>& changed = channels(step.inputs[0]);
+  const float* in = planes(step.inputs[0], block);
+  float* out = planes(step.output, block);
+  const float* packed = weights_->weight(step.operation);
+  const float* transformed = weights_->transformed(step.operation);
+  if (static_cast<int>(changed.size()) < shape.in.channels) {
+    kernels_.partialConvolution(shape, in, changed.data(), static_cast<int>(changed.size()), packed, out);
+  } else if (transformed != nullptr) {
+    kernels_.winograd(shape, in, transformed, {nullptr, false, moments, lanes}, winogradScratch_.data(), out);
+    return true;
+  } else {
+    kernels_.convolution(shape, in, packed, nullptr, out);
+  }
+  return false;
+}
+
+// Δy when one weight or bias changes, of one output channel.
+void ChangePass::convolveWeight(const Step& step, int block) {
+  const PartialConvolution from = partial(step, block);
+  const Map& map = from.shape.out;
+  float* out = planes(step.output, block) + channels(step.output).front() * map.planeStride();
+  if (!perturbation_.isBias) {
+    kernels_.partialConvolution(from.shape, from.in, from.channels, from.count, from.packedWeights, out);
+    return;
+  }
+  for (int y = 0; y < map.height; ++y) std::fill_n(out + map.at(0, y, 0), map.width * kLanes, perturbation_.step);
+}
+
+// Δy = W ∗ Δx + ΔW ∗ (x + Δx) + Δb.
+void ChangePass::convolveSteps(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const int value = step.inputs[0];
+  const float* weightSteps = perturbation_.steps->weight(step.operation);
+  const float* biasSteps = perturbation_.steps->bias(step.operation);
+  float* const out = planes(step.output, block);
+  const bool add = !channels(value).empty();
+  const float* const moved = add || plan_.centered(value) ? moveInput(step, block) : base_->base(value, 0, block);
+  if (add) multiply(step, block, nullptr, 0);
+  if (const float* transformed = perturbation_.steps->transformed(step.operation)) {
+    kernels_.winograd(shape, moved, transformed, {biasSteps, add}, winogradScratch_.data(), out);
+  } else {
+    (add ? kernels_.addConvolution : kernels_.convolution)(shape, moved, weightSteps, biasSteps, out);
+  }
+}
+
+// x + Δx of what a convolution reads.
+const float* ChangePass::moveInput(const Step& step, int block) {
+  const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
+  const int value = step.inputs[0];
+  const Affine identity;
+  float* const moved = moved_[value].data();
+  Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
+  sum.out.channels = 1;
+  for (int c = 0; c < shape.in.channels; ++c) {
+    const float* change = spread_.changes(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
+    kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
+  }
+  return moved;
+}
+
+}  // namespace deepzero

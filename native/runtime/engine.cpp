@@ -1,0 +1,197 @@
+#include "runtime/engine.hpp"
+
+#include <algorithm>
+#include <cmath>
+#include <utility>
+
+namespace deepzero {
+
+Engine::Engine(Graph graph, const Kernels& kernels) : graph_(std::move(graph)), plan_(graph_), kernels_(kernels) {}
+
+void Engine::release() {
+  unperturbed_.reset();
+  base_.reset();
+  changeBase_.reset();
+  products_.reset();
+  exact_.reset();
+  lossBase_.reset();
+  turned_.reset();
+  backPropagation_.reset();
+  exactBackPropagation_.reset();
+  valueQueries_.clear();
+  changeQueries_.clear();
+  scratch_ = {};
+  workspaces_.clear();
+  exactWorkspaces_.clear();
+}
+
+std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
+  const MemoryCount counted;
+  Engine engine(graph_, kernels_);
+  engine.reserve(kind, count, threads);
+  const std::size_t result = count * graph_.output().size() + graph_.statisticsCount();
+  const bool gradient = kind == QueryKind::Gradient || kind == QueryKind::ExactGradient;
+  return counted.bytes() + result * sizeof(float) + (gradient ? graph_.parameterCount() * sizeof(double) : 0);
+}
+
+// Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
+void Engine::reserve(QueryKind kind, int count, int threads) {
+  const int blocks = (count - 1) / kLanes + 1;
+  if (blocks != blocks_) release();
+  blocks_ = blocks;
+  if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
+  if (kind == QueryKind::None || kind == QueryKind::Values) {
+    if (base_ == nullptr && kind == QueryKind::Values) {
+      base_ = std::make_unique<Pass>(graph_, plan_, kernels_, Arena(plan_.cache(), blocks), blocks);
+    }
+    while (static_cast<int>(workspaces_.size()) < threads) workspaces_.emplace_back(plan_);
+    reserveValueQueries(kind == QueryKind::None ? 1 : threads);
+  } else if (kind == QueryKind::Gradient) {
+    reserveGradient(backPropagation_, workspaces_, threads);
+  } else if (kind == QueryKind::ExactGradient) {
+    reserveGradient(exactBackPropagation_, exactWorkspaces_, threads);
+  } else {
+    if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
+    reserveScratch(threads);
+    reserveChangeQueries(threads, kind == QueryKind::AllChange);
+  }
+}
+
+// What is stored there from an earlier computation is over.
+void Engine::reserveScratch(int threads) {
+  const std::size_t needed = checkedTimes(checkedTimes(plan_.scratch().size(), blocks_), (threads + 1) / 2);
+  if (scratch_.size() < needed) {
+    exact_.reset();
+    changeQueries_.clear();
+    scratch_ = {};
+    scratch_ = Aligned<double>(needed);
+  }
+  if (exact_ == nullptr) {
+    ArenaOf<double> values(plan_.scratch(), blocks_, scratch_.data());
+    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, std::move(values), blocks_);
+  }
+  while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
+}
+
+template <typename Scalar>
+void Engine::reserveGradient(std::unique_ptr<BackPropagation<Scalar>>& made,
+                             std::vector<WorkspaceOf<Scalar>>& workspaces, int threads) {
+  if (turned_ == nullptr) turned_ = std::make_unique<Weights>(graph_, plan_, true);
+  if (made == nullptr) {
+    PassOf<Scalar> pass(graph_, plan_, kernels_, ArenaOf<Scalar>(plan_.cache(), blocks_), blocks_);
+    made = std::make_unique<BackPropagation<Scalar>>(
+        BackPropagation<Scalar>{std::move(pass), BackwardPassOf<Scalar>(graph_, plan_, kernels_, blocks_)});
+  }
+  made->backward.reserve(threads);
+  while (static_cast<int>(workspaces.size()) < threads) workspaces.emplace_back(plan_);
+}
+
+void Engine::reserveValueQueries(int count) {
+  while (static_cast<int>(valueQueries_.size()) < count) {
+    valueQueries_.push_back(std::make_unique<ValueQuery>(
+        ValueQuery{Weights(graph_, plan_), Pass(graph_, plan_, kernels_, Arena(plan_.scratch(), blocks_), blocks_)}));
+  }
+}
+
+void Engine::reserveChangeQueries(int count, bool allChange) {
+  if (lossBase_ == nullptr) lossBase_ = std::make_unique<LossChange>(plan_.map(plan_.outputValue()), blocks_);
+  for (std::size_t i = changeQueries_.size(); i < static_cast<std::size_t>(count); ++i) {
+    float* memory = nullptr;
+    if (scratch_.data() != nullptr) {
+      memory = reinterpret_cast<float*>(scratch_.data()) + i * plan_.scratch().size() * blocks_;
+    }
+    changeQueries_.push_back(
+        std::make_unique<ChangeQuery>(ChangeQuery{nullptr, ChangePass(graph_, plan_, kernels_, blocks_, memory)}));
+  }
+  if (!allChange) return;
+  if (products_ == nullptr) products_ = std::make_unique<InputProducts>(plan_, kernels_, blocks_);
+  products_->reserve(count);
+  for (int thread = 0; thread < count; ++thread) {
+    ChangeQuery& query = *changeQueries_[thread];
+    if (query.steps == nullptr) query.steps = std::make_unique<Weights>(graph_, plan_);
+    query.pass.reserveAllChange();
+  }
+}
+
+namespace {
+
+template <typename Scalar>
+Evaluation resultOf(double loss, const PassOf<Scalar>& pass, const Problem& problem) {
+  if (!std::isfinite(loss)) throw NonFinite(-1);
+  Evaluation evaluation;
+  evaluation.loss = loss;
+  evaluation.outputs = pass.outputs(problem);
+  evaluation.statistics = pass.runningStatistics(problem);
+  return evaluation;
+}
+
+}  // namespace
+
+Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
+  reserve(QueryKind::None, problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
+  Pass& pass = valueQueries_[0]->pass;
+  return resultOf(pass.run(problem, *unperturbed_, workspaces_, control), pass, problem);
+}
+
+Gradient Engine::gradient(const Problem& problem, const Control& control, Precision precision) {
+  reserve(kindOf(precision), problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
+  turned_->assign(problem.parameters);
+  if (precision == Precision::Single) return gradient(*backPropagation_, workspaces_, problem, control);
+  return gradient(*exactBackPropagation_, exactWorkspaces_, problem, control);
+}
+
+template <typename Scalar>
+Gradient Engine::gradient(BackPropagation<Scalar>& passes, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                          const Problem& problem, const Control& control) {
+  const double loss = passes.pass.run(problem, *unperturbed_, workspaces, control);
+  Gradient result{resultOf(loss, passes.pass, problem), {}};
+  result.values = passes.backward.run(problem, passes.pass, *turned_, workspaces, control);
+  return result;
+}
+
+Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKind kind, std::size_t queries) {
+  reserve(kind, problem.count, control.threads);
+  unperturbed_->assign(problem.parameters);
+  if (kind == QueryKind::Values) return beginValues(problem, control);
+  Evaluation result = beginChanges(problem, control);
+  InputProducts* const products = kind == QueryKind::AllChange ? products_.get() : nullptr;
+  if (products != nullptr) products->compute(problem, *changeBase_, queries, control);
+  for (auto& query : changeQueries_) query->pass.startsFrom(*changeBase_, *lossBase_, *unperturbed_, products);
+  return result;
+}
+
+Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
+  const double loss = base_->run(problem, *unperturbed_, workspaces_, control);
+  for (auto& query : valueQueries_) {
+    query->weights.assign(problem.parameters);
+    query->pass.restartsFrom(*base_);
+  }
+  return resultOf(loss, *base_, problem);
+}
+
+Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
+  exact_->clearBorders();
+  const double loss = exact_->run(problem, *unperturbed_, exactWorkspaces_, control, changeBase_.get());
+  lossBase_->prepare(problem, *exact_);
+  return resultOf(loss, *exact_, problem);
+}
+
+double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {
+  ValueQuery& query = *valueQueries_[thread];
+  return query.pass.restart(from, problem, query.weights, workspaces_[thread], control);
+}
+
+double Engine::lossChange(int thread, std::size_t coordinate, float step, const Problem& problem,
+                          const Control& control) {
+  return changeQueries_[thread]->pass.run(problem, coordinate, step, control);
+}
+
+double Engine::lossChange(int thread, const float* steps, const Problem& problem, const Control& control) {
+  ChangeQuery& query = *changeQueries_[thread];
+  query.steps->assign(steps);
+  return query.pass.run(problem, *query.steps, control);
+}
+
+}  // namespace deepzero

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { readFile } from 'node:fs/promises';
+import { sizeIndex } from '../../experiments/cnn.js';
+import type { CnnMethod } from '../../experiments/fig1.js';
+import { CNN_METHODS } from '../../experiments/fig1.js';
+
+type Row = Record<string, string | number | null>;
+
+async function rowsOf(report: string): Promise<Row[]> {
+  const text = await readFile(`docs/results/${report}.json`, 'utf8');
+  return (JSON.parse(text) as { rows: Row[] }).rows;
+}
+
+/** The tables of docs/RESULTS.md under a heading, each a list of rows of cells, its header left out. */
+async function tablesUnder(heading: string): Promise<string[][][]> {
+  const page = await readFile('docs/RESULTS.md', 'utf8');
+  const section = page.split(/^##+ /m).find((part) => part.startsWith(heading));
+  assert.ok(section, `docs/RESULTS.md has no heading ${heading}`);
+  const tables = section.match(/(^\|.*\n)+/gm) ?? [];
+  return tables.map((table) => {
+    const lines = table.trimEnd().split('\n').slice(2);
+    return lines.map((line) => line.split('|').slice(1, -1).map((cell) => cell.trim())); // prettier-ignore
+  });
+}
+
+const numberIn = (cell: string): number => Number(/^[\d,.]+/.exec(cell)![0].replaceAll(',', ''));
+
+/** Whether a cell is a figure at the digits that it has. */
+function agrees(cell: string, figure: string | number | null | undefined, where: string): void {
+  if (cell === 'not yet') {
+    assert.equal(figure, undefined, `${where} is there`);
+    return;
+  }
+  const decimals = /^[\d,]+\.(\d+)/.exec(cell)?.[1]!.length ?? 0;
+  assert.equal(typeof figure, 'number', `${where} is in no file`);
+  const away = Math.abs(numberIn(cell) - (figure as number));
+  assert.ok(away <= 0.5001 * 10 ** -decimals, `${where}: ${cell}, measured ${figure}`);
+}
+
+/** Holds the columns of a table against a report, `of` telling what of it a cell shows. */
+function holds(table: string[][], columns: readonly string[], of: (cells: string[], column: string) => unknown): void {
+  assert.ok(table.length > 0);
+  for (const cells of table) {
+    for (const [i, column] of columns.entries()) {
+      if (column === '') continue;
+      agrees(cells[i]!, of(cells, column) as number | undefined, `${cells[0]} ${cells[1]} ${column}`);
+    }
+  }
+}
+
+describe('docs/RESULTS.md', () => {
+  it('shows accuracies by size as figure 1 has them', async () => {
+    const names = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
+    for (const [heading, report, measured, published] of [
+      ['Figure 1', 'fig1/fig1', names.slice(0, 3), names.slice(0, 3)],
+      ['The same, shortened', 'fig1-short/fig1', names, []],
+    ] as const) {
+      const rows = await rowsOf(report);
+      const [table] = await tablesUnder(heading);
+      const columns = [...measured.map((name) => `${name} accuracy`), ...published.map((name) => `${name} published`)];
+      holds(table!, ['', ...columns], ([cell], key) => {
+        const [name, column] = key.split(' ') as [CnnMethod, string];
+        const size = numberIn(cell!);
+        const method = CNN_METHODS[name];
+        if (column === 'published') return method.published![sizeIndex(size)];
+        return rows.find((row) => row['parameters'] === size && row['method'] === method.name)?.[column];
+      });
+    }
+  });
+
+  it('shows table 1', async () => {
+    const rows = [...(await rowsOf('fig1/table1')), ...(await rowsOf('fig1-short/table1'))];
+    const [table] = await tablesUnder('Table 1');
+    const columns = ['', '', '', 'accuracy', 'millisecondsPerQuery', 'cosineInitially', 'cosineTrained', 'published'];
+    holds(table!, columns, ([size, method], column) => {
+      const own = rows.filter((row) => row['parameters'] === numberIn(size!));
+      return own.find((row) => String(row['method']).startsWith(method!))?.[column];
+    });
+    assert.equal(table!.length, rows.length);
+  });
+
+  it('shows figure 3', async () => {
+    const rows = await rowsOf('fig3/fig3');
+    const [table] = await tablesUnder('Figure 3');
+    const find = ([method]: string[], column: string): unknown =>
+      rows.find((row) => method!.startsWith(String(row['method'])))?.[column];
+    holds(table!, ['', 'accuracy', 'steps', 'minutes', 'published'], find);
+    assert.equal(table!.length, rows.length);
+  });
+
+  it('shows figure 4', async () => {
+    const rows = await rowsOf('fig4/fig4');
+    const [table] = await tablesUnder('Figure 4');
+    const methods = ['FO, dense', 'FO, sparse gradient', 'DeepZero (sparse-CGE)', 'FO, sparse weights (GraSP)'];
+    const columns = ['accuracy', 'published'].flatMap((column) => methods.map((method) => `${method}|${column}`));
+    holds(table!, ['', ...columns], ([sparsity], key) => {
+      const [method, column] = key.split('|');
+      const of = method === 'FO, dense' ? 0 : numberIn(sparsity!) / 100;
+      return rows.find((row) => row['method'] === method && row['sparsity'] === of)?.[column!];
+    });
+  });
+
+  it("shows ResNet-20's first losses", async () => {
+    const tables = await tablesUnder('ResNet-20 itself');
+    for (const [i, sparsity] of ['0.99', '0.9'].entries()) {
+      const methods = ['sparse-cge', 'first-order'];
+      assert.deepEqual(
+        tables[i]!.map(([name]) => name!.toLowerCase().replace(' ', '-')),
+        methods,
+      );
+      for (const [row, method] of methods.entries()) {
+        const lines = (await readFile(`docs/results/resnet20/${method}-${sparsity}.jsonl`, 'utf8'))
+          .trimEnd()
+          .split('\n');
+        const losses = tables[i]![row]!.slice(1);
+        assert.equal(lines.length, losses.length);
+        for (const [step, line] of lines.entries()) {
+          agrees(losses[step]!, (JSON.parse(line) as { loss: number }).loss, `${method} ${sparsity}, step ${step}`);
+        }
+      }
+    }
+  });
+
+  it('shows figure 5', async () => {
+    const rows = await rowsOf('fig5/fig5');
+    const [table] = await tablesUnder('Figure 5');
+    const [none, layer, incremental] = ['no reuse', 'reuse from the layer', 'incremental'];
+    const columns = [...[none, layer, incremental].map((mode) => `${mode}|hours`), `${none}|published`, `${layer}|published`]; // prettier-ignore
+    holds(table!, ['', ...columns], ([size], key) => {
+      const [mode, column] = key.split('|');
+      return rows.find((row) => row['reuse'] === mode && row['parameters'] === numberIn(size!))?.[column!];
+    });
+  });
+});

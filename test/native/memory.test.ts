@@ -1,0 +1,166 @@
+import assert from 'node:assert/strict';
+import { InvalidArgumentError } from '../../lib/support/check.js';
+import { size } from '../../lib/cli/options.js';
+import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/evaluator.js';
+import { threadsWithin } from '../../lib/native/memory.js';
+import { Model } from '../../lib/model/model.js';
+import type { NativeAddon, NativeNetwork } from '../../lib/native/addon.js';
+import { native } from '../../lib/native/addon.js';
+import { cge } from '../../lib/estimators/estimators.js';
+import { sgd } from '../../lib/optimizers/optimizers.js';
+import { train } from '../../lib/training/train.js';
+import { bits, tinyImages, tinyNetwork, tinyTensors, whole } from '../helpers/tiny.js';
+
+const COORDINATES: CoordinatewiseOptions = { mu: 5e-3, coordinates: Uint32Array.of(0, 30, 75, 90) };
+const DIRECTIONS: RandomizedOptions = {
+  ...{ mu: 5e-3, queries: 3, distribution: 'gaussian', seed: 1, stream: 'directions', index: 0 },
+};
+const batch = whole(tinyTensors(40));
+
+/** Every kind of computation, and the bits of what it yields. */
+const COMPUTATIONS: Readonly<Record<string, (model: Model) => Promise<string>>> = {
+  evaluate: async (model) => bits((await model.evaluate(batch, { training: true })).outputs),
+  gradient: async (model) => bits((await model.gradient(batch)).values),
+  double: async (model) => bits((await model.gradient(batch, { precision: 'double' })).values),
+  layer: async (model) => bits((await model.coordinatewise(batch, { ...COORDINATES, reuse: 'layer' })).values),
+  incremental: async (model) => bits((await model.coordinatewise(batch, COORDINATES)).values),
+  none: async (model) => bits((await model.randomized(batch, { ...DIRECTIONS, reuse: 'none' })).values),
+  directions: async (model) => bits((await model.randomized(batch, DIRECTIONS)).values),
+  reference: async (model) => bits((await model.reference(batch, COORDINATES)).values),
+};
+
+/** What one thread takes, as the refusal of a bound that is too small says it. */
+async function needed(compute: (model: Model) => Promise<string>): Promise<number> {
+  using model = new Model(tinyNetwork(), { memory: 1 });
+  try {
+    await compute(model);
+  } catch (error) {
+    assert.ok(error instanceof InvalidArgumentError);
+    const pattern =
+      /^Expected memory to be at least (\d+(?:\.\d+)?[KM]?B), what 40 images take on one thread, received 1B: take a smaller batch, or raise it$/;
+    const [, least] = pattern.exec(error.message) ?? [];
+    assert.ok(least, error.message);
+    return size({ help: '' }).parse(least, '--memory')!;
+  }
+  throw new Error('One byte was enough');
+}
+
+/** What networks are asked for while `body` runs: the names of the calls, and the threads of those that compute. */
+async function recorded(body: () => Promise<void>): Promise<string[]> {
+  const calls: string[] = [];
+  const original = native.Network;
+  const record = (...args: ConstructorParameters<NativeAddon['Network']>): NativeNetwork => {
+    const network = new original(...args);
+    return new Proxy(network, {
+      get: (_, name: keyof NativeNetwork) =>
+        name === 'memory'
+          ? network.memory.bind(network)
+          : (...job: [{ threads: number } | undefined]) => {
+              calls.push(job[0] ? `${name} ${job[0].threads}` : name);
+              return (network[name] as (...job: unknown[]) => unknown)(...job);
+            },
+    });
+  };
+  const property = Object.getOwnPropertyDescriptor(native, 'Network')!;
+  const recorder = function (...args: Parameters<typeof record>) {
+    return record(...args);
+  };
+  Object.defineProperty(native, 'Network', { ...property, get: () => recorder });
+  try {
+    await body();
+  } finally {
+    Object.defineProperty(native, 'Network', property);
+  }
+  return calls;
+}
+
+describe('memory', () => {
+  it('allows as many threads as fit', () => {
+    const counted = (threads: number): number => 100 + 10 * threads;
+    const within = (memory: number, threads: number): number => threadsWithin(memory, counted, { threads, images: 3 });
+    assert.deepEqual(
+      [110, 119.5, 120, 139, 140, 1e9, Infinity].map((memory) => within(memory, 4)),
+      [1, 1, 2, 3, 4, 4, 4],
+    );
+    assert.equal(within(110, 1), 1);
+    assert.equal(
+      threadsWithin(100, () => 100, { threads: 7, images: 3 }),
+      7,
+    );
+    assert.throws(() => within(109, 4), {
+      name: 'InvalidArgumentError',
+      message:
+        'Expected memory to be at least 110B, what 3 images take on one thread, received 109B: take a smaller batch, or raise it',
+    });
+    const large = (): number => 1_234_000_001;
+    assert.throws(() => threadsWithin(98_769, large, { threads: 1, images: 1 }), {
+      message: /at least 1\.235GB, what 1 image takes on one thread, received 98\.76KB:/,
+    });
+  });
+
+  it('is checked', () => {
+    for (const memory of [0, -1, NaN, Infinity, '1GB' as never]) {
+      assert.throws(
+        () => new Model(tinyNetwork(), { memory }),
+        /^\w+: Expected memory to be a finite number > 0, received/,
+      );
+    }
+    assert.equal(new Model(tinyNetwork(), { memory: 1e9 }).memory, 1e9);
+    assert.equal(new Model(tinyNetwork()).memory, undefined);
+  });
+
+  for (const [name, compute] of Object.entries(COMPUTATIONS)) {
+    it(`bounds the threads, and not the result: ${name}`, async () => {
+      const least = await needed(compute);
+      using free = new Model(tinyNetwork(), { threads: 3 });
+      const expected = await compute(free);
+      for (const memory of [least, 1e9]) {
+        const calls = await recorded(async () => {
+          using model = new Model(tinyNetwork(), { threads: 3, memory });
+          assert.equal(await compute(model), expected);
+        });
+        // The reference's threads share all that it allocates.
+        const threads = memory === least && name !== 'reference' ? 1 : 3;
+        assert.match(calls.filter((call) => call !== 'release').join(), new RegExp(`^\\w+ ${threads}$`));
+      }
+      using tight = new Model(tinyNetwork(), { memory: 0.99 * least });
+      await assert.rejects(compute(tight), { name: 'InvalidArgumentError', message: /at least/ });
+    });
+  }
+
+  it('grows with the batch, and is looked at before anything is computed', async () => {
+    const least = await needed(COMPUTATIONS['incremental']!);
+    using model = new Model(tinyNetwork(), { memory: least });
+    const twice = whole(tinyTensors(80));
+    twice.images[0] = NaN;
+    await assert.rejects(model.coordinatewise(twice, COORDINATES), /what 80 images take on one thread/);
+    await assert.rejects(model.evaluate(twice), { name: 'NonFiniteLossError' });
+  });
+
+  it('is not filled by what earlier computations left', async () => {
+    const { evaluate, incremental, gradient, double } = COMPUTATIONS as Record<
+      string,
+      (model: Model) => Promise<string>
+    >;
+    const run = (memory: number | undefined) =>
+      recorded(async () => {
+        using model = new Model(tinyNetwork(), { threads: 2, memory });
+        const before = [evaluate!, evaluate!, incremental!, incremental!, evaluate!];
+        for (const compute of [...before, gradient!, gradient!, double!]) await compute(model);
+      });
+    const [first, second, third] = ['evaluate 2', 'coordinatewise 2', 'gradient 2'];
+    assert.deepEqual(await run(1e9), [
+      ...['release', first, first, 'release', second, second, 'release', first],
+      ...['release', third, third, 'release', third, 'release'],
+    ]);
+    assert.deepEqual(await run(undefined), [first, first, second, second, first, third, third, third, 'release']);
+  });
+
+  it('reaches a training run', async () => {
+    using model = new Model(tinyNetwork(), { memory: 1000 });
+    const run = train(model, tinyImages(), {
+      ...{ estimator: cge({ mu: 5e-3 }), optimizer: sgd({ lr: 0.1 }), steps: 1, batchSize: 8 },
+    });
+    await assert.rejects(run.estimateCost(), /^InvalidArgumentError: Expected memory to be at least .* 8 images/);
+  });
+});

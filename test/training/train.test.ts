@@ -1,0 +1,353 @@
+import assert from 'node:assert/strict';
+import { setTimeout } from 'node:timers/promises';
+import { join } from 'node:path';
+import type { Augmentation, Dataset } from '../../lib/data/dataset.js';
+import type { Estimator } from '../../lib/estimators/estimators.js';
+import { cge, rge } from '../../lib/estimators/estimators.js';
+import { Model } from '../../lib/model/model.js';
+import { sgd } from '../../lib/optimizers/optimizers.js';
+import { cosine } from '../../lib/optimizers/schedules.js';
+import type { TrainOptions } from '../../lib/training/options.js';
+import type { TrainRun, TrainStep } from '../../lib/training/train.js';
+import { train } from '../../lib/training/train.js';
+import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
+
+const OPTIONS = {
+  estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1 }),
+  optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
+  steps: 5,
+  batchSize: 8,
+} satisfies TrainOptions;
+
+async function finish(run: TrainRun): Promise<TrainStep[]> {
+  const steps: TrainStep[] = [];
+  for await (const step of run) steps.push(step);
+  return steps;
+}
+
+/** A data set that notes what it is asked for. */
+function spied(dataset: Dataset): {
+  dataset: Dataset;
+  calls: { indices: number[]; augmentation: Augmentation | undefined }[];
+} {
+  const calls: { indices: number[]; augmentation: Augmentation | undefined }[] = [];
+  const { name, count, shape, classes, labels } = dataset;
+  return {
+    calls,
+    dataset: {
+      ...{ name, count, shape, ...(classes && { classes }), ...(labels && { labels }) },
+      batch: (indices, augmentation) => {
+        calls.push({ indices: [...indices], augmentation });
+        return dataset.batch(indices, augmentation);
+      },
+    },
+  };
+}
+
+const mean = (values: number[]): number => values.reduce((sum, value) => sum + value, 0) / values.length;
+
+describe('train', () => {
+  it('learns: loss falls and accuracy rises on stripes', async () => {
+    using model = new Model(tinyNetwork(), { seed: 2 });
+    const optimizer = sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 1 }), momentum: 0.9 });
+    const run = train(model, tinyTensors(48), { ...OPTIONS, optimizer, estimator: cge({ mu: 5e-3 }), steps: 60 });
+    const steps = await finish(run);
+    const loss = (part: TrainStep[]): number => mean(part.map((step) => step.loss));
+    assert.ok(loss(steps.slice(-10)) < 0.5 * loss(steps.slice(0, 10)), `${loss(steps.slice(-10))}`);
+    assert.ok((await model.test(tinyTensors(48, 2))).accuracy! > 0.9);
+  });
+
+  it('is an estimate, an update and new running statistics at every step', async () => {
+    const { dataset, calls } = spied(tinyTensors());
+    using model = new Model(tinyNetwork(), { seed: 3 });
+    using twin = new Model(tinyNetwork(), { seed: 3 });
+    const { estimator, optimizer } = OPTIONS;
+    const run = train(model, dataset, { ...OPTIONS, seed: 6 });
+    const state = optimizer.init(twin.parameterCount);
+    for await (const { step, epoch, loss, lr, queries } of run) {
+      assert.equal(run.step, step + 1);
+      assert.equal(epoch, Math.floor(step / 3));
+      const batch = tinyTensors().batch(Uint32Array.from(calls[step]!.indices));
+      const estimate = await estimator.estimate(twin, batch, { seed: 6, step, epoch });
+      optimizer.update(twin.parameters, estimate.gradient, state, 0.1);
+      twin.statistics.set(estimate.statistics);
+      assert.deepEqual([loss, lr, queries], [estimate.loss, 0.1, estimate.queries]);
+      assert.equal(bits(model.parameters), bits(twin.parameters));
+      assert.equal(bits(model.statistics), bits(twin.statistics));
+    }
+    assert.equal(run.step, 5);
+    assert.equal(calls.length, 5);
+  });
+
+  it('goes through the images in an order of its own every epoch, without repetition', async () => {
+    const { dataset, calls } = spied(tinyTensors(26));
+    using model = new Model(tinyNetwork());
+    const run = train(model, dataset, {
+      ...OPTIONS,
+      estimator: rge({ mu: 5e-3, queries: 1 }),
+      steps: undefined,
+      epochs: 2,
+    });
+    assert.equal(run.stepsPerEpoch, 3);
+    assert.equal(run.totalSteps, 6);
+    await finish(run);
+    const orders = [calls.slice(0, 3), calls.slice(3)].map((epoch) => epoch.flatMap(({ indices }) => indices));
+    for (const order of orders) assert.equal(new Set(order).size, 24);
+    assert.notDeepEqual(orders[0], orders[1]);
+  });
+
+  it('augments images of bytes, not tensors, unless told otherwise', async () => {
+    const augmentations = async (images: Dataset, augment?: boolean): Promise<unknown[]> => {
+      const asked: unknown[] = [];
+      const batch = images.batch.bind(images);
+      images.batch = (indices, augmentation) => (asked.push(augmentation), batch(indices, augmentation));
+      using model = new Model(tinyNetwork());
+      const choice = augment === undefined ? {} : { augment };
+      await finish(train(model, images, { ...OPTIONS, ...choice, seed: 9, steps: 4 }));
+      return asked;
+    };
+    const [first, second] = [0, 1].map((epoch) => ({ seed: 9, epoch }));
+    assert.deepEqual(await augmentations(tinyImages()), [first, first, first, second]);
+    assert.deepEqual(await augmentations(tinyImages(), false), [undefined, undefined, undefined, undefined]);
+    assert.deepEqual(await augmentations(tinyTensors()), [undefined, undefined, undefined, undefined]);
+  });
+
+  it('has the same bits on one thread and two', async () => {
+    const trained = async (threads: number): Promise<string> => {
+      using model = new Model(tinyNetwork(), { threads });
+      await finish(train(model, tinyImages(), OPTIONS));
+      return bits(model.parameters);
+    };
+    assert.equal(await trained(1), await trained(2));
+  });
+
+  it('asks the schedule for the learning rate by position', async () => {
+    using model = new Model(tinyNetwork());
+    const asked: object[] = [];
+    const lr = { describe: {}, at: (position: object) => (asked.push(position), 0.01 * asked.length) };
+    const estimator = rge({ mu: 5e-3, queries: 1 });
+    const steps = await finish(
+      train(model, tinyTensors(), { ...OPTIONS, estimator, optimizer: sgd({ lr }), steps: 2 }),
+    );
+    assert.deepEqual(
+      asked,
+      [0, 1].map((step) => ({ step, stepsPerEpoch: 3, epochs: 2 / 3 })),
+    );
+    assert.deepEqual(
+      steps.map((step) => step.lr),
+      [0.01, 0.02],
+    );
+  });
+
+  it('that is aborted in a step stays at the last finished one, and can be saved and resumed', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      const run = async (options: Partial<TrainOptions>, then?: (run: TrainRun) => Promise<void>): Promise<string> => {
+        using model = new Model(tinyNetwork());
+        const started = train(model, tinyTensors(), { ...OPTIONS, ...options });
+        await (then ?? finish)(started);
+        return bits(model.parameters);
+      };
+      const controller = new AbortController();
+      const reason = new Error('enough');
+      const { estimator } = OPTIONS;
+      const estimate: Estimator['estimate'] = (model, batch, context) => {
+        const underWay = estimator.estimate(model, batch, context);
+        if (context.step === 2) controller.abort(reason);
+        return underWay;
+      };
+      const aborting = { signal: controller.signal, estimator: { ...estimator, estimate } };
+      const stopped = await run(aborting, async (started) => {
+        await assert.rejects(finish(started), (error) => error === reason);
+        assert.equal(started.step, 2);
+        await started.save(file);
+      });
+      const two = await run({}, async (started) => {
+        for await (const { step } of started) if (step === 1) break;
+      });
+      assert.equal(stopped, two);
+      assert.equal(await run({ resume: file }), await run({}));
+    });
+  });
+
+  it('whose loss is not finite rejects with the step', async () => {
+    using model = new Model(tinyNetwork());
+    const run = train(model, tinyTensors(), { ...OPTIONS, optimizer: sgd({ lr: 1e38 }) });
+    const before: string[] = [];
+    const loop = async (): Promise<void> => {
+      for await (const { step } of run) before[step] = bits(model.parameters);
+    };
+    await assert.rejects(loop(), (error: { name: string; step: number }) => {
+      assert.equal(error.name, 'NonFiniteLossError');
+      assert.equal(error.step, before.length);
+      return true;
+    });
+    assert.equal(bits(model.parameters), before.at(-1));
+  });
+
+  it('refuses a step that would leave the floats, and stays at the one before', async () => {
+    using model = new Model(tinyNetwork());
+    const optimizer = sgd({ lr: 1e38, weightDecay: 1e5, momentum: 0.9 });
+    const run = train(model, tinyTensors(), { ...OPTIONS, optimizer });
+    const before = bits(model.parameters);
+    await assert.rejects(finish(run), {
+      name: 'NonFiniteLossError',
+      message:
+        /^At step 0: expected a finite loss, but after its update conv\.weight\[0\] is -?Infinity; lower the learning rate$/,
+      step: 0,
+    });
+    assert.equal(bits(model.parameters), before);
+    assert.equal(run.step, 0);
+    await withFolder((folder) => run.save(join(folder, 'run.safetensors')));
+  });
+
+  it('whose estimator or schedule yields nonsense does not take the step', async () => {
+    const { estimator } = OPTIONS;
+    const changed = (change: object): Estimator => ({
+      ...estimator,
+      estimate: async (...given) => ({ ...(await estimator.estimate(...given)), ...change }),
+    });
+    const lr = { describe: {}, at: () => NaN };
+    const wrong: [Partial<TrainOptions>, RegExp][] = [
+      [
+        { estimator: changed({ statistics: new Float32Array(9) }) },
+        /the estimate's statistics to be a Float32Array of 8/,
+      ],
+      [{ estimator: changed({ gradient: [1] }) }, /the estimate's gradient to be a Float32Array of 99, received \[1\]/],
+      [{ estimator: changed({ loss: NaN }) }, /the estimate's loss to be a finite number, received NaN/],
+      [{ estimator: changed({ outputs: undefined }) }, /the estimate's outputs to be a Float32Array of \d+, received/],
+      [
+        { optimizer: sgd({ lr }), estimator: { ...estimator, estimate: () => assert.fail() } },
+        /the schedule's learning rate to be a finite number >= 0, received NaN/,
+      ],
+    ];
+    for (const [options, message] of wrong) {
+      using model = new Model(tinyNetwork());
+      const before = [bits(model.parameters), bits(model.statistics)];
+      const run = train(model, tinyTensors(), { ...OPTIONS, ...options });
+      await assert.rejects(finish(run), { name: 'InvalidArgumentError', message });
+      assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
+      assert.equal(run.step, 0);
+    }
+  });
+
+  it('is iterated once', async () => {
+    using model = new Model(tinyNetwork());
+    const run = train(model, tinyTensors(), OPTIONS);
+    await finish(run);
+    assert.throws(() => run[Symbol.asyncIterator](), /A run is iterated once/);
+  });
+
+  describe('estimateCost', () => {
+    it('counts queries and steps, and changes nothing', async () => {
+      using model = new Model(tinyNetwork());
+      const run = train(model, tinyImages(), OPTIONS);
+      const before = [bits(model.parameters), bits(model.statistics)];
+      const cost = await run.estimateCost();
+      assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
+      assert.equal(cost.steps, 5);
+      assert.ok(cost.secondsPerStep > 0);
+      assert.equal(cost.hours, (5 * cost.secondsPerStep) / 3600);
+      const steps = await finish(run);
+      assert.ok(steps.every(({ queries }) => queries === cost.queriesPerStep));
+      assert.equal((await run.estimateCost()).steps, 0);
+
+      using other = new Model(tinyNetwork());
+      await finish(train(other, tinyImages(), OPTIONS));
+      assert.equal(bits(model.parameters), bits(other.parameters));
+    });
+
+    it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
+      let asked: number[] = [];
+      const all = rge({ mu: 5e-3, queries: 1e6 });
+      const estimator: Estimator = {
+        describe: {},
+        queriesPerStep: () => 1e6 + 1,
+        estimate: () => assert.fail(),
+        sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
+      };
+      for (const [threads, samples] of [
+        [3, [4, 4, 67]],
+        [64, [65, 65, 513]],
+      ] as const) {
+        asked = [];
+        using model = new Model(tinyNetwork(), { threads });
+        const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
+        assert.deepEqual(asked.slice(0, 3), samples);
+        assert.equal(cost.queriesPerStep, 1e6 + 1);
+      }
+    });
+
+    it('does not take queries for free where the larger sample is the quicker', async () => {
+      using model = new Model(tinyNetwork(), { threads: 1 });
+      const one = rge({ mu: 5e-3, queries: 1 });
+      const estimator: Estimator = {
+        describe: {},
+        queriesPerStep: () => 1e9,
+        estimate: () => assert.fail(),
+        sample: (queries) => ({
+          ...one,
+          estimate: async (...given) => {
+            await setTimeout(queries < 10 ? 60 : 10);
+            return { ...(await one.estimate(...given)), queries };
+          },
+        }),
+      };
+      // At least 10 ms for the largest sample, of at most 1.5 × 65 / 0.01 queries.
+      const { secondsPerStep } = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
+      assert.ok(secondsPerStep > 0.01 * (1e9 / 10_000), `${secondsPerStep}`);
+    });
+  });
+
+  it("refuses what an estimator of the user's own yields amiss, in a step and in a sample of one", async () => {
+    using model = new Model(tinyNetwork());
+    const own = cge({ mu: 5e-3 });
+    const cases: [object | undefined, RegExp][] = [
+      [undefined, /what the estimator's estimate resolves to to be an object, received undefined/],
+      [{ loss: NaN }, /the estimate's loss to be a finite number, received NaN/],
+      [{ queries: undefined }, /the estimate's queries to be an integer >= 0, received undefined/],
+      [{ outputs: [] }, /the estimate's outputs to be a Float32Array of 24, received \[\]/],
+      [
+        { gradient: new Float32Array(3) },
+        /the estimate's gradient to be a Float32Array of 99, received a Float32Array of 3/,
+      ],
+      [{ statistics: undefined }, /the estimate's statistics to be a Float32Array of \d+, received undefined/],
+    ];
+    for (const [amiss, message] of cases) {
+      const estimator: Estimator = {
+        ...own,
+        sample: () => estimator,
+        estimate: async (...given) => {
+          const estimate = await own.estimate(...given);
+          return (amiss && { ...estimate, ...amiss }) as never;
+        },
+      };
+      await assert.rejects(finish(train(model, tinyTensors(), { ...OPTIONS, estimator })), message);
+      await assert.rejects(train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost(), message);
+    }
+    const infinite: Estimator = {
+      ...own,
+      estimate: async (...given) => {
+        const estimate = await own.estimate(...given);
+        estimate.gradient[2] = Infinity;
+        return estimate;
+      },
+    };
+    const run = train(model, tinyTensors(), { ...OPTIONS, estimator: infinite });
+    await assert.rejects(
+      finish(run),
+      /^NonFiniteLossError: At step 0: .* estimated gradient of conv\.weight\[2\] is Infinity$/,
+    );
+  });
+
+  it('refuses to step a model that another run is stepping, and goes on between its steps', async () => {
+    using model = new Model(tinyNetwork());
+    const [one, other] = [1, 2].map(() => train(model, tinyTensors(), OPTIONS)[Symbol.asyncIterator]());
+    const first = one!.next();
+    await assert.rejects(other!.next(), /Another run is making a step of this model/);
+    assert.equal((await first).value?.step, 0);
+    const third = train(model, tinyTensors(), OPTIONS);
+    await finish(third);
+    assert.equal((await one!.next()).value?.step, 1);
+  });
+});
