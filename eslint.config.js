@@ -7,6 +7,8 @@ export default defineConfig(globalIgnores(['build/', 'dist/']), js.configs.recom
   extends: [tseslint.configs.strictTypeChecked],
   languageOptions: { parserOptions: { projectService: true } },
   rules: {
+    // An interface gives the type that a schema yields a name, in messages and declarations.
+    '@typescript-eslint/no-empty-object-type': ['error', { allowInterfaces: 'with-single-extends' }],
     // Indices of typed arrays come from loops over their length: `!` says so without a test at run time.
     '@typescript-eslint/no-non-null-assertion': 'off',
     // What `using` is to dispose of may have no other use.

@@ -1,4 +1,7 @@
+import * as v from 'valibot';
+
 import * as check from '../support/check.js';
+import { expectedOption, nonNegative, parseOptions, positive } from '../support/schema.js';
 
 /** Where in training a learning rate is asked for. */
 export interface Position {
@@ -16,14 +19,15 @@ export interface Schedule {
   at(position: Position): number;
 }
 
-export interface CosineOptions {
+const cosineOptions = v.strictObject({
   /** The rate at the end of the warm-up, > 0. */
-  peak: number;
+  peak: positive,
   /** Epochs of linear warm-up, >= 0, not necessarily whole; default 0. */
-  warmupEpochs?: number;
+  warmupEpochs: v.optional(nonNegative, 0),
   /** The rate that the end of the run approaches, from 0 to `peak`; default 0. */
-  floor?: number;
-}
+  floor: v.optional(nonNegative, 0),
+});
+export interface CosineOptions extends v.InferInput<typeof cosineOptions> {}
 
 export interface StepOptions {
   /** The rate at the start, > 0. */
@@ -61,14 +65,8 @@ export function constant(lr: number): Schedule {
  * @example cosine({ peak: 0.1, warmupEpochs: 3 })
  */
 export function cosine(options: CosineOptions): Schedule {
-  const {
-    peak,
-    warmupEpochs = 0,
-    floor = 0,
-  } = check.options<CosineOptions>(options, 'cosine', ['peak', 'warmupEpochs', 'floor']);
-  check.positive(peak, 'peak');
-  check.nonNegative(warmupEpochs, 'warmupEpochs');
-  if (check.nonNegative(floor, 'floor') > peak) throw check.expected('floor', `at most peak, ${peak}`, floor);
+  const { peak, warmupEpochs, floor } = parseOptions(cosineOptions, options, 'cosine');
+  if (floor > peak) throw expectedOption('floor', `at most peak, ${peak}`, String(floor));
   return {
     describe: { kind: 'cosine', peak, warmupEpochs, floor },
     at: ({ step, stepsPerEpoch, epochs }) => {

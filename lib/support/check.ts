@@ -5,35 +5,9 @@
  * @module
  */
 
-/** An error in what the caller passed; `code` is stable, the message names the option and the mend. */
-export class InvalidArgumentError extends TypeError {
-  readonly code = 'DEEPZERO_INVALID_ARGUMENT';
-  override readonly name = 'InvalidArgumentError';
-}
+import { didYouMean, FileError, InvalidArgumentError, nearest, show } from './errors.js';
 
-/** An error in a file's content or name; the message starts with the file's path. */
-export class FileError extends Error {
-  readonly code = 'DEEPZERO_FILE';
-  override readonly name = 'FileError';
-  readonly file: string;
-
-  constructor(file: string, problem: string, options?: ErrorOptions) {
-    super(`${file}: ${problem}`, options);
-    this.file = file;
-  }
-}
-
-/** A value in a message: short, on one line. */
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value === 'bigint') return `${value}n`;
-  if (typeof value === 'function') return 'a function';
-  if (Array.isArray(value))
-    return value.length <= 8 ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
-  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${(value as Uint8Array).length}`;
-  if (typeof value === 'object' && value !== null) return 'an object';
-  return String(value);
-}
+export { didYouMean, FileError, InvalidArgumentError, nearest };
 
 /** Builds the one message every check throws. */
 export function expected(what: string, constraint: string, received: unknown): InvalidArgumentError {
@@ -131,33 +105,4 @@ export function options<T extends object>(value: unknown, what: string, known: r
     }
   }
   return value as T;
-}
-
-/** `; did you mean "x"?`, or the list of what is known when nothing is near. */
-export function didYouMean(word: string, known: readonly string[]): string {
-  return nearest(word, known) || `; known are ${known.join(', ')}`;
-}
-
-/** `; did you mean "x"?`, of equally near ones the one that starts with the word, or nothing when none is near. */
-export function nearest(word: string, known: readonly string[]): string {
-  const near = known
-    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
-    .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
-    .sort((a, b) => a.distance - b.distance || begins(word, b.candidate) - begins(word, a.candidate))[0];
-  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : '';
-}
-
-const begins = (word: string, candidate: string): number => Number(candidate.startsWith(word));
-
-function editDistance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      current.push(Math.min(substitution, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
-    }
-    previous = current;
-  }
-  return previous[b.length] ?? 0;
 }

@@ -1,0 +1,103 @@
+/**
+ * The errors that the library throws, and how a wrong value looks in a message: `Expected <name> to be <constraint>,
+ * received <value>`, quoted, on one line, shortened.
+ *
+ * @module
+ */
+
+/**
+ * An error in what the caller passed. `code` is stable; `option` is the key of the option at fault, if it is one, and the
+ * message names it and how to fix it.
+ */
+export class InvalidArgumentError extends TypeError {
+  readonly code = 'DEEPZERO_INVALID_ARGUMENT';
+  override readonly name = 'InvalidArgumentError';
+  /** The option at fault, `mu` or `sparsity`; undefined where no single option is. */
+  readonly option: string | undefined;
+  readonly #message: (name: string) => string;
+
+  /** @param message The text, or for an option the text given the name that it goes by. */
+  constructor(
+    message: string | ((name: string) => string),
+    { option, ...options }: ErrorOptions & { option?: string } = {},
+  ) {
+    const text = typeof message === 'string' ? (): string => message : message;
+    super(text(option ?? ''), options);
+    this.option = option;
+    this.#message = text;
+  }
+
+  /** The same error where the option goes by another name, such as `--batch-size` on a command line. */
+  renamed(name: string): InvalidArgumentError {
+    if (this.option === undefined) return this;
+    return new InvalidArgumentError(this.#message, { option: name, cause: this });
+  }
+}
+
+/** An error in a file's content or name; the message starts with the file's path. */
+export class FileError extends Error {
+  readonly code = 'DEEPZERO_FILE';
+  override readonly name = 'FileError';
+  readonly file: string;
+
+  constructor(file: string, problem: string, options?: ErrorOptions) {
+    super(`${file}: ${problem}`, options);
+    this.file = file;
+  }
+}
+
+/** The longest text that a message quotes. */
+const MOST_QUOTED = 80;
+
+/** A text in a message: quoted, control characters escaped, shortened in the middle. */
+export function quote(text: string): string {
+  const short = text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED - 20)}…${text.slice(-15)}`;
+  // JSON leaves DEL, the C1 controls and the line separators of Unicode as they are.
+  return JSON.stringify(short).replace(
+    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
+/** Any value in a message: short, on one line. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return quote(value);
+  if (typeof value === 'bigint') return `${value}n`;
+  if (typeof value === 'function') return 'a function';
+  if (Array.isArray(value)) {
+    return value.length <= 8 ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
+  }
+  if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${(value as Uint8Array).length}`;
+  if (typeof value === 'object' && value !== null) return 'an object';
+  return String(value);
+}
+
+/** `; did you mean "x"?`, or the list of what is known when nothing is near. */
+export function didYouMean(word: string, known: readonly string[]): string {
+  return nearest(word, known) || `; known are ${known.join(', ')}`;
+}
+
+/** `; did you mean "x"?`, of equally near ones the one that starts with the word, or nothing when none is near. */
+export function nearest(word: string, known: readonly string[]): string {
+  // The distance takes time of the order of the lengths' product.
+  if (word.length > MOST_QUOTED) return '';
+  const begins = (candidate: string): number => Number(candidate.startsWith(word));
+  const near = known
+    .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
+    .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
+    .sort((a, b) => a.distance - b.distance || begins(b.candidate) - begins(a.candidate))[0];
+  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : '';
+}
+
+function editDistance(a: string, b: string): number {
+  let previous = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const current = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const substitution = (previous[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      current.push(Math.min(substitution, (previous[j] ?? 0) + 1, (current[j - 1] ?? 0) + 1));
+    }
+    previous = current;
+  }
+  return previous[b.length] ?? 0;
+}

@@ -1,0 +1,241 @@
+/**
+ * Schemas of options and of files, on valibot. A value's constraint, default and description stand once, in its schema:
+ * types, known keys, error messages and the command's options come from there.
+ *
+ *     const cgeOptions = v.strictObject({ mu: positive, central: v.optional(boolean, false) });
+ *     export interface CgeOptions extends v.InferInput<typeof cgeOptions> {}
+ *     const { mu, central } = parseOptions(cgeOptions, options, 'cge');
+ *
+ * @module
+ */
+import * as v from 'valibot';
+
+import { didYouMean, FileError, InvalidArgumentError, quote, show } from './errors.js';
+
+/** How a value is written on a command line. */
+export type Form = 'number' | 'boolean' | 'string' | 'choice' | 'other';
+
+/** What a schema knows of its values beside how to check them. */
+export type Facts = {
+  /** Ends the sentence `Expected mu to be …`. */
+  readonly constraint: string;
+  readonly form: Form;
+  /** Of a choice, in the order of the help. */
+  readonly choices?: readonly string[];
+};
+
+/** A schema of one value. */
+export type Leaf<T> = v.SchemaWithPipe<
+  readonly [v.CustomSchema<T, v.ErrorMessage<v.CustomIssue> | undefined>, v.MetadataAction<T, Facts>]
+>;
+
+/** Values that pass a test. */
+export function leaf<T>(form: Form, constraint: string, test: (value: unknown) => boolean, more: object = {}): Leaf<T> {
+  return v.pipe(v.custom<T>(test, constraint), v.metadata({ constraint, form, ...more }));
+}
+
+type Schema = v.GenericSchema;
+
+/** What a schema says of its values, through `v.optional`. */
+export function factsOf(schema: Schema): Facts & { readonly description?: string; readonly default?: unknown } {
+  if ('wrapped' in schema) {
+    const { wrapped } = schema as unknown as { wrapped: Schema };
+    const { default: fallback } = schema as unknown as { default: unknown };
+    const description = v.getDescription(schema);
+    return {
+      ...factsOf(wrapped),
+      ...(fallback !== undefined && { default: fallback }),
+      ...(description !== undefined && { description }),
+    };
+  }
+  const description = v.getDescription(schema);
+  return { ...(v.getMetadata(schema) as unknown as Facts), ...(description !== undefined && { description }) };
+}
+
+const isNumber = (value: unknown): value is number => typeof value === 'number' && Number.isFinite(value);
+
+/** Finite numbers that pass a test. */
+function number(constraint: string, test: (value: number) => boolean = () => true): Leaf<number> {
+  return leaf('number', constraint, (value) => isNumber(value) && test(value));
+}
+
+export const finite: Leaf<number> = number('a finite number');
+export const positive: Leaf<number> = number('a finite number > 0', (value) => value > 0);
+export const nonNegative: Leaf<number> = number('a finite number >= 0', (value) => value >= 0);
+/** A number in [0, 1). */
+export const fraction: Leaf<number> = number('a number >= 0 and < 1', (value) => value >= 0 && value < 1);
+/** A number in [0, 1]. */
+export const unit: Leaf<number> = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
+
+/** A smoothing parameter μ: a step in float32. */
+export const smoothing: Leaf<number> = number('a finite number > 0 that float32 can hold', (value) => {
+  const step = Math.fround(value);
+  return step > 0 && step < Infinity;
+});
+
+/** An integer in [low, high]. */
+export function integer(low = 0, high: number = Number.MAX_SAFE_INTEGER): Leaf<number> {
+  const range = high === Number.MAX_SAFE_INTEGER ? `>= ${low}` : `from ${low} to ${high}`;
+  return number(`an integer ${range}`, (value) => Number.isSafeInteger(value) && value >= low && value <= high);
+}
+
+/** How many queries an estimate makes; the native core counts them in 32 bits with a sign. */
+export const queryCount: Leaf<number> = integer(1, 2 ** 31 - 1);
+
+export const boolean: Leaf<boolean> = leaf('boolean', 'true or false', (value) => typeof value === 'boolean');
+
+export const string: Leaf<string> = leaf(
+  'string',
+  'a non-empty string',
+  (value) => typeof value === 'string' && value !== '',
+);
+
+/** One of a closed list of strings. */
+export function oneOf<const T extends string>(choices: readonly T[]): Leaf<T> {
+  const test = (value: unknown): boolean => choices.includes(value as T);
+  return leaf('choice', `one of ${choices.join(', ')}`, test, { choices });
+}
+
+/** A value of a class; `constraint` says what it is to be. */
+export function instance<T>(type: abstract new (...args: never[]) => T, constraint: string): Leaf<T> {
+  return leaf('other', constraint, (value) => value instanceof type);
+}
+
+export function callback<T extends (...args: never[]) => unknown>(): Leaf<T> {
+  return leaf('other', 'a function', (value) => typeof value === 'function');
+}
+
+export const abortSignal: Leaf<AbortSignal> = leaf('other', 'an AbortSignal', (value) => {
+  const { throwIfAborted, addEventListener } = Object(value) as Partial<AbortSignal>;
+  return typeof throwIfAborted === 'function' && typeof addEventListener === 'function';
+});
+
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+type Entries = Readonly<Record<string, Schema>>;
+type ObjectSchema = Schema & { readonly entries: Entries };
+
+/** The keys that an object of options may have. */
+export function keysOf(schema: { readonly entries: object }): string[] {
+  return Object.keys(schema.entries);
+}
+
+/**
+ * The options with their defaults.
+ *
+ * @param what Whose options they are: `cge`.
+ * @throws InvalidArgumentError naming the option, what it is to be and what it is; an unknown one with what is near.
+ */
+export function parseOptions<const S extends ObjectSchema>(
+  schema: S,
+  options: unknown,
+  what: string,
+): v.InferOutput<S> {
+  if (!isObject(options)) throw expected(`the options of ${what}`, 'an object', options);
+  const result = v.safeParse(schema, options, { abortEarly: true });
+  if (result.success) return result.output;
+  const { path, constraint, received, unknown } = problemOf(schema, result.issues[0]);
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`Unknown option ${quote(unknown.key)} in ${what}${unknown.near}`);
+  }
+  throw expectedOption(path, constraint, received);
+}
+
+/** A single argument. @throws InvalidArgumentError `Expected <what> to be <constraint>, received <value>`. */
+export function checked<T>(schema: Leaf<T>, value: unknown, what: string): T {
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  throw expected(what, factsOf(schema).constraint, value);
+}
+
+/**
+ * A file's content with its defaults.
+ *
+ * @throws FileError naming the file, the entry, what it is to be and what it is.
+ */
+export function parseContent<const S extends Schema>(schema: S, content: unknown, file: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, content, { abortEarly: true });
+  if (result.success) return result.output;
+  const { path, constraint, received, unknown } = problemOf(schema, result.issues[0]);
+  if (unknown !== undefined) {
+    throw new FileError(file, `unknown ${quote(unknown.key)}${path === '' ? '' : ` in ${path}`}${unknown.near}`);
+  }
+  throw new FileError(file, `expected ${path === '' ? 'its content' : path} to be ${constraint}, received ${received}`);
+}
+
+interface Problem {
+  /** Of the value at fault, from the outermost object on: `optimizer.lr`, `layers["fc.weight"]`. */
+  readonly path: string;
+  readonly constraint: string;
+  /** As `show` writes it. */
+  readonly received: string;
+  readonly unknown?: { readonly key: string; readonly near: string };
+}
+
+function problemOf(schema: Schema, issue: v.BaseIssue<unknown>): Problem {
+  const keys = (issue.path ?? []).map(({ key }) => key as string | number);
+  const received = show(issue.path === undefined ? issue.input : (issue.path.at(-1) as { value?: unknown }).value);
+  if (issue.type === 'strict_object') {
+    const parent = schemaAt(schema, keys.slice(0, -1)) as Partial<ObjectSchema> | undefined;
+    const entries = parent?.entries ?? {};
+    const key = String(keys.at(-1) ?? '');
+    if (issue.expected === 'never') {
+      return {
+        ...{ path: pathOf(keys.slice(0, -1)), constraint: '', received },
+        unknown: { key, near: didYouMean(key, Object.keys(entries)) },
+      };
+    }
+    if (issue.expected !== 'Object') {
+      const missing = entries[key];
+      return { path: pathOf(keys), constraint: constraintOf(missing), received: 'undefined' };
+    }
+  }
+  const constraint = issue.type === 'custom' || issue.type === 'check' ? issue.message : constraintIn(issue);
+  return { path: pathOf(keys), constraint, received };
+}
+
+/** Of valibot's own schemas of objects and lists. */
+function constraintIn({ expected: type, message }: v.BaseIssue<unknown>): string {
+  if (type === 'Object') return 'an object';
+  if (type === 'Array') return 'a list';
+  return type ?? message;
+}
+
+function constraintOf(schema: Schema | undefined): string {
+  if (schema === undefined) return 'there';
+  const { constraint } = factsOf(schema) as Partial<Facts>;
+  if (constraint !== undefined) return constraint;
+  if ('entries' in schema || schema.type === 'record') return 'an object';
+  return schema.type === 'array' ? 'a list' : 'there';
+}
+
+function schemaAt(schema: Schema | undefined, keys: readonly (string | number)[]): Schema | undefined {
+  if (schema === undefined) return undefined;
+  if ('wrapped' in schema) return schemaAt((schema as unknown as { wrapped: Schema }).wrapped, keys);
+  const [key, ...rest] = keys;
+  if (key === undefined) return schema;
+  if ('entries' in schema) return schemaAt((schema as ObjectSchema).entries[key], rest);
+  if ('value' in schema) return schemaAt((schema as unknown as { value: Schema }).value, rest);
+  return 'item' in schema ? schemaAt((schema as unknown as { item: Schema }).item, rest) : undefined;
+}
+
+function pathOf(keys: readonly (string | number)[]): string {
+  const part = (key: string | number, i: number): string => {
+    if (typeof key === 'number') return `[${key}]`;
+    if (!/^[A-Za-z_]\w*$/.test(key)) return `[${quote(key)}]`;
+    return i === 0 ? key : `.${key}`;
+  };
+  return keys.map(part).join('');
+}
+
+/** The message of every check: `Expected <what> to be <constraint>, received <value>`. */
+export function expected(what: string, constraint: string, received: unknown): InvalidArgumentError {
+  return new InvalidArgumentError(`Expected ${what} to be ${constraint}, received ${show(received)}`);
+}
+
+/** The same of an option, which the error then names; `received` as `show` writes it. */
+export function expectedOption(option: string, constraint: string, received: string): InvalidArgumentError {
+  return new InvalidArgumentError((name) => `Expected ${name} to be ${constraint}, received ${received}`, { option });
+}
