@@ -41,7 +41,7 @@ function pack(): string {
   const files = outputOf('tar', ['-tzf', join(folder, tarball)]).split('\n');
   const stray = files.filter(
     (file) =>
-      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|docs\/.*\.md|docs\/results\/[^/]+\/[^/]+\.(csv|jsonl?|svg)|examples\/.*\.ts|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
+      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|hpp|json)|docs\/.*\.md|docs\/results\/[^/]+\/[^/]+\.(jsonl?|svg)|examples\/.*\.ts|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
         file,
       ),
   );
@@ -61,7 +61,7 @@ function install(tarball: string): void {
   const installed = readdirSync(join(folder, 'node_modules'))
     .filter((name) => !name.startsWith('.'))
     .sort();
-  if (installed.join() !== 'deepzero,node-addon-api,node-gyp-build') {
+  if (installed.join() !== 'commander,deepzero,node-addon-api,node-gyp-build,valibot') {
     throw new Error(`Expected a consumer to get no other packages, found ${installed.join(', ')}`);
   }
   if (!existsSync(join(folder, 'node_modules/deepzero/build/config.gypi'))) {

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { mean } from '../../lib/support/statistics.js';
 import { sizeIndex } from '../../experiments/cnn.js';
 import type { CnnMethod } from '../../experiments/fig1.js';
 import { CNN_METHODS } from '../../experiments/fig1.js';
@@ -9,6 +11,15 @@ type Row = Record<string, string | number | null>;
 async function rowsOf(report: string): Promise<Row[]> {
   const text = await readFile(`docs/results/${report}.json`, 'utf8');
   return (JSON.parse(text) as { rows: Row[] }).rows;
+}
+
+/** The steps in a log of ResNet-20. */
+async function stepsOf(log: string): Promise<{ loss: number; queries: number; seconds: number }[]> {
+  const text = await readFile(`docs/results/resnet20/${log}.jsonl`, 'utf8');
+  return text
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as { loss: number; queries: number; seconds: number });
 }
 
 /** The tables of docs/RESULTS.md under a heading, each a list of rows of cells, its header left out. */
@@ -25,7 +36,7 @@ async function tablesUnder(heading: string): Promise<string[][][]> {
 
 const numberIn = (cell: string): number => Number(/^[\d,.]+/.exec(cell)![0].replaceAll(',', ''));
 
-/** Whether a cell is a figure at the digits that it has. */
+/** A cell agrees with a figure to the cell's digits. */
 function agrees(cell: string, figure: string | number | null | undefined, where: string): void {
   if (cell === 'not yet') {
     assert.equal(figure, undefined, `${where} is there`);
@@ -37,8 +48,12 @@ function agrees(cell: string, figure: string | number | null | undefined, where:
   assert.ok(away <= 0.5001 * 10 ** -decimals, `${where}: ${cell}, measured ${figure}`);
 }
 
-/** Holds the columns of a table against a report, `of` telling what of it a cell shows. */
-function holds(table: string[][], columns: readonly string[], of: (cells: string[], column: string) => unknown): void {
+/** Compares the columns of a table with a report; `of` gives the figure that a cell shows. */
+function compare(
+  table: string[][],
+  columns: readonly string[],
+  of: (cells: string[], column: string) => unknown,
+): void {
   assert.ok(table.length > 0);
   for (const cells of table) {
     for (const [i, column] of columns.entries()) {
@@ -58,7 +73,7 @@ describe('docs/RESULTS.md', () => {
       const rows = await rowsOf(report);
       const [table] = await tablesUnder(heading);
       const columns = [...measured.map((name) => `${name} accuracy`), ...published.map((name) => `${name} published`)];
-      holds(table!, ['', ...columns], ([cell], key) => {
+      compare(table!, ['', ...columns], ([cell], key) => {
         const [name, column] = key.split(' ') as [CnnMethod, string];
         const size = numberIn(cell!);
         const method = CNN_METHODS[name];
@@ -72,7 +87,7 @@ describe('docs/RESULTS.md', () => {
     const rows = [...(await rowsOf('fig1/table1')), ...(await rowsOf('fig1-short/table1'))];
     const [table] = await tablesUnder('Table 1');
     const columns = ['', '', '', 'accuracy', 'millisecondsPerQuery', 'cosineInitially', 'cosineTrained', 'published'];
-    holds(table!, columns, ([size, method], column) => {
+    compare(table!, columns, ([size, method], column) => {
       const own = rows.filter((row) => row['parameters'] === numberIn(size!));
       return own.find((row) => String(row['method']).startsWith(method!))?.[column];
     });
@@ -84,7 +99,7 @@ describe('docs/RESULTS.md', () => {
     const [table] = await tablesUnder('Figure 3');
     const find = ([method]: string[], column: string): unknown =>
       rows.find((row) => method!.startsWith(String(row['method'])))?.[column];
-    holds(table!, ['', 'accuracy', 'steps', 'minutes', 'published'], find);
+    compare(table!, ['', 'accuracy', 'steps', 'minutes', 'published'], find);
     assert.equal(table!.length, rows.length);
   });
 
@@ -93,7 +108,7 @@ describe('docs/RESULTS.md', () => {
     const [table] = await tablesUnder('Figure 4');
     const methods = ['FO, dense', 'FO, sparse gradient', 'DeepZero (sparse-CGE)', 'FO, sparse weights (GraSP)'];
     const columns = ['accuracy', 'published'].flatMap((column) => methods.map((method) => `${method}|${column}`));
-    holds(table!, ['', ...columns], ([sparsity], key) => {
+    compare(table!, ['', ...columns], ([sparsity], key) => {
       const [method, column] = key.split('|');
       const of = method === 'FO, dense' ? 0 : numberIn(sparsity!) / 100;
       return rows.find((row) => row['method'] === method && row['sparsity'] === of)?.[column!];
@@ -109,16 +124,43 @@ describe('docs/RESULTS.md', () => {
         methods,
       );
       for (const [row, method] of methods.entries()) {
-        const lines = (await readFile(`docs/results/resnet20/${method}-${sparsity}.jsonl`, 'utf8'))
-          .trimEnd()
-          .split('\n');
+        const steps = await stepsOf(`${method}-${sparsity}`);
         const losses = tables[i]![row]!.slice(1);
-        assert.equal(lines.length, losses.length);
-        for (const [step, line] of lines.entries()) {
-          agrees(losses[step]!, (JSON.parse(line) as { loss: number }).loss, `${method} ${sparsity}, step ${step}`);
+        assert.equal(steps.length, losses.length);
+        for (const [step, { loss }] of steps.entries()) {
+          agrees(losses[step]!, loss, `${method} ${sparsity}, step ${step}`);
         }
       }
     }
+  });
+
+  it("shows ResNet-20's times", async () => {
+    const table = (await tablesUnder('ResNet-20 itself')).at(-1)!;
+    // The steps beside which nothing else ran.
+    const measured = [
+      ['99 %', 2, (await stepsOf('sparse-cge-0.99')).slice(0, 9)],
+      ['99 %', 4, await stepsOf('sparse-cge-0.99-faster')],
+      ['90 %', 4, (await stepsOf('sparse-cge-0.9')).slice(1)],
+    ] as const;
+    for (const [sparsity, column, steps] of measured) {
+      const row = table.find(([name]) => name === sparsity)!;
+      const seconds = mean(steps.map((step) => step.seconds));
+      agrees(row[1]!, steps[0]!.queries, `queries at ${sparsity}`);
+      agrees(row[column]!, seconds, `seconds at ${sparsity}`);
+      agrees(row[column + 1]!, (50 * 195 * seconds) / 3600, `hours at ${sparsity}`);
+    }
+  });
+
+  it('tells of the seeds of figure 1 and of the smaller radius of figure 3', async () => {
+    const page = (await readFile('docs/RESULTS.md', 'utf8')).replaceAll('\n', ' ');
+    const [seeds] = await rowsOf('fig1-seeds/fig1');
+    const [, average, lowest, highest] = /seeds 0, 1 and 2 is ([\d.]+), from ([\d.]+) to ([\d.]+) /.exec(page)!;
+    agrees(average!, seeds!['accuracy'], 'mean over the seeds');
+    agrees(lowest!, seeds!['lowest'], 'lowest of the seeds');
+    agrees(highest!, seeds!['highest'], 'highest of the seeds');
+    const file = await readFile('docs/results/fig3/pattern-search-0.1.json', 'utf8');
+    const { testAccuracy } = JSON.parse(file) as { testAccuracy: number };
+    agrees(/With 0\.1, .* it reaches ([\d.]+) %/.exec(page)![1]!, 100 * testAccuracy, 'Pattern Search with 0.1');
   });
 
   it('shows figure 5', async () => {
@@ -126,9 +168,23 @@ describe('docs/RESULTS.md', () => {
     const [table] = await tablesUnder('Figure 5');
     const [none, layer, incremental] = ['no reuse', 'reuse from the layer', 'incremental'];
     const columns = [...[none, layer, incremental].map((mode) => `${mode}|hours`), `${none}|published`, `${layer}|published`]; // prettier-ignore
-    holds(table!, ['', ...columns], ([size], key) => {
+    compare(table!, ['', ...columns], ([size], key) => {
       const [mode, column] = key.split('|');
       return rows.find((row) => row['reuse'] === mode && row['parameters'] === numberIn(size!))?.[column!];
     });
+  });
+
+  it('has no files that neither it nor this test reads', async () => {
+    const page = await readFile('docs/RESULTS.md', 'utf8');
+    const test = await readFile('test/experiments/results.test.ts', 'utf8');
+    const unread: string[] = [];
+    for (const entry of await readdir('docs/results', { recursive: true, withFileTypes: true })) {
+      if (!entry.isFile()) continue;
+      const path = join(entry.parentPath, entry.name).slice('docs/results/'.length);
+      const report = path.replace(/\.json$/, '');
+      const read = entry.name.endsWith('.jsonl') || test.includes(report) || page.includes(`(results/${path})`);
+      if (!read) unread.push(path);
+    }
+    assert.deepEqual(unread, []);
   });
 });
