@@ -4,30 +4,63 @@
  *
  * @module
  */
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 
 /**
- * The cores this process may use: the smaller of its CPU affinity (`os.availableParallelism()`) and the CPU quota of its
- * control group, rounded up, at least 1.
+ * The cores this process may use: the smaller of its CPU affinity and the CPU quota of its control group, rounded up, at
+ * least 1.
  *
  * @example availableCores()   // 2 in `docker run --cpus 1.5` on a machine of 64
  */
 export function availableCores(): number {
-  return Math.max(1, Math.min(availableParallelism(), Math.ceil(cpuQuota('/'))));
+  return Math.max(1, Math.min(affinity('/'), Math.ceil(cpuQuota('/'))));
+}
+
+/**
+ * The cores that any thread of this process may run on. One thread's answer, as `os.availableParallelism()` gives, is not
+ * enough: under OMP_PROC_BIND, OMP_PLACES or GOMP_CPU_AFFINITY the OpenMP runtime binds the thread that loads it to one core,
+ * and threads started by that thread inherit the binding. V8's own threads are older and keep the process's affinity.
+ *
+ * @param root Where the file system starts; only tests have another.
+ */
+export function affinity(root: string): number {
+  const tasks = join(root, 'proc/self/task');
+  const cores = new Set<number>();
+  for (const thread of entries(tasks)) {
+    const [, list = ''] = /^Cpus_allowed_list:\s*(\S+)$/m.exec(read(join(tasks, thread, 'status'))) ?? [];
+    for (const range of list.split(',')) {
+      const [first = NaN, last = first] = range.split('-').map((core) => Number.parseInt(core, 10));
+      for (let core = first; core <= last; core++) cores.add(core);
+    }
+  }
+  return cores.size > 0 ? cores.size : availableParallelism();
 }
 
 /** The most threads a model may have. */
 export const MOST_THREADS = 1024;
 
 /**
- * The threads a model uses when it is not told: `OMP_NUM_THREADS` if that is set to an integer of at least 1, as in any
- * OpenMP program, but at most 1024; otherwise `availableCores()`.
+ * Default number of threads of a model: `OMP_NUM_THREADS` as OpenMP programs read it (a list's first entry counts, the others
+ * are of nested parallel regions), but at most 1024; `availableCores()` where the variable is unset or not valid.
+ *
+ * @example defaultThreads()   // 4 under OMP_NUM_THREADS=4,3,2
  */
 export function defaultThreads(): number {
-  const wish = process.env['OMP_NUM_THREADS'] ?? '';
-  return /^[1-9]\d*$/.test(wish) ? Math.min(Number(wish), MOST_THREADS) : availableCores();
+  const [first] = threadCounts(process.env['OMP_NUM_THREADS'] ?? '');
+  return first === undefined ? availableCores() : Math.min(first, MOST_THREADS);
+}
+
+/** The entries of an OpenMP list of thread counts; none if libgomp refuses the list: a single bad entry is enough. */
+function threadCounts(list: string): number[] {
+  const counts = list.split(',');
+  const valid = counts.every((count) => {
+    // What C's strtoul and isspace take, of values that a signed long holds.
+    const [, digits] = /^[ \t\n\v\f\r]*\+?(\d+)[ \t\n\v\f\r]*$/.exec(count) ?? [];
+    return digits !== undefined && BigInt(digits) > 0n && BigInt(digits) < 2n ** 63n;
+  });
+  return valid ? counts.map(Number) : [];
 }
 
 /**
@@ -64,6 +97,14 @@ function quotaOfVersion1(folder: string): number {
 function quota(time = '', period = ''): number {
   const cores = Number.parseInt(time, 10) / Number.parseInt(period, 10);
   return cores > 0 ? cores : Infinity;
+}
+
+function entries(folder: string): string[] {
+  try {
+    return readdirSync(folder);
+  } catch {
+    return [];
+  }
 }
 
 function read(file: string): string {

@@ -1,19 +1,44 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
 import { dirname, join } from 'node:path';
-import { cpus } from 'node:os';
-import { availableCores, cpuQuota, defaultThreads, processorName } from '../../lib/native/cores.js';
+import { affinity, availableCores, cpuQuota, defaultThreads, processorName } from '../../lib/native/cores.js';
+import { outputOf, root } from '../../scripts/run.js';
 import { withFolder } from '../helpers/tiny.js';
 
-/** The quota under a root with these files. */
-async function quotaOf(files: Record<string, string>): Promise<number> {
+/** What a function says of a file system that has these files. */
+async function withFiles<T>(files: Record<string, string>, ask: (root: string) => T): Promise<T> {
   return withFolder(async (root) => {
     for (const [path, text] of Object.entries(files)) {
       await mkdir(dirname(join(root, path)), { recursive: true });
       await writeFile(join(root, path), text);
     }
-    return cpuQuota(root);
+    return ask(root);
   });
+}
+
+const quotaOf = (files: Record<string, string>): Promise<number> => withFiles(files, cpuQuota);
+
+/**
+ * `availableCores()` of another process, on its main thread and in a worker that it starts, once the addon, and with it the
+ * OpenMP runtime, is loaded.
+ */
+function coresOfChild(env: Record<string, string>, ...launcher: string[]): unknown {
+  const module = `
+    import { Worker } from 'node:worker_threads';
+    import { native } from './lib/native/addon.ts';
+    import { availableCores } from './lib/native/cores.ts';
+    native.isa;
+    const here = availableCores();
+    const worker = new Worker(\`
+      import { parentPort } from 'node:worker_threads';
+      import { tsImport } from 'tsx/esm/api';
+      tsImport('./lib/native/cores.ts', 'file://${root}').then((cores) => parentPort.postMessage(cores.availableCores()));
+    \`, { eval: true });
+    worker.once('message', (there) => console.log(JSON.stringify([here, there])));`;
+  const [command, ...args] = [...launcher, process.execPath, '--import', 'tsx', '--input-type=module', '-e', module];
+  return JSON.parse(outputOf(command, args, { env: { ...process.env, ...env } }));
 }
 
 describe('machine', () => {
@@ -54,6 +79,33 @@ describe('machine', () => {
     assert.equal(await quotaOf({}), Infinity);
   });
 
+  it('counts the cores that any thread of the process may run on', async () => {
+    const files = {
+      'proc/self/task/7/status': 'Name:\tnode\nCpus_allowed:\t1\nCpus_allowed_list:\t0\nMems_allowed:\t1\n',
+      'proc/self/task/8/status': 'Name:\tV8Worker\nCpus_allowed_list:\t0-2,5,8-9\n',
+      'proc/self/task/9/status': '',
+    };
+    assert.equal(await withFiles(files, affinity), 6);
+    assert.equal(await withFiles({}, affinity), availableParallelism());
+  });
+
+  for (const [name, value] of [
+    ['OMP_PROC_BIND', 'true'],
+    ['OMP_PROC_BIND', 'close'],
+    ['OMP_PLACES', 'cores'],
+    ['GOMP_CPU_AFFINITY', '0-1'],
+  ] as const) {
+    it(`counts every core under ${name}=${value}, which binds the thread that loads the addon`, () => {
+      assert.deepEqual(coresOfChild({ [name]: value }), [availableCores(), availableCores()]);
+    });
+  }
+
+  it('counts only the cores that taskset allows', () => {
+    const [, first] = /^Cpus_allowed_list:\s*(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))!;
+    assert.deepEqual(coresOfChild({}, 'taskset', '-c', first!), [1, 1]);
+    assert.deepEqual(coresOfChild({ OMP_PROC_BIND: 'true' }, 'taskset', '-c', first!), [1, 1]);
+  });
+
   it('has at least one core, and lets OMP_NUM_THREADS decide on threads', () => {
     assert.ok(Number.isInteger(availableCores()) && availableCores() >= 1);
     const before = process.env['OMP_NUM_THREADS'];
@@ -62,9 +114,28 @@ describe('machine', () => {
       assert.equal(defaultThreads(), 7);
       process.env['OMP_NUM_THREADS'] = '20000';
       assert.equal(defaultThreads(), 1024);
-      for (const nonsense of ['0', '-1', '2.5', 'all', '']) {
+      for (const four of ['4,3,2', ' 4 , 3 ', '+4', '04', '\t4\n', '4,9223372036854775807']) {
+        process.env['OMP_NUM_THREADS'] = four;
+        assert.equal(defaultThreads(), 4, four);
+      }
+      const refused = [
+        '0',
+        '-1',
+        '2.5',
+        'all',
+        '',
+        ' ',
+        '4,',
+        ',4',
+        '4,0',
+        '4,x',
+        '4 3',
+        '0x4',
+        '4,9223372036854775808',
+      ];
+      for (const nonsense of refused) {
         process.env['OMP_NUM_THREADS'] = nonsense;
-        assert.equal(defaultThreads(), availableCores());
+        assert.equal(defaultThreads(), availableCores(), nonsense);
       }
     } finally {
       if (before === undefined) delete process.env['OMP_NUM_THREADS'];
