@@ -18,7 +18,7 @@ describe('examples', () => {
     assert.equal(losses.length, 40);
     assert.ok(mean(losses.slice(-5)) < mean(losses.slice(0, 5)) - 0.3, losses.join());
     assert.match(stdout, /^on the chip, of unseen images: loss \S+ {2}accuracy 0\.\d+$/m);
-  }).timeout(120_000);
+  });
 
   it('cifar10-resnet20: says what is wrong before it computes', async () => {
     await assert.rejects(
@@ -26,5 +26,5 @@ describe('examples', () => {
       /Expected EPOCHS to be a finite number > 0, received many/,
     );
     await assert.rejects(example('cifar10-resnet20', ['none']), /none: folder does not exist/);
-  }).timeout(60_000);
+  });
 });

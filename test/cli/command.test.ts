@@ -133,7 +133,7 @@ describe('deepzero', () => {
     for (const some of inFours(cases)) {
       await Promise.all(some.map(([line, message]) => fails(line.split(' '), 2, message)));
     }
-  }).timeout(120_000);
+  });
 
   it('reports an addon that does not start like any other error', async () => {
     const without = { env: { DEEPZERO_ISA: 'abacus' } };

@@ -223,7 +223,7 @@ describe('deepzero train', () => {
         assert.ok(mine!.equals(its!), run);
         assert.ok((await readdir(run)).every((name) => !name.endsWith('.tmp')));
       }
-    })).timeout(120_000);
+    }));
 
   it('keeps others out, takes a doubled signal for one, and prints the command that resumes', () =>
     withFolder(async (folder) => {
@@ -310,7 +310,7 @@ describe('deepzero train', () => {
         1,
         /none: expected a run's folder, which holds config\.json$/,
       );
-    })).timeout(60_000);
+    }));
 
   it('says where it cannot write, and leaves no part of a file', () =>
     withFolder(async (folder) => {

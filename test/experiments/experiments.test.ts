@@ -74,7 +74,7 @@ describe('experiments', () => {
       );
       // All is there, to the time that it took: nothing is trained again.
       assert.deepEqual(await experiment('fig1', folder), rows);
-    })).timeout(300_000);
+    }));
 
   it('resume to the same result after being killed or stopped, and say so of another instruction set', () =>
     withFolder(async (folder) => {
@@ -112,7 +112,7 @@ describe('experiments', () => {
       const none = join(folder, 'none');
       await fails(['experiment', 'fig4', '--depth', '9', '--out', none], 2, /Expected --depth to be 6n \+ 2/);
       assert.ok(!(await exists(none)));
-    })).timeout(300_000);
+    }));
 
   it('fig3: three ways without back-propagation within one budget', () =>
     withFolder(async (folder) => {
@@ -133,7 +133,7 @@ describe('experiments', () => {
       for (const { queries, steps } of rows) {
         assert.ok(Math.abs((queries as number) - 3000) <= (queries as number) / (steps as number), `${queries}`);
       }
-    })).timeout(300_000);
+    }));
 
   it('fig4: every method at every sparsity', () =>
     withFolder(async (folder) => {
@@ -157,7 +157,7 @@ describe('experiments', () => {
       });
       const [dense, sparse] = of('DeepZero').map(({ queriesPerStep }) => queriesPerStep as number);
       assert.ok(dense! > 1.5 * sparse!);
-    })).timeout(300_000);
+    }));
 
   it('fig5: hours by size and reuse', () =>
     withFolder(async (folder) => {
@@ -192,7 +192,7 @@ describe('experiments', () => {
       await mkdir(join(refused, 'fig5.csv'), { recursive: true });
       await fails(['experiment', 'fig5', '--quick', '--out', refused], 1, /fig5\.csv: is a folder, expected a file$/);
       assert.deepEqual(await readdir(refused), ['fig5.csv']);
-    })).timeout(300_000);
+    }));
 
   it("table1: CGE's cosine with the first-order gradient is near 1, RGE's near √(q/(q + d))", () =>
     withFolder(async (folder) => {
@@ -203,5 +203,5 @@ describe('experiments', () => {
           assert.ok(cosine > low && cosine <= high, `${String(method)}: ${cosine}`);
         }
       }
-    })).timeout(300_000);
+    }));
 });

@@ -90,7 +90,7 @@ describe('experiments, in parts', () => {
       );
       const renew = (a: number, value: number) => renewed(file, { a }, () => Promise.resolve({ value }));
       assert.deepEqual([(await renew(1, 5)).value, (await renew(2, 6)).value, (await renew(2, 7)).value], [3, 6, 6]);
-    })).timeout(300_000);
+    }));
 
   describe('at a learning rate that diverges', () => {
     const among = (check: (laboratory: Laboratory, trialOf: (rate: number) => Trial) => Promise<void>) => () =>
@@ -334,7 +334,7 @@ describe('experiments, in parts', () => {
       await endsTheSame(folder, fig4, { ...sparse, seeds: [0] }, { ...sparse, seeds: [0, 1] });
       const table = { ...length, seeds: [0], seconds: 0.01 };
       await endsTheSame(folder, table1, { ...table, sizes: [730] }, { ...table, sizes: [3700, 730] });
-    })).timeout(120_000);
+    }));
 
   it('report a run before what is measured of it', () =>
     withFolder(async (folder) => {

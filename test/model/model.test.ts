@@ -289,10 +289,10 @@ describe('Model', () => {
       await assert.rejects(model.randomized(batch, endless, { signal: AbortSignal.abort() }), { name: 'AbortError' });
       const reason = new Error('enough');
       const controller = new AbortController();
-      const call = model.randomized(batch, endless, { signal: controller.signal });
-      setTimeout(() => {
+      const onProgress = (): void => {
         controller.abort(reason);
-      }, 20);
+      };
+      const call = model.randomized(batch, endless, { signal: controller.signal, onProgress });
       await assert.rejects(call, (error) => error === reason);
       assert.equal(bits(model.parameters), before);
     });

@@ -10,14 +10,12 @@ import { root } from '../../scripts/run.js';
 import { native, type NativeError, type NativeNetwork } from '../../lib/native/addon.js';
 import { endlessJob, makeNetwork, request, shortJob } from '../helpers/native-jobs.js';
 import { startWorker } from '../helpers/start-worker.js';
-
-/** Generous: a busy machine may be slow to wake a thread, while the jobs themselves would take hours. */
-const SOON_MS = 1000;
+import { HANG_MS } from '../helpers/hang.js';
 
 /** Runs a module in a Node process of its own. */
 function child(text: string, env: Record<string, string | undefined> = {}): SpawnSyncReturns<string> {
   const args = ['--import', 'tsx', '--input-type=module', '-e', text];
-  const settings = { cwd: root, encoding: 'utf8', timeout: 25_000, env: { ...process.env, ...env } } as const;
+  const settings = { cwd: root, encoding: 'utf8', timeout: HANG_MS, env: { ...process.env, ...env } } as const;
   return spawnSync(process.execPath, args, settings);
 }
 
@@ -39,7 +37,7 @@ function inFourGigabytes(module: string): { stdout: string; stderr: string } {
   const text = `process.on('uncaughtException', ({ code, message }) => console.log(code, message));
     ${module}`;
   const limited = 'ulimit -v 4000000; exec "$0" --input-type=module -e "$1"';
-  const settings = { cwd: root, encoding: 'utf8', timeout: 25_000 } as const;
+  const settings = { cwd: root, encoding: 'utf8', timeout: HANG_MS } as const;
   return spawnSync('sh', ['-c', limited, process.execPath, text], settings);
 }
 
@@ -72,12 +70,10 @@ describe('jobs', () => {
   });
 
   describe('stopping', () => {
-    it('cancels a running job soon, and the network works on', async () => {
+    it('cancels a running job, and the network works on', async () => {
       const job = await runningJob(network);
-      const start = performance.now();
       job.cancel();
       assert.equal((await rejection(job.promise)).code, 'DEEPZERO_CANCELLED');
-      assert.ok(performance.now() - start < SOON_MS);
       assert.deepEqual((await network.coordinatewise(shortJob()).promise).values, expected);
     });
 
@@ -270,11 +266,11 @@ describe('jobs', () => {
     });
 
     it('outlive workers that exit as soon as their job has resolved', () => {
-      // The worker is gone while the compute thread still returns from its job: often, as it is a race.
+      // The worker is gone while the compute thread still returns from its job: often in a hundred tries, as it is a race.
       const url = JSON.stringify(`data:text/javascript,${encodeURIComponent(`${poolingJob(1024)} process.exit();`)}`);
       const { stdout, status, signal } = child(
         `import { Worker } from 'node:worker_threads';
-        for (const end = Date.now() + 3000; Date.now() < end; )
+        for (let i = 0; i < 100; i++)
           await new Promise((resolve) => new Worker(new URL(${url})).on('exit', resolve));
         console.log('alive');`,
       );
@@ -292,13 +288,16 @@ describe('jobs', () => {
       assert.match(stdout, /^DEEPZERO_NATIVE 1024 threads could not be started, ask for fewer: .*\n$/, stderr);
     });
 
-    it('outlive the only worker that had loaded the addon', () => {
+    it('outlive the only worker that had loaded the addon, and another that loads it again', () => {
       const { stdout, status, signal } = child(
-        `import { startWorker } from './test/helpers/start-worker.ts';
-        const worker = startWorker('short').on('message', ({ length }) => console.log(length));
-        worker.on('exit', () => setTimeout(() => console.log('alive'), 100));`,
+        `import { once } from 'node:events';
+        import { startWorker } from './test/helpers/start-worker.ts';
+        for (let i = 0; i < 2; i++) {
+          const worker = startWorker('short').on('message', ({ length }) => console.log(length));
+          await once(worker, 'exit');
+        }`,
       );
-      assert.deepEqual({ stdout, status, signal }, { stdout: '100\nalive\n', status: 0, signal: null });
+      assert.deepEqual({ stdout, status, signal }, { stdout: '100\n100\n', status: 0, signal: null });
     });
   });
 

@@ -13,6 +13,7 @@ import {
   removeTemporaries,
   writeFileAtomically,
 } from '../../lib/support/files.js';
+import { HANG_MS } from '../helpers/hang.js';
 import { withFolder } from '../helpers/tiny.js';
 
 const WRITER = fileURLToPath(new URL('../helpers/write-large.ts', import.meta.url));
@@ -23,7 +24,8 @@ const WRITE = '"$0" --import tsx "$1" "$2"';
 /** What a shell script prints in which `WRITE` writes to `file`; tsx must not leave a truncated cache behind. */
 function shell([program, ...parameters]: readonly [string, ...string[]], script: string, file: string): string {
   const env = { ...process.env, TSX_DISABLE_CACHE: '1' };
-  return execFileSync(program, [...parameters, script, process.execPath, WRITER, file], { encoding: 'utf8', env });
+  const settings = { encoding: 'utf8', env, timeout: HANG_MS } as const;
+  return execFileSync(program, [...parameters, script, process.execPath, WRITER, file], settings);
 }
 
 /** A shell in which a file system can be mounted that nobody else sees, where the machine allows it. */

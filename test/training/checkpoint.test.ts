@@ -90,7 +90,7 @@ describe('a checkpoint', () => {
       const file = join(folder, 'run.safetensors');
       const script = fileURLToPath(new URL('../helpers/checkpointing-run.ts', import.meta.url));
       const child = spawn(process.execPath, ['--import', 'tsx', script, file], {
-        stdio: ['ignore', 'pipe', 'inherit'],
+        stdio: ['pipe', 'pipe', 'inherit'],
       });
       child.stdout.setEncoding('utf8');
       let lines = 0;
