@@ -347,7 +347,7 @@ KernelRequest toKernelRun(Napi::Object from) {
   request.stride = extent("stride");
   request.calls = toInt(from, "calls", 1);
   request.threads = static_cast<int>(toInteger(from.Get("threads"), "threads", 1, kMaxThreads));
-  if (request.kernel == KernelName::Winograd && !request.convolution().suitsWinograd()) {
+  if (request.kernel == KernelName::Winograd && !request.convolution().supportsWinograd()) {
     throw expected(from.Env(), "the shape", "one of stride 1 and whole tiles of 4×4 for Winograd");
   }
   return request;

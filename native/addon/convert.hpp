@@ -11,7 +11,7 @@
 
 #include "estimators/estimators.hpp"
 #include "measure/kernel_runs.hpp"
-#include "network/graph.hpp"
+#include "network/plan/graph.hpp"
 #include "network/problem.hpp"
 
 namespace deepzero {

@@ -9,7 +9,7 @@
 #include <memory>
 #include <unordered_map>
 
-#include "network/problem.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 

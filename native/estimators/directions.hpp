@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "estimators/estimators.hpp"
-#include "network/graph.hpp"
+#include "network/plan/graph.hpp"
 
 namespace deepzero {
 

@@ -6,10 +6,16 @@
 #include <cstdint>
 #include <vector>
 
-#include "runtime/engine.hpp"
 #include "network/problem.hpp"
+#include "runtime/engine.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
+
+struct Estimate : Evaluation {
+  std::vector<double> values;  // one entry per coordinate (CGE) or per parameter (RGE)
+  std::size_t queries = 0;     // loss evaluations, the unperturbed pass included
+};
 
 // None runs a perturbed pass from the input, Block from the residual block and Layer from the layer that is perturbed;
 // Incremental carries only what changes.

@@ -9,7 +9,7 @@
 #include <exception>
 #include <mutex>
 
-#include "network/problem.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 

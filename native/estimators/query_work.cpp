@@ -11,7 +11,7 @@ Work elementWork(const Map& map, std::size_t channels) { return {0, 0, pixels(ma
 
 // Of a convolution of all channels by the kernel that takes it.
 Work denseWork(const ConvolutionShape& shape) {
-  return shape.suitsWinograd() ? winogradWork(shape) : directWork(shape, shape.in.channels);
+  return shape.supportsWinograd() ? winogradWork(shape) : directWork(shape, shape.in.channels);
 }
 
 // Flattening only copies.
@@ -33,7 +33,7 @@ Work winogradWork(const ConvolutionShape& shape) {
 
 QueryWork::QueryWork(const Engine& engine)
     : engine_(engine),
-      spread_(engine.graph(), engine.plan()),
+      changed_(engine.graph(), engine.plan()),
       measured_(engine.graph().shapes().size(), false),
       from_(engine.plan().segments().size()) {
   const Plan& plan = engine.plan();
@@ -63,28 +63,28 @@ Work QueryWork::ofChange(std::size_t coordinate) {
   const Plan& plan = engine_.plan();
   perturbation_ = perturbationOf(engine_.graph(), coordinate, 1);
   const int from = plan.segmentOf(perturbation_.operation);
-  spread_.compute(perturbation_, plan.segments()[from].firstStep);
+  changed_.compute(perturbation_, plan.segments()[from].firstStep);
   Work work;
   for (int index = from; index < static_cast<int>(plan.segments().size()); ++index) {
     const Segment& segment = plan.segments()[index];
     for (int s = segment.firstStep; s < segment.endStep; ++s) work += ofStep(plan.steps()[s]);
-    for (const int value : segment.measured) work += elementWork(plan.map(value), spread_.channels(value).size());
+    for (const int value : segment.measured) work += elementWork(plan.map(value), changed_.channels(value).size());
   }
   return work;
 }
 
-// With the fleeting convolution that an activation reads, and what that reads in turn.
+// An activation may recompute the convolution whose output it reads, and the activation that the convolution reads.
 Work QueryWork::ofStep(const Step& step) const {
-  if (spread_.channels(step.output).empty() || !computes(step)) return {};
+  if (changed_.channels(step.output).empty() || !computes(step)) return {};
   if (step.kind == StepKind::Convolve) {
-    const bool unmeasured = spread_.fleeting(step.output) && !measured_[step.output];
+    const bool unmeasured = changed_.rematerialised(step.output) && !measured_[step.output];
     return unmeasured ? Work() : ofConvolution(step);
   }
   const int value = step.inputs[0];
   const bool activates = step.kind == StepKind::Activate;
-  const auto& planes = spread_.channels(activates ? step.output : value);
+  const auto& planes = changed_.channels(activates ? step.output : value);
   Work work = elementWork(engine_.plan().map(value), planes.size());
-  if (!activates || !spread_.fleeting(value) || spread_.channels(value).empty()) return work;
+  if (!activates || !changed_.rematerialised(value) || changed_.channels(value).empty()) return work;
   const Step& convolution = *engine_.plan().producerOf(value);
   work += ofConvolution(convolution);
   if (!engine_.plan().stored(convolution.inputs[0])) work += ofStep(*engine_.plan().producerOf(convolution.inputs[0]));
@@ -95,12 +95,13 @@ Work QueryWork::ofConvolution(const Step& step) const {
   const ConvolutionShape& shape = engine_.plan().convolutionShape(step.operation);
   if (perturbation_.touches(step)) {
     // A plane shifted and multiplied; a bias is only set, or multiplies by zero what is not stored.
-    const bool multiplies = !perturbation_.isBias || spread_.fleeting(step.output);
+    const bool multiplies = !perturbation_.isBias || changed_.rematerialised(step.output);
     const double products = multiplies ? pixels(shape.out) : 0;
     return {products, products, 0};
   }
-  const int changed = static_cast<int>(spread_.channels(step.inputs[0]).size());
-  return changed == shape.in.channels && !spread_.fleeting(step.output) ? denseWork(shape) : directWork(shape, changed);
+  const int changed = static_cast<int>(changed_.channels(step.inputs[0]).size());
+  return changed == shape.in.channels && !changed_.rematerialised(step.output) ? denseWork(shape)
+                                                                               : directWork(shape, changed);
 }
 
 }  // namespace deepzero

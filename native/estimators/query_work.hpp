@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "estimators/estimators.hpp"
+#include "network/changes/changed_channels.hpp"
 #include "runtime/engine.hpp"
-#include "network/changes/spread.hpp"
 
 namespace deepzero {
 
@@ -48,7 +48,7 @@ class QueryWork {
 
   const Engine& engine_;
   Perturbation perturbation_;
-  Spread spread_;
+  ChangedChannels changed_;
   std::vector<bool> measured_;  // by value, whether a batch norm reads it
   std::vector<Work> from_;      // by segment, of a pass of values that starts there
 };

@@ -30,7 +30,7 @@ struct MomentSums {
 };
 
 // So many rows of a width as are taken at a time.
-static inline int rowsAtOnce(int width) { return width < kSpreadPixels ? kSpreadPixels / width : 1; }
+static inline int rowsAtOnce(int width) { return width < kFusedPixels ? kFusedPixels / width : 1; }
 
 // max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.
 static inline Vector reluChange(Vector base, Vector change) {

@@ -42,7 +42,7 @@ inline constexpr int kChannelTile = 4;
 inline constexpr int kWinogradTiles = 2;
 
 // Output pixels of a channel that are made at a time where they are read.
-inline constexpr int kSpreadPixels = 64;
+inline constexpr int kFusedPixels = 64;
 
 struct ConvolutionShape {
   Map in;   // in.border >= padding
@@ -65,11 +65,12 @@ struct ConvolutionShape {
   }
 
   // The convolution that makes the input's gradient of the output's: inputs and outputs change places, and every kernel
-  // is turned by 180°. In what it reads, a map of zeros else, the output's pixels lie a stride apart, from
-  // (turnedRow(), turnedColumn()) on; those that lie outside have read nothing but padding. Gradients have no border.
-  ConvolutionShape turned() const {
+  // is rotated by 180°. In what it reads, a map of zeros else, the output's pixels lie a stride apart, from
+  // (transposedRow(), transposedColumn()) on; those that lie outside have read nothing but padding. Gradients have no
+  // border.
+  ConvolutionShape transposed() const {
     ConvolutionShape result = *this;
-    const int border = turnedBorder();
+    const int border = transposedBorder();
     result.in = {out.channels, in.height + kernelHeight - 1 - 2 * border, in.width + kernelWidth - 1 - 2 * border,
                  border};
     result.out = {in.channels, in.height, in.width, 0};
@@ -77,15 +78,15 @@ struct ConvolutionShape {
     result.padding = border;
     return result;
   }
-  int turnedRow() const { return kernelHeight - 1 - padding - turnedBorder(); }
-  int turnedColumn() const { return kernelWidth - 1 - padding - turnedBorder(); }
-  int turnedBorder() const {
+  int transposedRow() const { return kernelHeight - 1 - padding - transposedBorder(); }
+  int transposedColumn() const { return kernelWidth - 1 - padding - transposedBorder(); }
+  int transposedBorder() const {
     const int least = (kernelHeight < kernelWidth ? kernelHeight : kernelWidth) - 1 - padding;
     return least > 0 ? least : 0;
   }
 
   // Whether the Winograd kernel can run it: 3×3, stride 1, padding 1, whole tiles of 4×4.
-  bool suitsWinograd() const {
+  bool supportsWinograd() const {
     return kernelHeight == 3 && kernelWidth == 3 && stride == 1 && padding == 1 && out.height % 4 == 0 &&
            out.width % 4 == 0;
   }
@@ -170,7 +171,7 @@ struct PartialConvolution {
   // Floats of scratch for rows of the output that are taken at a time: a few that a first-level cache holds, but at
   // least what one row of a pool's windows needs.
   std::size_t scratch(int poolKernel) const {
-    return static_cast<std::size_t>(kChannelTile) * (kSpreadPixels + poolKernel * shape.out.width) * kLanes;
+    return static_cast<std::size_t>(kChannelTile) * (kFusedPixels + poolKernel * shape.out.width) * kLanes;
   }
 };
 
@@ -206,7 +207,7 @@ struct Kernels : ValueKernels<float> {
   const char* isa;
 
   // What the unperturbed pass of queries is computed with.
-  ValueKernels<double> exact;
+  ValueKernels<double> float64;
 
   // The convolution by Winograd's F(4×4, 3×3), for shapes that suit it. `scratch` holds winogradScratch() floats.
   void (*winograd)(const ConvolutionShape& shape, const float* in, const float* transformedWeights,
@@ -227,9 +228,9 @@ struct Kernels : ValueKernels<float> {
   // The same, with bias, for outputs that are cheaper to compute again than to store: of one input channel, the moments
   // of the output channels, whose `change` is not read; and the changes of an activation, one plane for each output
   // channel, whose `change` is not read either. Its `scratch` holds from.scratch(shape.poolKernel) floats.
-  void (*spreadMoments)(const PartialConvolution& from, PlaneMoments* planes, int lanes);
-  void (*spreadActivate)(const PartialConvolution& from, const Activation& shape, float* scratch,
-                         const PlaneChange* planes);
+  void (*convolveMoments)(const PartialConvolution& from, PlaneMoments* planes, int lanes);
+  void (*convolveActivate)(const PartialConvolution& from, const Activation& shape, float* scratch,
+                           const PlaneChange* planes);
 
   // Adds to the sums of `count` planes for the first `lanes` images.
   void (*changeMoments)(const Map& map, PlaneMoments* planes, int count, int lanes);

@@ -15,7 +15,7 @@ static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>,    m
 const Kernels kKernels = {kValueKernels<float>,  DEEPZERO_STRING(DEEPZERO_ISA),
                           kValueKernels<double>, winograd,
                           addConvolution,        partialConvolution,
-                          spreadMoments,         spreadActivate,
+                          convolveMoments,       convolveActivate,
                           changeMoments,         activateChange,
                           crossEntropyChange,    multiplyAdds};
 

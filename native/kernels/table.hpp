@@ -28,8 +28,9 @@ void addConvolution(const ConvolutionShape& shape, const float* in, const float*
                     float* out);
 void partialConvolution(const ConvolutionShape& shape, const float* in, const int* channels, int count,
                         const float* packedWeights, float* out);
-void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes);
-void spreadActivate(const PartialConvolution& from, const Activation& shape, float* scratch, const PlaneChange* planes);
+void convolveMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes);
+void convolveActivate(const PartialConvolution& from, const Activation& shape, float* scratch,
+                      const PlaneChange* planes);
 void changeMoments(const Map& map, PlaneMoments* planes, int count, int lanes);
 void activateChange(const Activation& shape, const PlaneChange* planes, int count);
 double crossEntropyChange(const float* probabilities, const float* labels, int classes, const float* change,

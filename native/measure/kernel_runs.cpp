@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "network/arena.hpp"
+#include "support/aligned.hpp"
 
 namespace deepzero {
 

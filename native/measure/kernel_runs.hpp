@@ -3,7 +3,7 @@
 
 #include "estimators/query_work.hpp"
 #include "kernels/kernels.hpp"
-#include "network/problem.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 

@@ -68,7 +68,7 @@ double PassOf<Scalar>::run(const Problem& problem, const Weights& weights, std::
   from_ = 0;
   for (int segment = 0; segment < static_cast<int>(plan_.segments().size()); ++segment) {
     prepare(segment, problem, weights);
-    if (observer != nullptr) observer->enter(*this, plan_.segments()[segment], problem);
+    if (observer != nullptr) observer->beforeSegment(*this, plan_.segments()[segment], problem);
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
       if (!control.stop()) runBlock(segment, block, problem, weights, workspaces[omp_get_thread_num()], observer);
@@ -132,8 +132,8 @@ void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, cons
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
     if (observer != nullptr) {
-      observer->see(*this, s, block, read(step.inputs[0], block, workspace.locals),
-                    step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr);
+      observer->beforeStep(*this, s, block, read(step.inputs[0], block, workspace.locals),
+                           step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr);
     }
     runStep(step, block, weights, workspace);
   }

@@ -6,9 +6,10 @@
 #include <vector>
 
 #include "network/arena.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
 #include "network/weights.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 
@@ -31,7 +32,7 @@ using Workspace = WorkspaceOf<float>;
 template <typename Scalar>
 const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
   if constexpr (std::is_same_v<Scalar, double>) {
-    return kernels.exact;
+    return kernels.float64;
   } else {
     return kernels;
   }
@@ -56,9 +57,10 @@ template <typename Scalar>
 struct ObserverOf {
   virtual ~ObserverOf() = default;
   // Before a segment's blocks: the statistics that its batch norms use are known.
-  virtual void enter(const PassOf<Scalar>& pass, const Segment& segment, const Problem& problem) = 0;
+  virtual void beforeSegment(const PassOf<Scalar>& pass, const Segment& segment, const Problem& problem) = 0;
   // Before each step of each block, on several threads: what the step reads, null for no residual.
-  virtual void see(const PassOf<Scalar>& pass, int step, int block, const Scalar* in, const Scalar* residual) = 0;
+  virtual void beforeStep(const PassOf<Scalar>& pass, int step, int block, const Scalar* in,
+                          const Scalar* residual) = 0;
 };
 
 // The state of a pass, on float or double. Values produced before segment `from` are read from `base`'s buffers, later
@@ -126,6 +128,6 @@ class PassOf {
 };
 
 using Pass = PassOf<float>;
-using ExactPass = PassOf<double>;
+using Float64Pass = PassOf<double>;
 
 }  // namespace deepzero

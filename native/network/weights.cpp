@@ -2,19 +2,19 @@
 
 namespace deepzero {
 
-Weights::Weights(const Graph& graph, const Plan& plan, bool turned) : graph_(graph), turned_(turned) {
+Weights::Weights(const Graph& graph, const Plan& plan, bool transposed) : graph_(graph), transposed_(transposed) {
   std::size_t size = 0;
   for (const Parameter& parameter : graph.parameters()) {
     const Kind kind = graph.operations()[parameter.operation].kind;
     const bool packed = !parameter.isBias && kind != Kind::BatchNorm;
     const ConvolutionShape shape = packed ? plan.convolutionShape(parameter.operation) : ConvolutionShape{};
-    packing_.push_back(packed && turned ? shape.turned() : shape);
+    packing_.push_back(packed && transposed ? shape.transposed() : shape);
     offset_.push_back(size);
     size += roundedToLanes(packed ? packing_.back().packedSize() : parameter.size);
   }
   data_ = AlignedFloats(size);
   for (const ConvolutionShape& shape : packing_) {
-    transformed_.emplace_back(shape.suitsWinograd() ? shape.winogradSize() : 0);
+    transformed_.emplace_back(shape.supportsWinograd() ? shape.winogradSize() : 0);
   }
 }
 
@@ -25,7 +25,7 @@ std::size_t Weights::position(int parameter, std::size_t index) const {
 
 std::size_t Weights::placeOf(int parameter, std::size_t index) const {
   const ConvolutionShape& shape = packing_[parameter];
-  if (!turned_ || shape.out.channels == 0) return index;
+  if (!transposed_ || shape.out.channels == 0) return index;
   const std::size_t window = static_cast<std::size_t>(shape.kernelHeight) * shape.kernelWidth;
   const std::size_t pair = index / window, inputs = shape.out.channels;
   return (pair % inputs * shape.in.channels + pair / inputs) * window + (window - 1 - index % window);

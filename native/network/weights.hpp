@@ -6,14 +6,14 @@
 #include <vector>
 
 #include "network/arena.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 
 namespace deepzero {
 
 class Weights {
  public:
-  // `turned`: as the convolutions read them that make gradients of inputs.
-  Weights(const Graph& graph, const Plan& plan, bool turned = false);
+  // `transposed`: as the convolutions read them that make gradients of inputs.
+  Weights(const Graph& graph, const Plan& plan, bool transposed = false);
 
   void assign(const float* parameters);
   // Sets one parameter by its flat index.
@@ -35,7 +35,7 @@ class Weights {
   void transform(int parameter, std::size_t pair);
 
   const Graph& graph_;
-  bool turned_;
+  bool transposed_;
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   AlignedFloats data_;

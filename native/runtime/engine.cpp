@@ -13,16 +13,16 @@ void Engine::release() {
   base_.reset();
   changeBase_.reset();
   products_.reset();
-  exact_.reset();
+  float64Pass_.reset();
   lossBase_.reset();
-  turned_.reset();
+  transposed_.reset();
   backPropagation_.reset();
-  exactBackPropagation_.reset();
+  float64BackPropagation_.reset();
   valueQueries_.clear();
   changeQueries_.clear();
   scratch_ = {};
   workspaces_.clear();
-  exactWorkspaces_.clear();
+  float64Workspaces_.clear();
 }
 
 std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
@@ -30,7 +30,7 @@ std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
   Engine engine(graph_, kernels_);
   engine.reserve(kind, count, threads);
   const std::size_t result = count * graph_.output().size() + graph_.statisticsCount();
-  const bool gradient = kind == QueryKind::Gradient || kind == QueryKind::ExactGradient;
+  const bool gradient = kind == QueryKind::Gradient || kind == QueryKind::Float64Gradient;
   return counted.bytes() + result * sizeof(float) + (gradient ? graph_.parameterCount() * sizeof(double) : 0);
 }
 
@@ -48,8 +48,8 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
     reserveValueQueries(kind == QueryKind::None ? 1 : threads);
   } else if (kind == QueryKind::Gradient) {
     reserveGradient(backPropagation_, workspaces_, threads);
-  } else if (kind == QueryKind::ExactGradient) {
-    reserveGradient(exactBackPropagation_, exactWorkspaces_, threads);
+  } else if (kind == QueryKind::Float64Gradient) {
+    reserveGradient(float64BackPropagation_, float64Workspaces_, threads);
   } else {
     if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
     reserveScratch(threads);
@@ -61,22 +61,22 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
 void Engine::reserveScratch(int threads) {
   const std::size_t needed = checkedTimes(checkedTimes(plan_.scratch().size(), blocks_), (threads + 1) / 2);
   if (scratch_.size() < needed) {
-    exact_.reset();
+    float64Pass_.reset();
     changeQueries_.clear();
     scratch_ = {};
     scratch_ = Aligned<double>(needed);
   }
-  if (exact_ == nullptr) {
+  if (float64Pass_ == nullptr) {
     ArenaOf<double> values(plan_.scratch(), blocks_, scratch_.data());
-    exact_ = std::make_unique<ExactPass>(graph_, plan_, kernels_, std::move(values), blocks_);
+    float64Pass_ = std::make_unique<Float64Pass>(graph_, plan_, kernels_, std::move(values), blocks_);
   }
-  while (static_cast<int>(exactWorkspaces_.size()) < threads) exactWorkspaces_.emplace_back(plan_);
+  while (static_cast<int>(float64Workspaces_.size()) < threads) float64Workspaces_.emplace_back(plan_);
 }
 
 template <typename Scalar>
 void Engine::reserveGradient(std::unique_ptr<BackPropagation<Scalar>>& made,
                              std::vector<WorkspaceOf<Scalar>>& workspaces, int threads) {
-  if (turned_ == nullptr) turned_ = std::make_unique<Weights>(graph_, plan_, true);
+  if (transposed_ == nullptr) transposed_ = std::make_unique<Weights>(graph_, plan_, true);
   if (made == nullptr) {
     PassOf<Scalar> pass(graph_, plan_, kernels_, ArenaOf<Scalar>(plan_.cache(), blocks_), blocks_);
     made = std::make_unique<BackPropagation<Scalar>>(
@@ -137,9 +137,9 @@ Evaluation Engine::evaluate(const Problem& problem, const Control& control) {
 Gradient Engine::gradient(const Problem& problem, const Control& control, Precision precision) {
   reserve(kindOf(precision), problem.count, control.threads);
   unperturbed_->assign(problem.parameters);
-  turned_->assign(problem.parameters);
+  transposed_->assign(problem.parameters);
   if (precision == Precision::Single) return gradient(*backPropagation_, workspaces_, problem, control);
-  return gradient(*exactBackPropagation_, exactWorkspaces_, problem, control);
+  return gradient(*float64BackPropagation_, float64Workspaces_, problem, control);
 }
 
 template <typename Scalar>
@@ -147,7 +147,7 @@ Gradient Engine::gradient(BackPropagation<Scalar>& passes, std::vector<Workspace
                           const Problem& problem, const Control& control) {
   const double loss = passes.pass.run(problem, *unperturbed_, workspaces, control);
   Gradient result{resultOf(loss, passes.pass, problem), {}};
-  result.values = passes.backward.run(problem, passes.pass, *turned_, workspaces, control);
+  result.values = passes.backward.run(problem, passes.pass, *transposed_, workspaces, control);
   return result;
 }
 
@@ -172,10 +172,10 @@ Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
 }
 
 Evaluation Engine::beginChanges(const Problem& problem, const Control& control) {
-  exact_->clearBorders();
-  const double loss = exact_->run(problem, *unperturbed_, exactWorkspaces_, control, changeBase_.get());
-  lossBase_->prepare(problem, *exact_);
-  return resultOf(loss, *exact_, problem);
+  float64Pass_->clearBorders();
+  const double loss = float64Pass_->run(problem, *unperturbed_, float64Workspaces_, control, changeBase_.get());
+  lossBase_->prepare(problem, *float64Pass_);
+  return resultOf(loss, *float64Pass_, problem);
 }
 
 double Engine::lossFrom(int thread, int from, const Problem& problem, const Control& control) {

@@ -7,19 +7,24 @@
 #include "network/backward/backward_pass.hpp"
 #include "network/changes/change_base.hpp"
 #include "network/changes/change_pass.hpp"
-#include "network/graph.hpp"
 #include "network/changes/input_products.hpp"
 #include "network/changes/loss_change.hpp"
 #include "network/pass.hpp"
-#include "network/plan.hpp"
+#include "network/plan/graph.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
 #include "network/weights.hpp"
+#include "runtime/results.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 
+// Of activations and their gradients: float32 or float64.
+enum class Precision { Single, Double };
+
 // What queries compute: the perturbed values, or what the perturbation of one parameter, or of all, changes of them;
 // None where there are no queries. Instead of queries, back-propagation in either precision.
-enum class QueryKind { None, Values, Changes, AllChange, Gradient, ExactGradient };
+enum class QueryKind { None, Values, Changes, AllChange, Gradient, Float64Gradient };
 
 // Not thread-safe, one computation at a time; each uses as many threads as its Control says.
 class Engine {
@@ -36,7 +41,7 @@ class Engine {
   Evaluation evaluate(const Problem& problem, const Control& control);
 
   static QueryKind kindOf(Precision precision) {
-    return precision == Precision::Single ? QueryKind::Gradient : QueryKind::ExactGradient;
+    return precision == Precision::Single ? QueryKind::Gradient : QueryKind::Float64Gradient;
   }
   // One forward pass, and ∂loss/∂parameters by back-propagation through it.
   Gradient gradient(const Problem& problem, const Control& control, Precision precision);
@@ -100,16 +105,16 @@ class Engine {
   std::unique_ptr<InputProducts> products_;  // where all change
   // What the pass in double and, after it, each thread's changes are stored in: a double is as long as two threads'.
   Aligned<double> scratch_;
-  std::unique_ptr<ExactPass> exact_;
+  std::unique_ptr<Float64Pass> float64Pass_;
   std::unique_ptr<LossChange> lossBase_;
-  std::unique_ptr<Weights> turned_;
+  std::unique_ptr<Weights> transposed_;
   std::unique_ptr<BackPropagation<float>> backPropagation_;
-  std::unique_ptr<BackPropagation<double>> exactBackPropagation_;
+  std::unique_ptr<BackPropagation<double>> float64BackPropagation_;
   // By thread.
   std::vector<std::unique_ptr<ValueQuery>> valueQueries_;
   std::vector<std::unique_ptr<ChangeQuery>> changeQueries_;
   std::vector<Workspace> workspaces_;
-  std::vector<WorkspaceOf<double>> exactWorkspaces_;
+  std::vector<WorkspaceOf<double>> float64Workspaces_;
 };
 
 }  // namespace deepzero

@@ -28,7 +28,7 @@ struct Run {
   Plan plan;
   int blocks;
   Weights weights;
-  ExactPass pass;
+  Float64Pass pass;
   ChangeBase base;
 };
 

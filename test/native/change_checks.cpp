@@ -64,8 +64,8 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
 
 // Both are held against what they are made of, a convolution, itself held against naive loops, and the moments or the
 // activation of its output: the activation bit for bit, the moments but for the order of sums.
-std::string checkSpread(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
-                        const ActivationCase& then, int lanes) {
+std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
+                                  const ActivationCase& then, int lanes) {
   const ConvolutionShape shape = given.shape();
   Values values;
   Block in(shape.in, values), zeroed(shape.in);
@@ -105,8 +105,8 @@ std::string checkSpread(const Kernels& table, const ConvolutionCase& given, cons
 
   Block scratch(Map{1, 1, static_cast<int>(from.scratch(then.poolKernel) / kLanes), 0});
   const bool measured = from.count == 1;
-  if (measured) table.spreadMoments(from, moments.data(), lanes);
-  table.spreadActivate(from, activation, scratch.data(), spread.data());
+  if (measured) table.convolveMoments(from, moments.data(), lanes);
+  table.convolveActivate(from, activation, scratch.data(), spread.data());
   std::string failure = compare(got, [&](int n, int c, int y, int x) { return Expected{expected.at(n, c, y, x), 0}; });
   if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
   for (int c = 0; c < given.outChannels && measured && failure.empty(); ++c) {

@@ -84,7 +84,7 @@ ISA_TEST("winograd: maps of 1 to 16 tiles × input channels × output channels")
   }
 }
 
-ISA_TEST("spreadMoments, spreadActivate: kernels × strides × channels × widths × pools") {
+ISA_TEST("convolveMoments, convolveActivate: kernels × strides × channels × widths × pools") {
   const int pools[][2] = {{1, 1}, {2, 2}, {3, 2}, {2, 1}, {1, 2}};
   int number = 0;
   for (const int size : {1, 3, 5}) {
@@ -110,7 +110,7 @@ ISA_TEST("spreadMoments, spreadActivate: kernels × strides × channels × width
             if (out.height < pool[0] || out.width < pool[0]) continue;
             const std::vector<int> one = {number % given.inChannels}, several[] = {{0, 2}, {0, 1, 2}};
             for (const std::vector<int>& channels : {one, several[number / 3 % 2]}) {
-              CHECK_PASSES(checkSpread(kernels(), given, channels, then, 1 + number % kLanes));
+              CHECK_PASSES(checkConvolveActivate(kernels(), given, channels, then, 1 + number % kLanes));
             }
           }
         }

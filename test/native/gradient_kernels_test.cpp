@@ -150,7 +150,7 @@ std::string caughtWeightGradient(WeightGradient<Scalar> wrong) {
     if constexpr (std::is_same_v<Scalar, float>) {
       copy.weightGradient = wrong;
     } else {
-      copy.exact.weightGradient = wrong;
+      copy.float64.weightGradient = wrong;
     }
   });
   ConvolutionCase given;
@@ -195,7 +195,7 @@ TEST("caught: a weight gradient in double that rounds to float, or adds to what 
       },
       [](const ConvolutionShape& shape, const double* in, const double* out, int lanes, double* gradient) {
         const double before = gradient[0];
-        kernels().exact.weightGradient(shape, in, out, lanes, gradient);
+        kernels().float64.weightGradient(shape, in, out, lanes, gradient);
         gradient[0] += before;
       },
   };

@@ -7,9 +7,9 @@
 #include <vector>
 
 #include "harness.hpp"
-#include "runtime/engine.hpp"
 #include "network/reference/reference.hpp"
 #include "networks.hpp"
+#include "runtime/engine.hpp"
 
 namespace deepzero::test {
 namespace {
@@ -144,9 +144,9 @@ TEST("gradient: back-propagation equals central differences of the reference on 
 
 TEST("gradient: a wrong kernel in the table is caught") {
   Kernels wrong = kernels();
-  wrong.exact.activateGradient = [](const Activation& shape, const AffineOf<double>& affine, const double* in,
-                                    const double* residual, const double* outGradient, double* gradient) {
-    kernels().exact.activateGradient(shape, affine, in, residual, outGradient, gradient);
+  wrong.float64.activateGradient = [](const Activation& shape, const AffineOf<double>& affine, const double* in,
+                                      const double* residual, const double* outGradient, double* gradient) {
+    kernels().float64.activateGradient(shape, affine, in, residual, outGradient, gradient);
     gradient[3] *= 1.001;
   };
   CHECK(checkGradient({&kernels()}, Example(smallResNet(), 17)).empty());

@@ -8,9 +8,9 @@
 #include "estimators/directions.hpp"
 #include "estimators/estimators.hpp"
 #include "harness.hpp"
-#include "runtime/engine.hpp"
 #include "network/reference/reference.hpp"
 #include "networks.hpp"
+#include "runtime/engine.hpp"
 
 namespace deepzero::test {
 namespace {

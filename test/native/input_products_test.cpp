@@ -7,9 +7,9 @@
 
 #include "estimators/directions.hpp"
 #include "harness.hpp"
-#include "runtime/engine.hpp"
 #include "network/reference/reference.hpp"
 #include "networks.hpp"
+#include "runtime/engine.hpp"
 
 namespace deepzero::test {
 namespace {
@@ -43,7 +43,7 @@ struct Run {
   Plan plan;
   int blocks;
   Weights weights, steps;
-  ExactPass pass;
+  Float64Pass pass;
   ChangeBase base;
   InputProducts products;
 };
@@ -91,7 +91,7 @@ ISA_TEST("input products: the moments of a first convolution's change are those 
     const Run run(example);
     int covered = 0;
     for (const Step& step : run.plan.steps()) {
-      if (!run.products.cover(step)) continue;
+      if (!run.products.available(step)) continue;
       ++covered;
       for (int channel = 0; channel < run.plan.map(step.output).channels; ++channel) {
         const InputProducts::Moments known = run.products.moments(step, channel, run.steps);
@@ -143,7 +143,7 @@ int suited(const Graph& graph) {
   const Plan plan(graph);
   const InputProducts products(plan, kernels(), 1);
   int count = 0;
-  for (const Step& step : plan.steps()) count += products.suit(step);
+  for (const Step& step : plan.steps()) count += products.supports(step);
   return count;
 }
 
@@ -229,7 +229,7 @@ TEST("input products have the same bits for any number of threads") {
   const Run one(example, 1), three(example, 3);
   int covered = 0;
   for (const Step& step : one.plan.steps()) {
-    if (!one.products.cover(step)) continue;
+    if (!one.products.available(step)) continue;
     ++covered;
     for (int channel = 0; channel < one.plan.map(step.output).channels; ++channel) {
       const auto a = one.products.moments(step, channel, one.steps),
@@ -275,11 +275,11 @@ TEST("input products are computed for as many directions as they pay for") {
   Run run(example);
   int computed = 0;
   for (const Step& step : run.plan.steps()) {
-    if (!run.products.suit(step)) continue;
+    if (!run.products.supports(step)) continue;
     ++computed;
-    CHECK(run.products.cover(step));
+    CHECK(run.products.available(step));
     run.products.compute(example.problem(), run.base, 1, threads(1));
-    CHECK(!run.products.cover(step));
+    CHECK(!run.products.available(step));
   }
   CHECK(computed == 1);
 }

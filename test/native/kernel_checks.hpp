@@ -62,10 +62,10 @@ std::string checkActivate(const Kernels& table, const ActivationCase& given);
 // one none of its residual and one neither.
 std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size);
 
-// spreadActivate of some input channels, and spreadMoments of a single one; of `then` only pool, floor and output
+// convolveActivate of some input channels, and convolveMoments of a single one; of `then` only pool, floor and output
 // border count.
-std::string checkSpread(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
-                        const ActivationCase& then, int lanes);
+std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
+                                  const ActivationCase& then, int lanes);
 
 // The first `lanes` images count; the others hold NaN. `offset` is added to every pixel.
 std::string checkMoments(const Kernels& table, const Map& map, int lanes, float offset);

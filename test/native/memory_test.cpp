@@ -134,7 +134,7 @@ std::vector<Task> tasks() {
           randomizedTask("RGE of values", Reuse::None),
           randomizedTask("incremental RGE", Reuse::Incremental),
           gradientTask("gradient", Precision::Single, QueryKind::Gradient),
-          gradientTask("gradient in double", Precision::Double, QueryKind::ExactGradient),
+          gradientTask("gradient in double", Precision::Double, QueryKind::Float64Gradient),
           {"reference",
            [](Engine& engine, const Example& example, const Control& control) {
              referenceCoordinatewise(engine.graph(), example.problem(), kCoordinates.data(), kCoordinates.size(), 1e-3,

@@ -4,8 +4,9 @@
 #include <cstdint>
 #include <vector>
 
-#include "network/graph.hpp"
+#include "network/plan/graph.hpp"
 #include "network/problem.hpp"
+#include "support/control.hpp"
 
 namespace deepzero::test {
 

@@ -1,13 +1,13 @@
 // What a plan says of how operations are run, by hand and against the kernels that are really called.
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 
 #include <set>
 #include <string>
 #include <vector>
 
 #include "harness.hpp"
-#include "runtime/engine.hpp"
 #include "networks.hpp"
+#include "runtime/engine.hpp"
 
 namespace deepzero::test {
 namespace {
@@ -142,10 +142,10 @@ TEST("plan: gradients share buffers, and only what they are needed of has them")
   // output.
   CHECK(plan.gradients().size() <= 2 * plan.gradientMap(1).size() + 2 * 4 * kLanes);
   CHECK(plan.localGradients().size() == plan.gradientMap(1).size());
-  CHECK(!plan.carriesGradient(0) && plan.gradients().slotOf[0] < 0);
+  CHECK(!plan.needsGradient(0) && plan.gradients().slotOf[0] < 0);
   for (int value = 1; value < static_cast<int>(graph.shapes().size()); ++value) {
     const bool made = plan.producerOf(value)->output == value;
-    CHECK(plan.carriesGradient(value) == made);
+    CHECK(plan.needsGradient(value) == made);
     const Layout& layout = plan.stored(value) ? plan.gradients() : plan.localGradients();
     CHECK((layout.slotOf[value] >= 0) == made);
   }

@@ -67,16 +67,16 @@ Kernels countingKernels(bool changes) {
     if (epilogue.moments != nullptr) counted.elements += numbers(shape.out);
     kernels().winograd(shape, in, weights, epilogue, scratch, out);
   };
-  table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+  table.convolveMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
     counted += directWork(from.shape, from.count);
     counted.elements += numbers(from.shape.out);
-    kernels().spreadMoments(from, planes, lanes);
+    kernels().convolveMoments(from, planes, lanes);
   };
-  table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
-                            const PlaneChange* planes) {
+  table.convolveActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                              const PlaneChange* planes) {
     counted += directWork(from.shape, from.count);
     counted.elements += numbers(from.shape.out);
-    kernels().spreadActivate(from, shape, scratch, planes);
+    kernels().convolveActivate(from, shape, scratch, planes);
   };
   return table;
 }

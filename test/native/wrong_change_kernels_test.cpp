@@ -22,9 +22,11 @@ ActivationCase activation(int poolKernel, bool residual, float floor) {
 }
 
 std::string partialCheck(const Kernels& table) { return checkPartialConvolution(table, ConvolutionCase{}, {0, 2}); }
-std::string oneCheck(const Kernels& table) { return checkSpread(table, ConvolutionCase{}, {1}, ActivationCase{}, 15); }
-std::string spreadCheck(const Kernels& table) {
-  return checkSpread(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
+std::string oneCheck(const Kernels& table) {
+  return checkConvolveActivate(table, ConvolutionCase{}, {1}, ActivationCase{}, 15);
+}
+std::string fewChannelsCheck(const Kernels& table) {
+  return checkConvolveActivate(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
 }
 std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-2f); }
 std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, 0), 1e-2f); }
@@ -65,41 +67,41 @@ TEST("caught: a partial convolution that adds to its output") {
 
 TEST("caught: a spread of another channel, without its last channel, its bias or its last rows") {
   const Kernels other = broken([](Kernels& table) {
-    table.spreadMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+    table.convolveMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
       PartialConvolution wrong = from;
       const int other = 1 - from.channels[0];
       wrong.channels = &other;
-      kernels().spreadMoments(wrong, planes, lanes);
+      kernels().convolveMoments(wrong, planes, lanes);
     };
   });
   CHECK_PASSES(mustCatch(other, oneCheck));
   const Kernels fewer = broken([](Kernels& table) {
-    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
-                              const PlaneChange* planes) {
+    table.convolveActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                                const PlaneChange* planes) {
       PartialConvolution wrong = from;
       wrong.count -= 1;
-      kernels().spreadActivate(wrong, shape, scratch, planes);
+      kernels().convolveActivate(wrong, shape, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(fewer, spreadCheck));
+  CHECK_PASSES(mustCatch(fewer, fewChannelsCheck));
   const Kernels without = broken([](Kernels& table) {
-    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
-                              const PlaneChange* planes) {
+    table.convolveActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                                const PlaneChange* planes) {
       PartialConvolution wrong = from;
       wrong.bias = nullptr;
-      kernels().spreadActivate(wrong, shape, scratch, planes);
+      kernels().convolveActivate(wrong, shape, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(without, spreadCheck));
+  CHECK_PASSES(mustCatch(without, fewChannelsCheck));
   const Kernels shorter = broken([](Kernels& table) {
-    table.spreadActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
-                              const PlaneChange* planes) {
+    table.convolveActivate = [](const PartialConvolution& from, const Activation& shape, float* scratch,
+                                const PlaneChange* planes) {
       Activation wrong = shape;
       wrong.out.height -= 1;
-      kernels().spreadActivate(from, wrong, scratch, planes);
+      kernels().convolveActivate(from, wrong, scratch, planes);
     };
   });
-  CHECK_PASSES(mustCatch(shorter, spreadCheck));
+  CHECK_PASSES(mustCatch(shorter, fewChannelsCheck));
 }
 
 TEST("caught: moments' changes that replace the sums, or count dead lanes") {

@@ -255,10 +255,10 @@ TEST("caught: an average pool with wrong windows") {
       },
       // Their rows and columns are mixed up.
       [](const ConvolutionShape& shape, const float* plane, float* out) {
-        ConvolutionShape turned = shape;
-        turned.kernelHeight = shape.kernelWidth;
-        turned.kernelWidth = shape.kernelHeight;
-        kernels().averagePool(turned, plane, out);
+        ConvolutionShape transposed = shape;
+        transposed.kernelHeight = shape.kernelWidth;
+        transposed.kernelWidth = shape.kernelHeight;
+        kernels().averagePool(transposed, plane, out);
       },
       // They are one pixel apart.
       [](const ConvolutionShape& shape, const float* plane, float* out) {

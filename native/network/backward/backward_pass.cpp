@@ -43,16 +43,16 @@ std::size_t planeSize(const Map& map) { return static_cast<std::size_t>(map.heig
 
 template <typename Scalar>
 BackwardWorkspaceOf<Scalar>::BackwardWorkspaceOf(const Plan& plan)
-    : locals(plan.localGradients(), 1), winograd(std::is_same_v<Scalar, float> ? plan.turnedWinogradScratch() : 0) {
-  std::size_t spreads = 0, terms = 0, planes = 0;
+    : locals(plan.localGradients(), 1), winograd(std::is_same_v<Scalar, float> ? plan.transposedWinogradScratch() : 0) {
+  std::size_t largest = 0, terms = 0, planes = 0;
   for (const Step& step : plan.steps()) {
     if (step.kind == StepKind::Activate) planes = std::max(planes, planeSize(plan.map(step.inputs[0])));
-    if (step.kind != StepKind::Convolve || !plan.carriesGradient(step.inputs[0])) continue;
-    const ConvolutionShape turned = plan.convolutionShape(step.operation).turned();
-    spreads = std::max(spreads, turned.in.size());
-    terms = std::max(terms, turned.out.size());
+    if (step.kind != StepKind::Convolve || !plan.needsGradient(step.inputs[0])) continue;
+    const ConvolutionShape transposed = plan.convolutionShape(step.operation).transposed();
+    largest = std::max(largest, transposed.in.size());
+    terms = std::max(terms, transposed.out.size());
   }
-  spread = Aligned<Scalar>(spreads);
+  dilated = Aligned<Scalar>(largest);
   term = Aligned<Scalar>(terms);
   plane = Aligned<Scalar>(planes);
 }
@@ -64,25 +64,25 @@ BackwardPassOf<Scalar>::BackwardPassOf(const Graph& graph, const Plan& plan, con
       kernels_(kernels),
       blocks_(blocks),
       stored_(plan.gradients(), blocks),
-      missing_(graph.shapes().size()),
-      partOffset_(graph.parameters().size()) {
+      corrections_(graph.shapes().size()),
+      partialOffset_(graph.parameters().size()) {
   for (const Segment& segment : plan.segments()) {
-    for (const int value : segment.measured) missing_[value].resize(plan.map(value).channels);
+    for (const int value : segment.measured) corrections_[value].resize(plan.map(value).channels);
     std::size_t size = 0;
     for (int s = segment.firstStep; s < segment.endStep; ++s) {
       const int operation = plan.steps()[s].operation;
       if (operation < 0) continue;
       for (const int tensor : {graph.weightOf(operation), graph.biasOf(operation)}) {
         if (tensor < 0) continue;
-        partOffset_[tensor] = size;
+        partialOffset_[tensor] = size;
         size += graph.parameters()[tensor].size;
       }
     }
-    partSize_ = std::max(partSize_, size);
+    partialSize_ = std::max(partialSize_, size);
   }
-  parts_ = Aligned<double>(partSize_ * blocks);
-  countVector(partOffset_);
-  for (const auto& missing : missing_) countVector(missing);
+  partialSums_ = Aligned<double>(partialSize_ * blocks);
+  countVector(partialOffset_);
+  for (const auto& correction : corrections_) countVector(correction);
 }
 
 template <typename Scalar>
@@ -92,9 +92,9 @@ void BackwardPassOf<Scalar>::reserve(int threads) {
 
 template <typename Scalar>
 std::vector<double> BackwardPassOf<Scalar>::run(const Problem& problem, const PassOf<Scalar>& pass,
-                                                const Weights& turned, std::vector<WorkspaceOf<Scalar>>& workspaces,
+                                                const Weights& transposed, std::vector<WorkspaceOf<Scalar>>& workspaces,
                                                 const Control& control) {
-  for (auto& missing : missing_) std::fill(missing.begin(), missing.end(), Missing());
+  for (auto& correction : corrections_) std::fill(correction.begin(), correction.end(), Correction());
   // Of what the loss does not depend on, it stays 0.
   std::vector<double> values(graph_.parameterCount());
   for (int index = static_cast<int>(plan_.segments().size()) - 1; index >= 0; --index) {
@@ -102,7 +102,8 @@ std::vector<double> BackwardPassOf<Scalar>::run(const Problem& problem, const Pa
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)
     for (int block = 0; block < blocks_; ++block) {
       const int thread = omp_get_thread_num();
-      if (!control.stop()) runBlock(segment, {problem, pass, turned, workspaces[thread], workspaces_[thread], block});
+      if (!control.stop())
+        runBlock(segment, {problem, pass, transposed, workspaces[thread], workspaces_[thread], block});
     }
     if (control.stop()) throw Cancelled();
     combine(segment, problem, pass, values.data());
@@ -115,8 +116,8 @@ void BackwardPassOf<Scalar>::runBlock(const Segment& segment, const Context& con
   context.pass.recompute(segment, context.block, context.forward.locals);
   for (int s = segment.endStep - 1; s >= segment.firstStep; --s) {
     const Step& step = plan_.steps()[s];
-    if (!plan_.carriesGradient(step.output)) continue;
-    complete(step.output, context);
+    if (!plan_.needsGradient(step.output)) continue;
+    addCorrections(step.output, context);
     switch (step.kind) {
       case StepKind::Convolve: convolve(step, context); break;
       case StepKind::Activate: activate(step, context); break;
@@ -128,7 +129,7 @@ void BackwardPassOf<Scalar>::runBlock(const Segment& segment, const Context& con
 
 // Every reader of the value has added its part.
 template <typename Scalar>
-void BackwardPassOf<Scalar>::complete(int value, const Context& context) {
+void BackwardPassOf<Scalar>::addCorrections(int value, const Context& context) {
   const Map& map = plan_.map(value);
   Scalar* to = gradient(value, context);
   if (value == plan_.outputValue()) {
@@ -136,10 +137,10 @@ void BackwardPassOf<Scalar>::complete(int value, const Context& context) {
   }
   if (!context.problem.training) return;
   const Scalar* in = context.pass.read(value, context.block, context.forward.locals);
-  for (std::size_t c = 0; c < missing_[value].size(); ++c) {
-    const Missing& missing = missing_[value][c];
-    const auto constant = static_cast<Scalar>(missing.constant), slope = static_cast<Scalar>(missing.slope);
-    const Scalar mean = missing.mean;
+  for (std::size_t c = 0; c < corrections_[value].size(); ++c) {
+    const Correction& correction = corrections_[value][c];
+    const auto constant = static_cast<Scalar>(correction.constant), slope = static_cast<Scalar>(correction.slope);
+    const Scalar mean = correction.mean;
     for (int y = 0; y < map.height; ++y, to += map.width * kLanes) {
       const Scalar* row = in + map.at(static_cast<int>(c), y, 0);
       for (int i = 0; i < map.width * kLanes; ++i) to[i] += constant + slope * (row[i] - mean);
@@ -154,7 +155,7 @@ void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) 
   shape.out = plan_.gradientMap(step.output);
   const Scalar* out = gradient(step.output, context);
   valueKernels<Scalar>(kernels_).weightGradient(shape, context.pass.read(input, context.block, context.forward.locals),
-                                                out, lanes, part(graph_.weightOf(step.operation), context.block));
+                                                out, lanes, partialSum(graph_.weightOf(step.operation), context.block));
   if (graph_.biasOf(step.operation) >= 0) {
     for (int c = 0; c < shape.out.channels; ++c) {
       double sums[kLanes] = {};
@@ -162,26 +163,26 @@ void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) 
         const Scalar* row = out + shape.out.at(c, y, 0);
         addRow<Scalar>(shape.out.width, sums, [&](int i) { return row[i]; });
       }
-      part(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
+      partialSum(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
     }
   }
-  if (!plan_.carriesGradient(input)) return;
+  if (!plan_.needsGradient(input)) return;
 
   BackwardWorkspaceOf<Scalar>& workspace = context.backward;
   const bool add = adds(step, 0);
-  const ConvolutionShape turned = shape.turned();
+  const ConvolutionShape transposed = shape.transposed();
   Scalar* to = add ? workspace.term.data() : gradient(input, context);
-  spread(shape, out, workspace.spread.data());
-  deepzero::convolve<Scalar>(kernels_, turned, workspace.spread.data(), context.turned, step.operation, nullptr,
-                             workspace.winograd.data(), to);
-  if (add) put(gradient(input, context), to, turned.out.size(), Scalar{1}, true);
+  dilate(shape, out, workspace.dilated.data());
+  deepzero::convolve<Scalar>(kernels_, transposed, workspace.dilated.data(), context.transposed, step.operation,
+                             nullptr, workspace.winograd.data(), to);
+  if (add) put(gradient(input, context), to, transposed.out.size(), Scalar{1}, true);
 }
 
-// Lays the gradient of a convolution's output out as the turned convolution reads it.
+// Lays the gradient of a convolution's output out as the transposed convolution reads it.
 template <typename Scalar>
-void BackwardPassOf<Scalar>::spread(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const {
-  const Map map = shape.turned().in;
-  const int stride = shape.stride, firstRow = shape.turnedRow(), firstColumn = shape.turnedColumn();
+void BackwardPassOf<Scalar>::dilate(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const {
+  const Map map = shape.transposed().in;
+  const int stride = shape.stride, firstRow = shape.transposedRow(), firstColumn = shape.transposedColumn();
   const int columns = std::min(shape.out.width, (map.width - firstColumn + stride - 1) / stride);
   const int skipped = firstColumn < 0 ? (-firstColumn + stride - 1) / stride : 0;
   for (int c = 0; c < map.channels; ++c) {
@@ -206,8 +207,8 @@ void BackwardPassOf<Scalar>::activate(const Step& step, const Context& context) 
   const Scalar* values = context.pass.read(input, context.block, context.forward.locals);
   const Scalar* residuals = other >= 0 ? context.pass.read(other, context.block, context.forward.locals) : nullptr;
   const Scalar* out = gradient(step.output, context);
-  Scalar* toInput = plan_.carriesGradient(input) ? gradient(input, context) : nullptr;
-  Scalar* toOther = other >= 0 && plan_.carriesGradient(other) ? gradient(other, context) : nullptr;
+  Scalar* toInput = plan_.needsGradient(input) ? gradient(input, context) : nullptr;
+  Scalar* toOther = other >= 0 && plan_.needsGradient(other) ? gradient(other, context) : nullptr;
   const std::size_t size = planeSize(in);
   Scalar* plane = context.backward.plane.data();
   for (int c = 0; c < in.channels; ++c) {
@@ -224,8 +225,8 @@ void BackwardPassOf<Scalar>::activate(const Step& step, const Context& context) 
         addRow<Scalar>(in.width, products, [&](int i) { return row[i] * (x[i] - mean); });
       }
       const int lanes = lanesOf(context.problem, context.block);
-      part(graph_.weightOf(step.operation), context.block)[c] = sumOf(products, lanes);
-      part(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
+      partialSum(graph_.weightOf(step.operation), context.block)[c] = sumOf(products, lanes);
+      partialSum(graph_.biasOf(step.operation), context.block)[c] = sumOf(sums, lanes);
     }
     if (toInput != nullptr) put(toInput + c * size, plane, size, affine.scale, adds(step, 0));
     if (toOther != nullptr) put(toOther + c * size, plane, size, Scalar{1}, adds(step, 1));
@@ -234,7 +235,7 @@ void BackwardPassOf<Scalar>::activate(const Step& step, const Context& context) 
 
 template <typename Scalar>
 void BackwardPassOf<Scalar>::averagePool(const Step& step, const Context& context) {
-  if (!plan_.carriesGradient(step.inputs[0])) return;
+  if (!plan_.needsGradient(step.inputs[0])) return;
   const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
   const Map in = plan_.gradientMap(step.inputs[0]), outMap = plan_.gradientMap(step.output);
   const Scalar* out = gradient(step.output, context) + plan_.paddingBefore(step) * outMap.planeStride();
@@ -259,7 +260,7 @@ void BackwardPassOf<Scalar>::averagePool(const Step& step, const Context& contex
 // Without borders, both are the same numbers in the same order.
 template <typename Scalar>
 void BackwardPassOf<Scalar>::flatten(const Step& step, const Context& context) {
-  if (!plan_.carriesGradient(step.inputs[0])) return;
+  if (!plan_.needsGradient(step.inputs[0])) return;
   put(gradient(step.inputs[0], context), gradient(step.output, context), plan_.gradientMap(step.output).size(),
       Scalar{1}, adds(step, 0));
 }
@@ -270,12 +271,12 @@ void BackwardPassOf<Scalar>::combine(const Segment& segment, const Problem& prob
                                      double* values) {
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    if (step.operation < 0 || !plan_.carriesGradient(step.output)) continue;
+    if (step.operation < 0 || !plan_.needsGradient(step.output)) continue;
     for (const int tensor : {graph_.weightOf(step.operation), graph_.biasOf(step.operation)}) {
       if (tensor < 0) continue;
       const Parameter& parameter = graph_.parameters()[tensor];
       for (int block = 0; block < blocks_; ++block) {
-        const double* found = part(tensor, block);
+        const double* found = partialSum(tensor, block);
         for (std::size_t i = 0; i < parameter.size; ++i) values[parameter.offset + i] += found[i];
       }
     }
@@ -298,11 +299,11 @@ void BackwardPassOf<Scalar>::finishNorm(const Step& step, const Problem& problem
     const double rounding = mean - static_cast<double>(affine.mean);
     gamma[c] = (gamma[c] - rounding * beta[c]) * inverse;
     if (!problem.training) continue;
-    Missing& missing = missing_[step.inputs[0]][c];
+    Correction& correction = corrections_[step.inputs[0]][c];
     const double scale = affine.scale, slope = -scale * inverse * gamma[c] / count;
-    missing.mean = affine.mean;
-    missing.slope += slope;
-    missing.constant += -scale * beta[c] / count - slope * rounding;
+    correction.mean = affine.mean;
+    correction.slope += slope;
+    correction.constant += -scale * beta[c] / count - slope * rounding;
   }
 }
 

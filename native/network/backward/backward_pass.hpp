@@ -11,9 +11,10 @@
 
 #include "network/arena.hpp"
 #include "network/pass.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
 #include "network/weights.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 
@@ -22,11 +23,11 @@ template <typename Scalar>
 struct BackwardWorkspaceOf {
   explicit BackwardWorkspaceOf(const Plan& plan);
 
-  ArenaOf<Scalar> locals;  // gradients of values that live within one segment
-  Aligned<Scalar> spread;  // of a convolution's output, as the turned convolution reads it
-  Aligned<Scalar> term;    // what a convolution adds to the gradient of its input
-  Aligned<Scalar> plane;   // of what an activation sums up
-  AlignedFloats winograd;  // a kernel of floats only
+  ArenaOf<Scalar> locals;   // gradients of values that live within one segment
+  Aligned<Scalar> dilated;  // of a convolution's output, as the transposed convolution reads it
+  Aligned<Scalar> term;     // what a convolution adds to the gradient of its input
+  Aligned<Scalar> plane;    // of what an activation sums up
+  AlignedFloats winograd;   // a kernel of floats only
 };
 
 template <typename Scalar>
@@ -38,9 +39,9 @@ class BackwardPassOf {
   void reserve(int threads);
 
   // After a whole run of `pass`, on plan.cache(), of the same problem: the gradient of the mean loss, an entry for
-  // every parameter, the same bits for any number of threads. `turned` are the pass's weights, turned. Throws
+  // every parameter, the same bits for any number of threads. `transposed` are the pass's weights, transposed. Throws
   // Cancelled.
-  std::vector<double> run(const Problem& problem, const PassOf<Scalar>& pass, const Weights& turned,
+  std::vector<double> run(const Problem& problem, const PassOf<Scalar>& pass, const Weights& transposed,
                           std::vector<WorkspaceOf<Scalar>>& workspaces, const Control& control);
 
  private:
@@ -48,21 +49,21 @@ class BackwardPassOf {
   struct Context {
     const Problem& problem;
     const PassOf<Scalar>& pass;
-    const Weights& turned;
+    const Weights& transposed;
     WorkspaceOf<Scalar>& forward;
     BackwardWorkspaceOf<Scalar>& backward;
     int block;
   };
   // What is missing of a channel's gradient: constant + slope·(x − mean).
-  struct Missing {
+  struct Correction {
     double constant = 0, slope = 0;
     Scalar mean = 0;
   };
 
   void runBlock(const Segment& segment, const Context& context);
-  void complete(int value, const Context& context);
+  void addCorrections(int value, const Context& context);
   void convolve(const Step& step, const Context& context);
-  void spread(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const;
+  void dilate(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const;
   void activate(const Step& step, const Context& context);
   void averagePool(const Step& step, const Context& context);
   void flatten(const Step& step, const Context& context);
@@ -73,7 +74,9 @@ class BackwardPassOf {
   // Whether there is something in the gradient of a step's input already.
   bool adds(const Step& step, int input) const;
   // A block's part of what becomes the gradient of a parameter tensor.
-  double* part(int tensor, int block) { return parts_.data() + block * partSize_ + partOffset_[tensor]; }
+  double* partialSum(int tensor, int block) {
+    return partialSums_.data() + block * partialSize_ + partialOffset_[tensor];
+  }
   bool isNorm(const Step& step) const { return step.kind == StepKind::Activate && step.operation >= 0; }
 
   const Graph& graph_;
@@ -82,11 +85,11 @@ class BackwardPassOf {
   int blocks_;
   ArenaOf<Scalar> stored_;
   std::vector<BackwardWorkspaceOf<Scalar>> workspaces_;  // by thread
-  std::vector<std::vector<Missing>> missing_;            // by value, per channel; of what batch norms read
+  std::vector<std::vector<Correction>> corrections_;     // by value, per channel; of what batch norms read
   // By block, the tensors of one segment after each other.
-  Aligned<double> parts_;
-  std::size_t partSize_ = 0;
-  std::vector<std::size_t> partOffset_;
+  Aligned<double> partialSums_;
+  std::size_t partialSize_ = 0;
+  std::vector<std::size_t> partialOffset_;
 };
 
 }  // namespace deepzero

@@ -29,7 +29,7 @@ ChangeBase::ChangeBase(const Graph& graph, const Plan& plan, int blocks)
   for (const auto& normalisations : normalisations_) countVector(normalisations);
 }
 
-void ChangeBase::enter(const ExactPass& pass, const Segment& segment, const Problem& problem) {
+void ChangeBase::beforeSegment(const Float64Pass& pass, const Segment& segment, const Problem& problem) {
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
     if (step.kind != StepKind::Activate || step.operation < 0) continue;
@@ -53,7 +53,7 @@ void ChangeBase::enter(const ExactPass& pass, const Segment& segment, const Prob
   }
 }
 
-void ChangeBase::see(const ExactPass& pass, int index, int block, const double* in, const double* residual) {
+void ChangeBase::beforeStep(const Float64Pass& pass, int index, int block, const double* in, const double* residual) {
   const Step& step = plan_.steps()[index];
   const int value = step.inputs[0];
   const Map& map = plan_.map(value);

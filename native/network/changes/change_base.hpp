@@ -10,7 +10,7 @@
 
 #include "network/arena.hpp"
 #include "network/pass.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
 
 namespace deepzero {
@@ -19,8 +19,8 @@ class ChangeBase : public ObserverOf<double> {
  public:
   ChangeBase(const Graph& graph, const Plan& plan, int blocks);
 
-  void enter(const ExactPass& pass, const Segment& segment, const Problem& problem) override;
-  void see(const ExactPass& pass, int step, int block, const double* in, const double* residual) override;
+  void beforeSegment(const Float64Pass& pass, const Segment& segment, const Problem& problem) override;
+  void beforeStep(const Float64Pass& pass, int step, int block, const double* in, const double* residual) override;
 
   // Of a value whose base is kept: its distance from the channel's center, 0 unless only batch norms read it.
   const float* base(int value, int channel, int block) const {

@@ -8,14 +8,14 @@ namespace deepzero {
 
 // Returns whether nobody need measure the output any more: its moments, unless null, were added to, or are known.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
-  if (madeWhereRead(step.output)) {
-    const int first = channels(step.output).front();
+  if (computedOnRead(step.output)) {
+    const int first = changedChannels(step.output).front();
     if (moments != nullptr && !momentsKnown(step.output)) {
-      kernels_.spreadMoments(partial(step, block), moments + first, lanes);
+      kernels_.convolveMoments(partial(step, block), moments + first, lanes);
     }
     return true;
   }
-  if (!perturbation_.touches(step)) return multiply(step, block, moments, lanes);
+  if (!perturbation_.touches(step)) return convolveChange(step, block, moments, lanes);
   if (perturbation_.everywhere()) {
     convolveSteps(step, block);
   } else {
@@ -31,7 +31,7 @@ PartialConvolution ChangePass::partial(const Step& step, int block) {
   const int value = step.inputs[0];
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   if (!perturbation_.touches(step)) {
-    const std::vector<int>& changed = channels(value);
+    const std::vector<int>& changed = changedChannels(value);
     const int count = static_cast<int>(changed.size());
     return {shape, planes(value, block), changed.data(), count, weights_->weight(step.operation), nullptr};
   }
@@ -55,9 +55,9 @@ PartialConvolution ChangePass::partial(const Step& step, int block) {
 }
 
 // Δy = W ∗ Δx. Returns whether the moments, unless null, were added to.
-bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, int lanes) {
+bool ChangePass::convolveChange(const Step& step, int block, PlaneMoments* moments, int lanes) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
-  const std::vector<int>& changed = channels(step.inputs[0]);
+  const std::vector<int>& changed = changedChannels(step.inputs[0]);
   const float* in = planes(step.inputs[0], block);
   float* out = planes(step.output, block);
   const float* packed = weights_->weight(step.operation);
@@ -77,7 +77,7 @@ bool ChangePass::multiply(const Step& step, int block, PlaneMoments* moments, in
 void ChangePass::convolveWeight(const Step& step, int block) {
   const PartialConvolution from = partial(step, block);
   const Map& map = from.shape.out;
-  float* out = planes(step.output, block) + channels(step.output).front() * map.planeStride();
+  float* out = planes(step.output, block) + changedChannels(step.output).front() * map.planeStride();
   if (!perturbation_.isBias) {
     kernels_.partialConvolution(from.shape, from.in, from.channels, from.count, from.packedWeights, out);
     return;
@@ -92,29 +92,30 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   const float* weightSteps = perturbation_.steps->weight(step.operation);
   const float* biasSteps = perturbation_.steps->bias(step.operation);
   float* const out = planes(step.output, block);
-  const bool add = !channels(value).empty();
-  const float* const moved = add || plan_.centered(value) ? moveInput(step, block) : base_->base(value, 0, block);
-  if (add) multiply(step, block, nullptr, 0);
+  const bool add = !changedChannels(value).empty();
+  const float* const perturbed =
+      add || plan_.centered(value) ? perturbedInput(step, block) : base_->base(value, 0, block);
+  if (add) convolveChange(step, block, nullptr, 0);
   if (const float* transformed = perturbation_.steps->transformed(step.operation)) {
-    kernels_.winograd(shape, moved, transformed, {biasSteps, add}, winogradScratch_.data(), out);
+    kernels_.winograd(shape, perturbed, transformed, {biasSteps, add}, winogradScratch_.data(), out);
   } else {
-    (add ? kernels_.addConvolution : kernels_.convolution)(shape, moved, weightSteps, biasSteps, out);
+    (add ? kernels_.addConvolution : kernels_.convolution)(shape, perturbed, weightSteps, biasSteps, out);
   }
 }
 
 // x + Δx of what a convolution reads.
-const float* ChangePass::moveInput(const Step& step, int block) {
+const float* ChangePass::perturbedInput(const Step& step, int block) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const int value = step.inputs[0];
   const Affine identity;
-  float* const moved = moved_[value].data();
+  float* const perturbed = perturbed_[value].data();
   Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
   sum.out.channels = 1;
   for (int c = 0; c < shape.in.channels; ++c) {
-    const float* change = spread_.changes(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
-    kernels_.activate(sum, &identity, input(value, c, block), change, moved + c * shape.in.planeStride());
+    const float* change = changed_.contains(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;
+    kernels_.activate(sum, &identity, input(value, c, block), change, perturbed + c * shape.in.planeStride());
   }
-  return moved;
+  return perturbed;
 }
 
 }  // namespace deepzero

@@ -23,13 +23,13 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     : graph_(graph),
       plan_(plan),
       kernels_(kernels),
-      spread_(graph, plan),
+      changed_(graph, plan),
       blocks_(blocks),
       stored_(plan.scratch(), blocks, memory),
       locals_(plan.locals(), 1),
       moments_(graph.shapes().size()),
       affine_(graph.operations().size()) {
-  std::size_t most = 0, fleeting = 0, plane = 0;
+  std::size_t most = 0, rows = 0, plane = 0;
   for (const Step& step : plan.steps()) {
     const int value = step.inputs[0];
     if (step.kind == StepKind::Convolve && plan.centered(value)) {
@@ -40,7 +40,7 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
     if (plan.recomputable(value)) {
       PartialConvolution from;
       from.shape.out = plan.map(value);
-      fleeting = std::max(fleeting, from.scratch(step.activation.poolKernel));
+      rows = std::max(rows, from.scratch(step.activation.poolKernel));
     }
   }
   for (int v = 0; v < static_cast<int>(graph.shapes().size()); ++v) {
@@ -52,16 +52,16 @@ ChangePass::ChangePass(const Graph& graph, const Plan& plan, const Kernels& kern
   identity_.resize(most);
   everyChannel_.resize(most);
   std::iota(everyChannel_.begin(), everyChannel_.end(), 0);
-  moved_.resize(graph.shapes().size());
-  spreads_.reserve(most);
-  changes_.reserve(most);
-  fleeting_ = AlignedFloats(fleeting);
+  perturbed_.resize(graph.shapes().size());
+  computedPlanes_.reserve(most);
+  storedPlanes_.reserve(most);
+  rowScratch_ = AlignedFloats(rows);
   recomputed_.plane = AlignedFloats(plane);
   winogradScratch_ = AlignedFloats(plan.winogradScratch());
   countVector(identity_);
   countVector(everyChannel_);
-  countVector(spreads_);
-  countVector(changes_);
+  countVector(computedPlanes_);
+  countVector(storedPlanes_);
   for (const auto& moments : moments_) countVector(moments);
   for (const auto& affine : affine_) countVector(affine);
 }
@@ -70,8 +70,8 @@ void ChangePass::reserveAllChange() {
   for (const Step& step : plan_.steps()) {
     // What reads the network's input can do with that as it is.
     if (step.kind != StepKind::Convolve || step.inputs[0] == 0) continue;
-    AlignedFloats& moved = moved_[step.inputs[0]];
-    if (moved.size() == 0) moved = AlignedFloats(plan_.map(step.inputs[0]).size());
+    AlignedFloats& perturbed = perturbed_[step.inputs[0]];
+    if (perturbed.size() == 0) perturbed = AlignedFloats(plan_.map(step.inputs[0]).size());
   }
 }
 
@@ -97,10 +97,10 @@ double ChangePass::run(const Problem& problem, const Weights& steps, const Contr
 }
 
 double ChangePass::runFrom(int from, const Problem& problem, const Control& control) {
-  spread_.compute(perturbation_, plan_.segments()[from].firstStep);
+  changed_.compute(perturbation_, plan_.segments()[from].firstStep);
   for (int index = from; index < static_cast<int>(plan_.segments().size()); ++index) {
     const Segment& segment = plan_.segments()[index];
-    enter(segment, problem);
+    prepareSegment(segment, problem);
     for (int i = 0; i < blocks_; ++i) {
       if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
       // To and fro, so that the blocks written last, which a cache still holds, are read first.
@@ -112,18 +112,18 @@ double ChangePass::runFrom(int from, const Problem& problem, const Control& cont
 
 // Turns the changes of statistics, γ and β into what `activateChange` applies, and clears the sums that the segment's
 // blocks will add to.
-void ChangePass::enter(const Segment& segment, const Problem& problem) {
+void ChangePass::prepareSegment(const Segment& segment, const Problem& problem) {
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
     if (step.kind != StepKind::Activate || step.operation < 0) continue;
-    for (const int channel : channels(step.output)) {
+    for (const int channel : changedChannels(step.output)) {
       affine_[step.operation][channel] = affineChange(step, channel, problem);
     }
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
     const bool known = momentsKnown(value);
-    for (const int channel : channels(value)) {
+    for (const int channel : changedChannels(value)) {
       PlaneMoments& moments = moments_[value][channel];
       moments = PlaneMoments();
       if (!known) continue;
@@ -138,7 +138,7 @@ AffineChange ChangePass::affineChange(const Step& step, int channel, const Probl
   const ChangeBase::Normalisation& base = base_->normalisation(step)[channel];
   const int value = step.inputs[0];
   double meanChange = 0, varianceChange = 0;
-  if (problem.training && spread_.changes(value, channel)) {
+  if (problem.training && changed_.contains(value, channel)) {
     const Map& map = plan_.map(value);
     const double count = static_cast<double>(problem.count) * map.height * map.width;
     const PlaneMoments& moments = moments_[value][channel];
@@ -172,7 +172,7 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
   int measured = -1;
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    if (channels(step.output).empty()) continue;
+    if (changedChannels(step.output).empty()) continue;
     switch (step.kind) {
       case StepKind::Convolve:
         if (convolve(step, block, problem.training ? momentsOf(step.output, block) : nullptr, lanes)) {
@@ -181,14 +181,14 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
         break;
       case StepKind::Activate: activate(step, block); break;
       case StepKind::AveragePool:
-      case StepKind::Flatten: shrink(step, block); break;
+      case StepKind::Flatten: poolOrFlatten(step, block); break;
     }
   }
   if (!problem.training) return;
   for (const int value : segment.measured) {
-    if (channels(value).empty() || value == measured) continue;
+    if (changedChannels(value).empty() || value == measured) continue;
     PlaneMoments* const moments = momentsOf(value, block);
-    for (const int channel : channels(value)) {
+    for (const int channel : changedChannels(value)) {
       moments[channel].change = planes(value, block) + channel * plan_.map(value).planeStride();
       kernels_.changeMoments(plan_.map(value), moments + channel, 1, lanes);
     }
@@ -199,49 +199,50 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
 PlaneMoments* ChangePass::momentsOf(int value, int block) {
   std::vector<PlaneMoments>& moments = moments_[value];
   if (moments.empty()) return nullptr;
-  for (const int channel : channels(value)) moments[channel].base = base_->base(value, channel, block);
+  for (const int channel : changedChannels(value)) moments[channel].base = base_->base(value, channel, block);
   return moments.data();
 }
 
 void ChangePass::activate(const Step& step, int block) {
   const int value = step.inputs[0], residual = step.inputs[1];
-  const bool spreads = madeWhereRead(value) && !channels(value).empty();
-  const Step* const convolution = spreads ? plan_.producerOf(value) : nullptr;
-  if (spreads) {
+  const bool computed = computedOnRead(value) && !changedChannels(value).empty();
+  const Step* const convolution = computed ? plan_.producerOf(value) : nullptr;
+  if (computed) {
     // What the convolution reads may have been of an earlier segment.
     const int input = convolution->inputs[0];
-    if (!plan_.stored(input) && !channels(input).empty()) activate(*plan_.producerOf(input), block);
+    if (!plan_.stored(input) && !changedChannels(input).empty()) activate(*plan_.producerOf(input), block);
   }
   const AffineChange* affine = (step.operation >= 0 ? affine_[step.operation] : identity_).data();
-  const float* change = spreads ? nullptr : planes(value, block);
+  const float* change = computed ? nullptr : planes(value, block);
   float* out = planes(step.output, block);
   const std::ptrdiff_t inStride = plan_.map(value).planeStride(), outStride = plan_.map(step.output).planeStride();
-  spreads_.clear();
-  changes_.clear();
-  for (const int channel : channels(step.output)) {
-    const bool changes = spread_.changes(value, channel);
+  computedPlanes_.clear();
+  storedPlanes_.clear();
+  for (const int channel : changedChannels(step.output)) {
+    const bool changes = changed_.contains(value, channel);
     PlaneChange plane{nullptr, nullptr, nullptr, nullptr, affine + channel, out + channel * outStride};
     if (residual >= 0) {
       plane.sum = base_->sum(step, channel, block);
-      if (spread_.changes(residual, channel)) {
+      if (changed_.contains(residual, channel)) {
         plane.residualChange = planes(residual, block) + channel * plan_.map(residual).planeStride();
       }
     }
     // Without a batch norm a sum's terms do not matter, only that they are numbers.
     plane.base = plan_.baseReader(value) >= 0 ? base_->base(value, channel, block) : plane.sum;
-    if (changes && !spreads) plane.change = change + channel * inStride;
-    (changes && spreads ? spreads_ : changes_).push_back(plane);
+    if (changes && !computed) plane.change = change + channel * inStride;
+    (changes && computed ? computedPlanes_ : storedPlanes_).push_back(plane);
   }
-  kernels_.activateChange(step.activation, changes_.data(), static_cast<int>(changes_.size()));
-  if (spreads) {
-    kernels_.spreadActivate(partial(*convolution, block), step.activation, fleeting_.data(), spreads_.data());
+  kernels_.activateChange(step.activation, storedPlanes_.data(), static_cast<int>(storedPlanes_.size()));
+  if (computed) {
+    kernels_.convolveActivate(partial(*convolution, block), step.activation, rowScratch_.data(),
+                              computedPlanes_.data());
   }
 }
 
 // Average pools, option-A shortcuts among them, and flattening are linear: they treat a change as they treat a value.
-void ChangePass::shrink(const Step& step, int block) {
+void ChangePass::poolOrFlatten(const Step& step, int block) {
   const Map &inMap = plan_.map(step.inputs[0]), &outMap = plan_.map(step.output);
-  for (const int channel : channels(step.inputs[0])) {
+  for (const int channel : changedChannels(step.inputs[0])) {
     const float* in = planes(step.inputs[0], block) + channel * inMap.planeStride();
     const int first =
         step.kind == StepKind::Flatten ? channel * inMap.height * inMap.width : channel + plan_.paddingBefore(step);
@@ -260,10 +261,10 @@ void ChangePass::shrink(const Step& step, int block) {
 
 double ChangePass::lossChange(const Problem& problem) const {
   const int value = plan_.outputValue();
-  if (channels(value).empty()) return 0;
+  if (changedChannels(value).empty()) return 0;
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {
-    sum += lossBase_->block(kernels_, problem, block, stored_.at(value, block), channels(value));
+    sum += lossBase_->block(kernels_, problem, block, stored_.at(value, block), changedChannels(value));
   }
   return sum / lossCount(problem, plan_.map(value));
 }

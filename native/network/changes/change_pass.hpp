@@ -10,12 +10,13 @@
 
 #include "network/arena.hpp"
 #include "network/changes/change_base.hpp"
+#include "network/changes/changed_channels.hpp"
 #include "network/changes/input_products.hpp"
 #include "network/changes/loss_change.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
-#include "network/changes/spread.hpp"
 #include "network/weights.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 
@@ -39,28 +40,28 @@ class ChangePass {
 
  private:
   double runFrom(int segment, const Problem& problem, const Control& control);
-  void enter(const Segment& segment, const Problem& problem);
+  void prepareSegment(const Segment& segment, const Problem& problem);
   AffineChange affineChange(const Step& step, int channel, const Problem& problem) const;
   void runBlock(const Segment& segment, int block, const Problem& problem);
   bool convolve(const Step& step, int block, PlaneMoments* moments, int lanes);
   PartialConvolution partial(const Step& step, int block);
-  bool multiply(const Step& step, int block, PlaneMoments* moments, int lanes);
+  bool convolveChange(const Step& step, int block, PlaneMoments* moments, int lanes);
   void convolveWeight(const Step& step, int block);
   void convolveSteps(const Step& step, int block);
-  const float* moveInput(const Step& step, int block);
+  const float* perturbedInput(const Step& step, int block);
   void activate(const Step& step, int block);
-  void shrink(const Step& step, int block);
+  void poolOrFlatten(const Step& step, int block);
   PlaneMoments* momentsOf(int value, int block);
   double lossChange(const Problem& problem) const;
 
-  const std::vector<int>& channels(int value) const { return spread_.channels(value); }
+  const std::vector<int>& changedChannels(int value) const { return changed_.channels(value); }
   // Whether the moments of a value's change are known without it.
   bool momentsKnown(int value) const {
     return perturbation_.everywhere() && products_ != nullptr && value > 0 &&
-           products_->cover(*plan_.producerOf(value));
+           products_->available(*plan_.producerOf(value));
   }
   // Whether a convolution's output is never stored, but made some rows at a time where it is read.
-  bool madeWhereRead(int value) const { return spread_.fleeting(value) || momentsKnown(value); }
+  bool computedOnRead(int value) const { return changed_.rematerialised(value) || momentsKnown(value); }
   // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
   const float* input(int value, int channel, int block);
   // The planes of the change of a value that is not made where it is read, those of its changed channels being filled.
@@ -74,22 +75,22 @@ class ChangePass {
   const Weights* weights_ = nullptr;
   const InputProducts* products_ = nullptr;
   Perturbation perturbation_;
-  Spread spread_;
+  ChangedChannels changed_;
   int blocks_;
 
-  Arena stored_, locals_;                           // changes
-  AlignedFloats fleeting_;                          // some rows of what is made where it is read
-  float tap_[kChannelTile] = {};                    // the weights of a convolution by one weight
-  std::vector<std::vector<PlaneMoments>> moments_;  // by value, per channel
-  std::vector<std::vector<AffineChange>> affine_;   // by operation, per channel; of batch norms
-  std::vector<AffineChange> identity_;              // per channel
-  std::vector<int> everyChannel_;                   // 0, 1, 2, …
-  std::vector<PlaneChange> spreads_, changes_;      // what kernel calls take
+  Arena stored_, locals_;                                   // changes
+  AlignedFloats rowScratch_;                                // rows of convolutions that are computed on read
+  float tap_[kChannelTile] = {};                            // the weights of a convolution by one weight
+  std::vector<std::vector<PlaneMoments>> moments_;          // by value, per channel
+  std::vector<std::vector<AffineChange>> affine_;           // by operation, per channel; of batch norms
+  std::vector<AffineChange> identity_;                      // per channel
+  std::vector<int> everyChannel_;                           // 0, 1, 2, …
+  std::vector<PlaneChange> computedPlanes_, storedPlanes_;  // arguments of kernel calls
   struct {
     AlignedFloats plane;
     int value = -1, channel = -1, block = -1;
-  } recomputed_;                      // the last of the unperturbed pass's planes that are not kept
-  std::vector<AlignedFloats> moved_;  // by value, one block of base + change, of convolution inputs
+  } recomputed_;                          // the last of the unperturbed pass's planes that are not kept
+  std::vector<AlignedFloats> perturbed_;  // by value, one block of base + change, of convolution inputs
   AlignedFloats winogradScratch_;
 };
 

@@ -50,7 +50,7 @@ void InputProducts::reserve(int threads) {
   if (read_.size() < readSize_ * threads) read_ = AlignedFloats(readSize_ * threads);
 }
 
-bool InputProducts::pay(const Step& step, std::size_t directions) const {
+bool InputProducts::worthwhile(const Step& step, std::size_t directions) const {
   const double saved = static_cast<double>(directions) * kSaved * plan_.map(step.output).channels;
   return saved > static_cast<double>(products_[step.operation].size());
 }
@@ -58,8 +58,8 @@ bool InputProducts::pay(const Step& step, std::size_t directions) const {
 void InputProducts::compute(const Problem& problem, const ChangeBase& base, std::size_t directions,
                             const Control& control) {
   for (const Step& step : plan_.steps()) {
-    if (!suit(step)) continue;
-    computed_[step.operation] = problem.training && pay(step, directions);
+    if (!supports(step)) continue;
+    computed_[step.operation] = problem.training && worthwhile(step, directions);
     if (!computed_[step.operation]) continue;
     Aligned<double>& products = products_[step.operation];
 #pragma omp parallel for schedule(dynamic) num_threads(control.threads)

@@ -12,9 +12,10 @@
 
 #include "network/arena.hpp"
 #include "network/changes/change_base.hpp"
-#include "network/plan.hpp"
+#include "network/plan/plan.hpp"
 #include "network/problem.hpp"
 #include "network/weights.hpp"
+#include "support/control.hpp"
 
 namespace deepzero {
 
@@ -30,9 +31,9 @@ class InputProducts {
 
   // Whether a step can have products: a convolution or linear layer that applies few weights to the network's input,
   // whose output is recomputable and goes through a batch norm.
-  bool suit(const Step& step) const { return step.kind == StepKind::Convolve && taps_[step.operation] > 0; }
+  bool supports(const Step& step) const { return step.kind == StepKind::Convolve && taps_[step.operation] > 0; }
   // Whether it has those of the last batch.
-  bool cover(const Step& step) const { return suit(step) && computed_[step.operation]; }
+  bool available(const Step& step) const { return supports(step) && computed_[step.operation]; }
 
   struct Moments {
     double sum, square;
@@ -41,7 +42,7 @@ class InputProducts {
   Moments moments(const Step& step, int channel, const Weights& steps) const;
 
  private:
-  bool pay(const Step& step, std::size_t directions) const;
+  bool worthwhile(const Step& step, std::size_t directions) const;
   void computeBlock(const Step& step, int block, const Problem& problem, const ChangeBase& base, float* read,
                     double* products) const;
 

@@ -18,7 +18,7 @@ double absoluteChange(double error, double change) {
 LossChange::LossChange(const Map& map, int blocks)
     : map_(map), outputs_(map.size() * blocks), probabilities_(map.size() * blocks), labels_(map.size() * blocks) {}
 
-void LossChange::prepare(const Problem& problem, const ExactPass& base) {
+void LossChange::prepare(const Problem& problem, const Float64Pass& base) {
   for (int block = 0; block < base.blocks(); ++block) {
     std::copy_n(base.outputBlock(block), map_.size(), outputs_.data() + block * map_.size());
   }

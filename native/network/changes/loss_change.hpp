@@ -15,7 +15,7 @@ class LossChange {
   LossChange(const Map& map, int blocks);
 
   // Takes what it needs of the unperturbed outputs.
-  void prepare(const Problem& problem, const ExactPass& base);
+  void prepare(const Problem& problem, const Float64Pass& base);
 
   // The change of the loss's sum over a block's images, when its output channels `channels` change.
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,

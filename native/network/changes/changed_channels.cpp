@@ -1,4 +1,4 @@
-#include "network/changes/spread.hpp"
+#include "network/changes/changed_channels.hpp"
 
 #include <algorithm>
 #include <iterator>
@@ -11,15 +11,15 @@ Perturbation perturbationOf(const Graph& graph, std::size_t coordinate, float st
   return {parameter.operation, parameter.isBias, static_cast<int>(coordinate - parameter.offset), step, nullptr};
 }
 
-Spread::Spread(const Graph& graph, const Plan& plan)
-    : plan_(plan), channels_(graph.shapes().size()), fleeting_(graph.shapes().size(), false) {
+ChangedChannels::ChangedChannels(const Graph& graph, const Plan& plan)
+    : plan_(plan), channels_(graph.shapes().size()), rematerialised_(graph.shapes().size(), false) {
   for (std::size_t v = 0; v < channels_.size(); ++v) {
     channels_[v].reserve(plan.map(static_cast<int>(v)).channels);
     countVector(channels_[v]);
   }
 }
 
-void Spread::compute(const Perturbation& perturbation, int firstStep) {
+void ChangedChannels::compute(const Perturbation& perturbation, int firstStep) {
   for (std::vector<int>& channels : channels_) channels.clear();
   for (int s = firstStep; s < static_cast<int>(plan_.steps().size()); ++s) {
     const Step& step = plan_.steps()[s];
@@ -39,7 +39,7 @@ void Spread::compute(const Perturbation& perturbation, int firstStep) {
           const int taps = shape.in.channels * shape.kernelHeight * shape.kernelWidth;
           out.push_back(perturbation.isBias ? perturbation.index : perturbation.index / taps);
         }
-        fleeting_[step.output] = plan_.recomputable(step.output) && in.size() <= 1 && !everywhere;
+        rematerialised_[step.output] = plan_.recomputable(step.output) && in.size() <= 1 && !everywhere;
         break;
       case StepKind::Activate:
         if (everywhere) {
@@ -70,7 +70,7 @@ void Spread::compute(const Perturbation& perturbation, int firstStep) {
   }
 }
 
-bool Spread::changes(int value, int channel) const {
+bool ChangedChannels::contains(int value, int channel) const {
   const std::vector<int>& channels = channels_[value];
   if (static_cast<int>(channels.size()) == plan_.map(value).channels) return true;
   return std::binary_search(channels.begin(), channels.end(), channel);

@@ -72,7 +72,7 @@ static inline void measureChannels(const PartialConvolution& from, int channel, 
   }
 }
 
-void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes) {
+void convolveMoments(const PartialConvolution& from, PlaneMoments* planes, int lanes) {
   const Map map = from.shape.out;
   const int most = rowsAtOnce(map.width);
   for (int channel = 0; channel < map.channels; channel += kChannelTile) {
@@ -91,12 +91,12 @@ void spreadMoments(const PartialConvolution& from, PlaneMoments* planes, int lan
 }
 
 template <typename Planes>
-static void spreadActivateOf(const PartialConvolution& from, const Planes& changed, const Activation& shape,
-                             float* scratch, const PlaneChange* planes) {
+static void convolveActivateOf(const PartialConvolution& from, const Planes& changed, const Activation& shape,
+                               float* scratch, const PlaneChange* planes) {
   const int width = from.shape.out.width, stride = shape.poolStride;
   const std::ptrdiff_t row = std::ptrdiff_t{width} * kLanes;
   // A stride may be far beyond the map.
-  const int most = rowsAtOnce(width * (stride < kSpreadPixels ? stride : kSpreadPixels));
+  const int most = rowsAtOnce(width * (stride < kFusedPixels ? stride : kFusedPixels));
   for (int channel = 0; channel < from.shape.out.channels; channel += kChannelTile) {
     const int channels = channelsFrom(from, channel);
     for (int first = 0; first < shape.out.height; first += most) {
@@ -110,12 +110,12 @@ static void spreadActivateOf(const PartialConvolution& from, const Planes& chang
   }
 }
 
-void spreadActivate(const PartialConvolution& from, const Activation& shape, float* scratch,
-                    const PlaneChange* planes) {
+void convolveActivate(const PartialConvolution& from, const Activation& shape, float* scratch,
+                      const PlaneChange* planes) {
   if (from.count == 1) {
-    spreadActivateOf(from, OneChannel{from.channels[0]}, shape, scratch, planes);
+    convolveActivateOf(from, OneChannel{from.channels[0]}, shape, scratch, planes);
   } else {
-    spreadActivateOf(from, SomeChannels{from.count, from.channels}, shape, scratch, planes);
+    convolveActivateOf(from, SomeChannels{from.count, from.channels}, shape, scratch, planes);
   }
 }
 

@@ -5,7 +5,8 @@
 #include <vector>
 
 #include "kernels/kernels.hpp"
-#include "network/graph.hpp"
+#include "network/plan/graph.hpp"
+#include "network/plan/layout.hpp"
 
 namespace deepzero {
 
@@ -31,24 +32,6 @@ struct Segment {
   int firstStep = 0;
   int endStep = 0;
   std::vector<int> measured;  // values produced here whose channel moments a batch norm needs
-};
-
-// Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal planes only, so
-// that the zero border, written once, stays zero.
-struct Layout {
-  struct Slot {
-    std::size_t size = 0;  // floats of one block
-    Map map;               // of its first value; if that has a border, the planes of all are alike
-  };
-  std::vector<Slot> slots;
-  std::vector<int> slotOf;  // by value, −1 for values kept elsewhere
-
-  // Floats of one block, of all slots.
-  std::size_t size() const {
-    std::size_t sum = 0;
-    for (const Slot& slot : slots) sum += slot.size;
-    return sum;
-  }
 };
 
 class Plan {
@@ -101,7 +84,7 @@ class Plan {
 
   // Whether the loss depends on a value, and the value on a parameter: back-propagation needs the gradients of these
   // alone.
-  bool carriesGradient(int value) const { return carries_[value]; }
+  bool needsGradient(int value) const { return needsGradient_[value]; }
   // The last step that a gradient comes from to a value that carries one, so that the others add to it; after all steps
   // for the output.
   int gradientFrom(int value) const { return gradientFrom_[value]; }
@@ -115,7 +98,7 @@ class Plan {
   const ConvolutionShape& convolutionShape(int operation) const { return convolutions_[operation]; }
   // Floats of scratch that the Winograd kernel needs at most, and for what makes gradients of inputs.
   std::size_t winogradScratch() const { return winogradScratch_; }
-  std::size_t turnedWinogradScratch() const { return turnedWinogradScratch_; }
+  std::size_t transposedWinogradScratch() const { return transposedWinogradScratch_; }
   // The channels of zeros that an option-A shortcut, and no other step, puts before those of its input.
   int paddingBefore(const Step& step) const {
     return (maps_[step.output].channels - maps_[step.inputs[0]].channels) / 2;
@@ -141,11 +124,11 @@ class Plan {
   std::vector<bool> stored_, recomputable_;
   std::vector<int> baseReader_;
   std::vector<bool> centered_;
-  std::vector<bool> carries_;
+  std::vector<bool> needsGradient_;
   std::vector<int> gradientFrom_;
   Layout cache_, scratch_, locals_, bases_, sums_, gradients_, localGradients_;
   int output_ = 0;
-  std::size_t winogradScratch_ = 0, turnedWinogradScratch_ = 0;
+  std::size_t winogradScratch_ = 0, transposedWinogradScratch_ = 0;
 };
 
 }  // namespace deepzero

@@ -4,8 +4,8 @@
 #include <cstddef>
 #include <vector>
 
-#include "network/graph.hpp"
-#include "network/plan.hpp"
+#include "network/plan/graph.hpp"
+#include "network/plan/plan.hpp"
 #include "network/weights.hpp"
 
 namespace deepzero {
@@ -24,23 +24,23 @@ struct Perturbation {
 
 Perturbation perturbationOf(const Graph& graph, std::size_t coordinate, float step);
 
-class Spread {
+class ChangedChannels {
  public:
-  Spread(const Graph& graph, const Plan& plan);
+  ChangedChannels(const Graph& graph, const Plan& plan);
 
   void compute(const Perturbation& perturbation, int firstStep);
 
   // The changed channels of a value in increasing order.
   const std::vector<int>& channels(int value) const { return channels_[value]; }
-  bool changes(int value, int channel) const;
+  bool contains(int value, int channel) const;
   // Whether a convolution's output is cheaper to compute again where it is read than to store: it has one changed input
   // channel or none, and only activations read it.
-  bool fleeting(int value) const { return fleeting_[value]; }
+  bool rematerialised(int value) const { return rematerialised_[value]; }
 
  private:
   const Plan& plan_;
   std::vector<std::vector<int>> channels_;  // by value
-  std::vector<bool> fleeting_;
+  std::vector<bool> rematerialised_;
 };
 
 }  // namespace deepzero

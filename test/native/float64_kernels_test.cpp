@@ -57,7 +57,7 @@ std::string checkExactConvolution(const Kernels& table, const ConvolutionCase& g
   for (float& value : bias) value = values.next();
   std::vector<float> packed(shape.packedSize(), 0.0f);
   for (std::size_t i = 0; i < weights.size(); ++i) packed[shape.packedIndex(i)] = weights[i];
-  table.exact.convolution(shape, in.data(), packed.data(), bias.data(), out.data());
+  table.float64.convolution(shape, in.data(), packed.data(), bias.data(), out.data());
   if (!out.guarded()) return "a guard word was written";
   return forAll(shape.out, [&](int n, int o, int y, int x) {
     double sum = bias[o];
@@ -72,7 +72,7 @@ std::string checkExactConvolution(const Kernels& table, const ConvolutionCase& g
   });
 }
 
-ISA_TEST("exact convolution: channels × sizes × strides, in double") {
+ISA_TEST("float64 convolution: channels × sizes × strides") {
   for (const int outChannels : {1, 3, 4, 5, 18}) {
     for (const int size : {1, 2, 3, 4, 5, 9}) {
       for (const int stride : {1, 2}) {
@@ -86,7 +86,7 @@ ISA_TEST("exact convolution: channels × sizes × strides, in double") {
   }
 }
 
-ISA_TEST("exact activation and moments, in double") {
+ISA_TEST("float64 activation and moments") {
   for (const int size : {2, 3, 4, 7, 8}) {
     for (const int pool : {1, 2}) {
       Values values(static_cast<std::uint64_t>(size));
@@ -97,7 +97,7 @@ ISA_TEST("exact activation and moments, in double") {
       shape.poolKernel = shape.poolStride = pool;
       DoubleBlock in(shape.in, values), residual(shape.residual, values), out(shape.out);
       const std::vector<AffineOf<double>> affine = {{0.1, 1.3, -0.2}, {-0.4, -0.7, 0.3}, {0, 1, 0}};
-      kernels().exact.activate(shape, affine.data(), in.data(), residual.data(), out.data());
+      kernels().float64.activate(shape, affine.data(), in.data(), residual.data(), out.data());
       CHECK(out.guarded());
       CHECK_PASSES(forAll(shape.out, [&](int n, int c, int y, int x) {
         double largest = 0;
@@ -110,7 +110,7 @@ ISA_TEST("exact activation and moments, in double") {
       }));
 
       double mean[3], squares[3];
-      kernels().exact.moments(shape.in, in.data(), 13, mean, squares);
+      kernels().float64.moments(shape.in, in.data(), 13, mean, squares);
       for (int c = 0; c < 3; ++c) {
         double sum = 0, deviations = 0;
         const auto each = [&](const auto& term) {
@@ -139,7 +139,7 @@ std::string checkExactAveragePool(const Kernels& table, int height, int width, i
   shape.stride = stride;
   Values values;
   DoubleBlock in(shape.in, values), out(shape.out);
-  table.exact.averagePool(shape, in.data(), out.data());
+  table.float64.averagePool(shape, in.data(), out.data());
   const std::string failure = forAll(shape.out, [&](int n, int, int y, int x) {
     const int pixels = kernelHeight * kernelWidth;
     double sum = 0;
@@ -156,7 +156,7 @@ std::string checkExactAveragePool(const Kernels& table, int height, int width, i
   return "";
 }
 
-ISA_TEST("exact average pool: windows × strides, in double") {
+ISA_TEST("float64 average pool: windows × strides") {
   const int windows[][2] = {{1, 1}, {2, 2}, {3, 3}, {1, 3}, {3, 2}, {7, 8}};
   for (const int height : {7, 8, 9}) {
     for (const int width : {8, 11}) {
@@ -169,8 +169,8 @@ ISA_TEST("exact average pool: windows × strides, in double") {
   }
 }
 
-TEST("caught: an exact average pool that rounds to float, lacks a window's last row or writes its border") {
-  using AveragePool = decltype(Kernels::exact.averagePool);
+TEST("caught: a float64 average pool that rounds to float, lacks a window's last row or writes its border") {
+  using AveragePool = decltype(Kernels::float64.averagePool);
   const AveragePool wrongs[] = {
       [](const ConvolutionShape& shape, const double* plane, double* out) {
         std::vector<float> in(plane, plane + shape.in.planeStride());
@@ -184,17 +184,17 @@ TEST("caught: an exact average pool that rounds to float, lacks a window's last 
       [](const ConvolutionShape& shape, const double* plane, double* out) {
         ConvolutionShape flat = shape;
         --flat.kernelHeight;
-        kernels().exact.averagePool(flat, plane, out);
+        kernels().float64.averagePool(flat, plane, out);
       },
       [](const ConvolutionShape& shape, const double* plane, double* out) {
-        kernels().exact.averagePool(shape, plane, out);
+        kernels().float64.averagePool(shape, plane, out);
         out[shape.out.at(0, 0, shape.out.width)] = 0;
       },
   };
   CHECK_PASSES(checkExactAveragePool(kernels(), 7, 8, 3, 2, 2));
   for (const AveragePool wrong : wrongs) {
     Kernels table = kernels();
-    table.exact.averagePool = wrong;
+    table.float64.averagePool = wrong;
     CHECK(!checkExactAveragePool(table, 7, 8, 3, 2, 2).empty());
   }
 }

@@ -1,4 +1,4 @@
-#include "network/graph.hpp"
+#include "network/plan/graph.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,0 +1,32 @@
+// How a long computation is run, watched and stopped, and the errors that end one.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <functional>
+#include <stdexcept>
+
+namespace deepzero {
+
+// `progress` is called from a compute thread, one call at a time.
+struct Control {
+  int threads = 1;
+  const std::atomic<bool>* cancelled = nullptr;
+  std::function<void(std::size_t done, std::size_t total)> progress;
+
+  bool stop() const { return cancelled != nullptr && cancelled->load(std::memory_order_relaxed); }
+};
+
+// Thrown by a computation that stopped because Control::cancelled became true.
+struct Cancelled : std::runtime_error {
+  Cancelled() : std::runtime_error("cancelled") {}
+};
+
+// Thrown when a loss is NaN or infinite.
+struct NonFinite : std::runtime_error {
+  // A flat parameter index (CGE), a query's number (RGE), or −1 for the unperturbed loss.
+  long long coordinate;
+  explicit NonFinite(long long at) : std::runtime_error("the loss is not finite"), coordinate(at) {}
+};
+
+}  // namespace deepzero
