@@ -6,7 +6,8 @@
 import { FileError, isObject } from '../lib/support/check.js';
 import type { Difference } from '../lib/support/differences.js';
 import { firstDifference } from '../lib/support/differences.js';
-import { exists, readJson, removeTemporaries, writeFileAtomically } from '../lib/support/files.js';
+import { exists, writeFileAtomically } from '../lib/support/files.js';
+import { readJson } from '../lib/support/json.js';
 
 type Kept<T> = T & { options: object };
 
@@ -60,7 +61,6 @@ async function keep<T extends object>(
   const { content, difference } = await lookUp(file, options);
   if (content !== undefined && !difference) return content as Kept<T>;
   if (difference) onOther(difference);
-  await removeTemporaries(file);
   const result = { options: inJson(options), ...(await compute()) };
   await writeFileAtomically(file, `${JSON.stringify(result, undefined, 2)}\n`);
   return result;

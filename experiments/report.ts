@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 
-import { removeTemporaries, writeFileAtomically } from '../lib/support/files.js';
+import { writeFileAtomically } from '../lib/support/files.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
@@ -54,7 +54,6 @@ export async function writeReport(
   const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
   const files = reportFiles(name, out);
   const images = `${about.images.toLocaleString('en-US')} images of ${about.name} in batches of ${batchSize}`;
-  for (const file of Object.values(files)) await removeTemporaries(file);
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
   await writeFileAtomically(files.svg, plotSvg(plot, [images, ...machinesOf(rows.map(({ machine }) => machine))]));

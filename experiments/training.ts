@@ -98,7 +98,6 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
   const folder = new RunFolder(join(laboratory.out, key));
   await makeFolder(folder.path);
   await using _ = await folder.lock();
-  await folder.removeTemporaries();
   using model = new Model(network, { seed, threads, memory });
   const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
   // ZO-GraSP, say, evaluates losses before there is a run.

@@ -7,7 +7,7 @@ import { cosineOf, gradcheck as checkGradient } from '../estimators/gradcheck.js
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { Random } from '../native/random.js';
-import { readJson } from '../support/files.js';
+import { readJson } from '../support/json.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {

@@ -75,7 +75,6 @@ export const train: Command = command({
     using model = new Model(network, { seed: settings.seed, threads: values.threads, memory: values.memory });
     const optimizer = makeOptimizer(settings, data.train.count);
     await resumed?.lock();
-    await resumed?.removeTemporaries();
     const folder = resumed ?? (await begin(settings, values.out, model, data.train));
     const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
     output.line(`${about}, run in ${folder.path}`);

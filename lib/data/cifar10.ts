@@ -6,11 +6,16 @@
  */
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
-import * as check from '../support/check.js';
-import { FileError, isObject } from '../support/check.js';
-import { concatenate, exists, makeFolder, readFileBytes, readJson, writeFileAtomically } from '../support/files.js';
+import * as v from 'valibot';
+
+import { FileError } from '../support/errors.js';
+import { exists, makeFolder, readFileBytes, withInputFile, writeFileAtomically } from '../support/files.js';
+import type { InputFile } from '../support/files.js';
+import { readJson } from '../support/json.js';
+import { checked, expected, integer, parseContent, parseOptions, string } from '../support/schema.js';
 import type { ImageDatasetOptions } from './dataset.js';
-import { checkNormalization, ImageDataset } from './dataset.js';
+import { ImageDataset } from './dataset.js';
+import { normalization } from './options.js';
 
 /** Per channel, of pixel values scaled to 0 … 1: the normalisation of the paper's runs. */
 export const CIFAR10_MEAN: readonly number[] = [0.4914, 0.4822, 0.4465];
@@ -33,10 +38,12 @@ const SHAPE = [3, 32, 32] as const;
 const IMAGE_BYTES = 3 * 32 * 32;
 const RECORD_BYTES = 1 + IMAGE_BYTES;
 const CLASSES = 10;
+/** Images of every file of CIFAR-10. */
+const WHOLE = 10_000;
 const TRAIN_FILES = [1, 2, 3, 4, 5].map((i) => `data_batch_${i}.bin`);
 const TEST_FILE = 'test_batch.bin';
 const NAMES_FILE = 'batches.meta.txt';
-/** What the layout has no place for, of sets that are not CIFAR-10: name and normalisation of each. */
+/** Name and normalisation of sets other than CIFAR-10, for which its layout has no place. */
 const ABOUT_FILE = 'deepzero.json';
 
 /** What the training set of CIFAR-10 itself is called. */
@@ -51,7 +58,14 @@ export interface ImageDatasets {
   test: ImageDataset;
   /** The training batches of CIFAR-10 that the folder does not have. */
   missing?: readonly string[];
+  /** The batches that hold fewer images than the others: those of CIFAR-10 hold 10,000 each. */
+  short?: readonly string[];
 }
+
+const { mean, std } = normalization(SHAPE[0]);
+const cifar10Options = v.strictObject({ mean: v.optional(mean), std: v.optional(std) });
+const about = v.strictObject({ name: string, mean, std });
+const aboutFile = v.strictObject({ train: about, test: about });
 
 export interface Cifar10Options {
   /** Per channel, of pixel values scaled to 0 … 1; default that of `deepzero.json`, or else `CIFAR10_MEAN`. */
@@ -60,16 +74,12 @@ export interface Cifar10Options {
   std?: readonly number[];
 }
 
-interface Records {
-  images: Uint8Array;
-  labels: Uint8Array;
-}
-
 /** The folder itself, or the official archive's folder inside it. */
 async function findBatches(folder: string): Promise<{ folder: string; trainFiles: string[] }> {
   if (!(await exists(folder))) throw new FileError(folder, 'folder does not exist');
-  if (!(await stat(folder)).isDirectory())
+  if (!(await stat(folder)).isDirectory()) {
     throw new FileError(folder, 'is a file, expected a folder with CIFAR-10 batches');
+  }
   for (const candidate of [folder, join(folder, OFFICIAL_FOLDER)]) {
     const present = await Promise.all(TRAIN_FILES.map((name) => exists(join(candidate, name))));
     const trainFiles = TRAIN_FILES.filter((_, i) => present[i]);
@@ -78,27 +88,61 @@ async function findBatches(folder: string): Promise<{ folder: string; trainFiles
   throw new FileError(folder, `holds none of ${TRAIN_FILES.join(', ')} (CIFAR-10's binary version)`);
 }
 
-async function readBatch(file: string): Promise<Records> {
-  const bytes = await readFileBytes(file);
-  if (bytes.length === 0) throw new FileError(file, `is empty, expected records of ${RECORD_BYTES} bytes`);
-  const count = Math.floor(bytes.length / RECORD_BYTES);
-  const rest = bytes.length % RECORD_BYTES;
-  if (rest > 0) {
-    const problem = `${bytes.length} bytes are no whole number of records of ${RECORD_BYTES} (${rest} left over)`;
-    throw new FileError(file, `${problem}: truncated, or not a CIFAR-10 batch`);
-  }
-  const images = new Uint8Array(count * IMAGE_BYTES);
-  const labels = new Uint8Array(count);
+/** How many images a batch file holds, from its size alone. */
+function countImages({ path, size }: InputFile): number {
+  if (size === 0) throw new FileError(path, `is empty, expected records of ${RECORD_BYTES} bytes`);
+  const rest = size % RECORD_BYTES;
+  if (rest === 0) return size / RECORD_BYTES;
+  const problem = `${size} bytes are not a whole number of records of ${RECORD_BYTES} (${rest} left over)`;
+  throw new FileError(path, `${problem}: truncated, or not a CIFAR-10 batch`);
+}
+
+/** Records that are read at a time. */
+const CHUNK = 1024;
+
+/** Reads the records of a batch into images and labels from number `at` on. */
+async function readRecords(input: InputFile, { images, labels }: Records, at: number): Promise<void> {
+  const count = countImages(input);
+  const chunk = new Uint8Array(Math.min(CHUNK, count) * RECORD_BYTES);
   for (let i = 0; i < count; i++) {
-    const begin = i * RECORD_BYTES;
-    const label = bytes[begin]!;
+    const begin = (i % CHUNK) * RECORD_BYTES;
+    if (begin === 0) await input.read(chunk.subarray(0, (count - i) * RECORD_BYTES), i * RECORD_BYTES);
+    const label = chunk[begin]!;
     if (label >= CLASSES) {
-      throw new FileError(file, `record ${i} (byte ${begin}) has label ${label}, expected 0 to ${CLASSES - 1}`);
+      const record = `record ${i} (byte ${i * RECORD_BYTES})`;
+      throw new FileError(input.path, `${record} has label ${label}, expected 0 to ${CLASSES - 1}`);
     }
-    labels[i] = label;
-    images.set(bytes.subarray(begin + 1, begin + RECORD_BYTES), i * IMAGE_BYTES);
+    labels[at + i] = label;
+    images.set(chunk.subarray(begin + 1, begin + RECORD_BYTES), (at + i) * IMAGE_BYTES);
   }
-  return { images, labels };
+}
+
+interface Records {
+  readonly images: Uint8Array;
+  readonly labels: Uint8Array;
+}
+
+/** The records of batch files, one after the other, and how many each holds. */
+async function readBatches(files: readonly string[]): Promise<Records & { counts: readonly number[] }> {
+  const counts = await Promise.all(files.map((file) => withInputFile(file, countImages)));
+  const count = counts.reduce((sum, each) => sum + each, 0);
+  const records = { images: new Uint8Array(count * IMAGE_BYTES), labels: new Uint8Array(count) };
+  let at = 0;
+  for (const [i, file] of files.entries()) {
+    await withInputFile(file, async (input) => {
+      if (countImages(input) !== counts[i]) throw new FileError(file, 'was changed while it was read');
+      await readRecords(input, records, at);
+    });
+    at += counts[i]!;
+  }
+  return { ...records, counts };
+}
+
+/** The files that hold fewer images than the others, where `writeCifar10` spreads them evenly and CIFAR-10 itself does. */
+function shortFiles(train: readonly [file: string, count: number][], testCount: number): string[] {
+  const longest = Math.max(...train.map(([, count]) => count));
+  const short = train.filter(([, count]) => count < longest - 1).map(([file]) => file);
+  return longest === WHOLE && testCount < WHOLE ? [...short, TEST_FILE] : short;
 }
 
 async function readClassNames(file: string): Promise<readonly string[]> {
@@ -114,47 +158,44 @@ async function readClassNames(file: string): Promise<readonly string[]> {
 type About = Pick<ImageDatasetOptions, 'name' | 'mean' | 'std'>;
 type AboutSets = Record<'train' | 'test', About>;
 
-/** CIFAR-10's, or what `writeCifar10` says of the sets that it wrote. */
+/** CIFAR-10's, or those that `writeCifar10` wrote beside other sets. */
 async function readAbout(file: string): Promise<AboutSets> {
   const ofCifar10 = (name: string): About => ({ name, mean: CIFAR10_MEAN, std: CIFAR10_STD });
   if (!(await exists(file))) return { train: ofCifar10(CIFAR10_TRAIN), test: ofCifar10('cifar10 test') };
-  const content = await readJson(file);
-  const read = (part: string): About => {
-    const about = isObject(content) ? content[part] : undefined;
-    if (!isObject(about)) throw new FileError(file, `has no "${part}": {name, mean, std}, as writeCifar10 writes it`);
-    try {
-      const { name, mean, std } = about;
-      return { name: check.string(name, 'name'), ...checkNormalization(mean, std, SHAPE[0]) };
-    } catch (cause) {
-      throw new FileError(file, `${part}: ${(cause as Error).message}`, { cause });
-    }
-  };
-  return { train: read('train'), test: read('test') };
+  return parseContent(aboutFile, await readJson(file), file);
 }
 
 /**
  * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
- * of training batches and any number of whole records in each will do; class names come from `batches.meta.txt`
- * where there is one, and name and normalisation of another set in these files from `deepzero.json`, which `writeCifar10` writes.
+ * of training batches and any number of whole records in each will do, and `missing` and `short` name those that CIFAR-10 would
+ * have. Class names come from `batches.meta.txt` where there is one, and name and normalisation of another set in these files
+ * from `deepzero.json`, which `writeCifar10` writes.
  *
  * @throws FileError naming the file and, for a bad label, the record: for a missing folder or test batch, an
- *   empty or truncated batch, a label over 9, a `deepzero.json` without what it is for.
+ *   empty or truncated batch, a label over 9, a `deepzero.json` whose content is not as `writeCifar10` writes it.
  * @example const { train, test } = await cifar10('data/cifar-10-batches-bin');
  */
 export async function cifar10(path: string, options: Cifar10Options = {}): Promise<ImageDatasets> {
-  const { mean, std } = check.options<Cifar10Options>(options, 'cifar10', ['mean', 'std']);
-  const { folder, trainFiles } = await findBatches(check.string(path, 'the folder of CIFAR-10'));
-  const test = await readBatch(join(folder, TEST_FILE));
-  const batches = await Promise.all(trainFiles.map((name) => readBatch(join(folder, name))));
-  const classNames = await readClassNames(join(folder, NAMES_FILE));
+  const given = parseOptions(cifar10Options, options, 'cifar10');
+  const { folder, trainFiles } = await findBatches(checked(string, path, 'the folder of CIFAR-10'));
   const about = await readAbout(join(folder, ABOUT_FILE));
-  const images = concatenate(batches.map((batch) => batch.images));
-  const labels = concatenate(batches.map((batch) => batch.labels));
-  const common = { shape: SHAPE, classNames, ...(mean !== undefined && { mean }), ...(std !== undefined && { std }) };
+  const classNames = await readClassNames(join(folder, NAMES_FILE));
+  const test = await readBatches([join(folder, TEST_FILE)]);
+  const train = await readBatches(trainFiles.map((name) => join(folder, name)));
+  const setOf = ({ images, labels }: Records, { name, ...look }: About): ImageDataset =>
+    new ImageDataset({
+      ...{ name, images, labels, shape: SHAPE, classNames },
+      mean: given.mean ?? look.mean,
+      std: given.std ?? look.std,
+    });
   return {
-    train: new ImageDataset({ images, labels, ...about.train, ...common }),
-    test: new ImageDataset({ ...test, ...about.test, ...common }),
+    train: setOf(train, about.train),
+    test: setOf(test, about.test),
     missing: TRAIN_FILES.filter((name) => !trainFiles.includes(name)),
+    short: shortFiles(
+      trainFiles.map((name, i) => [name, train.counts[i]!]),
+      test.labels.length,
+    ),
   };
 }
 
@@ -176,19 +217,18 @@ function encodeAbout({ train, test }: ImageDatasets): Uint8Array {
 
 function checkWritable(dataset: ImageDataset, what: string, leastCount: number): void {
   const { count, shape, classes } = dataset;
-  check.integer(count, `the number of ${what} images`, leastCount);
+  checked(integer(leastCount), count, `the number of ${what} images`);
   if (!SHAPE.every((size, i) => shape[i] === size)) {
-    throw check.expected(`the shape of ${what} images`, '[3, 32, 32]', shape);
+    throw expected(`the shape of ${what} images`, '[3, 32, 32]', shape);
   }
-  if (classes !== CLASSES) throw check.expected(`the number of ${what} classes`, String(CLASSES), classes);
+  if (classes !== CLASSES) throw expected(`the number of ${what} classes`, String(CLASSES), classes);
   const name = dataset.classNames.find((one) => one !== one.trim() || /[\r\n]/.test(one));
-  if (name !== undefined)
-    throw check.expected(`the names of ${what} classes`, 'lines without spaces around them', name);
+  if (name !== undefined) throw expected(`the names of ${what} classes`, 'lines without spaces around them', name);
 }
 
 /**
  * Writes two data sets of 3×32×32 images in ten classes as CIFAR-10's files: five training batches of nearly
- * equal length, the test batch, the class names, and beside them `deepzero.json`, of names and normalisation, so that `cifar10`
+ * equal length, the test batch, the class names, and beside them `deepzero.json` with names and normalisation, so that `cifar10`
  * reads the same sets. Makes the folder; each file is written atomically, and none over another.
  *
  * @returns the files' paths.
@@ -200,11 +240,11 @@ export async function writeCifar10(folder: string, sets: ImageDatasets): Promise
   checkWritable(train, 'training', TRAIN_FILES.length);
   checkWritable(test, 'test', 1);
   if (test.classNames.join('\n') !== train.classNames.join('\n')) {
-    throw check.expected('the names of test classes', 'those of the training classes', test.classNames);
+    throw expected('the names of test classes', 'those of the training classes', test.classNames);
   }
-  await makeFolder(check.string(folder, 'the folder to write to'));
+  await makeFolder(checked(string, folder, 'the folder to write to'));
   const bound = (batch: number): number => Math.floor((train.count * batch) / TRAIN_FILES.length);
-  // The images last: a folder without them is none of CIFAR-10's, whatever else it has.
+  // The images last: `cifar10` refuses a folder without them, whatever else it has.
   const files = [
     { name: ABOUT_FILE, encode: () => encodeAbout(sets) },
     { name: NAMES_FILE, encode: () => new TextEncoder().encode(`${train.classNames.join('\n')}\n`) },

@@ -3,9 +3,13 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import { digest } from '../support/digest.js';
+import { InvalidArgumentError } from '../support/errors.js';
+import { checked, expected, instance, integer, parseOptions, string } from '../support/schema.js';
 import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
+import { imageShape, names, normalization } from './options.js';
 
 export type { Augmentation } from './augment.js';
 
@@ -54,45 +58,38 @@ export interface ImageDatasetOptions {
   std: readonly number[];
 }
 
+const bytes = instance(Uint8Array, 'a Uint8Array');
+const floats = instance(Float32Array, 'a Float32Array');
+
+/** The number of channels is taken from the shape, which is checked before what depends on it. */
+function imageDatasetOptions(channels: number) {
+  const entries = { name: string, images: bytes, labels: bytes, shape: imageShape, classNames: names };
+  return v.strictObject({ ...entries, ...normalization(channels) });
+}
+
+const tensorDatasetOptions = v.strictObject({
+  name: v.optional(string, 'tensors'),
+  images: floats,
+  shape: imageShape,
+  labels: v.optional(bytes),
+  classes: v.optional(integer(1)),
+  targets: v.optional(floats),
+});
+
 /** Values in one image. */
 function imageSize(shape: readonly number[]): number {
-  const list: unknown = shape;
-  if (!Array.isArray(list) || list.length !== 3) throw check.expected('shape', '[channels, height, width]', list);
-  return shape.reduce((product, size, i) => product * check.integer(size, `shape[${i}]`, 1), 1);
-}
-
-function checkChannels(values: unknown, what: string, channels: number): readonly number[] {
-  if (!Array.isArray(values) || values.length !== channels || !values.every(Number.isFinite)) {
-    throw check.expected(what, `a list of ${channels} finite numbers, one per channel`, values);
-  }
-  return values as number[];
-}
-
-/** Means and standard deviations of so many channels. */
-export function checkNormalization(
-  mean: unknown,
-  std: unknown,
-  channels: number,
-): { mean: readonly number[]; std: readonly number[] } {
-  const checked = { mean: checkChannels(mean, 'mean', channels), std: checkChannels(std, 'std', channels) };
-  for (const [i, value] of checked.std.entries()) check.positive(value, `std[${i}]`);
-  return checked;
+  return shape.reduce((product, size) => product * size, 1);
 }
 
 function checkIndices(indices: Uint32Array, count: number): void {
-  if (!(indices instanceof Uint32Array)) throw check.expected('indices', 'a Uint32Array', indices);
+  if (!(indices instanceof Uint32Array)) throw expected('indices', 'a Uint32Array', indices);
   const wrong = indices.findIndex((index) => index >= count);
-  if (wrong >= 0) throw check.expected(`indices[${wrong}]`, `< ${count}, the data set's size`, indices[wrong]);
+  if (wrong >= 0) throw expected(`indices[${wrong}]`, `< ${count}, the data set's size`, indices[wrong]);
 }
 
 function checkLabels(labels: Uint8Array, classes: number): void {
   const wrong = labels.findIndex((label) => label >= classes);
-  if (wrong >= 0) throw check.expected(`labels[${wrong}]`, `< ${classes}, the number of classes`, labels[wrong]);
-}
-
-function checkClassNames(names: readonly string[]): void {
-  if (!Array.isArray(names)) throw check.expected('classNames', 'a list of names', names);
-  names.forEach((name, label) => check.string(name, `classNames[${label}]`));
+  if (wrong >= 0) throw expected(`labels[${wrong}]`, `< ${classes}, the number of classes`, labels[wrong]);
 }
 
 /** (v/255 − mean) / std of every byte v, per channel. */
@@ -124,21 +121,18 @@ export class ImageDataset implements Dataset {
   #digest: string | undefined;
 
   constructor(options: ImageDatasetOptions) {
-    const { name, images, labels, shape, classNames, mean, std } = check.options<ImageDatasetOptions>(
+    const channels = (Object(options) as Partial<ImageDatasetOptions>).shape?.[0];
+    const { name, images, labels, shape, classNames, mean, std } = parseOptions(
+      imageDatasetOptions(channels ?? 1),
       options,
       'ImageDataset',
-      ['name', 'images', 'labels', 'shape', 'classNames', 'mean', 'std'],
     );
     const size = imageSize(shape);
-    if (!(images instanceof Uint8Array)) throw check.expected('images', 'a Uint8Array', images);
-    if (!(labels instanceof Uint8Array)) throw check.expected('labels', 'a Uint8Array', labels);
     if (images.length !== labels.length * size) {
-      throw check.expected('the length of images', `${labels.length} × ${size}, from labels and shape`, images.length);
+      throw expected('the length of images', `${labels.length} × ${size}, from labels and shape`, images.length);
     }
-    checkClassNames(classNames);
     checkLabels(labels, classNames.length);
-    checkNormalization(mean, std, shape[0]);
-    this.name = check.string(name, 'name');
+    this.name = name;
     this.count = labels.length;
     this.shape = shape;
     this.classes = classNames.length;
@@ -164,7 +158,7 @@ export class ImageDataset implements Dataset {
 
   /** The first `count` images; pixels are shared. */
   subset(count: number): ImageDataset {
-    check.integer(count, 'count', 1, this.count);
+    checked(integer(1, this.count), count, 'count');
     const images = this.images.subarray(0, count * this.#imageSize);
     return new ImageDataset({ ...this.#options(), images, labels: this.labels.subarray(0, count) });
   }
@@ -184,8 +178,8 @@ export class ImageDataset implements Dataset {
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch {
     checkIndices(indices, this.count);
     if (augmentation) {
-      check.integer(augmentation.seed, 'seed');
-      check.integer(augmentation.epoch, 'epoch', 0, 0xffff_ffff);
+      checked(integer(), augmentation.seed, 'seed');
+      checked(integer(0, 0xffff_ffff), augmentation.epoch, 'epoch');
     }
     const images = new Float32Array(indices.length * this.#imageSize);
     indices.forEach((index, slot) => {
@@ -233,39 +227,32 @@ export class TensorDataset implements Dataset {
   #digest: string | undefined;
 
   constructor(options: TensorDatasetOptions) {
-    const { name, images, shape, labels, classes, targets } = check.options<TensorDatasetOptions>(
+    const { name, images, shape, labels, classes, targets } = parseOptions(
+      tensorDatasetOptions,
       options,
       'TensorDataset',
-      ['name', 'images', 'shape', 'labels', 'classes', 'targets'],
     );
     const size = imageSize(shape);
-    if (!(images instanceof Float32Array)) throw check.expected('images', 'a Float32Array', images);
     if (images.length % size !== 0) {
-      throw check.expected('the length of images', `a multiple of ${size}, from shape`, images.length);
+      throw expected('the length of images', `a multiple of ${size}, from shape`, images.length);
     }
     if ((labels === undefined) === (targets === undefined)) {
-      throw new check.InvalidArgumentError('Expected exactly one of labels and targets');
+      throw new InvalidArgumentError('Expected exactly one of labels and targets');
     }
-    this.name = check.string(name ?? 'tensors', 'name');
+    this.name = name;
     this.count = images.length / size;
     this.shape = shape;
     this.images = images;
     this.#imageSize = size;
     if (labels) {
-      if (!(labels instanceof Uint8Array)) throw check.expected('labels', 'a Uint8Array', labels);
-      if (labels.length !== this.count) throw check.expected('the length of labels', `${this.count}`, labels.length);
+      if (labels.length !== this.count) throw expected('the length of labels', `${this.count}`, labels.length);
       this.labels = labels;
-      this.classes = check.integer(
-        classes ?? labels.reduce((most, label) => Math.max(most, label + 1), 1),
-        'classes',
-        1,
-      );
+      this.classes = classes ?? labels.reduce((most, label) => Math.max(most, label + 1), 1);
       checkLabels(labels, this.classes);
     }
     if (targets) {
-      if (!(targets instanceof Float32Array)) throw check.expected('targets', 'a Float32Array', targets);
       if (targets.length === 0 || targets.length % this.count !== 0) {
-        throw check.expected('the length of targets', `a multiple of ${this.count}, one row per image`, targets.length);
+        throw expected('the length of targets', `a multiple of ${this.count}, one row per image`, targets.length);
       }
       this.targets = targets;
     }
@@ -278,7 +265,7 @@ export class TensorDataset implements Dataset {
 
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch {
     checkIndices(indices, this.count);
-    if (augmentation) throw check.expected('augmentation', `absent for the data set ${this.name}`, augmentation);
+    if (augmentation) throw expected('augmentation', `absent for the data set ${this.name}`, augmentation);
     const { labels, targets } = this;
     const batch: Batch = { images: gatherRows(this.images, this.#imageSize, indices), count: indices.length };
     if (labels) batch.labels = Int32Array.from(indices, (index) => labels[index]!);

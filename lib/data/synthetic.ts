@@ -8,8 +8,10 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import { Random } from '../native/random.js';
+import { integer, parseOptions } from '../support/schema.js';
 import type { ImageDatasets } from './cifar10.js';
 import { ImageDataset } from './dataset.js';
 
@@ -266,14 +268,15 @@ function statistics(images: Uint8Array): { mean: number[]; std: number[] } {
   return { mean, std };
 }
 
-export interface SyntheticOptions {
+const syntheticOptions = v.strictObject({
   /** Default 0. */
-  seed?: number;
+  seed: v.optional(integer(), 0),
   /** Number of training images, default 5,000. */
-  train?: number;
+  train: v.optional(integer(1, MOST_IMAGES), 5000),
   /** Number of test images, default 1,000. */
-  test?: number;
-}
+  test: v.optional(integer(1, MOST_IMAGES), 1000),
+});
+export interface SyntheticOptions extends v.InferInput<typeof syntheticOptions> {}
 
 /**
  * Generates the data set: images of a disc or a star on plain ground, horizontal stripes, vertical stripes, checks
@@ -284,12 +287,9 @@ export interface SyntheticOptions {
  * @throws InvalidArgumentError for a count below 1, or a seed that is no integer >= 0.
  */
 export function synthetic(options: SyntheticOptions = {}): ImageDatasets {
-  check.options<SyntheticOptions>(options, 'synthetic', ['seed', 'train', 'test']);
-  const seed = check.integer(options.seed ?? 0, 'seed');
-  const trainCount = check.integer(options.train ?? 5000, 'train', 1, MOST_IMAGES);
-  const testCount = check.integer(options.test ?? 1000, 'test', 1, MOST_IMAGES);
-  const train = generate(seed, 0, trainCount);
-  const test = generate(seed, TEST_OFFSET, testCount);
+  const counts = parseOptions(syntheticOptions, options, 'synthetic');
+  const train = generate(counts.seed, 0, counts.train);
+  const test = generate(counts.seed, TEST_OFFSET, counts.test);
   const common = {
     shape: [CHANNELS, SIZE, SIZE] as const,
     classNames: KINDS.map(({ name }) => name),

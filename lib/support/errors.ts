@@ -41,7 +41,7 @@ export class FileError extends Error {
   readonly file: string;
 
   constructor(file: string, problem: string, options?: ErrorOptions) {
-    super(`${file}: ${problem}`, options);
+    super(`${escaped(file)}: ${problem}`, options);
     this.file = file;
   }
 }
@@ -49,14 +49,25 @@ export class FileError extends Error {
 /** The longest text that a message quotes. */
 const MOST_QUOTED = 80;
 
+/** A text with its control characters, and what else would not be seen, as `\u001b`. */
+export function escaped(text: string): string {
+  return text.replace(
+    // eslint-disable-next-line no-control-regex -- these are the ones to replace
+    /[\u0000-\u001f\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
+    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
+  );
+}
+
 /** A text in a message: quoted, control characters escaped, shortened in the middle. */
 export function quote(text: string): string {
   const short = text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED - 20)}…${text.slice(-15)}`;
   // JSON leaves DEL, the C1 controls and the line separators of Unicode as they are.
-  return JSON.stringify(short).replace(
-    /[\u007f-\u009f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]/g,
-    (char) => `\\u${char.charCodeAt(0).toString(16).padStart(4, '0')}`,
-  );
+  return escaped(JSON.stringify(short));
+}
+
+/** The name of a tensor, a network or the like in a message: quoted unless it is made of letters, digits, `.`, `_` and `-`. */
+export function label(name: string): string {
+  return name.length <= MOST_QUOTED && /^[\w.-]+$/.test(name) ? name : quote(name);
 }
 
 /** Any value in a message: short, on one line. */

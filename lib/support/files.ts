@@ -1,15 +1,17 @@
 /**
- * Whole files in and out. A file is written beside its final place and renamed there, so that a reader sees
- * the old content or the new, never a part, also after a crash; every failure is a `FileError`.
+ * Files in and out. A file is written beside its final place and renamed there, so that a reader sees the old content or the
+ * new, never a part, also after a crash; every failure is a `FileError`.
  *
  * @module
  */
-import { randomBytes } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, rmdir, stat } from 'node:fs/promises';
-import { basename, dirname, join, normalize } from 'node:path';
+import { constants } from 'node:fs';
+import type { Stats } from 'node:fs';
+import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
+import type { FileHandle } from 'node:fs/promises';
+import { dirname, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
-import { FileError } from './check.js';
+import { FileError } from './errors.js';
+import { removeLeftTemporaries, temporaryIn } from './temporaries.js';
 
 /** What the operating system said, in its own words: `permission denied`, `no space left on device`, … */
 function reason(error: unknown): string {
@@ -41,26 +43,17 @@ async function syncFolder(folder: string): Promise<void> {
   }
 }
 
-/** Before the random part and behind it: what `writeFileAtomically` calls its temporary file. */
-function temporaryName(file: string): [string, string] {
-  return [`.${basename(file).slice(0, 100)}.`, '.tmp'];
-}
-
-/** Renaming over a folder, a device or a pipe would replace it or fail late. */
-async function refuseWhatIsNoFile(file: string): Promise<void> {
-  const existing = await stat(file).catch((error: unknown) => {
-    if (isMissing(error)) return undefined;
-    throw error;
-  });
-  if (existing?.isDirectory()) throw new FileError(file, 'is a folder, expected a file');
-  if (existing && !existing.isFile()) throw new FileError(file, 'is not a regular file');
+/** A folder, a device or a pipe can neither be replaced by a file nor read to its end. */
+function refuseOtherThanFile(file: string, found: Stats): void {
+  if (found.isDirectory()) throw new FileError(file, 'is a folder, expected a file');
+  if (!found.isFile()) throw new FileError(file, 'is not a regular file');
 }
 
 /**
  * Writes a file atomically: a temporary file in the same folder is written, flushed to disk and renamed, and the
- * folder is flushed. On failure the temporary file is removed and what stood there before is untouched; only if the
- * folder cannot be flushed is the new content in place, and the error says so. Memory that may change meanwhile must be
- * copied by the caller.
+ * folder is flushed. On failure the temporary file is removed and the old content is untouched; only if the
+ * folder cannot be flushed is the new content in place, and the error says so. Temporary files that killed processes have
+ * left in the folder are removed. Memory that may change meanwhile must be copied by the caller.
  *
  * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
@@ -86,9 +79,14 @@ export async function checkDestination(file: string): Promise<void> {
 
 /** Does something with a temporary file for `file`, which is gone after a failure. */
 async function beside(file: string, action: (temporary: string) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(file), temporaryName(file).join(randomBytes(6).toString('hex')));
+  const temporary = temporaryIn(dirname(file));
   try {
-    await refuseWhatIsNoFile(file);
+    const existing = await stat(file).catch((error: unknown) => {
+      if (isMissing(error)) return undefined;
+      throw error;
+    });
+    if (existing) refuseOtherThanFile(file, existing);
+    await removeLeftTemporaries(dirname(file));
     await action(temporary);
   } catch (error) {
     // The first failure is the one to report, whatever becomes of the clean-up.
@@ -98,40 +96,75 @@ async function beside(file: string, action: (temporary: string) => Promise<void>
   }
 }
 
-/** Removes the temporary files that killed processes have left of a file that nobody is writing now. */
-export async function removeTemporaries(file: string): Promise<void> {
-  const folder = dirname(file);
-  const [begin, end] = temporaryName(file);
-  for (const name of await readdir(folder).catch(() => [])) {
-    const random = name.startsWith(begin) && name.endsWith(end) ? name.slice(begin.length, -end.length) : '';
-    if (/^[0-9a-f]{12}$/.test(random)) await rm(join(folder, name), { force: true }).catch(() => undefined);
-  }
-}
+/** Bytes that one call of the operating system reads: less than its limit of 2 GiB. */
+const READ_BYTES = 2 ** 26;
 
-/** The parts one after another, in memory of their own (offset 0 of its buffer). */
-export function concatenate(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
-  let offset = 0;
-  for (const part of parts) {
-    whole.set(part, offset);
-    offset += part.length;
+/** A regular file that is open. */
+export class InputFile {
+  readonly path: string;
+  /** Bytes. */
+  readonly size: number;
+  readonly #handle: FileHandle;
+
+  constructor(path: string, handle: FileHandle, size: number) {
+    this.path = path;
+    this.size = size;
+    this.#handle = handle;
   }
-  return whole;
+
+  /**
+   * Fills `into` with the bytes from `position` on.
+   *
+   * @throws FileError if there are fewer: the file has shrunk since it was opened.
+   */
+  async read(into: Uint8Array, position: number): Promise<void> {
+    for (let done = 0; done < into.length;) {
+      const length = Math.min(READ_BYTES, into.length - done);
+      const { bytesRead } = await this.#handle.read(into, done, length, position + done);
+      if (bytesRead === 0)
+        throw new FileError(this.path, `ends at byte ${position + done}: it was cut while it was read`);
+      done += bytesRead;
+    }
+  }
 }
 
 /**
- * Reads a whole file of any size, for which Node's `readFile` takes 2 GiB at most, into memory of its own.
+ * Opens a regular file for the time of an action.
  *
- * @throws FileError `<file>: file does not exist`, `is a folder, expected a file`, `permission denied`, …
+ * @throws FileError `<file>: file does not exist`, `is a folder, expected a file`, `is not a regular file`, …
+ */
+export async function withInputFile<T>(file: string, action: (input: InputFile) => T | Promise<T>): Promise<T> {
+  let handle: FileHandle | undefined;
+  try {
+    refuseOtherThanFile(file, await stat(file));
+    // A pipe that has come in the file's place must not be waited for.
+    handle = await open(file, constants.O_RDONLY | constants.O_NONBLOCK);
+    const found = await handle.stat();
+    refuseOtherThanFile(file, found);
+    return await action(new InputFile(file, handle, found.size));
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).syscall === undefined) throw error;
+    throw new FileError(file, isMissing(error) ? 'file does not exist' : reason(error), { cause: error });
+  } finally {
+    await handle?.close();
+  }
+}
+
+/** Of files that are read whole, which become one string: V8's longest has 2²⁹ characters. */
+const MOST_BYTES = 2 ** 28;
+
+/**
+ * Reads a whole file into its own memory.
+ *
+ * @throws FileError as of `withInputFile`, or if the file has more than 256 MiB.
  */
 export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffer>> {
-  try {
-    const parts: Uint8Array[] = [];
-    for await (const part of createReadStream(file, { highWaterMark: 2 ** 20 })) parts.push(part as Uint8Array);
-    return concatenate(parts);
-  } catch (error) {
-    throw new FileError(file, isMissing(error) ? 'file does not exist' : reason(error), { cause: error });
-  }
+  return withInputFile(file, async (input) => {
+    if (input.size > MOST_BYTES) throw new FileError(file, `has ${input.size} bytes, expected at most ${MOST_BYTES}`);
+    const bytes = new Uint8Array(input.size);
+    await input.read(bytes, 0);
+    return bytes;
+  });
 }
 
 /**
@@ -203,15 +236,5 @@ export async function exists(path: string): Promise<boolean> {
   } catch (error) {
     if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
     throw new FileError(path, reason(error), { cause: error });
-  }
-}
-
-/** @throws FileError if it cannot be read or is not JSON. */
-export async function readJson(file: string): Promise<unknown> {
-  const content = new TextDecoder().decode(await readFileBytes(file));
-  try {
-    return JSON.parse(content);
-  } catch (cause) {
-    throw new FileError(file, `is not JSON: ${(cause as Error).message}`, { cause });
   }
 }

@@ -15,7 +15,6 @@ import {
   makeNewFolder,
   readFileBytes,
   removeEmptyFolders,
-  removeTemporaries,
   writeFileAtomically,
 } from '../support/files.js';
 import type { LoggedStep } from './loop.js';
@@ -65,11 +64,6 @@ export class RunFolder {
         });
       });
     return { [Symbol.asyncDispose]: close };
-  }
-
-  /** Removes what a killed process left half-written. */
-  async removeTemporaries(): Promise<void> {
-    for (const file of this.#files()) await removeTemporaries(file);
   }
 
   /** Removes the options and ratios of a run that never began, and the folders that were made for it unless others use them. */

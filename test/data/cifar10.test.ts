@@ -55,6 +55,33 @@ describe('cifar10', () => {
     });
   });
 
+  it('names the files that hold fewer images than the others', async () => {
+    await withBatches(async (folder) => {
+      assert.deepEqual((await cifar10(folder)).short, []);
+      await writeFile(join(folder, 'data_batch_3.bin'), records(9));
+      assert.deepEqual((await cifar10(folder)).short, ['data_batch_1.bin', 'data_batch_4.bin']);
+      for (const i of [1, 3, 4]) await writeFile(join(folder, `data_batch_${i}.bin`), new Uint8Array(10_000 * RECORD));
+      assert.deepEqual((await cifar10(folder)).short, ['test_batch.bin']);
+      await writeFile(join(folder, 'test_batch.bin'), new Uint8Array(10_000 * RECORD));
+      const whole = await cifar10(folder);
+      assert.deepEqual([whole.short, whole.train.count, whole.test.count], [[], 30_000, 10_000]);
+    });
+  });
+
+  it('reads batches of more records than it reads at a time', async () => {
+    await withBatches(async (folder) => {
+      const content = records(2500);
+      await writeFile(join(folder, 'data_batch_1.bin'), content);
+      const { train } = await cifar10(folder);
+      for (const i of [0, 1023, 1024, 2048, 2499]) {
+        assert.equal(train.labels[i], content[i * RECORD]);
+        const image = content.subarray(i * RECORD + 1, (i + 1) * RECORD);
+        assert.deepEqual(train.images.subarray(i * IMAGE, (i + 1) * IMAGE), image);
+      }
+      assert.deepEqual([...train.labels.subarray(2500)], [7, 8]);
+    });
+  });
+
   it('normalises with the paper’s figures, or with others', async () => {
     await withBatches(async (folder) => {
       const pixel = records(3)[1]!;
@@ -93,15 +120,25 @@ describe('cifar10', () => {
   it('refuses a deepzero.json without what it is for', async () => {
     await withBatches(async (folder) => {
       const file = join(folder, 'deepzero.json');
-      const of = (train: object): Promise<void> => writeFile(file, JSON.stringify({ train }));
-      await of({ name: 'a', mean: [0, 0, 0], std: [1, 1, 1] });
-      await refused(folder, file, /has no "test": \{name, mean, std\}, as writeCifar10 writes it/);
-      await of({ name: '', mean: [0, 0, 0], std: [1, 1, 1] });
-      await refused(folder, file, /train: Expected name to be a non-empty string, received ""/);
-      await of({ name: 'a', mean: [0, 0], std: [1, 1, 1] });
-      await refused(folder, file, /train: Expected mean to be a list of 3 finite numbers, one per channel/);
-      await of({ name: 'a', mean: [0, 0, 0], std: [1, 0, 1] });
-      await refused(folder, file, /train: Expected std\[1\] to be a finite number > 0, received 0/);
+      const about = { name: 'a', mean: [0, 0, 0], std: [1, 1, 1] };
+      const refusedWith = async (content: unknown, problem: RegExp): Promise<void> => {
+        await writeFile(file, typeof content === 'string' ? content : JSON.stringify(content));
+        await refused(folder, file, problem);
+      };
+      const refusedTrain = (train: object, problem: RegExp): Promise<void> =>
+        refusedWith({ train: { ...about, ...train }, test: about }, problem);
+      await refusedWith('{"train": {', /is not JSON: /);
+      await refusedWith(7, /expected its content to be an object, received 7$/);
+      await refusedWith([1], /expected train to be an object, received undefined$/);
+      await refusedWith({ train: about }, /expected test to be an object, received undefined$/);
+      await refusedWith({ train: about, test: about, tset: about }, /unknown "tset"; did you mean "test"\?$/);
+      await refusedTrain({ name: '' }, /expected train\.name to be a non-empty string, received ""$/);
+      await refusedTrain({ name: undefined }, /expected train\.name to be a non-empty string, received undefined$/);
+      await refusedTrain({ mean: [0, 0] }, /train\.mean to be a list of 3 finite numbers, one per channel/);
+      await refusedTrain({ std: [1, 0, 1] }, /train\.std\[1\] to be a number from 0.000001 to 10, .*, received 0$/);
+      await refusedTrain({ std: [1e-320, 1, 1] }, /train\.std\[0\] .*, received 1e-320$/);
+      await refusedTrain({ mean: [0, 0, 1e308] }, /train\.mean\[2\] to be a number from 0 to 1, .*, received 1e\+308$/);
+      await refusedTrain({ means: [0, 0, 0] }, /unknown "means" in train; did you mean "mean"\?$/);
     });
   });
 
@@ -131,7 +168,7 @@ describe('cifar10', () => {
       await writeFile(file, '');
       await refused(folder, file, /is empty, expected records of 3073 bytes/);
       await writeFile(file, records(2).subarray(0, RECORD + 100));
-      await refused(folder, file, /3173 bytes are no whole number of records of 3073 \(100 left over\): truncated/);
+      await refused(folder, file, /3173 bytes are not a whole number of records of 3073 \(100 left over\): truncated/);
       const wrong = records(3);
       wrong[2 * RECORD] = 10;
       await writeFile(file, wrong);

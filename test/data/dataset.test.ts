@@ -111,7 +111,11 @@ describe('ImageDataset', () => {
     refused({ classNames: ['a', 2, 'c'] }, /classNames\[1\] to be a non-empty string, received 2/);
     refused({ mean: [0] }, /mean to be a list of 2 finite numbers, one per channel, received \[0\]/);
     refused({ mean: [0, NaN] }, /mean to be a list of 2 finite numbers/);
-    refused({ std: [1, 0] }, /std\[1\] to be a finite number > 0, received 0/);
+    refused({ std: [1, 0] }, /std\[1\] to be a number from 0.000001 to 10, .*, received 0/);
+    refused({ std: [1e-320, 1] }, /std\[0\] to be a number from 0.000001 to 10, .*, received 1e-320/);
+    refused({ mean: [0, 1e308] }, /mean\[1\] to be a number from 0 to 1, .*, received 1e\+308/);
+    refused({ mean: [123, 116] }, /mean\[0\] to be a number from 0 to 1, .* divide it by 255\), received 123/);
+    refused({ std: [58, 57] }, /std\[0\] .* divide it by 255\), received 58/);
     refused({ shape: [2, 3] }, /shape to be \[channels, height, width\], received \[2, 3\]/);
     refused({ shape: [2, 0, 5] }, /shape\[1\] to be an integer >= 1, received 0/);
     refused({ images: [1, 2] }, /images to be a Uint8Array/);

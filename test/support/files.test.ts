@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawnSync } from 'node:child_process';
-import { mkdir, open, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import type { ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdir, open, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { FileError } from '../../lib/support/check.js';
 import {
@@ -10,12 +12,13 @@ import {
   makeFolder,
   readFileBytes,
   removeEmptyFolders,
-  removeTemporaries,
   writeFileAtomically,
 } from '../../lib/support/files.js';
+import { temporaryIn } from '../../lib/support/temporaries.js';
 import { HANG_MS } from '../helpers/hang.js';
 import { withFolder } from '../helpers/tiny.js';
 
+const STALLED_WRITER = fileURLToPath(new URL('../helpers/write-stalled.ts', import.meta.url));
 const WRITER = fileURLToPath(new URL('../helpers/write-large.ts', import.meta.url));
 
 /** Runs the writer in a script of `shell`. */
@@ -129,14 +132,55 @@ describe('writeFileAtomically', () => {
   });
 });
 
-describe('removeTemporaries', () => {
-  it('removes what a killed writer left of that file, and nothing else', async () => {
+describe('temporary files', () => {
+  /** A process that has written a part of a temporary file for `file` and waits. */
+  const startWriter = async (file: string): Promise<ChildProcess> => {
+    const writer = spawn(process.execPath, ['--import', 'tsx', STALLED_WRITER, file]);
+    await once(writer.stdout, 'data');
+    return writer;
+  };
+  const kill = async (writer: ChildProcess): Promise<void> => {
+    writer.kill('SIGKILL');
+    await once(writer, 'close');
+  };
+
+  it('of a killed writer are removed by the next save into the folder, whatever it saves', async () => {
     await withFolder(async (folder) => {
-      const others = ['.run.0123456789ab.tmp', '.run.tmp', '.run.x.tmp', 'run', 'run.0123456789ab.tmp'];
-      for (const name of [...others, '.run.x.0123456789ab.tmp']) await writeFile(join(folder, name), '');
-      await removeTemporaries(join(folder, 'run.x'));
-      assert.deepEqual((await readdir(folder)).sort(), others.toSorted());
-      await removeTemporaries(join(folder, 'none', 'run'));
+      await kill(await startWriter(join(folder, 'run')));
+      assert.match((await readdir(folder)).join(), /^\.deepzero-.*\.tmp$/);
+      await writeFileAtomically(join(folder, 'other'), '');
+      assert.deepEqual(await readdir(folder), ['other']);
+    });
+  });
+
+  it('of running writers stay, also of another process', async () => {
+    await withFolder(async (folder) => {
+      const writer = await startWriter(join(folder, 'file'));
+      const [temporary] = await readdir(folder);
+      await writeFileAtomically(join(folder, 'other'), '');
+      assert.deepEqual((await readdir(folder)).sort(), [temporary!, 'other']);
+      await kill(writer);
+      await checkDestination(join(folder, 'other'));
+      assert.deepEqual(await readdir(folder), ['other']);
+    });
+  });
+
+  it('of another process with the number of one that runs, or of another machine a day ago, are removed', async () => {
+    await withFolder(async (folder) => {
+      const own = basename(temporaryIn(folder));
+      const [, machine = '', , start = ''] = own.split('-');
+      const other = machine.replace(/./g, (digit) => (digit === '0' ? '1' : '0'));
+      const fresh = own.replace(machine, other);
+      const old = fresh.replace(/.{12}\.tmp$/, '0123456789ab.tmp');
+      const names = [own, own.replace(`-${start}-`, `-${start}0-`), fresh, old, '.deepzero-x.tmp', '.x.tmp', 'x.tmp'];
+      for (const name of names) await writeFile(join(folder, name), '');
+      const yesterday = new Date(Date.now() - 25 * 60 * 60 * 1000);
+      await utimes(join(folder, old), yesterday, yesterday);
+      await writeFileAtomically(join(folder, 'file'), '');
+      assert.deepEqual(
+        (await readdir(folder)).sort(),
+        [own, fresh, '.deepzero-x.tmp', '.x.tmp', 'x.tmp', 'file'].sort(),
+      );
     });
   });
 });
@@ -185,6 +229,18 @@ describe('readFileBytes', () => {
       const file = join(folder, 'absent');
       await assert.rejects(readFileBytes(file), fileError(file, 'file does not exist'));
       await assert.rejects(readFileBytes(folder), fileError(folder, 'is a folder, expected a file'));
+      const pipe = join(folder, 'pipe');
+      execFileSync('mkfifo', [pipe]);
+      for (const other of [pipe, '/dev/zero']) {
+        await assert.rejects(readFileBytes(other), fileError(other, 'is not a regular file'));
+      }
+      const sparse = join(folder, 'sparse');
+      await writeFile(sparse, '');
+      await truncate(sparse, 2 ** 40);
+      await assert.rejects(
+        readFileBytes(sparse),
+        fileError(sparse, `has ${2 ** 40} bytes, expected at most ${2 ** 28}`),
+      );
     });
   });
 });
