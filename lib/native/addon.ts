@@ -242,8 +242,9 @@ function load(): NativeAddon {
     if (cause instanceof TypeError && 'code' in cause && cause.code === 'DEEPZERO_INVALID_ARGUMENT') throw cause;
     const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
     throw new Error(
-      `deepzero's native addon did not load: ${reason}. Build it with "npm rebuild deepzero" (needs a C++17 compiler ` +
-        'with OpenMP, make and python3); if npm blocked the install script, first "npm install-scripts approve deepzero".',
+      `deepzero's native addon did not load: ${reason}. Build it, which takes a C++17 compiler with OpenMP, make and python3: ` +
+        'with npm by "npm rebuild deepzero" (first "npm install-scripts approve deepzero" if npm blocked the install script), ' +
+        'with pnpm by "pnpm approve-builds" and "pnpm rebuild deepzero".',
       { cause },
     );
   }
