@@ -8,6 +8,7 @@
 
 #include "addon/compute_thread.hpp"
 #include "addon/convert.hpp"
+#include "support/aligned.hpp"
 
 namespace deepzero {
 
@@ -51,8 +52,17 @@ Outcome attempt(const Computation& computation, const Control& control) {
 struct Jobs::Message {
   const Job* job = nullptr;
   std::size_t done = 0, total = 0;
-  std::optional<Outcome> outcome;  // set in the last message
+  // Set in the last message.
+  std::optional<Outcome> outcome;
+  std::ptrdiff_t memory = 0;  // aligned bytes allocated by the job, less those freed
 };
+
+void ExternalMemory::add(std::ptrdiff_t bytes) {
+  bytes_ += bytes;
+  std::int64_t total = 0;
+  // Fails only where there is no heap left to be told.
+  napi_adjust_external_memory(env_, bytes, &total);
+}
 
 class Jobs::Job : public Task {
  public:
@@ -67,11 +77,13 @@ class Jobs::Job : public Task {
       const auto now = std::chrono::steady_clock::now();
       if (now - reported_ < kProgressInterval) return;
       reported_ = now;
-      send({this, done, total, {}});
+      send({this, done, total, {}, 0});
     };
-    Message last{this, 0, 0, attempt(computation_, control)};
+    const std::ptrdiff_t before = alignedBytes();
+    Message last{this, 0, 0, attempt(computation_, control), 0};
     // What it held is freed here: the event loop waits for what is left of this function.
     computation_ = nullptr;
+    last.memory = alignedBytes() - before;
     send(std::move(last));
   }
 
@@ -104,7 +116,8 @@ Jobs::Jobs(Napi::Env env) : env_(env) {
   env.AddCleanupHook([this] { cancelAll(); });
 }
 
-Napi::Object Jobs::start(int threads, Computation computation, Napi::Value progress) {
+Napi::Object Jobs::start(int threads, Computation computation, Napi::Value progress,
+                         std::shared_ptr<ExternalMemory> memory) {
   Channel channel = progress.IsFunction() ? Channel::New(env_, progress.As<Napi::Function>(), "deepzero job", 0, 1)
                                           : Channel::New(env_, "deepzero job", 0, 1);
   auto job = std::make_shared<Job>(threads, std::move(computation), channel);
@@ -115,7 +128,7 @@ Napi::Object Jobs::start(int threads, Computation computation, Napi::Value progr
     job->close();
     throw;
   }
-  pending_.emplace(job.get(), Pending{job, deferred});
+  pending_.emplace(job.get(), Pending{job, deferred, std::move(memory)});
 
   Napi::Object handle = Napi::Object::New(env_);
   handle.Set("promise", deferred.Promise());
@@ -129,7 +142,7 @@ void Jobs::cancel(const std::shared_ptr<Job>& job) {
   if (!job) return;
   job->cancelled = true;
   if (!ComputeThread::instance().withdraw(*job)) return;
-  finish(pending_.at(job.get()), {job.get(), 0, 0, cancellation()});
+  finish(pending_.at(job.get()), {job.get(), 0, 0, cancellation(), 0});
 }
 
 // Called on the event loop, or with a null environment for messages that nobody can receive any more.
@@ -163,6 +176,7 @@ void Jobs::finish(Pending& pending, const Message& message) {
   // The last message arrives before the call that sent it has returned, and until then that call uses the channel.
   ComputeThread::instance().wait(*owned.job);
   owned.job->close();
+  if (owned.memory) owned.memory->add(message.memory);
   if (owned.settled) return;
   try {
     const Napi::Value value = message.outcome->value(env_);
@@ -182,16 +196,6 @@ void Jobs::cancelAll() {
     job.close();
   }
   pending_.clear();
-}
-
-void runAfterJobs(std::function<void()> work) {
-  struct Work : Task {
-    std::function<void()> body;
-    void run() override { body(); }
-  };
-  auto task = std::make_shared<Work>();
-  task->body = std::move(work);
-  ComputeThread::instance().post(std::move(task));
 }
 
 }  // namespace deepzero

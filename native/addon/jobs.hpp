@@ -5,6 +5,7 @@
 
 #include <napi.h>
 
+#include <cstddef>
 #include <functional>
 #include <memory>
 #include <unordered_map>
@@ -18,14 +19,31 @@ using Delivery = std::function<Napi::Value(Napi::Env)>;
 // Computes a result, on the compute thread. What it throws becomes a rejection.
 using Computation = std::function<Delivery(const Control&)>;
 
+// Native memory that a JavaScript object keeps. V8 is told of it: it collects dropped objects by the memory that they
+// seem to take. For the environment's thread alone.
+class ExternalMemory {
+ public:
+  explicit ExternalMemory(Napi::Env env) : env_(env) {}
+  ExternalMemory(const ExternalMemory&) = delete;
+  ~ExternalMemory() { add(-bytes_); }
+
+  void add(std::ptrdiff_t bytes);
+
+ private:
+  Napi::Env env_;
+  std::ptrdiff_t bytes_ = 0;
+};
+
 class Jobs {
  public:
   explicit Jobs(Napi::Env env);
   Jobs(const Jobs&) = delete;
 
   // Starts a job and returns `{ promise, cancel() }`. `progress` is a function or undefined; if it throws, the job is
-  // cancelled and rejects with what was thrown. The process stays alive until the promise has settled.
-  Napi::Object start(int threads, Computation computation, Napi::Value progress);
+  // cancelled and rejects with what was thrown. Aligned memory that the job leaves allocated, or frees, counts in
+  // `memory`. The process stays alive until the promise has settled.
+  Napi::Object start(int threads, Computation computation, Napi::Value progress,
+                     std::shared_ptr<ExternalMemory> memory);
 
  private:
   class Job;
@@ -33,6 +51,7 @@ class Jobs {
   struct Pending {
     std::shared_ptr<Job> job;
     Napi::Promise::Deferred deferred;
+    std::shared_ptr<ExternalMemory> memory;
     bool settled = false;
   };
 
@@ -47,8 +66,5 @@ class Jobs {
   Napi::Env env_;
   std::unordered_map<const Job*, Pending> pending_;
 };
-
-// Runs a short piece of work on the compute thread, after the jobs that are there.
-void runAfterJobs(std::function<void()> work);
 
 }  // namespace deepzero

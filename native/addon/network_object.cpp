@@ -77,15 +77,6 @@ std::size_t footprintOf(const Engine& engine, const MemoryRequest& request) {
   return referenceBytes(engine.graph(), count, coordinatewise.count);
 }
 
-// Starts `compute(request, control)` as a job, on a request for a network of this graph.
-template <typename Requested, typename Compute>
-Napi::Value startJob(const Napi::CallbackInfo& info, const Graph& graph, Requested convert(Napi::Object, const Graph&),
-                     Compute compute) {
-  return deepzero::startJob(
-      info, [&](Napi::Object from) { return convert(from, graph); }, std::move(compute),
-      [](Napi::Env env, const auto& result) { return toObject(env, result); });
-}
-
 }  // namespace
 
 Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
@@ -105,62 +96,73 @@ Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
 }
 
 NetworkObject::NetworkObject(const Napi::CallbackInfo& info)
-    : ObjectWrap(info), engine_(withClearErrors(info.Env(), [&] {
-        return std::make_shared<Engine>(toGraph(info[0], info[1]), *static_cast<const Kernels*>(info.Data()));
-      })) {}
+    : ObjectWrap(info),
+      engine_(withClearErrors(info.Env(),
+                              [&] {
+                                return std::make_shared<Engine>(toGraph(info[0], info[1]),
+                                                                *static_cast<const Kernels*>(info.Data()));
+                              })),
+      memory_(std::make_shared<ExternalMemory>(info.Env())) {}
+
+template <typename Requested, typename Compute>
+Napi::Value NetworkObject::start(const Napi::CallbackInfo& info, Requested convert(Napi::Object, const Graph&),
+                                 Compute compute) {
+  return startJob(
+      info, [&](Napi::Object from) { return convert(from, engine_->graph()); },
+      [engine = engine_, compute](const Requested& request, const Control& control) {
+        return compute(*engine, request, control);
+      },
+      [](Napi::Env env, const auto& result) { return toObject(env, result); }, memory_);
+}
 
 Napi::Value NetworkObject::evaluate(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toRequest,
-                  [engine = engine_](const Request& request, const Control& control) {
-                    return engine->evaluate(request.problem(), control);
-                  });
+  return start(info, toRequest, [](Engine& engine, const Request& request, const Control& control) {
+    return engine.evaluate(request.problem(), control);
+  });
 }
 
 Napi::Value NetworkObject::gradient(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toGradient,
-                  [engine = engine_](const GradientRequest& request, const Control& control) {
-                    return engine->gradient(request.problem(), control, request.precision);
-                  });
+  return start(info, toGradient, [](Engine& engine, const GradientRequest& request, const Control& control) {
+    return engine.gradient(request.problem(), control, request.precision);
+  });
 }
 
 Napi::Value NetworkObject::coordinatewise(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toCoordinatewise,
-                  [engine = engine_](const CoordinatewiseRequest& request, const Control& control) {
-                    return deepzero::coordinatewise(*engine, request.problem(), request.options(), control);
-                  });
+  return start(info, toCoordinatewise,
+               [](Engine& engine, const CoordinatewiseRequest& request, const Control& control) {
+                 return deepzero::coordinatewise(engine, request.problem(), request.options(), control);
+               });
 }
 
 Napi::Value NetworkObject::randomized(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toRandomized,
-                  [engine = engine_](const RandomizedRequest& request, const Control& control) {
-                    return deepzero::randomized(*engine, request.problem(), request.options, control);
-                  });
+  return start(info, toRandomized, [](Engine& engine, const RandomizedRequest& request, const Control& control) {
+    return deepzero::randomized(engine, request.problem(), request.options, control);
+  });
 }
 
 Napi::Value NetworkObject::reference(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toCoordinatewise,
-                  [engine = engine_](const CoordinatewiseRequest& request, const Control& control) {
-                    ReferenceResult result;
-                    result.values = referenceCoordinatewise(engine->graph(), request.problem(),
-                                                            request.coordinates.data(), request.coordinates.size(),
-                                                            request.mu, request.central, control, &result.loss);
-                    return result;
-                  });
+  return start(
+      info, toCoordinatewise, [](const Engine& engine, const CoordinatewiseRequest& request, const Control& control) {
+        ReferenceResult result;
+        result.values =
+            referenceCoordinatewise(engine.graph(), request.problem(), request.coordinates.data(),
+                                    request.coordinates.size(), request.mu, request.central, control, &result.loss);
+        return result;
+      });
 }
 
 Napi::Value NetworkObject::cost(const Napi::CallbackInfo& info) {
-  return startJob(info, engine_->graph(), toCost,
-                  [engine = engine_](const CostRequest& request, const Control& control) {
-                    CostResult result;
-                    QueryWork work(*engine);
-                    for (const std::uint32_t coordinate : request.coordinates) {
-                      if (control.stop()) throw Cancelled();
-                      for (std::size_t reuse = 0; reuse < result.size(); ++reuse) {
-                        result[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
-                      }
-                    }
-                    return result;
-                  });
+  return start(info, toCost, [](const Engine& engine, const CostRequest& request, const Control& control) {
+    CostResult result;
+    QueryWork work(engine);
+    for (const std::uint32_t coordinate : request.coordinates) {
+      if (control.stop()) throw Cancelled();
+      for (std::size_t reuse = 0; reuse < result.size(); ++reuse) {
+        result[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
+      }
+    }
+    return result;
+  });
 }
 
 Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
@@ -185,8 +187,15 @@ Napi::Value NetworkObject::memory(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) {
-  withClearErrors(info.Env(), [&] { runAfterJobs([engine = engine_] { engine->release(); }); });
-  return info.Env().Undefined();
+  const Napi::Env env = info.Env();
+  withClearErrors(env, [&] {
+    Computation computation = [engine = engine_](const Control&) -> Delivery {
+      engine->release();
+      return [](Napi::Env env) { return env.Undefined(); };
+    };
+    env.GetInstanceData<Jobs>()->start(1, std::move(computation), env.Undefined(), memory_);
+  });
+  return env.Undefined();
 }
 
 }  // namespace deepzero

@@ -5,6 +5,7 @@
 
 #include <memory>
 
+#include "addon/jobs.hpp"
 #include "kernels/kernels.hpp"
 #include "runtime/engine.hpp"
 
@@ -28,9 +29,14 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
+  // Starts `compute(engine, convert(request), control)` as a job.
+  template <typename Requested, typename Compute>
+  Napi::Value start(const Napi::CallbackInfo& info, Requested convert(Napi::Object, const Graph&), Compute compute);
+
   // Shared with jobs, which may outlive this object. Only the compute thread uses it, but for its graph and
   // plan, which nothing changes.
   std::shared_ptr<Engine> engine_;
+  std::shared_ptr<ExternalMemory> memory_;  // of the engine's buffers
 };
 
 }  // namespace deepzero

@@ -34,9 +34,10 @@ auto withClearErrors(Napi::Env env, Body body) -> decltype(body()) {
 }
 
 // Starts `compute(convert(request), control)` as a job, whose result is what `deliver(env, …)` makes of it. A converted
-// request has `threads`; the call's second argument is told of progress.
+// request has `threads`; the call's second argument is told of progress, and `memory` of buffers.
 template <typename Convert, typename Compute, typename Deliver>
-Napi::Value startJob(const Napi::CallbackInfo& info, Convert convert, Compute compute, Deliver deliver) {
+Napi::Value startJob(const Napi::CallbackInfo& info, Convert convert, Compute compute, Deliver deliver,
+                     std::shared_ptr<ExternalMemory> memory = nullptr) {
   return withClearErrors(info.Env(), [&] {
     if (!info[0].IsObject()) throw invalidArgument(info.Env(), "Expected the request to be an object");
     using Requested = decltype(convert(info[0].As<Napi::Object>()));
@@ -45,7 +46,8 @@ Napi::Value startJob(const Napi::CallbackInfo& info, Convert convert, Compute co
       auto result = std::make_shared<const decltype(compute(*request, control))>(compute(*request, control));
       return [deliver, result](Napi::Env env) { return deliver(env, *result); };
     };
-    return info.Env().GetInstanceData<Jobs>()->start(request->threads, std::move(computation), info[1]);
+    return info.Env().GetInstanceData<Jobs>()->start(request->threads, std::move(computation), info[1],
+                                                     std::move(memory));
   });
 }
 

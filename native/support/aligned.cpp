@@ -11,6 +11,7 @@ namespace deepzero {
 static constexpr std::size_t kHugePage = std::size_t{2} << 20, kCacheLine = 64;
 
 static thread_local MemoryCount* currentCount = nullptr;
+static thread_local std::ptrdiff_t allocatedHere = 0;
 
 MemoryCount::MemoryCount() : before_(currentCount) { currentCount = this; }
 MemoryCount::~MemoryCount() { currentCount = before_; }
@@ -20,6 +21,8 @@ std::size_t checkedTimes(std::size_t size, std::size_t count) {
   if (count > 0 && size > SIZE_MAX / count) throw std::bad_alloc();
   return size * count;
 }
+
+std::ptrdiff_t alignedBytes() { return allocatedHere; }
 
 template <typename Scalar>
 Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
@@ -33,7 +36,8 @@ Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
   }
   void* memory = std::calloc(bytes + alignment, 1);
   if (memory == nullptr) throw std::bad_alloc();
-  memory_.reset(memory);
+  memory_ = {memory, Free{bytes + alignment}};
+  allocatedHere += static_cast<std::ptrdiff_t>(bytes + alignment);
   const auto address = reinterpret_cast<std::uintptr_t>(memory);
   data_ = reinterpret_cast<Scalar*>((address + alignment - 1) / alignment * alignment);
   // Queries run through many planes at once; each small page would cost them a walk of the page table.
@@ -42,6 +46,7 @@ Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
 
 template <typename Scalar>
 void Aligned<Scalar>::Free::operator()(void* memory) const {
+  allocatedHere -= static_cast<std::ptrdiff_t>(bytes);
   std::free(memory);
 }
 

@@ -40,6 +40,9 @@ void countVector(const std::vector<T>& vector) {
   if (MemoryCount* count = MemoryCount::current()) count->add(vector.capacity() * sizeof(T));
 }
 
+// Bytes that this thread has allocated in Aligned buffers, less those that it has freed.
+std::ptrdiff_t alignedBytes();
+
 // Zeroed numbers on a 64-byte boundary.
 template <typename Scalar>
 class Aligned {
@@ -55,6 +58,7 @@ class Aligned {
 
  private:
   struct Free {
+    std::size_t bytes = 0;
     void operator()(void* memory) const;
   };
   std::unique_ptr<void, Free> memory_;
