@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Reuse } from '../lib/model/evaluator.js';
-import { REUSES } from '../lib/model/evaluator.js';
+import type { Reuse } from '../lib/model/options.js';
+import { REUSES } from '../lib/model/options.js';
 import { availableCores, processorName } from '../lib/native/cores.js';
 import { native } from '../lib/native/addon.js';
 import { cnn } from '../lib/network/cnn.js';

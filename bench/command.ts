@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { runBenchmark } from './benchmarks.js';
 import type { Benchmark, BenchmarkName, BenchmarkOptions } from './benchmarks.js';
 import { wallClock } from './sampling.js';
-import { REUSES } from '../lib/model/evaluator.js';
+import { REUSES } from '../lib/model/options.js';
 import { fraction, positive } from '../lib/support/check.js';
 import { checkDestination, makeFolder, writeFileAtomically } from '../lib/support/files.js';
 import { MOST_IMAGES } from '../lib/data/synthetic.js';

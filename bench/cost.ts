@@ -4,7 +4,7 @@
  * @module
  */
 import type { Batch } from '../lib/data/dataset.js';
-import type { Reuse } from '../lib/model/evaluator.js';
+import type { Reuse } from '../lib/model/options.js';
 import { runJob } from '../lib/native/jobs.js';
 import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../lib/native/addon.js';
 import { native } from '../lib/native/addon.js';

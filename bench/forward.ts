@@ -37,7 +37,7 @@ export async function timeForward(
   try {
     const passes = models.map((model) => ({
       name: model.network.name,
-      run: () => model.evaluate(batch, { training: true, signal: session.signal }),
+      run: () => model.forward(batch, { training: true, signal: session.signal }),
     }));
     for (const { run } of passes) await run();
     const peak = await peakContender(threads);

@@ -7,7 +7,7 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Reuse } from '../lib/model/evaluator.js';
+import type { Reuse } from '../lib/model/options.js';
 import { threadsWithin } from '../lib/native/memory.js';
 import { compile } from '../lib/network/compile.js';
 import type { Network } from '../lib/network/description.js';

@@ -6,7 +6,7 @@
 import type { Batch } from '../lib/data/dataset.js';
 import { firstBatch } from '../lib/data/dataset.js';
 import { synthetic } from '../lib/data/synthetic.js';
-import type { Reuse } from '../lib/model/evaluator.js';
+import type { Reuse } from '../lib/model/options.js';
 import { drawCoordinates } from '../lib/estimators/masks.js';
 import { Model } from '../lib/model/model.js';
 import type { Network } from '../lib/network/description.js';
@@ -72,9 +72,9 @@ export async function unperturbedPass(
   { mode, mu, signal }: { mode: Reuse; mu: number; signal?: AbortSignal | undefined },
 ): Promise<void> {
   if (mode === 'incremental') {
-    await model.coordinatewise(batch, { mu, coordinates: Uint32Array.of(model.parameterCount - 1) }, { signal });
+    await model.coordinatewise(batch, { mu, coordinates: Uint32Array.of(model.parameterCount - 1), signal });
   } else {
-    await model.evaluate(batch, { training: true, signal });
+    await model.forward(batch, { training: true, signal });
   }
 }
 
@@ -112,7 +112,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         threads,
         timed,
         base,
-        run: () => modelOf(threads).coordinatewise(batch, { mu, coordinates: timed, reuse: mode }, { signal }),
+        run: () => modelOf(threads).coordinatewise(batch, { mu, coordinates: timed, reuse: mode, signal }),
       });
       const sampled = (count: number): Variant =>
         contender(stratified(coordinates, count, new Random(seed, 'samples')));

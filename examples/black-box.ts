@@ -26,7 +26,7 @@ interface Reading {
 /** What the chip yields for a batch when it holds these weights, as nearly as it can. */
 async function measure(model: Model, batch: Batch, weights: Float32Array, signal?: AbortSignal): Promise<Reading> {
   const held = weights.map((weight) => RESOLUTION * Math.round(weight / RESOLUTION));
-  return await model.evaluate(batch, { at: held, training: true, signal });
+  return await model.forward(batch, { at: held, training: true, signal });
 }
 
 /**
@@ -36,7 +36,7 @@ async function measure(model: Model, batch: Batch, weights: Float32Array, signal
 function onChip(mu: number, coordinates: number): Estimator {
   return {
     // All that the estimate depends on: a run resumes only with equal ones.
-    describe: { kind: 'chip', resolution: RESOLUTION, mu, coordinates },
+    config: { kind: 'chip', resolution: RESOLUTION, mu, coordinates },
     queriesPerStep: () => 1 + 2 * coordinates,
     sample: (queries) => onChip(mu, Math.min(coordinates, Math.max(1, Math.floor((queries - 1) / 2)))),
     async estimate(model, batch, { step, signal }) {
@@ -53,7 +53,7 @@ function onChip(mu: number, coordinates: number): Estimator {
         gradient[i] = ((await lossAt(i, weight + mu)) - (await lossAt(i, weight - mu))) / (2 * mu);
         perturbed[i] = weight;
       }
-      // Running statistics are for `model.test`, which knows nothing of the chip: they stay as they are.
+      // Running statistics are for `model.evaluate`, which knows nothing of the chip: they stay as they are.
       return { loss, outputs, statistics: model.statistics, gradient, queries: 1 + 2 * coordinates };
     },
   };

@@ -44,7 +44,7 @@ try {
   for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${name.padEnd(24)} ${(100 * ratio).toFixed(1)} %`);
 
   run = train(model, trainSet, {
-    estimator: cge({ mu: 5e-3, sparsity: ratios, redrawEvery: 5 }),
+    estimator: cge({ mu: 5e-3, ratios, redrawEvery: 5 }),
     optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
     epochs: Number(epochs),
     batchSize: 256,
@@ -59,7 +59,7 @@ try {
     console.log(
       `step ${step}  loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}  ${queriesPerSecond.toFixed(0)} q/s`,
     );
-    if (run.step % run.stepsPerEpoch === 0) console.log('test', await model.test(testSet, { signal }));
+    if (run.step % run.stepsPerEpoch === 0) console.log('test', await model.evaluate(testSet, { signal }));
     if (run.step % 10 === 0) await run.save(CHECKPOINT);
   }
 } catch (error) {

@@ -5,8 +5,9 @@
  *
  * @module
  */
-import type { Estimator } from '../lib/estimators/estimators.js';
-import { cge, rge } from '../lib/estimators/estimators.js';
+import type { Estimator } from '../lib/estimators/estimator.js';
+import { cge } from '../lib/estimators/cge.js';
+import { rge } from '../lib/estimators/rge.js';
 import { firstOrder } from '../lib/estimators/first-order.js';
 import { MU, paperSgd } from '../lib/paper.js';
 import { CNN_SIZES, cnnOf, sizeIndex } from './cnn.js';
@@ -17,7 +18,7 @@ import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { Laboratory, Trial } from './training.js';
-import { inEpochs } from '../lib/native/words.js';
+import { inEpochs } from '../lib/support/words.js';
 
 export const CNN_METHOD_NAMES = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
 export type CnnMethod = (typeof CNN_METHOD_NAMES)[number];

@@ -7,8 +7,8 @@
  */
 import * as check from '../lib/support/check.js';
 import { mean, sum } from '../lib/support/statistics.js';
-import type { Estimator } from '../lib/estimators/estimators.js';
-import { cge } from '../lib/estimators/estimators.js';
+import type { Estimator } from '../lib/estimators/estimator.js';
+import { cge } from '../lib/estimators/cge.js';
 import { forwardGradient } from '../lib/estimators/forward-gradient.js';
 import { keptCounts } from '../lib/estimators/masks.js';
 import type { Model } from '../lib/model/model.js';

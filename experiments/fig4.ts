@@ -5,14 +5,14 @@
  * @module
  */
 import { sum } from '../lib/support/statistics.js';
-import type { Estimator } from '../lib/estimators/estimators.js';
-import { cge } from '../lib/estimators/estimators.js';
+import type { Estimator } from '../lib/estimators/estimator.js';
+import { cge } from '../lib/estimators/cge.js';
 import { firstOrder } from '../lib/estimators/first-order.js';
 import { graspImportance } from '../lib/pruning/grasp.js';
 import type { Model } from '../lib/model/model.js';
 import type { Network } from '../lib/network/description.js';
 import { resnet } from '../lib/network/resnet.js';
-import { pruneWeights, rankedSparsity } from '../lib/pruning/ratios.js';
+import { pruneWeights, rankedRatios } from '../lib/pruning/ratios.js';
 import { MU, paperSgd } from '../lib/paper.js';
 import type { GraspMaskChoice } from './grasp-mask.js';
 import { zoGraspMask } from './grasp-mask.js';
@@ -23,7 +23,7 @@ import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
 import type { RunFolder } from '../lib/training/run-folder.js';
 import type { Laboratory, Trial } from './training.js';
-import { inEpochs } from '../lib/native/words.js';
+import { inEpochs } from '../lib/support/words.js';
 
 export const FIG4_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type Fig4Method = (typeof FIG4_METHODS)[number];
@@ -84,7 +84,7 @@ const METHODS: Readonly<Record<Fig4Method, Method>> = {
         seed,
         signal: laboratory.signal,
       });
-      const kept = pruneWeights(model, rankedSparsity(model, importance, sparsity), { importance });
+      const kept = pruneWeights(model, rankedRatios(model, importance, sparsity), { importance });
       return firstOrder({ coordinates: kept });
     },
   },

@@ -9,8 +9,8 @@ import { join } from 'node:path';
 import { describeDataset, firstBatch } from '../lib/data/dataset.js';
 import { wallClock } from '../bench/sampling.js';
 import { timeSweeps } from '../bench/sweeps.js';
-import type { Reuse } from '../lib/model/evaluator.js';
-import { REUSES } from '../lib/model/evaluator.js';
+import type { Reuse } from '../lib/model/options.js';
+import { REUSES } from '../lib/model/options.js';
 import { MU } from '../lib/paper.js';
 import { cnnOf, sizeIndex } from './cnn.js';
 import { recalled, renewed } from './kept.js';
@@ -18,7 +18,8 @@ import type { Series } from './plot.js';
 import type { Publish, Report, ReportRow } from './report.js';
 import { rounded } from './report.js';
 import type { Laboratory } from './training.js';
-import { inEpochs, machineInWords } from '../lib/native/words.js';
+import { inEpochs } from '../lib/support/words.js';
+import { machineInWords } from '../lib/native/machine.js';
 
 const PUBLISHED_EPOCHS = 50;
 /** Hours of so many epochs on one data-centre GPU, by size. */

@@ -25,11 +25,11 @@ export async function zoGraspMask(
   const { data, signal, onStatus } = laboratory;
   const options = { sparsity, mu: MU, samplesPerClass, queries, seed };
   const of = { network: model.network, data: describeDataset(data.train) };
-  const { layers } = await kept(folder.ratios, { ...of, ...options }, async () => {
+  const { ratios } = await kept(folder.ratios, { ...of, ...options }, async () => {
     const onProgress = (done: number, total: number): void => {
       onStatus(`ZO-GraSP: ${done} of ${total} queries`);
     };
-    return { layers: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
+    return { ratios: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
   });
-  return { sparsity: layers, redrawEvery };
+  return { ratios, redrawEvery };
 }

@@ -9,7 +9,7 @@ import { writeFileAtomically } from '../lib/support/files.js';
 import type { Plot } from './plot.js';
 import { plotSvg } from './plot.js';
 import type { Laboratory } from './training.js';
-import { machinesOf } from '../lib/native/words.js';
+import { machinesOf } from '../lib/native/machine.js';
 
 /**
  * A row of a report: numbers and words by column; null where nothing was measured, or nothing published. Its `machine` is what

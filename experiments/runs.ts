@@ -4,7 +4,7 @@
  * @module
  */
 import { mean } from '../lib/support/statistics.js';
-import { machinesInWords } from '../lib/native/words.js';
+import { machinesInWords } from '../lib/native/machine.js';
 import type { Point } from './plot.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';

@@ -25,7 +25,7 @@ import { rounded } from './report.js';
 import { accuracyOf, Runs } from './runs.js';
 import type { RateSearch } from './search.js';
 import type { Laboratory } from './training.js';
-import { machineInWords } from '../lib/native/words.js';
+import { machineInWords } from '../lib/native/machine.js';
 
 const METHODS = ['cge', 'rge'] as const;
 type Method = (typeof METHODS)[number];

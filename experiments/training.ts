@@ -7,10 +7,10 @@ import { join } from 'node:path';
 
 import type { ImageDatasets } from '../lib/data/cifar10.js';
 import { describeDataset } from '../lib/data/dataset.js';
-import type { Estimator } from '../lib/estimators/estimators.js';
+import type { Estimator } from '../lib/estimators/estimator.js';
 import { exists, makeFolder } from '../lib/support/files.js';
-import { NonFiniteLossError } from '../lib/native/jobs.js';
-import type { TestResult } from '../lib/model/model.js';
+import { NonFiniteLossError } from '../lib/model/non-finite.js';
+import type { EvaluateResult } from '../lib/model/options.js';
 import { Model } from '../lib/model/model.js';
 import type { Network } from '../lib/network/description.js';
 import type { Optimizer } from '../lib/optimizers/optimizers.js';
@@ -21,7 +21,8 @@ import type { LoggedStep } from '../lib/training/loop.js';
 import { trainInFolder } from '../lib/training/loop.js';
 import { mean, sum } from '../lib/support/statistics.js';
 import { kept } from './kept.js';
-import { duration, machineInWords, machinesInWords, ofOtherIsa } from '../lib/native/words.js';
+import { duration } from '../lib/support/words.js';
+import { machineInWords, machinesInWords, ofOtherIsa } from '../lib/native/machine.js';
 
 /** What every run of an experiment shares. */
 export interface Laboratory {
@@ -109,8 +110,8 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
     ...trial.length,
     ...{ batchSize, seed, signal, resume },
   };
-  const { describe } = planTraining(model, data.train, options);
-  const under = { ...describe, test: describeDataset(data.test), testEvery: trial.testEvery };
+  const { config } = planTraining(model, data.train, options);
+  const under = { ...config, test: describeDataset(data.test), testEvery: trial.testEvery };
   return await kept(resultIn(folder), under, async () => {
     await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
     const run = train(model, data.train, options);
@@ -126,7 +127,7 @@ export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<Tr
     return await orDivergence(laboratory, async () => {
       await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
       const log = await RunLog.steps(folder.log);
-      const test = log.at(-1)!.test ?? (await model.test(data.test, { signal, batchSize }));
+      const test = log.at(-1)!.test ?? (await model.evaluate(data.test, { signal, batchSize }));
       await model.save(folder.weights);
       return resultOf(test, log);
     });
@@ -142,7 +143,7 @@ async function orDivergence<T>(laboratory: Laboratory, compute: () => Promise<T>
   }
 }
 
-function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
+function resultOf(test: EvaluateResult, log: readonly LoggedStep[]): TrialResult {
   const last = log.slice(-Math.ceil(log.length / 10));
   return {
     steps: log.length,
@@ -157,7 +158,7 @@ function resultOf(test: TestResult, log: readonly LoggedStep[]): TrialResult {
 }
 
 /** From test to test; the end is tested like any other. */
-function courseOf(log: readonly LoggedStep[], end: TestResult): Stretch[] {
+function courseOf(log: readonly LoggedStep[], end: EvaluateResult): Stretch[] {
   const course: Stretch[] = [];
   let queries = 0;
   let since: LoggedStep[] = [];

@@ -14,21 +14,27 @@ export { synthetic } from './data/synthetic.js';
 export type {
   CoordinatewiseOptions,
   DifferenceOptions,
+  Distribution,
+  EvaluateOptions,
+  EvaluateResult,
+  ForwardOptions,
+  ForwardResult,
   GradientOptions,
+  GradientResult,
+  PassResult,
+  Precision,
+  QueryResult,
   RandomizedOptions,
   RandomizedReuse,
-  Reuse,
   ReferenceOptions,
-} from './model/evaluator.js';
-export type {
-  CgeOptions,
-  EstimateContext,
-  EstimatePosition,
-  Estimator,
-  GradientEstimate,
-  RgeOptions,
-} from './estimators/estimators.js';
-export { cge, rge } from './estimators/estimators.js';
+  ReferenceResult,
+  Reuse,
+} from './model/options.js';
+export type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from './estimators/estimator.js';
+export type { CgeOptions } from './estimators/cge.js';
+export { cge } from './estimators/cge.js';
+export type { RgeOptions } from './estimators/rge.js';
+export { rge } from './estimators/rge.js';
 export type { FirstOrderOptions } from './estimators/first-order.js';
 export { firstOrder } from './estimators/first-order.js';
 export type { ForwardGradientOptions } from './estimators/forward-gradient.js';
@@ -37,19 +43,13 @@ export type { GradcheckEntry, GradcheckOptions, GradcheckResult } from './estima
 export { gradcheck } from './estimators/gradcheck.js';
 export type { GraspImportanceOptions, GraspOptions } from './pruning/grasp.js';
 export { grasp, graspImportance } from './pruning/grasp.js';
-export type { Watch } from './native/jobs.js';
-export { NonFiniteLossError } from './native/jobs.js';
+export type { CallOptions } from './native/jobs.js';
+export { NonFiniteLossError } from './model/non-finite.js';
 export { availableCores, defaultThreads } from './native/cores.js';
-export type { LayerSparsity, MaskOptions } from './estimators/masks.js';
-export type { EvaluateOptions, Evaluation, LoadOptions, ModelOptions, TestOptions, TestResult } from './model/model.js';
+export type { LayerRatios, MaskOptions } from './estimators/masks.js';
+export type { LoadOptions, ModelOptions } from './model/model.js';
 export { Model } from './model/model.js';
-export type {
-  LossName,
-  NativeEstimate as QueryResult,
-  NativeGradient as GradientResult,
-  NativeReferenceResult as ReferenceResult,
-  Precision,
-} from './native/addon.js';
+export type { LossName } from './model/problem.js';
 export type { CnnOptions } from './network/cnn.js';
 export { cnn } from './network/cnn.js';
 export type { CompiledNetwork, StatisticInfo, TensorInfo } from './network/compile.js';
@@ -87,10 +87,9 @@ export { adam, sgd } from './optimizers/optimizers.js';
 export type { PatternSearchOptions } from './estimators/pattern-search.js';
 export { patternSearch } from './estimators/pattern-search.js';
 export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOptions } from './pruning/ratios.js';
-export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedSparsity } from './pruning/ratios.js';
+export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedRatios } from './pruning/ratios.js';
 export type { Dtype, Safetensors, Tensor, TensorData } from './support/safetensors.js';
 export { readSafetensors, writeSafetensors } from './support/safetensors.js';
-export type { Stream } from './native/random.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './optimizers/schedules.js';
 export { constant, cosine, step } from './optimizers/schedules.js';
 export type { TrainOptions } from './training/options.js';

@@ -43,7 +43,7 @@ try {
   await peer.ask({ threads: 1, layout: 'contiguous' });
   await peer.ask({ outputs: files.outputs });
   const theirs = new Float32Array(new Uint8Array(await readFile(files.outputs)).buffer);
-  const { outputs: ours } = await reference.evaluate(batch, { training: true });
+  const { outputs: ours } = await reference.forward(batch, { training: true });
   const difference = Math.max(...ours.map((value, i) => Math.abs(value - theirs[i]!)));
   console.log(`ResNet-20, batch ${batchSize}, deepzero (${native.isa}) against PyTorch ${String(version)}`);
   console.log(`largest difference of an output: ${difference.toExponential(1)}`);
@@ -54,7 +54,7 @@ try {
     const seconds: Record<string, number[]> = {};
     for (let round = 0; round <= rounds; round++) {
       const start = performance.now();
-      await model.evaluate(batch, { training: true });
+      await model.forward(batch, { training: true });
       const timed: [string, number][] = [['deepzero', (performance.now() - start) / 1000]];
       for (const layout of LAYOUTS) timed.push([layout, (await peer.ask({ threads, layout }))['seconds'] as number]);
       // The first round warms both sides up.

@@ -31,7 +31,7 @@ export const evaluate: Command = command({
     if (data === undefined) throw new InvalidArgumentError(`Expected --data ${DATA}, what to evaluate on`);
     const { test } = await loadData({ ...values, data });
     using model = await openModel({ ...values, weights }, test.classes);
-    const { accuracy, loss, count } = await model.test(test, {
+    const { accuracy, loss, count } = await model.evaluate(test, {
       batchSize,
       signal,
       onProgress: (done, total) => {

@@ -36,8 +36,8 @@ export const prune: Command = command({
     if (values.out !== undefined) await checkDestination(values.out);
     const { seed, threads, memory } = values;
     using model = new Model(buildNetwork(values, train.classes), { seed, threads, memory });
-    const layers = await findRatios(values.method, model, train, values, context);
-    context.output.line(ratioTable(model, layers));
+    const ratios = await findRatios(values.method, model, train, values, context);
+    context.output.line(ratioTable(model, ratios));
     const about = {
       network: model.network.name,
       data: values.data,
@@ -45,13 +45,13 @@ export const prune: Command = command({
       sparsity: values.sparsity,
       ...(values.method === 'zo-grasp' && { mu: values.mu }),
       seed: values.seed,
-      queried: sum(keptCounts(model.compiled.parameters, layers)),
+      queried: sum(keptCounts(model.compiled.parameters, ratios)),
       parameters: model.parameterCount,
     };
     if (values.out !== undefined) {
-      await writeRatios(values.out, layers, about);
+      await writeRatios(values.out, ratios, about);
       context.output.line(`\nwrote ${values.out}`);
     }
-    return { ...about, layers };
+    return { ...about, ratios };
   },
 });

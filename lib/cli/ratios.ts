@@ -11,7 +11,7 @@ import { writeFileAtomically } from '../support/files.js';
 import { readJson } from '../support/json.js';
 import { grasp } from '../pruning/grasp.js';
 import { keptCounts } from '../estimators/masks.js';
-import type { LayerSparsity } from '../estimators/masks.js';
+import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import { magnitudePruning, randomPruning } from '../pruning/ratios.js';
 import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
@@ -21,7 +21,7 @@ import { whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf } from './options.js';
 import { counted, grouped, percent, table } from './output.js';
-import { duration } from '../native/words.js';
+import { duration } from '../support/words.js';
 import type { Output } from './output.js';
 
 /** How layer-wise ratios are found. */
@@ -92,7 +92,7 @@ export async function findRatios(
   dataset: ImageDataset,
   options: Choice,
   { output, signal }: { output: Output; signal: AbortSignal },
-): Promise<LayerSparsity> {
+): Promise<LayerRatios> {
   const { sparsity, mu, samplesPerClass, seed } = options;
   if (method === 'random') return randomPruning(model, { sparsity, seed });
   if (method === 'magnitude') return magnitudePruning(model, { sparsity });
@@ -122,7 +122,7 @@ export async function findRatios(
 }
 
 /** Ratio and number of queried coordinates of each tensor that a mask can thin out. */
-export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number): string {
+export function ratioTable({ compiled }: Model, ratios: LayerRatios | number): string {
   const kept = keptCounts(compiled.parameters, ratios);
   const rows = compiled.parameters.flatMap(({ name, size, maskable }, i) => {
     const count = kept[i] ?? 0;
@@ -145,23 +145,26 @@ export function ratioTable({ compiled }: Model, ratios: LayerSparsity | number):
 }
 
 /** The layer-wise ratios of a network in a file that `writeRatios` wrote. */
-export async function readRatios(file: string, { compiled, network }: Model): Promise<LayerSparsity> {
+export async function readRatios(file: string, { compiled, network }: Model): Promise<LayerRatios> {
   const content = await readJson(file);
-  const layers = isObject(content) ? content['layers'] : undefined;
-  if (!isObject(layers)) throw new FileError(file, 'has no "layers": {name: ratio}, as deepzero prune --out writes it');
+  const { ratios, layers } = Object(content) as { ratios?: unknown; layers?: unknown };
+  if (!isObject(ratios)) {
+    const found = isObject(layers) ? '; it has "layers", their former name: rename it' : '';
+    throw new FileError(file, `has no "ratios": {name: ratio}, as deepzero prune --out writes it${found}`);
+  }
   const owner = (content as { network?: unknown }).network;
   if (typeof owner === 'string' && owner !== network.name) {
     throw new FileError(file, `holds the ratios of ${owner}, not of ${network.name}`);
   }
   try {
-    keptCounts(compiled.parameters, layers as LayerSparsity);
+    keptCounts(compiled.parameters, ratios as LayerRatios);
   } catch (cause) {
     throw new FileError(file, (cause as Error).message, { cause });
   }
-  return layers as LayerSparsity;
+  return ratios as LayerRatios;
 }
 
 /** Writes ratios, and whatever else is to be known of them, for `readRatios`. */
-export async function writeRatios(file: string, layers: LayerSparsity, about: object = {}): Promise<void> {
-  await writeFileAtomically(file, `${JSON.stringify({ ...about, layers }, undefined, 2)}\n`);
+export async function writeRatios(file: string, ratios: LayerRatios, about: object = {}): Promise<void> {
+  await writeFileAtomically(file, `${JSON.stringify({ ...about, ratios }, undefined, 2)}\n`);
 }

@@ -1,7 +1,7 @@
 import { mean } from '../support/statistics.js';
 import type { TrainStep } from '../training/train.js';
 import { grouped, percent } from './output.js';
-import { duration } from '../native/words.js';
+import { duration } from '../support/words.js';
 
 /** Steps that the shown loss, accuracy and speed are means over: single mini-batches jump. */
 export const WINDOW = 10;

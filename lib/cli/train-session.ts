@@ -5,8 +5,9 @@
  */
 import type { ImageDatasets } from '../data/cifar10.js';
 import { exists } from '../support/files.js';
-import type { LayerSparsity } from '../estimators/masks.js';
-import type { Model, TestResult } from '../model/model.js';
+import type { LayerRatios } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import type { EvaluateResult } from '../model/options.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 import { mean } from '../support/statistics.js';
 import type { TrainRun } from '../training/train.js';
@@ -15,7 +16,8 @@ import type { LoggedStep } from '../training/loop.js';
 import { trainInFolder } from '../training/loop.js';
 import type { Output } from './output.js';
 import { counted, grouped, percent } from './output.js';
-import { duration, ofOtherIsa } from '../native/words.js';
+import { duration } from '../support/words.js';
+import { ofOtherIsa } from '../native/machine.js';
 import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
 import type { RunFolder } from '../training/run-folder.js';
@@ -73,7 +75,7 @@ export class TrainSession {
   }
 
   /** The sparsity to draw masks to, or the method that is still to find it. */
-  async #ratios(): Promise<{ known?: LayerSparsity | number; method?: Method }> {
+  async #ratios(): Promise<{ known?: LayerRatios | number; method?: Method }> {
     const { settings, model, folder } = this.#parts;
     const source = ratiosFrom(settings);
     if (source === 'uniform') return { known: settings.sparsity };
@@ -82,7 +84,7 @@ export class TrainSession {
     return source !== 'file' && !found ? { method: source } : { known: await readRatios(folder.ratios, model) };
   }
 
-  async #prune(method: Method): Promise<LayerSparsity> {
+  async #prune(method: Method): Promise<LayerRatios> {
     const { settings, model, data, folder, output } = this.#parts;
     const ratios = await findRatios(method, model, data.train, settings, this.#parts);
     await writeRatios(folder.ratios, ratios);
@@ -90,7 +92,7 @@ export class TrainSession {
     return ratios;
   }
 
-  async #start(sparsity: LayerSparsity | number): Promise<TrainRun> {
+  async #start(sparsity: LayerRatios | number): Promise<TrainRun> {
     const { settings, model, data, optimizer, folder, output, signal } = this.#parts;
     const { batchSize, seed, epochs, steps = 1 } = settings;
     const run = train(model, data.train, {
@@ -146,9 +148,9 @@ export class TrainSession {
     }
   }
 
-  #test(): Promise<TestResult> {
+  #test(): Promise<EvaluateResult> {
     const { model, data, signal, settings } = this.#parts;
-    return model.test(data.test, { signal, batchSize: settings.batchSize });
+    return model.evaluate(data.test, { signal, batchSize: settings.batchSize });
   }
 }
 

@@ -7,13 +7,14 @@ import { resolve as absolutePath } from 'node:path';
 
 import * as check from '../support/check.js';
 import { FileError, InvalidArgumentError, isObject } from '../support/check.js';
-import type { Estimator } from '../estimators/estimators.js';
-import { cge, rge } from '../estimators/estimators.js';
+import type { Estimator } from '../estimators/estimator.js';
+import { cge } from '../estimators/cge.js';
+import { rge } from '../estimators/rge.js';
 import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
 import { firstOrder } from '../estimators/first-order.js';
 import { writeFileAtomically } from '../support/files.js';
 import { readJson } from '../support/json.js';
-import type { LayerSparsity } from '../estimators/masks.js';
+import type { LayerRatios } from '../estimators/masks.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 import { adam, sgd } from '../optimizers/optimizers.js';
 import type { Schedule } from '../optimizers/schedules.js';
@@ -193,11 +194,12 @@ function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epoc
   return cosine({ peak: lr, warmupEpochs });
 }
 
-export function makeEstimator(settings: TrainSettings, sparsity: number | LayerSparsity): Estimator {
+export function makeEstimator(settings: TrainSettings, ratios: number | LayerRatios): Estimator {
   const { estimator, mu, central, queries, distribution, perTensor, scale, redrawEvery } = settings;
   if (estimator === 'rge') return rge({ mu, central, queries, distribution, perTensor, scale });
-  if (estimator === 'first-order') return firstOrder({ sparsity, redrawEvery });
-  return estimator === 'cge' ? cge({ mu, central }) : cge({ mu, central, sparsity, redrawEvery });
+  const mask = { ...(typeof ratios === 'number' ? { sparsity: ratios } : { ratios }), redrawEvery };
+  if (estimator === 'first-order') return firstOrder(mask);
+  return estimator === 'cge' ? cge({ mu, central }) : cge({ mu, central, ...mask });
 }
 
 export async function writeConfig(file: string, settings: TrainSettings): Promise<void> {

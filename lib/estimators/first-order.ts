@@ -1,5 +1,6 @@
 import * as check from '../support/check.js';
-import type { Estimator } from './estimators.js';
+import type { Estimator } from './estimator.js';
+import { callOptionsOf } from './estimator.js';
 import type { MaskOptions } from './masks.js';
 import { MASK_OPTIONS, maskOf } from './masks.js';
 
@@ -13,31 +14,30 @@ export type FirstOrderOptions = MaskOptions;
  *     ĝ_i = ∂ℓ/∂θ_i  for i ∈ S,  0 otherwise.
  *
  * - Dense (default): S holds all parameters.
- * - Sparse gradient: with `sparsity`, S is drawn and drawn anew as `cge` draws it, the same coordinates at equal options and
+ * - Sparse gradient: with `sparsity` or `ratios`, S is drawn and drawn anew as `cge` draws it, the same coordinates at equal options and
  *   seed. The weights stay dense.
  * - Sparse weights: with `coordinates` from `pruneWeights`, the weights that were set to 0 stay there.
  *
  * It makes one query, the pass that back-propagation starts from. The backward pass is dense and its
  * result is masked: sparsity saves no time.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown, or `coordinates` are given beside `sparsity` or
- *   `redrawEvery`; at the first estimate if the sparsity does not name the model's tensors or a coordinate is not below its
- *   number of parameters or occurs twice.
- * @example firstOrder({ sparsity: await zoGrasp(model, trainSet, { sparsity: 0.9 }) })
+ * @throws InvalidArgumentError if an option is out of range or unknown, or two of `sparsity`, `ratios` and `coordinates`
+ *   are given, or `coordinates` and `redrawEvery`; at the first estimate if the ratios do not name the model's tensors or a
+ *   coordinate is not below its number of parameters or occurs twice.
+ * @example firstOrder({ ratios: await zoGrasp(model, trainSet, { sparsity: 0.9 }) })
  */
 export function firstOrder(options: FirstOrderOptions = {}): Estimator {
   const mask = check.options<FirstOrderOptions>(options, 'firstOrder', MASK_OPTIONS);
-  const { describe, draw } = maskOf(mask);
-  const dense = mask.coordinates === undefined && (mask.sparsity ?? 0) === 0;
+  const { config, draw } = maskOf(mask);
+  const dense = mask.coordinates === undefined && mask.ratios === undefined && (mask.sparsity ?? 0) === 0;
   const estimator: Estimator = {
-    describe: { kind: 'first-order', ...describe },
+    config: { kind: 'first-order', ...config },
     ...(!dense && { coordinates: draw }),
     queriesPerStep: () => 1,
     sample: () => estimator,
     async estimate(model, batch, context) {
       const coordinates = dense ? undefined : draw(model, context);
-      const { signal, onProgress, step } = context;
-      const exact = await model.gradient(batch, { training: true, signal, onProgress, step });
+      const exact = await model.gradient(batch, { training: true, ...callOptionsOf(context) });
       const { loss, outputs, statistics, values } = exact;
       const gradient = coordinates ? new Float32Array(values.length) : Float32Array.from(values);
       coordinates?.forEach((flat) => {

@@ -1,6 +1,7 @@
 import * as check from '../support/check.js';
-import type { Estimator, RgeOptions } from './estimators.js';
-import { rge } from './estimators.js';
+import type { Estimator } from './estimator.js';
+import type { RgeOptions } from './rge.js';
+import { rge } from './rge.js';
 
 /** Those of `rge` that are left where μ → 0. */
 export type ForwardGradientOptions = Omit<RgeOptions, 'mu' | 'central' | 'reuse'>;
@@ -29,11 +30,11 @@ export function forwardGradient(options: ForwardGradientOptions): Estimator {
   const known = ['queries', 'distribution', 'scale', 'perTensor'] as const;
   const given = check.options<ForwardGradientOptions>(options, 'forwardGradient', known);
   const { queries, distribution = 'gaussian', scale = 'paper', perTensor = false } = given;
-  const describe = { kind: 'forward-gradient', queries, distribution, scale, perTensor };
-  return named(rge({ ...given, mu: MU }), describe);
+  const config = { kind: 'forward-gradient', queries, distribution, scale, perTensor };
+  return named(rge({ ...given, mu: MU }), config);
 }
 
 /** The same estimates under another description. */
-function named(estimator: Estimator, describe: object): Estimator {
-  return { ...estimator, describe, sample: (queries) => named(estimator.sample(queries), describe) };
+function named(estimator: Estimator, config: object): Estimator {
+  return { ...estimator, config, sample: (queries) => named(estimator.sample(queries), config) };
 }

@@ -1,11 +1,11 @@
 import * as check from '../support/check.js';
 import type { Coordinate } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
-import type { Watch } from '../native/jobs.js';
-import { checkWatch } from '../native/jobs.js';
+import type { CallOptions } from '../native/jobs.js';
+import { checkCallOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
 
-export interface GradcheckOptions extends Omit<Watch, 'step'> {
+export interface GradcheckOptions extends Omit<CallOptions, 'step'> {
   /** Smoothing parameter μ, > 0. */
   mu: number;
   /** Which coordinates to check, distinct: by name, or as flat indices into the parameters. */
@@ -59,14 +59,14 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
   if (!(coordinates instanceof Uint32Array) && !Array.isArray(coordinates)) {
     throw check.expected('coordinates', 'a list of coordinates or a Uint32Array', coordinates);
   }
-  checkWatch({ signal, onProgress });
+  checkCallOptions({ signal, onProgress });
   const flat =
     coordinates instanceof Uint32Array
       ? coordinates
       : Uint32Array.from(coordinates as readonly Coordinate[], (one) => model.parameterIndex(one));
   const difference = { mu, central, coordinates: flat };
-  const engine = await model.coordinatewise(batch, difference, { signal });
-  const reference = await model.reference(batch, difference, { signal, onProgress });
+  const engine = await model.coordinatewise(batch, { ...difference, signal });
+  const reference = await model.reference(batch, { ...difference, signal, onProgress });
   const [cge, truth] = [engine.values, reference.values];
   if (truth.every((value) => value === 0)) {
     throw new check.InvalidArgumentError(

@@ -6,7 +6,7 @@
 import { didYouMean, expected, fraction, integer, InvalidArgumentError, isObject } from '../support/check.js';
 import { checkCoordinates, checkIndexList } from '../network/coordinates.js';
 import { digest } from '../support/digest.js';
-import type { EstimatePosition } from './estimators.js';
+import type { EstimatePosition } from './estimator.js';
 import type { CompiledNetwork, TensorInfo } from '../network/compile.js';
 import { Random } from '../native/random.js';
 import { sum } from '../support/statistics.js';
@@ -16,32 +16,35 @@ import { sum } from '../support/statistics.js';
  * of a tensor's coordinates that is left out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
  * queried. `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning` make one.
  */
-export type LayerSparsity = Readonly<Record<string, number>>;
+export type LayerRatios = Readonly<Record<string, number>>;
 
 /** Refuses what is neither one ratio in [0, 1) nor ratios in [0, 1] by name. */
-export function checkSparsity(sparsity: unknown): number | LayerSparsity {
-  if (typeof sparsity === 'number') return fraction(sparsity, 'sparsity');
-  if (!isObject(sparsity)) throw expected('sparsity', 'a number >= 0 and < 1 or ratios by name', sparsity);
-  for (const [name, ratio] of Object.entries(sparsity)) checkRatio(name, ratio);
-  return sparsity as LayerSparsity;
+export function checkRatios(ratios: unknown): number | LayerRatios {
+  return typeof ratios === 'number' ? fraction(ratios, 'ratios') : checkLayerRatios(ratios, 'a number >= 0 and < 1, or an object: a ratio for each tensor by name'); // prettier-ignore
+}
+
+function checkLayerRatios(ratios: unknown, constraint = 'an object: a ratio for each tensor by name'): LayerRatios {
+  if (!isObject(ratios)) throw expected('ratios', constraint, ratios);
+  for (const [name, ratio] of Object.entries(ratios)) checkRatio(name, ratio);
+  return ratios as LayerRatios;
 }
 
 function checkRatio(name: string, ratio: unknown): void {
   if (typeof ratio === 'number' && ratio >= 0 && ratio <= 1) return;
-  throw expected(`sparsity[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
+  throw expected(`ratios[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
 }
 
 /**
  * How many coordinates of each parameter tensor are queried: round((1 − s)·n) of a maskable tensor of n coordinates with
  * ratio s, and all of any other.
  *
- * @param sparsity One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
+ * @param ratios One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
  * @throws InvalidArgumentError if a ratio is out of range, missing, or of a tensor that is not maskable.
  */
-export function keptCounts(tensors: readonly TensorInfo[], sparsity: number | LayerSparsity): number[] {
-  checkSparsity(sparsity);
-  const ratios = typeof sparsity === 'number' ? uniform(tensors, sparsity) : named(tensors, sparsity);
-  return tensors.map(({ name, size }) => Math.round((1 - (ratios.get(name) ?? 0)) * size));
+export function keptCounts(tensors: readonly TensorInfo[], ratios: number | LayerRatios): number[] {
+  checkRatios(ratios);
+  const byName = typeof ratios === 'number' ? uniform(tensors, ratios) : named(tensors, ratios);
+  return tensors.map(({ name, size }) => Math.round((1 - (byName.get(name) ?? 0)) * size));
 }
 
 /**
@@ -51,10 +54,10 @@ export function keptCounts(tensors: readonly TensorInfo[], sparsity: number | La
  */
 export function drawCoordinates(
   tensors: readonly TensorInfo[],
-  sparsity: number | LayerSparsity,
+  ratios: number | LayerRatios,
   random: Random,
 ): Uint32Array {
-  const kept = keptCounts(tensors, sparsity);
+  const kept = keptCounts(tensors, ratios);
   const drawn = tensors.map(({ offset, size }, i) => random.sample(size, kept[i]!).map((index) => offset + index));
   const coordinates = new Uint32Array(sum(kept));
   let filled = 0;
@@ -65,39 +68,41 @@ export function drawCoordinates(
   return coordinates;
 }
 
-function uniform(tensors: readonly TensorInfo[], sparsity: number): Map<string, number> {
-  return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, sparsity]));
+function uniform(tensors: readonly TensorInfo[], ratio: number): Map<string, number> {
+  return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, ratio]));
 }
 
-function named(tensors: readonly TensorInfo[], sparsity: LayerSparsity): Map<string, number> {
+function named(tensors: readonly TensorInfo[], ratios: LayerRatios): Map<string, number> {
   const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
-  for (const name of Object.keys(sparsity)) {
+  for (const name of Object.keys(ratios)) {
     if (maskable.includes(name)) continue;
     const why = tensors.some((tensor) => tensor.name === name)
       ? ', which is always queried'
       : didYouMean(name, maskable);
     throw new InvalidArgumentError(
-      `Expected sparsity to name maskable tensors of the network, received ${JSON.stringify(name)}${why}`,
+      `Expected ratios to name maskable tensors of the network, received ${JSON.stringify(name)}${why}`,
     );
   }
-  for (const name of maskable) checkRatio(name, sparsity[name]);
-  return new Map(Object.entries(sparsity));
+  for (const name of maskable) checkRatio(name, ratios[name]);
+  return new Map(Object.entries(ratios));
 }
 
 /** Which coordinates an estimator estimates the gradient along; it is 0 along the others. */
 export interface MaskOptions {
   /**
-   * The fraction of coordinates left out: a number in [0, 1) for every convolution and linear weight alike, or a ratio for
-   * each by name, from `zoGrasp`. Batch-norm parameters and biases are always in. Default 0: nothing is left out.
+   * The fraction of the coordinates of every convolution and linear weight that is left out, in [0, 1). Batch-norm
+   * parameters and biases are always in. Default: 0, nothing is left out.
    */
-  sparsity?: number | LayerSparsity;
+  sparsity?: number;
+  /** The same as a ratio for each of these tensors by name, from `zoGrasp`, instead of `sparsity`. */
+  ratios?: LayerRatios;
   /** Epochs after which other coordinates are drawn, an integer >= 1; default 5. */
   redrawEvery?: number;
-  /** The flat indices of every step, distinct, instead of `sparsity`. */
+  /** The flat indices of every step, distinct, instead of `sparsity` or `ratios`. */
   coordinates?: Uint32Array;
 }
 
-export const MASK_OPTIONS: readonly (keyof MaskOptions)[] = ['sparsity', 'redrawEvery', 'coordinates'];
+export const MASK_OPTIONS: readonly (keyof MaskOptions)[] = ['sparsity', 'ratios', 'redrawEvery', 'coordinates'];
 
 /** The coordinates at a position of a run, increasing; their number is the same at all positions. */
 export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosition) => Uint32Array;
@@ -107,25 +112,33 @@ export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosi
  *
  * @throws InvalidArgumentError if an option is out of range, or `coordinates` are given beside one of the others.
  */
-export function maskOf(options: MaskOptions): { describe: object; draw: Draw } {
-  const { sparsity: wanted = 0, redrawEvery = 5, coordinates } = options;
+export function maskOf(options: MaskOptions): { config: object; draw: Draw } {
+  const { sparsity = 0, redrawEvery = 5, ratios, coordinates } = options;
   integer(redrawEvery, 'redrawEvery', 1);
-  checkSparsity(wanted);
-  // A copy, as of coordinates: what is described is what is drawn, whatever becomes of the caller's.
-  const sparsity = typeof wanted === 'number' ? wanted : { ...wanted };
+  fraction(sparsity, 'sparsity');
+  if (ratios !== undefined) checkLayerRatios(ratios);
+  refuseBoth(options, 'ratios', ['sparsity']);
+  refuseBoth(options, 'coordinates', ['sparsity', 'ratios', 'redrawEvery']);
   if (coordinates === undefined) {
+    // A copy, as of coordinates, so that the mask and its config stay what they are when the caller's object changes.
+    const layers = ratios && { ...ratios };
     const draw: Draw = ({ compiled }, { seed, epoch }) =>
-      drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask', Math.floor(epoch / redrawEvery)));
-    return { describe: { sparsity, redrawEvery }, draw };
-  }
-  for (const other of ['sparsity', 'redrawEvery'] as const) {
-    if (options[other] === undefined) continue;
-    throw new InvalidArgumentError(`Expected either ${other} or coordinates, received both`);
+      drawCoordinates(
+        compiled.parameters,
+        layers ?? sparsity,
+        new Random(seed, 'mask', Math.floor(epoch / redrawEvery)),
+      );
+    return { config: { ...(layers ? { ratios: layers } : { sparsity }), redrawEvery }, draw };
   }
   const given = checkIndexList(coordinates).slice();
   const sorted = given.toSorted();
   return {
-    describe: { coordinates: { count: given.length, digest: digest(sorted) } },
+    config: { coordinates: { count: given.length, digest: digest(sorted) } },
     draw: ({ compiled }) => (checkCoordinates(compiled, given), sorted),
   };
+}
+
+function refuseBoth(options: MaskOptions, key: keyof MaskOptions, others: readonly (keyof MaskOptions)[]): void {
+  const other = options[key] === undefined ? undefined : others.find((one) => options[one] !== undefined);
+  if (other !== undefined) throw new InvalidArgumentError(`Expected either ${key} or ${other}, received both`);
 }

@@ -1,9 +1,10 @@
 import * as check from '../support/check.js';
 import type { Batch } from '../data/dataset.js';
-import type { EstimateContext, Estimator } from './estimators.js';
-import type { Watch } from '../native/jobs.js';
-import { NonFiniteLossError } from '../native/jobs.js';
-import type { EvaluateOptions, Model } from '../model/model.js';
+import type { EstimateContext, Estimator } from './estimator.js';
+import type { CallOptions } from '../native/jobs.js';
+import type { Model } from '../model/model.js';
+import { NonFiniteLossError } from '../model/non-finite.js';
+import type { ForwardOptions } from '../model/options.js';
 import { sgd } from '../optimizers/optimizers.js';
 import { Random } from '../native/random.js';
 
@@ -45,7 +46,7 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
   check.queryCount(queries, 'queries');
   if (check.positive(decay, 'decay') > 1) throw check.expected('decay', 'a number > 0 and <= 1', decay);
   return {
-    describe: { kind: 'pattern-search', radius, decay, queries },
+    config: { kind: 'pattern-search', radius, decay, queries },
     optimizer: sgd({ lr: 1 }),
     queriesPerStep: () => 1 + queries,
     sample: (evaluations) =>
@@ -54,7 +55,7 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
       const { signal, step } = context;
       const reach = check.smoothing(radius * decay ** step, `radius·decay^${step}`);
       const start = model.parameters.slice();
-      const { loss, outputs, statistics } = await model.evaluate(batch, { at: start, training: true, signal, step });
+      const { loss, outputs, statistics } = await model.forward(batch, { at: start, training: true, signal, step });
       const move = await search(model, batch, context, { start, loss, radius: reach, queries });
       return { loss, outputs, statistics, gradient: move.map((value) => 0 - value), queries: 1 + queries };
     },
@@ -105,16 +106,16 @@ async function search(
 }
 
 /** Infinite where the trial went too far to have a loss. */
-async function lossOf(model: Model, batch: Batch, options: EvaluateOptions): Promise<number> {
+async function lossOf(model: Model, batch: Batch, options: ForwardOptions): Promise<number> {
   try {
-    return (await model.evaluate(batch, { training: true, ...options })).loss;
+    return (await model.forward(batch, { training: true, ...options })).loss;
   } catch (error) {
     if (error instanceof NonFiniteLossError) return Infinity;
     throw error;
   }
 }
 
-function atMostEvery(milliseconds: number, report: Watch['onProgress']): Watch['onProgress'] {
+function atMostEvery(milliseconds: number, report: CallOptions['onProgress']): CallOptions['onProgress'] {
   if (!report) return undefined;
   let last = performance.now();
   return (done, total) => {

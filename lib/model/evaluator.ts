@@ -8,92 +8,41 @@ import * as check from '../support/check.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { checkCoordinates, coordinateAt, nameOf } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
-import type { Watch } from '../native/jobs.js';
-import { isNonFinite, NonFiniteLossError, runJob } from '../native/jobs.js';
+import type { CallOptions } from '../native/jobs.js';
+import { isNonFinite, runJob } from '../native/jobs.js';
 import { threadsWithin } from '../native/memory.js';
 import type {
-  LossName,
   NativeComputation,
-  NativeEstimate,
-  NativeEvaluation,
-  NativeGradient,
   NativeJob,
   NativeNetwork,
   NativeProgress,
   NativeReference,
-  NativeReferenceResult,
   NativeRequest,
-  Precision,
 } from '../native/addon.js';
 import { native } from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
+import type {
+  CoordinatewiseOptions,
+  DifferenceOptions,
+  ForwardOptions,
+  GradientOptions,
+  GradientResult,
+  PassResult,
+  Precision,
+  QueryResult,
+  RandomizedOptions,
+  ReferenceOptions,
+  ReferenceResult,
+  Reuse,
+} from './options.js';
+import { CALL_OPTIONS, DISTRIBUTIONS, PRECISIONS, RANDOMIZED_REUSES, REUSES } from './options.js';
+import { NonFiniteLossError } from './non-finite.js';
+import type { LossName } from './problem.js';
 import { checkBatch } from './problem.js';
 import type { Stream } from '../native/random.js';
 import { Random } from '../native/random.js';
 import type { Weights } from './weights.js';
-
-/** How much of the unperturbed pass a query reuses. */
-export type Reuse = 'none' | 'block' | 'layer' | 'incremental';
-
-export const REUSES: readonly Reuse[] = ['none', 'block', 'layer', 'incremental'];
-
-/** The step of a finite difference and the point it is taken at. */
-export interface DifferenceOptions {
-  /** Smoothing parameter μ, > 0. */
-  mu: number;
-  /** (ℓ(θ + μu) − ℓ(θ − μu)) / 2μ instead of (ℓ(θ + μu) − ℓ(θ)) / μ; default false. */
-  central?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
-
-export interface GradientOptions extends Watch {
-  /** float32 (default) to train with, or float64 as the ground truth of what an estimator estimates. */
-  precision?: Precision;
-  /** Batch norm with the batch's statistics (true, default), through which it is differentiated, or with the running ones. */
-  training?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
-
-export const PRECISIONS: readonly Precision[] = ['single', 'double'];
-
-export interface ReferenceOptions extends DifferenceOptions {
-  /** Distinct flat indices into the parameters, in any order. */
-  coordinates: Uint32Array;
-}
-
-export interface CoordinatewiseOptions extends ReferenceOptions {
-  /**
-   * How much of the unperturbed pass a query reuses. `incremental` (default) carries only what the perturbation changes,
-   * which is fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer,
-   * `block` at its residual block and `none` at the input, and they subtract: their results are the same bits as each
-   * other's.
-   */
-  reuse?: Reuse;
-}
-
-/** A direction moves every layer, so there is no layer or block to restart from. */
-export type RandomizedReuse = 'none' | 'incremental';
-
-export const RANDOMIZED_REUSES: readonly RandomizedReuse[] = ['none', 'incremental'];
-
-export interface RandomizedOptions extends DifferenceOptions {
-  /** Random directions, at least 1. */
-  queries: number;
-  /** Independent standard normal entries, uniform on the unit sphere, or independent entries ±1. */
-  distribution: 'gaussian' | 'sphere' | 'rademacher';
-  /** Scales each parameter tensor's part of a direction to unit length; default false. */
-  perTensor?: boolean;
-  /** `incremental` (default) carries what the perturbation changes, `none` runs whole passes and subtracts losses. */
-  reuse?: RandomizedReuse;
-  /** Direction i is a pure function of (seed, stream, index, i). */
-  seed: number;
-  /** What they are drawn for: `directions` in training, `pruning` in ZO-GraSP; others keep them apart from these. */
-  stream: Stream;
-  index: number;
-}
 
 /** What a computation's buffers depend on beside its name. */
 interface Variant {
@@ -112,8 +61,8 @@ interface Query {
 
 const BASE: Query = { words: 'at the parameters themselves', coordinate: null };
 
-/** What an engine is made of; a model is one. */
-interface Parts {
+/** A compiled network, its loss and its limits; a model is one. */
+interface Setup {
   readonly network: Network;
   readonly compiled: CompiledNetwork;
   readonly loss: LossName;
@@ -121,15 +70,15 @@ interface Parts {
   readonly memory: number | undefined;
 }
 
-export class Engine {
-  readonly #parts: Parts;
+export class Evaluator {
+  readonly #setup: Setup;
   #native: NativeNetwork | undefined;
   /** What the native buffers are for, where memory is bounded. */
   #buffers: string | undefined;
 
-  constructor(parts: Parts) {
-    this.#parts = parts;
-    this.#native = new native.Network(parts.network.input, parts.compiled.operations);
+  constructor(setup: Setup) {
+    this.#setup = setup;
+    this.#native = new native.Network(setup.network.input, setup.compiled.operations);
   }
 
   /** Frees the buffers, after the jobs in flight; no other starts any more. */
@@ -138,87 +87,83 @@ export class Engine {
     this.#native = undefined;
   }
 
-  async evaluate(point: Weights, batch: Batch, training: boolean, watch: Watch): Promise<NativeEvaluation> {
-    const request = this.#request(point, batch, training, watch);
+  async forward(point: Weights, batch: Batch, options: ForwardOptions): Promise<PassResult> {
+    const known = ['training', 'at', ...CALL_OPTIONS] as const;
+    const { training = false, at } = check.options<ForwardOptions>(options, 'forward', known);
+    check.boolean(training, 'training');
+    const request = this.#request(movedTo(point, at), batch, training, options);
     return this.#run(
       'evaluate',
       request,
       (network, ...job) => network.evaluate(...job),
-      watch,
+      options,
       () => BASE,
     );
   }
 
-  async gradient(point: Weights, batch: Batch, options: GradientOptions): Promise<NativeGradient> {
-    const known = ['precision', 'training', 'at', 'signal', 'onProgress', 'step'] as const;
-    const {
-      precision = 'single',
-      training = true,
-      at,
-      ...watch
-    } = check.options<GradientOptions>(options, 'gradient', known);
+  async gradient(point: Weights, batch: Batch, options: GradientOptions): Promise<GradientResult> {
+    const known = ['precision', 'training', 'at', ...CALL_OPTIONS] as const;
+    const { precision = 'single', training = true, at } = check.options<GradientOptions>(options, 'gradient', known);
     check.oneOf(precision, 'precision', PRECISIONS);
     check.boolean(training, 'training');
-    const request = { ...this.#request(movedTo(point, at), batch, training, watch), precision };
+    const request = { ...this.#request(movedTo(point, at), batch, training, options), precision };
     return this.#run(
       'gradient',
       request,
       (network, ...job) => network.gradient(...job),
-      watch,
+      options,
       () => BASE,
     );
   }
 
-  async coordinatewise(
-    point: Weights,
-    batch: Batch,
-    options: CoordinatewiseOptions,
-    watch: Watch,
-  ): Promise<NativeEstimate> {
-    const known = ['mu', 'central', 'at', 'coordinates', 'reuse'] as const;
+  async coordinatewise(point: Weights, batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
+    const known = ['mu', 'central', 'at', 'coordinates', 'reuse', ...CALL_OPTIONS] as const;
     const { mu, reuse = 'incremental' } = check.options<CoordinatewiseOptions>(options, 'coordinatewise', known);
     check.oneOf(reuse, 'reuse', REUSES);
-    const request = { ...this.#alongBasis(point, batch, options, watch), reuse };
+    const request = { ...this.#alongBasis(point, batch, options), reuse };
     const query = this.#basisQuery(mu);
     if (reuse !== 'incremental') this.#checkResolution(request);
-    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), watch, query);
+    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), options, query);
   }
 
-  async reference(
+  async reference(point: Weights, batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
+    check.options<ReferenceOptions>(options, 'reference', ['mu', 'central', 'at', 'coordinates', ...CALL_OPTIONS]);
+    const request = this.#alongBasis(point, batch, options);
+    const query = this.#basisQuery(options.mu);
+    return this.#run('reference', request, (network, ...job) => network.reference(...job), options, query);
+  }
+
+  /** @param draw The directions' stream and place in it, by default those of training at `options.step`. */
+  async randomized(
     point: Weights,
     batch: Batch,
-    options: ReferenceOptions,
-    watch: Watch,
-  ): Promise<NativeReferenceResult> {
-    check.options<ReferenceOptions>(options, 'reference', ['mu', 'central', 'at', 'coordinates']);
-    const request = this.#alongBasis(point, batch, options, watch);
-    const query = this.#basisQuery(options.mu);
-    return this.#run('reference', request, (network, ...job) => network.reference(...job), watch, query);
-  }
-
-  async randomized(point: Weights, batch: Batch, options: RandomizedOptions, watch: Watch): Promise<NativeEstimate> {
+    options: RandomizedOptions,
+    draw?: { stream: Stream; index: number },
+  ): Promise<QueryResult> {
     const drawing = check.options<RandomizedOptions>(options, 'randomized', [
-      ...['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'reuse', 'seed', 'stream', 'index'],
+      ...['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'reuse', 'seed'],
+      ...CALL_OPTIONS,
     ] as const);
-    const { mu, queries, distribution, perTensor = false, reuse = 'incremental', seed, stream, index } = drawing;
+    const { mu, queries, distribution = 'gaussian', perTensor = false, reuse = 'incremental', seed = 0 } = drawing;
+    const { stream, index } = draw ?? { stream: 'directions', index: options.step ?? 0 };
     const request = {
-      ...this.#difference(point, batch, options, watch),
+      ...this.#difference(point, batch, options),
       queries: check.queryCount(queries, 'queries'),
-      distribution: check.oneOf(distribution, 'distribution', ['gaussian', 'sphere', 'rademacher']),
+      distribution: check.oneOf(distribution, 'distribution', DISTRIBUTIONS),
       perTensor: check.boolean(perTensor, 'perTensor'),
       reuse: check.oneOf(reuse, 'reuse', RANDOMIZED_REUSES),
       seed: check.integer(seed, 'seed'),
       stream: Random.streamNumber(stream),
-      index: check.integer(index, 'index', 0, 0xffff_ffff),
+      index: check.integer(index, 'step', 0, 0xffff_ffff),
     };
     const query = (at: number): Query => ({
       words: `along random direction ${at} with mu = ${mu}`,
       mu,
       coordinate: null,
     });
-    const start: Start<typeof request, NativeEstimate> = (network, ...job) => network.randomized(...job);
-    const estimate = await this.#run('randomized', request, start, watch, query);
-    // Every parameter moves, so a loss that is the same along all directions did not hear of it.
+    const start: Start<typeof request, QueryResult> = (network, ...job) => network.randomized(...job);
+    const estimate = await this.#run('randomized', request, start, options, query);
+    // Every parameter moves: equal losses in all directions mean that the perturbation was lost.
     if (estimate.values.some((value) => value !== 0)) return estimate;
     if (reuse === 'none') {
       throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
@@ -228,9 +173,9 @@ export class Engine {
     );
   }
 
-  #request(point: Weights, batch: Batch, training: boolean, { step }: Watch): NativeRequest {
-    const { loss, threads, compiled } = this.#parts;
-    checkBatch(batch, this.#parts);
+  #request(point: Weights, batch: Batch, training: boolean, { step }: CallOptions): NativeRequest {
+    const { loss, threads, compiled } = this.#setup;
+    checkBatch(batch, this.#setup);
     const { parameters, statistics } = point;
     const at = parameters.findIndex((value) => !Number.isFinite(value));
     if (at >= 0) {
@@ -242,31 +187,31 @@ export class Engine {
     return { parameters, statistics, images, count, loss, ...truth, training, threads };
   }
 
-  #difference(point: Weights, batch: Batch, options: DifferenceOptions, watch: Watch) {
+  #difference(point: Weights, batch: Batch, options: DifferenceOptions) {
     const { mu, central = false, at } = options;
     return {
-      ...this.#request(movedTo(point, at), batch, true, watch),
+      ...this.#request(movedTo(point, at), batch, true, options),
       mu: check.smoothing(mu, 'mu'),
       central: check.boolean(central, 'central'),
     };
   }
 
-  #alongBasis(point: Weights, batch: Batch, options: ReferenceOptions, watch: Watch): NativeReference {
-    const coordinates = checkCoordinates(this.#parts.compiled, options.coordinates);
-    return { ...this.#difference(point, batch, options, watch), coordinates };
+  #alongBasis(point: Weights, batch: Batch, options: ReferenceOptions): NativeReference {
+    const coordinates = checkCoordinates(this.#setup.compiled, options.coordinates);
+    return { ...this.#difference(point, batch, options), coordinates };
   }
 
   /** Where two losses are subtracted, a step that float32 rounds away leaves zero by zero. */
   #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;
-    const coordinate = nameOf(coordinateAt(this.#parts.compiled, still));
+    const coordinate = nameOf(coordinateAt(this.#setup.compiled, still));
     throw check.expected('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, mu);
   }
 
   #basisQuery(mu: number): (at: number) => Query {
     return (at) => {
-      const coordinate = coordinateAt(this.#parts.compiled, at);
+      const coordinate = coordinateAt(this.#setup.compiled, at);
       return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}`, mu, coordinate };
     };
   }
@@ -276,25 +221,25 @@ export class Engine {
     computation: NativeComputation,
     request: R,
     start: Start<R, T>,
-    watch: Watch,
+    options: CallOptions,
     queryAt: (at: number) => Query,
   ): Promise<T> {
     const network = this.#native;
     if (!network) throw new Error('This model has been disposed of; make or load another one');
     const fitted = { ...request, threads: this.#makeRoom(network, computation, request) };
     try {
-      return await runJob((progress) => start(network, fitted, progress), watch);
+      return await runJob((progress) => start(network, fitted, progress), options);
     } catch (error) {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
-      const problem = `it is NaN or infinite ${query.words}${advice(query, watch)}`;
-      throw new NonFiniteLossError(problem, watch.step ?? null, query.coordinate);
+      const problem = `it is NaN or infinite ${query.words}${advice(query, options)}`;
+      throw new NonFiniteLossError(problem, options.step ?? null, query.coordinate);
     }
   }
 
   /** The threads that fit. Where memory is bounded, buffers of another computation than the last are freed before its own are made. */
   #makeRoom(network: NativeNetwork, computation: NativeComputation, request: NativeRequest & Variant): number {
-    const { memory, threads } = this.#parts;
+    const { memory, threads } = this.#setup;
     if (memory === undefined) return threads;
     const { count: images, reuse = '', precision = '' } = request;
     const bytes = (used: number): number => network.memory(computation, { ...request, threads: used });
@@ -317,7 +262,7 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
 }
 
 /** What to do about a loss that is not finite: outside a training run there is no learning rate. */
-function advice({ mu }: Query, { step }: Watch): string {
+function advice({ mu }: Query, { step }: CallOptions): string {
   if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
   if (step !== undefined) return '; lower the learning rate, or check the images and targets';
   return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';

@@ -3,23 +3,29 @@ import * as check from '../support/check.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
-import type { CoordinatewiseOptions, GradientOptions, RandomizedOptions, ReferenceOptions } from './evaluator.js';
-import { Engine, movedTo } from './evaluator.js';
-import type { Watch } from '../native/jobs.js';
-import { checkWatch } from '../native/jobs.js';
+import { Evaluator } from './evaluator.js';
+import { checkCallOptions } from '../native/jobs.js';
 import { defaultThreads, MOST_THREADS } from '../native/cores.js';
-import type {
-  LossName,
-  NativeEstimate,
-  NativeEvaluation,
-  NativeGradient,
-  NativeReferenceResult,
-} from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import { initialise } from '../network/initialise.js';
-import { checkDataset, checkLoss, countCorrect, LOSSES } from './problem.js';
+import type {
+  CoordinatewiseOptions,
+  EvaluateOptions,
+  EvaluateResult,
+  ForwardOptions,
+  ForwardResult,
+  GradientOptions,
+  GradientResult,
+  QueryResult,
+  RandomizedOptions,
+  ReferenceOptions,
+  ReferenceResult,
+} from './options.js';
+import type { LossName } from './problem.js';
+import { checkDataset, checkLoss, countCorrect, imagesOf, LOSSES } from './problem.js';
+import type { Stream } from '../native/random.js';
 import { writeSafetensors } from '../support/safetensors.js';
 import { checkFinite, describedIn, fromTensors, lossIn, readWeights, toMetadata, toTensors } from './weights.js';
 
@@ -46,34 +52,16 @@ export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
   network?: Network;
 }
 
-export interface EvaluateOptions extends Watch {
-  /** Batch norm with the batch's statistics (true) or with the running ones (false, default). */
-  training?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
-
-export interface Evaluation extends NativeEvaluation {
-  /** Fraction of the images whose largest output is at their label; absent if the batch has no labels. */
-  accuracy?: number;
-}
-
-export interface TestOptions extends Omit<Watch, 'step'> {
-  /** Images at a time, at least 1, default 256: memory grows with it. */
-  batchSize?: number;
-}
-
-export interface TestResult {
-  /** Mean over all images. */
-  loss: number;
-  /** Fraction of all images; absent if the data set has no labels. */
-  accuracy?: number;
-  /** Images tested. */
-  count: number;
-}
+/** Makes `Model.randomized` on directions apart from those of training: a place in a stream of their own. */
+export let randomizedFrom: (
+  model: Model,
+  batch: Batch,
+  options: RandomizedOptions,
+  draw: { stream: Stream; index: number },
+) => Promise<QueryResult>;
 
 /**
- * A network at a point: its parameters and running statistics, a loss, and the native engine that evaluates it.
+ * A network at a point: its parameters and running statistics, a loss, and the native core's buffers that evaluate it.
  *
  * The arrays are live and the only copy: what you write into them counts from the next call on. A call copies them when it
  * starts and never writes them, so they are untouched after an estimate, an abort or an error. Every method that evaluates
@@ -83,7 +71,7 @@ export interface TestResult {
  *
  * @example
  * const model = new Model(resnet20({ classes: 10 }), { seed: 1 });
- * const { loss, accuracy } = await model.test(testSet);
+ * const { loss, accuracy } = await model.evaluate(testSet);
  */
 export class Model implements Disposable {
   /** The description it was made from. */
@@ -98,7 +86,11 @@ export class Model implements Disposable {
   readonly parameters: Float32Array;
   /** Running means and variances of batch norm, in the order of `compiled.statistics`. */
   readonly statistics: Float32Array;
-  readonly #engine: Engine;
+  readonly #evaluator: Evaluator;
+
+  static {
+    randomizedFrom = (model, batch, options, draw) => model.#evaluator.randomized(model, batch, options, draw);
+  }
 
   /**
    * @param network Plain data, from `resnet20()`, `cnn()` or your own hand.
@@ -120,7 +112,7 @@ export class Model implements Disposable {
     const { parameters, statistics } = initialise(this.compiled, check.integer(seed, 'seed'));
     this.parameters = parameters;
     this.statistics = statistics;
-    this.#engine = new Engine(this);
+    this.#evaluator = new Evaluator(this);
   }
 
   /**
@@ -186,17 +178,14 @@ export class Model implements Disposable {
   }
 
   /**
-   * One forward pass over a batch: its mean loss, the outputs (`count` rows), the accuracy if it has labels, and the running
-   * statistics as the pass would leave them if `training`. The model's own are not written.
+   * One forward pass over a batch: its mean loss, the outputs (a row for every image), the accuracy if it has labels, and the
+   * running statistics as the pass would leave them if `training`. The model's own are not written.
    *
    * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
-   * @example const { loss, outputs } = await model.evaluate(testSet.batch(Uint32Array.of(0, 1, 2)));
+   * @example const { loss, outputs } = await model.forward(testSet.batch(Uint32Array.of(0, 1, 2)));
    */
-  async evaluate(batch: Batch, options: EvaluateOptions = {}): Promise<Evaluation> {
-    const known = ['training', 'at', 'signal', 'onProgress', 'step'] as const;
-    const { training = false, at, ...watch } = check.options<EvaluateOptions>(options, 'evaluate', known);
-    check.boolean(training, 'training');
-    const result = await this.#engine.evaluate(movedTo(this, at), batch, training, watch);
+  async forward(batch: Batch, options: ForwardOptions = {}): Promise<ForwardResult> {
+    const result = await this.#evaluator.forward(this, batch, options);
     if (!batch.labels) return result;
     return { ...result, accuracy: countCorrect(result.outputs, batch.labels) / batch.count };
   }
@@ -205,13 +194,14 @@ export class Model implements Disposable {
    * Loss and accuracy over a whole data set, with running statistics and without augmentation. `onProgress` is called after
    * every batch with the images done and in all.
    *
-   * @example console.log((await model.test(testSet)).accuracy)
+   * @throws InvalidArgumentError if an option is out of range or unknown, or the data set does not fit the network.
+   * @example console.log((await model.evaluate(testSet)).accuracy)
    */
-  async test(dataset: Dataset, options: TestOptions = {}): Promise<TestResult> {
+  async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<EvaluateResult> {
     const known = ['batchSize', 'signal', 'onProgress'] as const;
-    const { batchSize = 256, signal, onProgress } = check.options<TestOptions>(options, 'test', known);
+    const { batchSize = 256, signal, onProgress } = check.options<EvaluateOptions>(options, 'evaluate', known);
     check.integer(batchSize, 'batchSize', 1);
-    checkWatch({ signal, onProgress });
+    checkCallOptions({ signal, onProgress });
     checkDataset(dataset, this);
     const { count } = dataset;
     let loss = 0;
@@ -219,7 +209,7 @@ export class Model implements Disposable {
     for (let start = 0; start < count; start += batchSize) {
       const size = Math.min(batchSize, count - start);
       const batch = dataset.batch(Uint32Array.from({ length: size }, (_, i) => start + i));
-      const result = await this.evaluate(batch, { signal });
+      const result = await this.forward(batch, { signal });
       loss += result.loss * size;
       if (batch.labels) correct = (correct ?? 0) + countCorrect(result.outputs, batch.labels);
       onProgress?.(start + size, count);
@@ -228,8 +218,39 @@ export class Model implements Disposable {
   }
 
   /**
+   * The outputs for images without labels, with running statistics: the logits of each class, or what the squared and the
+   * absolute loss compare with targets. `onProgress` is called after every batch with the images done and in all.
+   *
+   * @param images A Float32Array in NCHW, normalised like the training images, of count·C·H·W numbers for a network with
+   *   input [C, H, W]; or a batch or a data set, of which labels and targets are not read.
+   * @returns A row of `compiled.outputs` numbers for every image, in the order of the images.
+   * @throws InvalidArgumentError if an option is out of range or unknown, or the images do not fit the network's input.
+   * @example
+   * const outputs = await model.predict(images);
+   * const first = outputs.subarray(0, model.compiled.outputs);
+   * const label = first.indexOf(Math.max(...first));
+   */
+  async predict(images: Float32Array | Batch | Dataset, options: EvaluateOptions = {}): Promise<Float32Array> {
+    const known = ['batchSize', 'signal', 'onProgress'] as const;
+    const { batchSize = 256, signal, onProgress } = check.options<EvaluateOptions>(options, 'predict', known);
+    check.integer(batchSize, 'batchSize', 1);
+    checkCallOptions({ signal, onProgress });
+    const { count, slice } = imagesOf(images, this);
+    const { outputs: width } = this.compiled;
+    const outputs = new Float32Array(count * width);
+    for (let start = 0; start < count; start += batchSize) {
+      const size = Math.min(batchSize, count - start);
+      const truth = { labels: new Int32Array(size), targets: new Float32Array(size * width) };
+      const batch = { images: slice(start, start + size), count: size, ...truth };
+      outputs.set((await this.forward(batch, { signal })).outputs, start * width);
+      onProgress?.(start + size, count);
+    }
+    return outputs;
+  }
+
+  /**
    * The first-order gradient of the mean loss by back-propagation (Rumelhart, Hinton & Williams, 1986), values[i] = ∂ℓ/∂θ_i
-   * for every parameter, beside the loss, the outputs and the running statistics of `evaluate`: what CGE comes to as μ → 0,
+   * for every parameter, beside the loss, the outputs and the running statistics of `forward`: what CGE comes to as μ → 0,
    * and a baseline to train against. It needs the network's inside, which no estimator here does.
    *
    * At a kink it is PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first maximum of a window.
@@ -237,36 +258,36 @@ export class Model implements Disposable {
    * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
    * @example const { values } = await model.gradient(batch, { precision: 'double' });
    */
-  async gradient(batch: Batch, options: GradientOptions = {}): Promise<NativeGradient> {
-    return this.#engine.gradient(this, batch, options);
+  async gradient(batch: Batch, options: GradientOptions = {}): Promise<GradientResult> {
+    return this.#evaluator.gradient(this, batch, options);
   }
 
   /**
    * The terms of equation (2), with batch norm in training mode: values[i] = (ℓ(θ + μ·e_c) − ℓ(θ)) / μ for the coordinate
    * c = coordinates[i]. `cge` is made of it, and an estimator of your own can be.
    */
-  async coordinatewise(batch: Batch, options: CoordinatewiseOptions, watch: Watch = {}): Promise<NativeEstimate> {
-    return this.#engine.coordinatewise(this, batch, options, watch);
+  async coordinatewise(batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
+    return this.#evaluator.coordinatewise(this, batch, options);
   }
 
   /**
    * Equation (1) as it stands, with batch norm in training mode: the mean over random directions u of
    * [(ℓ(θ + μu) − ℓ(θ)) / μ]·u, an entry of `values` for every parameter. `rge` and `zoGrasp` are made of it.
    */
-  async randomized(batch: Batch, options: RandomizedOptions, watch: Watch = {}): Promise<NativeEstimate> {
-    return this.#engine.randomized(this, batch, options, watch);
+  async randomized(batch: Batch, options: RandomizedOptions): Promise<QueryResult> {
+    return this.#evaluator.randomized(this, batch, options);
   }
 
   /**
    * The same as `coordinatewise` in double precision by plain loops, one full forward pass a query: slow, and what the
    * engine is held against. `gradcheck` compares the two.
    */
-  async reference(batch: Batch, options: ReferenceOptions, watch: Watch = {}): Promise<NativeReferenceResult> {
-    return this.#engine.reference(this, batch, options, watch);
+  async reference(batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
+    return this.#evaluator.reference(this, batch, options);
   }
 
   /** Frees the activation buffers, after the calls in flight; every later call that evaluates is refused. */
   [Symbol.dispose](): void {
-    this.#engine.dispose();
+    this.#evaluator.dispose();
   }
 }

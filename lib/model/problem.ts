@@ -9,10 +9,10 @@ import { expected, InvalidArgumentError } from '../support/check.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import type { LossName } from '../native/addon.js';
 
 /** The losses a model can have: means over the batch, of squared or absolute errors also over the outputs. */
-export const LOSSES: readonly LossName[] = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'];
+export const LOSSES = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'] as const;
+export type LossName = (typeof LOSSES)[number];
 
 /** A network with its loss; a model is one. */
 export interface Target {
@@ -33,12 +33,9 @@ export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
 
 /** Refuses a batch whose images, labels or targets do not fit. */
 export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
-  const shape = network.input;
   check.object(batch, 'batch');
   const { images, count, labels, targets } = batch;
-  if (!Number.isSafeInteger(count) || count < 1) throw expected('batch.count', 'an integer >= 1', count);
-  const size = count * shape[0] * shape[1] * shape[2];
-  checkArray(images, Float32Array, size, 'batch.images', `${count} images of ${shape.join('×')}`);
+  checkImages(images, count, network.input);
   if (loss === 'cross-entropy') {
     checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images, for the loss ${loss}`);
     const wrong = labels.findIndex((label) => label < 0 || label >= compiled.outputs);
@@ -49,6 +46,12 @@ export function checkBatch(batch: Batch, { network, compiled, loss }: Target): v
     checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', rows);
     if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
   }
+}
+
+function checkImages(images: Float32Array, count: number, shape: Network['input']): void {
+  if (!Number.isSafeInteger(count) || count < 1) throw expected('batch.count', 'an integer >= 1', count);
+  const size = count * shape[0] * shape[1] * shape[2];
+  checkArray(images, Float32Array, size, 'batch.images', `${count} images of ${shape.join('×')}`);
 }
 
 function checkArray<T extends Float32Array | Int32Array>(
@@ -69,7 +72,11 @@ export function checkModel(model: Target): void {
 }
 
 /** Refuses a data set whose images or classes do not fit, before the first batch is gathered. */
-export function checkDataset(dataset: Dataset, target: Target): void {
+export function checkDataset(
+  dataset: Dataset,
+  target: Target,
+  of: 'images' | 'images and labels' = 'images and labels',
+): void {
   checkModel(target);
   checkShape(dataset);
   const { network, compiled, loss } = target;
@@ -79,7 +86,7 @@ export function checkDataset(dataset: Dataset, target: Target): void {
       `Expected ${name} to have images of ${network.input.join('×')}, the network's input, received ${dataset.shape.join('×')}`,
     );
   }
-  if (loss === 'cross-entropy' && (dataset.classes ?? 0) > compiled.outputs) {
+  if (of === 'images and labels' && loss === 'cross-entropy' && (dataset.classes ?? 0) > compiled.outputs) {
     throw new InvalidArgumentError(
       `Expected ${name} to have at most ${compiled.outputs} classes, the network's outputs, received ${dataset.classes}`,
     );
@@ -101,6 +108,38 @@ export function checkBatchSize(batchSize: number, { count, name }: Dataset, what
   if (batchSize > count) {
     throw expected(what, `at most ${count}, the images in data set ${JSON.stringify(name)}`, batchSize);
   }
+}
+
+/** Images to predict: how many they are, and the values of those from one to before another. */
+interface Images {
+  readonly count: number;
+  readonly slice: (start: number, end: number) => Float32Array;
+}
+
+/** Refuses what is no images for a network: an array, a batch or a data set. */
+export function imagesOf(images: Float32Array | Batch | Dataset, target: Target): Images {
+  const { input } = target.network;
+  const size = input[0] * input[1] * input[2];
+  if (images instanceof Float32Array) {
+    if (images.length === 0 || images.length % size !== 0) {
+      throw expected('the length of images', `a multiple of ${size}, from the network's input ${input.join('×')}`, images.length); // prettier-ignore
+    }
+    return { count: images.length / size, slice: (start, end) => images.subarray(start * size, end * size) };
+  }
+  if (!check.isObject(images) || ArrayBuffer.isView(images)) {
+    throw expected('images', 'a Float32Array, a batch or a data set', images);
+  }
+  if (typeof (images as Partial<Dataset>).batch === 'function') {
+    const dataset = images as Dataset;
+    checkDataset(dataset, target, 'images');
+    const { count } = dataset;
+    const batch = (start: number, end: number): Batch =>
+      dataset.batch(Uint32Array.from({ length: end - start }, (_, i) => start + i));
+    return { count, slice: (start, end) => batch(start, end).images };
+  }
+  const { images: values, count } = images as Batch;
+  checkImages(values, count, input);
+  return { count, slice: (start, end) => values.subarray(start * size, end * size) };
 }
 
 /** How many rows of `outputs` are largest at their label; of equal outputs the first counts. */

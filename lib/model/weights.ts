@@ -4,10 +4,10 @@
  * @module
  */
 import { FileError, InvalidArgumentError, oneOf } from '../support/check.js';
-import type { LossName } from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
+import type { LossName } from './problem.js';
 import { LOSSES } from './problem.js';
 import type { Safetensors, Tensor } from '../support/safetensors.js';
 import { readSafetensors } from '../support/safetensors.js';

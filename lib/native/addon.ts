@@ -27,8 +27,6 @@ export type NativeOperation =
   | { kind: 'flatten'; inputs: [number] }
   | { kind: 'linear'; inputs: [number]; features: number; bias: boolean };
 
-export type LossName = 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error';
-
 /** What every job needs: the point, the mini-batch and the loss. Arrays are copied when the job is made. */
 export interface NativeRequest {
   /** All trainable parameters, concatenated in operation order (weight then bias). */
@@ -38,7 +36,7 @@ export interface NativeRequest {
   /** NCHW, `count` images. */
   images: Float32Array;
   count: number;
-  loss: LossName;
+  loss: 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error';
   /** Classes for the cross-entropy, one per image. */
   labels?: Int32Array;
   /** Targets for the other losses, as many per image as the network has outputs. */
@@ -57,11 +55,9 @@ export interface NativeEvaluation {
   statistics: Float32Array;
 }
 
-/** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
-export type Precision = 'single' | 'double';
-
 export interface NativeGradientRequest extends NativeRequest {
-  precision: Precision;
+  /** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
+  precision: 'single' | 'double';
 }
 
 export interface NativeGradient extends NativeEvaluation {

@@ -4,11 +4,10 @@
  * @module
  */
 import * as check from '../support/check.js';
-import type { Coordinate } from '../network/coordinates.js';
 import type { NativeError, NativeJob, NativeProgress } from './addon.js';
 
-/** How a long call is watched and stopped. */
-export interface Watch {
+/** How a long call reports its progress and is stopped. */
+export interface CallOptions {
   /**
    * Aborting rejects the call with the signal's reason and leaves every parameter as it was: within 100 ms on images as small as
    * CIFAR-10's, else once each thread has taken the sixteen images in hand to the next convolution's end.
@@ -20,33 +19,10 @@ export interface Watch {
   step?: number | undefined;
 }
 
-/** Refuses what cannot watch or stop a call, before anything is computed. */
-export function checkWatch({ signal, onProgress }: Watch): void {
+/** Refuses wrong call options before anything is computed. */
+export function checkCallOptions({ signal, onProgress }: CallOptions): void {
   check.abortSignal(signal, 'signal');
   check.callback(onProgress, 'onProgress');
-}
-
-/**
- * A loss was NaN or infinite, so there is no estimate, or a step would have made the model so. Parameters and optimizer state
- * are those of the last finished step.
- */
-export class NonFiniteLossError extends Error {
-  readonly code = 'DEEPZERO_NON_FINITE_LOSS';
-  override readonly name = 'NonFiniteLossError';
-  /** The training step, from 0; null outside a run. */
-  readonly step: number | null;
-  /**
-   * The coordinate that was perturbed, or that was not finite before; null for the unperturbed loss, random directions, and a
-   * step's update, whose message names the number.
-   */
-  readonly coordinate: Coordinate | null;
-
-  constructor(problem: string, step: number | null, coordinate: Coordinate | null) {
-    const at = step === null ? '' : `At step ${step}: `;
-    super(`${at}expected a finite loss, but ${problem}`.replace(/^e/, 'E'));
-    this.step = step;
-    this.coordinate = coordinate;
-  }
 }
 
 /**
@@ -55,9 +31,9 @@ export class NonFiniteLossError extends Error {
  *
  * @param start Makes the job; it gets the callback for progress.
  */
-export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, watch: Watch): Promise<T> {
-  checkWatch(watch);
-  const { signal, onProgress } = watch;
+export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, options: CallOptions): Promise<T> {
+  checkCallOptions(options);
+  const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const job = start(onProgress);
   const cancel = (): void => {

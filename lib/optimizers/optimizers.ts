@@ -13,7 +13,7 @@ export interface OptimizerState {
 /** A rule that moves parameters along an estimated gradient. It holds no state of its own. */
 export interface Optimizer {
   /** Kind and options as JSON: a run resumes only under an equal one. */
-  readonly describe: object;
+  readonly config: object;
   readonly lr: Schedule;
   /** The state before the first update: all zero. */
   init(parameterCount: number): OptimizerState;
@@ -74,7 +74,7 @@ export function sgd(options: SgdOptions): Optimizer {
     throw check.expected('momentum', '> 0 for nesterov', momentum);
   }
   return {
-    describe: { kind: 'sgd', lr: schedule.describe, momentum, nesterov, weightDecay },
+    config: { kind: 'sgd', lr: schedule.config, momentum, nesterov, weightDecay },
     init: startingAtZero('momentum'),
     lr: schedule,
     update(parameters, gradient, state, rate) {
@@ -120,7 +120,7 @@ export function adam(options: AdamOptions): Optimizer {
   check.positive(eps, 'eps');
   check.nonNegative(weightDecay, 'weightDecay');
   return {
-    describe: { kind: 'adam', lr: schedule.describe, beta1, beta2, eps, weightDecay },
+    config: { kind: 'adam', lr: schedule.config, beta1, beta2, eps, weightDecay },
     init: startingAtZero('m', 'v'),
     lr: schedule,
     update(parameters, gradient, state, rate) {

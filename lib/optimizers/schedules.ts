@@ -15,7 +15,7 @@ export interface Position {
 /** A learning rate as a function of position alone, so that a resumed run needs nothing of the schedule's. */
 export interface Schedule {
   /** Kind and options as JSON: a run resumes only under an equal one. */
-  readonly describe: object;
+  readonly config: object;
   at(position: Position): number;
 }
 
@@ -47,7 +47,7 @@ export interface StepOptions {
  */
 export function constant(lr: number): Schedule {
   check.positive(lr, 'lr');
-  return { describe: { kind: 'constant', lr }, at: () => lr };
+  return { config: { kind: 'constant', lr }, at: () => lr };
 }
 
 /**
@@ -68,7 +68,7 @@ export function cosine(options: CosineOptions): Schedule {
   const { peak, warmupEpochs, floor } = parseOptions(cosineOptions, options, 'cosine');
   if (floor > peak) throw expectedOption('floor', `at most peak, ${peak}`, String(floor));
   return {
-    describe: { kind: 'cosine', peak, warmupEpochs, floor },
+    config: { kind: 'cosine', peak, warmupEpochs, floor },
     at: ({ step, stepsPerEpoch, epochs }) => {
       const [warmup, end] = [warmupEpochs * stepsPerEpoch, epochs * stepsPerEpoch];
       if (step >= end) return floor;
@@ -103,7 +103,7 @@ export function step(options: StepOptions): Schedule {
   if (check.positive(factor, 'factor') > 1) throw check.expected('factor', 'at most 1', factor);
   check.nonNegative(warmupEpochs, 'warmupEpochs');
   return {
-    describe: { kind: 'step', initial, every, factor, warmupEpochs },
+    config: { kind: 'step', initial, every, factor, warmupEpochs },
     at: ({ step: done, stepsPerEpoch }) =>
       initial *
       factor ** Math.floor(done / (every * stepsPerEpoch) + 1e-9) *
@@ -114,8 +114,8 @@ export function step(options: StepOptions): Schedule {
 /** The schedule itself, or the constant one that a plain number stands for. */
 export function asSchedule(lr: number | Schedule): Schedule {
   if (typeof lr === 'number') return constant(lr);
-  const { describe, at } = Object(lr) as Partial<Schedule>;
-  if (typeof describe !== 'object' || typeof at !== 'function') {
+  const { config, at } = Object(lr) as Partial<Schedule>;
+  if (typeof config !== 'object' || typeof at !== 'function') {
     throw check.expected('lr', 'a finite number > 0 or a schedule', lr);
   }
   return lr;

@@ -1,15 +1,15 @@
 import * as check from '../support/check.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
-import type { Watch } from '../native/jobs.js';
-import { checkWatch } from '../native/jobs.js';
-import type { LayerSparsity } from '../estimators/masks.js';
+import type { CallOptions } from '../native/jobs.js';
+import { checkCallOptions } from '../native/jobs.js';
+import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import { checkDataset } from '../model/problem.js';
-import { checkScores, rankedSparsity } from './ratios.js';
+import { checkScores, rankedRatios } from './ratios.js';
 
 /** What GraSP's scores are computed on. */
-export interface GraspImportanceOptions extends Omit<Watch, 'step'> {
+export interface GraspImportanceOptions extends Omit<CallOptions, 'step'> {
   /** Images of each class that the loss is taken on, at least 1; default 25. */
   samplesPerClass?: number;
   /** Fixes the images; an integer >= 0, default 0. */
@@ -48,13 +48,13 @@ const RELATIVE_STEP = 3e-3;
  * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or all scores
  *   are 0.
- * @example const sparsity = await grasp(model, trainSet, { sparsity: 0.9, seed: 1 });
+ * @example const ratios = await grasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
-export async function grasp(model: Model, dataset: Dataset, options: GraspOptions): Promise<LayerSparsity> {
+export async function grasp(model: Model, dataset: Dataset, options: GraspOptions): Promise<LayerRatios> {
   const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
   const { sparsity, ...rest } = check.options<GraspOptions>(options, 'grasp', known);
   check.fraction(sparsity, 'sparsity');
-  return rankedSparsity(model, await graspImportance(model, dataset, rest), sparsity);
+  return rankedRatios(model, await graspImportance(model, dataset, rest), sparsity);
 }
 
 /**
@@ -75,7 +75,7 @@ export async function graspImportance(
     signal,
     onProgress,
   } = check.options<GraspImportanceOptions>(options, 'graspImportance', IMPORTANCE_OPTIONS);
-  checkWatch({ signal, onProgress });
+  checkCallOptions({ signal, onProgress });
   checkDataset(dataset, model);
   const batch = sampleClasses(dataset, samplesPerClass, seed);
 

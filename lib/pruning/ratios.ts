@@ -5,7 +5,7 @@
  * @module
  */
 import * as check from '../support/check.js';
-import type { LayerSparsity } from '../estimators/masks.js';
+import type { LayerRatios } from '../estimators/masks.js';
 import { drawCoordinates, keptCounts } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import type { TensorInfo } from '../network/compile.js';
@@ -23,9 +23,9 @@ export type Importance = Float32Array | Float64Array;
  * @param sparsity Fraction of all convolution and linear weights to leave out, in [0, 1).
  * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
  * @throws InvalidArgumentError if the importance has another length or holds NaN, or the sparsity is out of range.
- * @example rankedSparsity(model, model.parameters.map(Math.abs), 0.9)
+ * @example rankedRatios(model, model.parameters.map(Math.abs), 0.9)
  */
-export function rankedSparsity(model: Model, importance: Importance, sparsity: number): LayerSparsity {
+export function rankedRatios(model: Model, importance: Importance, sparsity: number): LayerRatios {
   checkModel(model);
   check.fraction(sparsity, 'sparsity');
   checkImportance(importance, model);
@@ -48,32 +48,28 @@ export interface KeepOptions {
 }
 
 /**
- * The coordinates that pruning to a sparsity keeps: of each convolution and linear weight the most important, or as many at
+ * The coordinates that pruning to ratios keeps: of each convolution and linear weight the most important, or as many at
  * random, and all of batch norm and biases. At random they are the mask of `cge` and `firstOrder` in the first epoch of a run
- * with that seed. With the importance that `rankedSparsity` made the ratios from, they are the weights that it ranked highest.
+ * with that seed. With the importance that `rankedRatios` made the ratios from, they are the weights that it ranked highest.
  *
- * @param sparsity One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
+ * @param ratios One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
  * @returns Flat indices into the parameters, increasing.
- * @throws InvalidArgumentError if an option is out of range or unknown, `importance` is given beside `seed`, or the sparsity
- *   does not name the model's tensors.
+ * @throws InvalidArgumentError if an option is out of range or unknown, `importance` is given beside `seed`, or the ratios
+ *   do not name the model's tensors.
  * @example
  * const importance = await graspImportance(model, trainSet);
- * const kept = keptCoordinates(model, rankedSparsity(model, importance, 0.9), { importance });
+ * const kept = keptCoordinates(model, rankedRatios(model, importance, 0.9), { importance });
  */
-export function keptCoordinates(
-  model: Model,
-  sparsity: number | LayerSparsity,
-  options: KeepOptions = {},
-): Uint32Array {
+export function keptCoordinates(model: Model, ratios: number | LayerRatios, options: KeepOptions = {}): Uint32Array {
   const { importance, seed } = check.options<KeepOptions>(options, 'keptCoordinates', ['importance', 'seed']);
   checkModel(model);
   const { parameters } = model.compiled;
   if (importance === undefined) {
-    return drawCoordinates(parameters, sparsity, new Random(check.integer(seed ?? 0, 'seed'), 'mask'));
+    return drawCoordinates(parameters, ratios, new Random(check.integer(seed ?? 0, 'seed'), 'mask'));
   }
   if (seed !== undefined) throw new check.InvalidArgumentError('Expected either importance or seed, received both');
   checkImportance(importance, model);
-  const counts = keptCounts(parameters, sparsity);
+  const counts = keptCounts(parameters, ratios);
   return Uint32Array.from(
     parameters.flatMap((tensor, i) => [...mostImportant(coordinatesOf(tensor), importance, counts[i]!)]),
   );
@@ -89,11 +85,11 @@ export function keptCoordinates(
  * @returns The kept coordinates: flat indices into the parameters, increasing, never-masked parameters included.
  * @throws InvalidArgumentError as `keptCoordinates` does; the model is then as it was.
  * @example
- * const sparsity = await grasp(model, trainSet, { sparsity: 0.9 });
- * const estimator = firstOrder({ coordinates: pruneWeights(model, sparsity, { seed: 1 }) });
+ * const ratios = await grasp(model, trainSet, { sparsity: 0.9 });
+ * const estimator = firstOrder({ coordinates: pruneWeights(model, ratios, { seed: 1 }) });
  */
-export function pruneWeights(model: Model, sparsity: number | LayerSparsity, options: KeepOptions = {}): Uint32Array {
-  const kept = keptCoordinates(model, sparsity, options);
+export function pruneWeights(model: Model, ratios: number | LayerRatios, options: KeepOptions = {}): Uint32Array {
+  const kept = keptCoordinates(model, ratios, options);
   const pruned = new Float32Array(model.parameterCount);
   for (const flat of kept) pruned[flat] = model.parameters[flat]!;
   model.parameters.set(pruned);
@@ -115,11 +111,11 @@ export interface RandomPruningOptions {
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example randomPruning(model, { sparsity: 0.9, seed: 1 })
  */
-export function randomPruning(model: Model, options: RandomPruningOptions): LayerSparsity {
+export function randomPruning(model: Model, options: RandomPruningOptions): LayerRatios {
   const { sparsity, seed = 0 } = check.options<RandomPruningOptions>(options, 'randomPruning', ['sparsity', 'seed']);
   checkModel(model);
   const random = new Random(check.integer(seed, 'seed'), 'importance');
-  return rankedSparsity(
+  return rankedRatios(
     model,
     Float64Array.from(model.parameters, () => random.uniform()),
     sparsity,
@@ -139,10 +135,10 @@ export interface MagnitudePruningOptions {
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example magnitudePruning(model, { sparsity: 0.9 })
  */
-export function magnitudePruning(model: Model, options: MagnitudePruningOptions): LayerSparsity {
+export function magnitudePruning(model: Model, options: MagnitudePruningOptions): LayerRatios {
   const { sparsity } = check.options<MagnitudePruningOptions>(options, 'magnitudePruning', ['sparsity']);
   checkModel(model);
-  return rankedSparsity(model, model.parameters.map(Math.abs), sparsity);
+  return rankedRatios(model, model.parameters.map(Math.abs), sparsity);
 }
 
 /** Refuses scores that rank nothing; `why` says what makes them so. */

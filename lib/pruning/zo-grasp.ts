@@ -1,15 +1,16 @@
 import * as check from '../support/check.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
-import type { Watch } from '../native/jobs.js';
-import { checkWatch } from '../native/jobs.js';
-import type { LayerSparsity } from '../estimators/masks.js';
+import type { CallOptions } from '../native/jobs.js';
+import { checkCallOptions } from '../native/jobs.js';
+import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
+import { randomizedFrom } from '../model/model.js';
 import { GRASP_QUERIES, MU } from '../paper.js';
 import { checkDataset } from '../model/problem.js';
-import { checkScores, rankedSparsity } from './ratios.js';
+import { checkScores, rankedRatios } from './ratios.js';
 
-export interface ZoGraspImportanceOptions extends Omit<Watch, 'step'> {
+export interface ZoGraspImportanceOptions extends Omit<CallOptions, 'step'> {
   /** Random directions of each of the two gradient estimates, q, at least 1; default 192. */
   queries?: number;
   /** Smoothing parameter μ, > 0; default 5e-3. */
@@ -70,13 +71,13 @@ const IMPORTANCE_OPTIONS = [
  * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or `mu` is
  *   so small that float32 cannot tell one score from another.
- * @example const sparsity = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
+ * @example const ratios = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
-export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerSparsity> {
+export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerRatios> {
   const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
   const { sparsity, ...rest } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
   check.fraction(sparsity, 'sparsity');
-  return rankedSparsity(model, await zoGraspImportance(model, dataset, rest), sparsity);
+  return rankedRatios(model, await zoGraspImportance(model, dataset, rest), sparsity);
 }
 
 /**
@@ -104,7 +105,7 @@ export async function zoGraspImportance(
   } = check.options<ZoGraspImportanceOptions>(options, 'zoGraspImportance', IMPORTANCE_OPTIONS);
   check.smoothing(mu, 'mu');
   check.queryCount(queries, 'queries');
-  checkWatch({ signal, onProgress });
+  checkCallOptions({ signal, onProgress });
   check.oneOf(directions, 'directions', ['shared', 'fresh']);
   check.oneOf(rank, 'rank', ['signed', 'magnitude']);
   checkDataset(dataset, model);
@@ -112,11 +113,12 @@ export async function zoGraspImportance(
 
   const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
     const index = directions === 'shared' ? 0 : part;
-    const draw = { queries, distribution: 'gaussian', perTensor, seed, stream: 'pruning', index } as const;
+    const draw = { queries, distribution: 'gaussian', perTensor, seed } as const;
     const progress = (done: number, total: number): void => {
       onProgress?.(part * total + done, 2 * total);
     };
-    const { values } = await model.randomized(batch, { mu, at, ...draw }, { signal, onProgress: progress });
+    const options = { mu, at, ...draw, signal, onProgress: progress };
+    const { values } = await randomizedFrom(model, batch, options, { stream: 'pruning', index });
     return values;
   };
   const parameters = model.parameters.slice();

@@ -69,7 +69,7 @@ export function encodeCheckpoint(file: string, model: Model, state: RunState, st
 export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<Resumption> {
   const weights = await readWeights(file);
   const { options, step, updates, isa } = runOf(weights);
-  const difference = firstDifference(options, JSON.parse(JSON.stringify(state.options)));
+  const difference = firstDifference(asNamedNow(options), JSON.parse(JSON.stringify(state.options)));
   if (difference) {
     const { path, saved, given } = difference;
     throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
@@ -86,6 +86,14 @@ export async function readCheckpoint(file: string, model: Model, state: RunState
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
   return { step, isa };
+}
+
+/** Version 0.1 wrote layer-wise ratios as the estimator's `sparsity`. */
+function asNamedNow(options: object): object {
+  const { estimator } = options as { estimator?: { sparsity?: unknown } };
+  if (typeof estimator?.sparsity !== 'object') return options;
+  const { sparsity: ratios, ...rest } = estimator;
+  return { ...options, estimator: { ...rest, ratios } };
 }
 
 function runOf(weights: WeightsFile): RunMetadata {

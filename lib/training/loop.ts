@@ -1,9 +1,10 @@
 import type { ImageDataset } from '../data/dataset.js';
-import type { Model, TestResult } from '../model/model.js';
+import type { Model } from '../model/model.js';
+import type { EvaluateResult } from '../model/options.js';
 import type { RunFolder } from './run-folder.js';
 import { RunLog } from './run-folder.js';
 import type { TrainRun, TrainStep } from './train.js';
-import { machineInWords } from '../native/words.js';
+import { machineInWords } from '../native/machine.js';
 
 /** Between steps a checkpoint is written when the last one is older. */
 const SAVE_SECONDS = 60;
@@ -13,7 +14,7 @@ export interface LoggedStep extends TrainStep {
   /** What the times are of, from this step on. */
   machine?: string;
   /** What the model then does on the test images. */
-  test?: TestResult;
+  test?: EvaluateResult;
 }
 
 interface Loop {
@@ -74,10 +75,10 @@ async function amendTest(step: number, loop: Loop): Promise<void> {
 }
 
 /** A step is done and is to be logged whether or not its epoch's test is. */
-async function testUnlessStopped({ model, test, batchSize, signal }: Loop): Promise<TestResult | undefined> {
+async function testUnlessStopped({ model, test, batchSize, signal }: Loop): Promise<EvaluateResult | undefined> {
   if (signal?.aborted) return undefined;
   try {
-    return await model.test(test, { signal, batchSize });
+    return await model.evaluate(test, { signal, batchSize });
   } catch (error) {
     if (signal?.aborted && error === signal.reason) return undefined;
     throw error;

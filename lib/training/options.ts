@@ -8,15 +8,15 @@ import { isDeepStrictEqual } from 'node:util';
 import * as check from '../support/check.js';
 import type { Dataset } from '../data/dataset.js';
 import { describeDataset, ImageDataset } from '../data/dataset.js';
-import type { Estimator } from '../estimators/estimators.js';
-import { checkWatch } from '../native/jobs.js';
-import type { Watch } from '../native/jobs.js';
+import type { Estimator } from '../estimators/estimator.js';
+import { checkCallOptions } from '../native/jobs.js';
+import type { CallOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 import { BATCH_SIZE } from '../paper.js';
 import { checkBatchSize, checkDataset } from '../model/problem.js';
 
-export interface TrainOptions extends Omit<Watch, 'step'> {
+export interface TrainOptions extends Omit<CallOptions, 'step'> {
   /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or your own. */
   estimator: Estimator;
   /** How parameters move along it: `sgd`, `adam` or your own; the estimator's, if it admits but one. */
@@ -36,7 +36,7 @@ export interface TrainOptions extends Omit<Watch, 'step'> {
 }
 
 /** A run's options with nothing left open. */
-export interface TrainPlan extends Watch {
+export interface TrainPlan extends CallOptions {
   readonly estimator: Estimator;
   readonly optimizer: Optimizer;
   readonly batchSize: number;
@@ -47,7 +47,7 @@ export interface TrainPlan extends Watch {
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
   /** Every option that the results depend on, as JSON, for checkpoints. */
-  readonly describe: object;
+  readonly config: object;
 }
 
 const KNOWN = [
@@ -83,7 +83,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
   checkMove(estimator, optimizer);
   checkBatchSize(batchSize, dataset, check.unlessGiven('batchSize', options.batchSize, batchSize));
-  checkWatch({ signal, onProgress });
+  checkCallOptions({ signal, onProgress });
   if ((epochs === undefined) === (steps === undefined)) {
     const received = epochs === undefined ? 'neither' : 'both';
     throw new check.InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
@@ -104,12 +104,12 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
       epochs === undefined
         ? check.integer(steps, 'steps', 1)
         : Math.max(1, Math.round(check.positive(epochs, 'epochs') * stepsPerEpoch)),
-    describe: {
+    config: {
       network: model.network,
       loss: model.loss,
       dataset: describeDataset(dataset),
-      estimator: estimator.describe,
-      optimizer: optimizer.describe,
+      estimator: estimator.config,
+      optimizer: optimizer.config,
       ...{ epochs, steps, batchSize, seed, augment },
     },
   };
@@ -122,8 +122,8 @@ function checkPart(value: unknown, what: string, methods: readonly string[], exa
     const own = value[method];
     if (typeof own !== 'function') throw check.expected(`${what}.${method}`, `a function, as that of ${examples}`, own);
   }
-  if (!isJsonObject(value['describe'])) {
-    throw check.expected(`${what}.describe`, 'an object, kind and options as JSON', value['describe']);
+  if (!isJsonObject(value['config'])) {
+    throw check.expected(`${what}.config`, 'an object, kind and options as JSON', value['config']);
   }
 }
 
@@ -137,8 +137,8 @@ function isJsonObject(value: unknown): boolean {
 }
 
 function checkMove({ optimizer: own }: Estimator, optimizer: Optimizer): void {
-  if (!own || isDeepStrictEqual(own.describe, optimizer.describe)) return;
-  const [only, received] = [own, optimizer].map(({ describe }) => JSON.stringify(describe));
+  if (!own || isDeepStrictEqual(own.config, optimizer.config)) return;
+  const [only, received] = [own, optimizer].map(({ config }) => JSON.stringify(config));
   throw new check.InvalidArgumentError(
     `Expected optimizer to be ${only}, which alone moves as this estimator means, received ${received}`,
   );

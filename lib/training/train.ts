@@ -3,9 +3,9 @@ import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import * as check from '../support/check.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
-import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from '../estimators/estimators.js';
+import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from '../estimators/estimator.js';
 import { writeFileAtomically } from '../support/files.js';
-import { NonFiniteLossError } from '../native/jobs.js';
+import { NonFiniteLossError } from '../model/non-finite.js';
 import type { Model } from '../model/model.js';
 import type { OptimizerState } from '../optimizers/optimizers.js';
 import { countCorrect } from '../model/problem.js';
@@ -241,10 +241,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   #state(): RunState {
-    const { describe, estimator } = this.#plan;
+    const { config, estimator } = this.#plan;
     const maskAt = (step: number): Uint32Array | undefined =>
       estimator.coordinates?.(this.#model, this.#position(step));
-    return { options: describe, optimizer: this.#optimizer, maskAt };
+    return { options: config, optimizer: this.#optimizer, maskAt };
   }
 
   #position(step: number): EstimatePosition {

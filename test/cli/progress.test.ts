@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { counted } from '../../lib/cli/output.js';
-import { duration, machineInWords } from '../../lib/native/words.js';
+import { duration } from '../../lib/support/words.js';
+import { machineInWords } from '../../lib/native/machine.js';
 import { ProgressMeter } from '../../lib/cli/train-progress.js';
 
 describe('ProgressMeter', () => {

@@ -11,10 +11,10 @@ describe('deepzero prune', () => {
       const file = join(folder, 'ratios.json');
       const grasp = ['--sparsity', '0.5', '--grasp-queries', '4', '--samples-per-class', '2'];
       const found = await json(['prune', ...TINY, ...data, ...grasp, '--out', file]);
-      const layers = found['layers'] as Record<string, number>;
-      assert.deepEqual([found['mu'], ...Object.keys(layers)], [5e-3, 'conv_layers.0.weight', 'fc.weight']);
-      assert.ok(Math.abs(54 * layers['conv_layers.0.weight']! + 20 * layers['fc.weight']! - 37) < 1);
-      assert.deepEqual((JSON.parse(await readFile(file, 'utf8')) as { layers: object }).layers, layers);
+      const ratios = found['ratios'] as Record<string, number>;
+      assert.deepEqual([found['mu'], ...Object.keys(ratios)], [5e-3, 'conv_layers.0.weight', 'fc.weight']);
+      assert.ok(Math.abs(54 * ratios['conv_layers.0.weight']! + 20 * ratios['fc.weight']! - 37) < 1);
+      assert.deepEqual((JSON.parse(await readFile(file, 'utf8')) as { ratios: object }).ratios, ratios);
 
       const out = join(folder, 'run');
       const length = ['--batch-size', '8', '--steps', '1', '--out', out];
@@ -38,10 +38,10 @@ describe('deepzero prune', () => {
         const sampled = method === 'grasp' ? ['--data', await writeImages(folder), '--samples-per-class', '2'] : [];
         const prune = ['prune', ...TINY, '--method', method, '--sparsity', '0.5', ...sampled];
         const found = await json(prune);
-        const layers = found['layers'] as Record<string, number>;
+        const ratios = found['ratios'] as Record<string, number>;
         assert.deepEqual([found['method'], found['mu']], [method, undefined]);
-        assert.ok(Math.abs(54 * layers['conv_layers.0.weight']! + 20 * layers['fc.weight']! - 37) < 1e-9);
-        assert.deepEqual((await json(prune))['layers'], layers);
+        assert.ok(Math.abs(54 * ratios['conv_layers.0.weight']! + 20 * ratios['fc.weight']! - 37) < 1e-9);
+        assert.deepEqual((await json(prune))['ratios'], ratios);
       }));
   }
 

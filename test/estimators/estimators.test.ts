@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import type { Estimator } from '../../lib/estimators/estimators.js';
-import { cge, rge } from '../../lib/estimators/estimators.js';
+import type { Estimator } from '../../lib/estimators/estimator.js';
+import { cge } from '../../lib/estimators/cge.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { flatten, linear } from '../../lib/network/description.js';
 import { firstOrder } from '../../lib/estimators/first-order.js';
@@ -78,7 +79,7 @@ describe('cge', () => {
 
   it('is zero where it is not queried, and queries batch norm and biases always', async () => {
     using model = new Model(tinyNetwork());
-    const estimator = cge({ mu: 5e-3, sparsity: { 'conv.weight': 1, 'fc.weight': 0.5 } });
+    const estimator = cge({ mu: 5e-3, ratios: { 'conv.weight': 1, 'fc.weight': 0.5 } });
     const { gradient, queries } = await estimator.estimate(model, batch, POSITION);
     const queried = (name: string): number =>
       gradient
@@ -101,13 +102,15 @@ describe('cge', () => {
       /"sparcity" in cge; did you mean "sparsity"\?/,
     );
     const both = { mu: 1, sparsity: 0.5, coordinates: Uint32Array.of(1) };
-    assert.throws(() => cge(both), /either sparsity or coordinates, received both/);
+    assert.throws(() => cge(both), /either coordinates or sparsity, received both/);
     const redrawn = { mu: 1, redrawEvery: 2, coordinates: Uint32Array.of(1) };
     assert.throws(() => cge(redrawn), /either redrawEvery or coordinates, received both/);
     const wrong: [object, RegExp][] = [
       [{ mu: 1e-60 }, /mu to be a number that float32 can hold, received 1e-60/],
-      [{ sparsity: null }, /sparsity to be a number >= 0 and < 1 or ratios by name, received null/],
-      [{ sparsity: { 'fc.weight': '0.5' } }, /sparsity\["fc\.weight"\] to be a number from 0 to 1, received "0\.5"/],
+      [{ sparsity: null }, /sparsity to be a number >= 0 and < 1, received null/],
+      [{ ratios: null }, /ratios to be an object: a ratio for each tensor by name, received null/],
+      [{ ratios: { 'fc.weight': 0 }, sparsity: 0.5 }, /either ratios or sparsity, received both/],
+      [{ ratios: { 'fc.weight': '0.5' } }, /ratios\["fc\.weight"\] to be a number from 0 to 1, received "0\.5"/],
       [{ coordinates: null }, /coordinates to be a Uint32Array .* received null/],
       [{ coordinates: [1.7, 'x'] }, /coordinates to be a Uint32Array .* received \[1\.7, "x"\]/],
     ];
@@ -243,7 +246,7 @@ describe('an estimate', () => {
     it(`has the unperturbed loss, outputs and statistics, and leaves the model as it is: ${name}`, async () => {
       using model = new Model(tinyNetwork());
       const before = [bits(model.parameters), bits(model.statistics)];
-      const base = await model.evaluate(batch, { training: true });
+      const base = await model.forward(batch, { training: true });
       const estimate = await estimator.estimate(model, batch, POSITION);
       // The pass that queries start from is computed in double.
       closeTo([estimate.loss], [base.loss]);

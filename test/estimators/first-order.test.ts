@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { firstOrder } from '../../lib/estimators/first-order.js';
 import { Model } from '../../lib/model/model.js';
 import { adam, sgd } from '../../lib/optimizers/optimizers.js';
@@ -20,9 +20,8 @@ describe('firstOrder', () => {
 
   it('has the masks of sparse-CGE at equal seed, and redraws them when it does', () => {
     using model = new Model(tinyNetwork());
-    const sparsities = [0.5, { 'conv.weight': 0.25, 'fc.weight': 0.5 }];
-    for (const sparsity of sparsities) {
-      const options = { sparsity, redrawEvery: 2 };
+    for (const sparse of [{ sparsity: 0.5 }, { ratios: { 'conv.weight': 0.25, 'fc.weight': 0.5 } }]) {
+      const options = { ...sparse, redrawEvery: 2 };
       const [ours, theirs] = [firstOrder(options), cge({ mu: 1, ...options })].map((estimator) =>
         [0, 1, 2].map((epoch) => bits(estimator.coordinates!(model, { seed: 7, step: 9, epoch }))),
       );
@@ -46,7 +45,7 @@ describe('firstOrder', () => {
   });
 
   for (const optimizer of [sgd({ lr: 0.1, momentum: 0.9, weightDecay: 0.1 }), adam({ lr: 0.1, weightDecay: 0.1 })]) {
-    const { kind } = optimizer.describe as { kind: string };
+    const { kind } = optimizer.config as { kind: string };
     it(`keeps pruned weights at 0 and trains the others: ${kind}`, async () => {
       using model = new Model(tinyNetwork(), { seed: 4 });
       const kept = pruneWeights(model, 0.5, { seed: 1 });
@@ -98,7 +97,7 @@ describe('firstOrder', () => {
     assert.throws(() => firstOrder({ redrawEvery: 0 }), /redrawEvery to be an integer >= 1, received 0/);
     assert.throws(() => firstOrder({ mu: 1 } as object), /Unknown option "mu" in firstOrder/);
     const both = { sparsity: 0.5, coordinates: Uint32Array.of(1) };
-    assert.throws(() => firstOrder(both), /either sparsity or coordinates, received both/);
+    assert.throws(() => firstOrder(both), /either coordinates or sparsity, received both/);
     using model = new Model(tinyNetwork());
     const beyond = firstOrder({ coordinates: Uint32Array.of(99) }).estimate(model, batch, POSITION);
     await assert.rejects(beyond, /coordinates\[0\] to be below 99, the parameters, received 99/);

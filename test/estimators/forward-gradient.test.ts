@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { firstOrder } from '../../lib/estimators/first-order.js';
 import { forwardGradient } from '../../lib/estimators/forward-gradient.js';
-import { rge } from '../../lib/estimators/estimators.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { cnn } from '../../lib/network/cnn.js';
 import { assertClose, quadratic } from '../helpers/quadratic.js';
@@ -58,8 +58,8 @@ describe('forwardGradient', () => {
   it('says what it is, and refuses options that are wrong', () => {
     const described = forwardGradient({ queries: 3 });
     const options = { queries: 3, distribution: 'gaussian', scale: 'paper', perTensor: false };
-    assert.deepEqual(described.describe, { kind: 'forward-gradient', ...options });
-    assert.deepEqual(described.sample(2).describe, described.describe);
+    assert.deepEqual(described.config, { kind: 'forward-gradient', ...options });
+    assert.deepEqual(described.sample(2).config, described.config);
     assert.throws(() => forwardGradient({ queries: 0 }), /queries to be an integer from 1 to 2147483647, received 0/);
     assert.throws(() => forwardGradient({ queries: 1, mu: 1 } as never), /Unknown option "mu" in forwardGradient/);
     assert.throws(

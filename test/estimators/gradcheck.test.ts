@@ -21,7 +21,7 @@ describe('gradcheck', () => {
         const { relativeError, cosine, loss } = await gradcheck(model, batch, { mu: 5e-3, coordinates, central });
         assert.ok(relativeError <= 1e-5, `${relativeError}`);
         assert.ok(cosine > 0.999999999, `${cosine}`);
-        const base = await model.evaluate(batch, { training: true });
+        const base = await model.forward(batch, { training: true });
         assert.ok(Math.abs(loss - base.loss) < 1e-6 * base.loss);
       });
     }

@@ -45,26 +45,26 @@ describe('masks', () => {
   });
 
   it('are those of the options as given, whatever becomes of the objects', () => {
-    const sparsity = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
+    const ratios = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
     const coordinates = Uint32Array.of(1, 5);
     const start = { seed: 0, step: 0, epoch: 0 };
     const model = { compiled: compile(tinyNetwork()) };
-    for (const options of [{ sparsity }, { coordinates }]) {
-      const { describe, draw } = maskOf(options);
-      const before = [JSON.stringify(describe), bits(draw(model, start))];
-      sparsity['conv.weight'] = 0.75;
+    for (const options of [{ ratios }, { coordinates }]) {
+      const { config, draw } = maskOf(options);
+      const before = [JSON.stringify(config), bits(draw(model, start))];
+      ratios['conv.weight'] = 0.75;
       coordinates[0] = 2;
-      assert.deepEqual([JSON.stringify(describe), bits(draw(model, start))], before);
+      assert.deepEqual([JSON.stringify(config), bits(draw(model, start))], before);
     }
   });
 
   it('refuse ratios that are out of range, missing, or of tensors that are not maskable', () => {
-    assert.throws(() => keptCounts(parameters, 1), /Expected sparsity to be a number >= 0 and < 1, received 1/);
+    assert.throws(() => keptCounts(parameters, 1), /Expected ratios to be a number >= 0 and < 1, received 1/);
     assert.throws(
       () => keptCounts(parameters, { 'conv.weight': 1.5, 'fc.weight': 0 }),
-      /sparsity\["conv.weight"\] to be a number from 0 to 1, received 1.5/,
+      /ratios\["conv.weight"\] to be a number from 0 to 1, received 1.5/,
     );
-    assert.throws(() => keptCounts(parameters, { 'conv.weight': 0 }), /sparsity\["fc.weight"\] .* received undefined/);
+    assert.throws(() => keptCounts(parameters, { 'conv.weight': 0 }), /ratios\["fc.weight"\] .* received undefined/);
     assert.throws(
       () => keptCounts(parameters, { 'conv.weight': 0, 'fc.weight': 0, 'bn.weight': 0.5 }),
       /received "bn.weight", which is always queried/,

@@ -45,11 +45,11 @@ async function kindsIn(folder: string): Promise<Record<string, string>> {
     const [, method] = /-([a-z]+(?:-[a-z]+)*)-(?:rate)?[\d.]+-.*-seed0$/.exec(name) ?? [];
     if (method === undefined) continue;
     const { options } = JSON.parse(await readFile(join(folder, name, 'result.json'), 'utf8')) as {
-      options: { estimator: { kind: string; sparsity?: unknown; coordinates?: unknown } };
+      options: { estimator: { kind: string; ratios?: unknown; coordinates?: unknown } };
     };
-    const { kind, sparsity, coordinates } = options.estimator;
+    const { kind, ratios, coordinates } = options.estimator;
     const some = coordinates === undefined ? '' : ', of some coordinates';
-    const found = kind + (typeof sparsity === 'object' ? ', sparse by layer' : some);
+    const found = kind + (ratios !== undefined ? ', sparse by layer' : some);
     assert.equal((kinds[method] ??= found), found, name);
   }
   return kinds;

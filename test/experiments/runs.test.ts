@@ -16,14 +16,14 @@ import { table1 } from '../../experiments/table1.js';
 import type { Laboratory, Trial } from '../../experiments/training.js';
 import { runTrial } from '../../experiments/training.js';
 import { exists } from '../../lib/support/files.js';
-import { NonFiniteLossError } from '../../lib/native/jobs.js';
+import { NonFiniteLossError } from '../../lib/model/non-finite.js';
 import { Model } from '../../lib/model/model.js';
 import { RunFolder, RunLog } from '../../lib/training/run-folder.js';
-import { rge } from '../../lib/estimators/estimators.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { firstOrder } from '../../lib/estimators/first-order.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { LoggedStep } from '../../lib/training/loop.js';
-import { machineInWords } from '../../lib/native/words.js';
+import { machineInWords } from '../../lib/native/machine.js';
 import { courseOf } from '../helpers/rows.js';
 import { tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
 

@@ -6,7 +6,7 @@
  */
 import { once } from 'node:events';
 import { pathToFileURL } from 'node:url';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { TrainRun } from '../../lib/training/train.js';

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { TensorDataset } from '../../lib/data/dataset.js';
-import type { CoordinatewiseOptions } from '../../lib/model/evaluator.js';
+import type { CoordinatewiseOptions } from '../../lib/model/options.js';
 import { Model } from '../../lib/model/model.js';
 import type { Network } from '../../lib/network/description.js';
 import { flatten, linear, relu } from '../../lib/network/description.js';
@@ -24,11 +24,11 @@ describe('Model', () => {
       model.tensor('fc.weight').fill(0);
       model.tensor('fc.bias').fill(0);
       model.tensor('fc.bias')[2] = 100;
-      const { loss, accuracy } = await model.evaluate(whole(tinyTensors(30)));
+      const { loss, accuracy } = await model.forward(whole(tinyTensors(30)));
       assert.ok(Math.abs(loss - 200 / 3) < 1e-3);
       assert.equal(accuracy, 1 / 3);
       model.tensor('fc.bias').fill(0);
-      assert.ok(Math.abs((await model.evaluate(whole(tinyTensors(30)))).loss - Math.log(CLASSES)) < 1e-6);
+      assert.ok(Math.abs((await model.forward(whole(tinyTensors(30)))).loss - Math.log(CLASSES)) < 1e-6);
     });
 
     it('have names and flat indices that are inverse to each other', () => {
@@ -44,14 +44,14 @@ describe('Model', () => {
     });
   });
 
-  describe('evaluate', () => {
+  describe('forward', () => {
     it('does not depend on the number of threads', async () => {
       const batch = whole(tinyTensors(37));
       using one = new Model(tinyNetwork(), { threads: 1 });
       using two = new Model(tinyNetwork(), { threads: 2 });
       const [first, second] = [
-        await one.evaluate(batch, { training: true }),
-        await two.evaluate(batch, { training: true }),
+        await one.forward(batch, { training: true }),
+        await two.forward(batch, { training: true }),
       ];
       assert.equal(first.loss, second.loss);
       assert.equal(bits(first.outputs), bits(second.outputs));
@@ -60,8 +60,8 @@ describe('Model', () => {
     it('moves running statistics in its result only, and only in training', async () => {
       using model = new Model(tinyNetwork());
       const before = bits(model.statistics);
-      const training = await model.evaluate(whole(tinyTensors()), { training: true });
-      const evaluation = await model.evaluate(whole(tinyTensors()));
+      const training = await model.forward(whole(tinyTensors()), { training: true });
+      const evaluation = await model.forward(whole(tinyTensors()));
       assert.notEqual(bits(training.statistics), before);
       assert.equal(bits(evaluation.statistics), before);
       assert.equal(bits(model.statistics), before);
@@ -75,7 +75,7 @@ describe('Model', () => {
       for (const loss of ['mean-squared-error', 'mean-absolute-error'] as const) {
         using model = new Model(network, { loss });
         model.parameters.set([1, 1.5, 1]);
-        const result = await model.evaluate(batch);
+        const result = await model.forward(batch);
         assert.deepEqual([...result.outputs], [5, 10]);
         assert.ok(Math.abs(result.loss - expected[loss]) < 1e-5);
         assert.equal(result.accuracy, undefined);
@@ -86,12 +86,14 @@ describe('Model', () => {
       using model = new Model(tinyNetwork());
       const batch = whole(tinyTensors(3));
       const wrong: [Promise<unknown>, RegExp][] = [
-        [model.evaluate(undefined as never), /Expected batch to be an object, received undefined/],
-        [model.evaluate(batch, { signal: {} as never }), /Expected signal to be an AbortSignal, received an object/],
-        [model.evaluate(batch, { onProgress: 5 as never }), /Expected onProgress to be a function, received 5/],
-        [model.test(undefined as never), /Expected the data set to be an object, received undefined/],
+        [model.forward(undefined as never), /Expected batch to be an object, received undefined/],
+        [model.forward(batch, { signal: {} as never }), /Expected signal to be an AbortSignal, received an object/],
+        [model.forward(batch, { onProgress: 5 as never }), /Expected onProgress to be a function, received 5/],
+        [model.evaluate(undefined as never), /Expected the data set to be an object, received undefined/],
         [
-          model.test(new TensorDataset({ images: new Float32Array(0), shape: [2, 8, 8], labels: new Uint8Array(0) })),
+          model.evaluate(
+            new TensorDataset({ images: new Float32Array(0), shape: [2, 8, 8], labels: new Uint8Array(0) }),
+          ),
           /the images in data set "tensors" to be an integer >= 1, received 0/,
         ],
       ];
@@ -104,26 +106,26 @@ describe('Model', () => {
       const batch = whole(tinyTensors(3));
       const { images, count } = batch;
       await assert.rejects(
-        model.evaluate({ images, count }),
+        model.forward({ images, count }),
         /Expected batch.labels to be of type Int32Array, a class for each of 3 images, for the loss cross-entropy/,
       );
       await assert.rejects(
-        model.evaluate({ ...batch, labels: Int32Array.of(0, 1, 3) }),
+        model.forward({ ...batch, labels: Int32Array.of(0, 1, 3) }),
         /batch.labels\[2\] to be from 0 to 2/,
       );
       await assert.rejects(
-        model.evaluate({ ...batch, count: 4 }),
+        model.forward({ ...batch, count: 4 }),
         /length of batch.images to be 512, 4 images of 2×8×8, received 384/,
       );
       await assert.rejects(
-        regression.evaluate(batch),
+        regression.forward(batch),
         /batch.targets to be of type Float32Array, 3 outputs for each of 3 images/,
       );
       await assert.rejects(
-        regression.evaluate({ images, count, targets: new Float32Array(9), labels: new Int32Array(7) }),
+        regression.forward({ images, count, targets: new Float32Array(9), labels: new Int32Array(7) }),
         /length of batch.labels to be 3, a class for each of 3 images, received 7/,
       );
-      await assert.rejects(model.evaluate({ ...batch, count: 0 }), /batch.count to be an integer >= 1/);
+      await assert.rejects(model.forward({ ...batch, count: 0 }), /batch.count to be an integer >= 1/);
     });
   });
 
@@ -136,18 +138,18 @@ describe('Model', () => {
     const found = await model.coordinatewise(batch, { ...options, at: other.parameters });
     assert.equal(bits(found.values), bits(expected.values));
     assert.notEqual(bits((await model.coordinatewise(batch, options)).values), bits(expected.values));
-    const { loss } = await model.evaluate(batch, { at: other.parameters });
-    assert.equal(loss, (await other.evaluate(batch)).loss);
-    assert.notEqual(loss, (await model.evaluate(batch)).loss);
+    const { loss } = await model.forward(batch, { at: other.parameters });
+    assert.equal(loss, (await other.forward(batch)).loss);
+    assert.notEqual(loss, (await model.forward(batch)).loss);
   });
 
-  describe('test', () => {
+  describe('evaluate', () => {
     it('is over all images, whatever the batch size', async () => {
       using model = new Model(tinyNetwork());
       const dataset = tinyTensors(25);
-      const { loss, accuracy } = await model.evaluate(whole(dataset));
+      const { loss, accuracy } = await model.forward(whole(dataset));
       const done: number[] = [];
-      const result = await model.test(dataset, { batchSize: 7, onProgress: (images) => done.push(images) });
+      const result = await model.evaluate(dataset, { batchSize: 7, onProgress: (images) => done.push(images) });
       assert.ok(Math.abs(result.loss - loss) < 1e-6);
       assert.equal(result.accuracy, accuracy);
       assert.equal(result.count, 25);
@@ -156,9 +158,49 @@ describe('Model', () => {
 
     it('refuses a data set that does not fit the network', async () => {
       using model = new Model({ ...tinyNetwork(), input: [2, 16, 8] });
-      await assert.rejects(model.test(tinyTensors()), /"stripes" to have images of 2×16×8, .* received 2×8×8/);
+      await assert.rejects(model.evaluate(tinyTensors()), /"stripes" to have images of 2×16×8, .* received 2×8×8/);
       using narrow = new Model({ ...tinyNetwork(), layers: [flatten(), linear({ features: 2 })] });
-      await assert.rejects(narrow.test(tinyTensors()), /"stripes" to have at most 2 classes, .* received 3/);
+      await assert.rejects(narrow.evaluate(tinyTensors()), /"stripes" to have at most 2 classes, .* received 3/);
+    });
+  });
+
+  describe('predict', () => {
+    it('yields the outputs of a forward pass, for an array, a batch and a data set', async () => {
+      using model = new Model(tinyNetwork(), { seed: 2 });
+      const dataset = tinyTensors(25);
+      const batch = whole(dataset);
+      const { outputs } = await model.forward(batch);
+      const { images, count } = batch;
+      for (const input of [images, { images, count }, batch, dataset]) {
+        const done: number[] = [];
+        const options = { batchSize: 7, onProgress: (predicted: number) => done.push(predicted) };
+        assert.equal(bits(await model.predict(input, options)), bits(outputs));
+        assert.deepEqual(done, [7, 14, 21, 25]);
+      }
+    });
+
+    it('takes images without truth for every loss, and those of more classes than the network has', async () => {
+      const { images } = whole(tinyTensors(5));
+      for (const loss of ['mean-squared-error', 'mean-absolute-error'] as const) {
+        using model = new Model(tinyNetwork(), { loss });
+        assert.equal((await model.predict(images)).length, 5 * CLASSES);
+      }
+      using narrow = new Model({ ...tinyNetwork(), layers: [flatten(), linear({ features: 2 })] });
+      assert.equal((await narrow.predict(tinyTensors(5))).length, 10);
+    });
+
+    it('refuses images that do not fit the network', async () => {
+      using model = new Model(tinyNetwork());
+      const refused: [never, RegExp][] = [
+        [new Float32Array(129) as never, /the length of images to be a multiple of 128, .* received 129/],
+        [new Float32Array(0) as never, /the length of images to be a multiple of 128, .* received 0/],
+        [new Float64Array(128) as never, /images to be a Float32Array, a batch or a data set, received a Float64Array/],
+        [null as never, /images to be a Float32Array, a batch or a data set, received null/],
+        [{ images: new Float32Array(128), count: 2 } as never, /batch\.images to be 256, 2 images of 2×8×8/],
+        [tinyTensors(0) as never, /images in data set "stripes" to be an integer >= 1, received 0/],
+      ];
+      for (const [images, message] of refused) await assert.rejects(model.predict(images), message);
+      await assert.rejects(model.predict(new Float32Array(128), { batchSize: 0 }), /batchSize to be an integer >= 1/);
     });
   });
 
@@ -258,7 +300,7 @@ describe('Model', () => {
     it('with a parameter that is not finite rejects and names it', async () => {
       using model = new Model(tinyNetwork());
       model.tensor('fc.weight')[7] = -Infinity;
-      await assert.rejects(model.evaluate(whole(tinyTensors()), { step: 3 }), {
+      await assert.rejects(model.forward(whole(tinyTensors()), { step: 3 }), {
         name: 'NonFiniteLossError',
         message: 'At step 3: expected a finite loss, but fc.weight[7] is -Infinity',
         step: 3,
@@ -271,7 +313,7 @@ describe('Model', () => {
       const batch = whole(tinyTensors());
       batch.images[5] = NaN;
       const rejection = { name: 'NonFiniteLossError', step: null, coordinate: null };
-      await assert.rejects(model.evaluate(batch), rejection);
+      await assert.rejects(model.forward(batch), rejection);
     });
 
     it('rejects with the reason of a signal, aborted before or in flight', async () => {
@@ -281,18 +323,17 @@ describe('Model', () => {
       const endless = {
         mu: 1e-3,
         queries: 2 ** 20,
-        distribution: 'gaussian',
         seed: 1,
-        stream: 'directions',
-        index: 0,
       } as const;
-      await assert.rejects(model.randomized(batch, endless, { signal: AbortSignal.abort() }), { name: 'AbortError' });
+      await assert.rejects(model.randomized(batch, { ...endless, signal: AbortSignal.abort() }), {
+        name: 'AbortError',
+      });
       const reason = new Error('enough');
       const controller = new AbortController();
       const onProgress = (): void => {
         controller.abort(reason);
       };
-      const call = model.randomized(batch, endless, { signal: controller.signal, onProgress });
+      const call = model.randomized(batch, { ...endless, signal: controller.signal, onProgress });
       await assert.rejects(call, (error) => error === reason);
       assert.equal(bits(model.parameters), before);
     });
@@ -300,11 +341,11 @@ describe('Model', () => {
     it('on a disposed model is refused, those in flight end', async () => {
       const model = new Model(tinyNetwork());
       const batch = whole(tinyTensors());
-      const call = model.evaluate(batch);
+      const call = model.forward(batch);
       model[Symbol.dispose]();
       model[Symbol.dispose]();
       assert.ok((await call).loss > 0);
-      await assert.rejects(model.evaluate(batch), /has been disposed of/);
+      await assert.rejects(model.forward(batch), /has been disposed of/);
     });
   });
 
@@ -336,16 +377,12 @@ describe('Model', () => {
     );
     const short = { mu: 1, coordinates: Uint32Array.of(0), at: new Float32Array(98) };
     await assert.rejects(model.coordinatewise(batch, short), /at to be a Float32Array of 99, the parameters/);
-    await assert.rejects(model.evaluate(batch, { at: new Float32Array(98) }), /at to be a Float32Array of 99/);
-    const drawing = {
-      mu: 1,
-      queries: 1,
-      distribution: 'gaussian',
-      seed: 0,
-      stream: 'mine' as 'mask',
-      index: 0,
-    } as const;
-    await assert.rejects(model.randomized(batch, drawing), /stream to be one of initialisation, .*, received "mine"/);
-    await assert.rejects(model.test(tinyImages(), { batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
+    await assert.rejects(model.forward(batch, { at: new Float32Array(98) }), /at to be a Float32Array of 99/);
+    const drawing = { mu: 1, queries: 1, step: 2 ** 32 };
+    await assert.rejects(
+      model.randomized(batch, drawing),
+      /step to be an integer from 0 to 4294967295, received 4294967296/,
+    );
+    await assert.rejects(model.evaluate(tinyImages(), { batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
   });
 });

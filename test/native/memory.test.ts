@@ -1,25 +1,25 @@
 import assert from 'node:assert/strict';
 import { InvalidArgumentError } from '../../lib/support/check.js';
 import { size } from '../../lib/cli/options.js';
-import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/evaluator.js';
+import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';
 import { Model } from '../../lib/model/model.js';
 import type { NativeAddon, NativeNetwork } from '../../lib/native/addon.js';
 import { native } from '../../lib/native/addon.js';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { train } from '../../lib/training/train.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, whole } from '../helpers/tiny.js';
 
 const COORDINATES: CoordinatewiseOptions = { mu: 5e-3, coordinates: Uint32Array.of(0, 30, 75, 90) };
 const DIRECTIONS: RandomizedOptions = {
-  ...{ mu: 5e-3, queries: 3, distribution: 'gaussian', seed: 1, stream: 'directions', index: 0 },
+  ...{ mu: 5e-3, queries: 3, distribution: 'gaussian', seed: 1 },
 };
 const batch = whole(tinyTensors(40));
 
 /** Every kind of computation, and the bits of what it yields. */
 const COMPUTATIONS: Readonly<Record<string, (model: Model) => Promise<string>>> = {
-  evaluate: async (model) => bits((await model.evaluate(batch, { training: true })).outputs),
+  evaluate: async (model) => bits((await model.forward(batch, { training: true })).outputs),
   gradient: async (model) => bits((await model.gradient(batch)).values),
   double: async (model) => bits((await model.gradient(batch, { precision: 'double' })).values),
   layer: async (model) => bits((await model.coordinatewise(batch, { ...COORDINATES, reuse: 'layer' })).values),
@@ -134,7 +134,7 @@ describe('memory', () => {
     const twice = whole(tinyTensors(80));
     twice.images[0] = NaN;
     await assert.rejects(model.coordinatewise(twice, COORDINATES), /what 80 images take on one thread/);
-    await assert.rejects(model.evaluate(twice), { name: 'NonFiniteLossError' });
+    await assert.rejects(model.forward(twice), { name: 'NonFiniteLossError' });
   });
 
   it('is not filled by what earlier computations left', async () => {

@@ -189,14 +189,14 @@ describe('optimizers', () => {
   });
 
   it('describe kind, options and schedule, defaults included', () => {
-    assert.deepEqual(sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9 }).describe, {
+    assert.deepEqual(sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9 }).config, {
       kind: 'sgd',
       lr: { kind: 'cosine', peak: 0.1, warmupEpochs: 3, floor: 0 },
       momentum: 0.9,
       nesterov: false,
       weightDecay: 0,
     });
-    assert.deepEqual(adam({ lr: 0.1 }).describe, {
+    assert.deepEqual(adam({ lr: 0.1 }).config, {
       kind: 'adam',
       lr: { kind: 'constant', lr: 0.1 },
       beta1: 0.9,

@@ -14,7 +14,7 @@ const run = (schedule: Schedule, stepsPerEpoch: number, epochs: number): number[
 describe('schedules', () => {
   it('constant is the same everywhere, and a plain number stands for it', () => {
     assert.deepEqual(run(constant(0.25), 2, 2), [0.25, 0.25, 0.25, 0.25]);
-    assert.deepEqual(asSchedule(0.25).describe, constant(0.25).describe);
+    assert.deepEqual(asSchedule(0.25).config, constant(0.25).config);
     const schedule = cosine({ peak: 1 });
     assert.equal(asSchedule(schedule), schedule);
   });
@@ -80,8 +80,8 @@ describe('schedules', () => {
   });
 
   it('describes kind and options, defaults included', () => {
-    assert.deepEqual(cosine({ peak: 0.1 }).describe, { kind: 'cosine', peak: 0.1, warmupEpochs: 0, floor: 0 });
-    assert.deepEqual(step({ initial: 0.1, every: 3 }).describe, {
+    assert.deepEqual(cosine({ peak: 0.1 }).config, { kind: 'cosine', peak: 0.1, warmupEpochs: 0, floor: 0 });
+    assert.deepEqual(step({ initial: 0.1, every: 3 }).config, {
       kind: 'step',
       initial: 0.1,
       every: 3,
@@ -89,7 +89,7 @@ describe('schedules', () => {
       warmupEpochs: 0,
     });
     const schedule = step({ initial: 0.1, every: 3 });
-    assert.deepEqual(JSON.parse(JSON.stringify(schedule.describe)), schedule.describe);
+    assert.deepEqual(JSON.parse(JSON.stringify(schedule.config)), schedule.config);
   });
 
   it('refuses what makes no sense', () => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { grasp, graspImportance } from '../../lib/pruning/grasp.js';
 import { keptCounts } from '../../lib/estimators/masks.js';
 import { Model } from '../../lib/model/model.js';
@@ -9,7 +9,7 @@ import {
   magnitudePruning,
   pruneWeights,
   randomPruning,
-  rankedSparsity,
+  rankedRatios,
 } from '../../lib/pruning/ratios.js';
 import { zoGrasp, zoGraspImportance } from '../../lib/pruning/zo-grasp.js';
 import { assertClose, hessianTimes, quadratic, quadraticDataset, SIZE } from '../helpers/quadratic.js';
@@ -25,7 +25,7 @@ const names = ({ compiled }: Model): string[] =>
 
 const sum = (values: readonly number[]): number => values.reduce((total, value) => total + value, 0);
 
-describe('rankedSparsity', () => {
+describe('rankedRatios', () => {
   it('leaves out the least important of all weights together, of equals the last', () => {
     using model = tiny();
     const importance = new Float64Array(model.parameterCount);
@@ -36,7 +36,7 @@ describe('rankedSparsity', () => {
     // Never masked, so neither kept nor left out.
     importance.fill(9, model.parameterIndex({ name: 'bn.weight', index: 0 }), fc);
     const kept = (sparsity: number): number[] =>
-      Object.values(rankedSparsity(model, importance, sparsity)).map((ratio, i) =>
+      Object.values(rankedRatios(model, importance, sparsity)).map((ratio, i) =>
         Math.round((1 - ratio) * [72, 12][i]!),
       );
     assert.deepEqual(kept(1 - 9 / 84), [0, 9]);
@@ -56,11 +56,11 @@ describe('rankedSparsity', () => {
       [new Float32Array(99).fill(NaN, 7), /Expected importance\[7\] to be a number, received NaN/],
     ];
     for (const [importance, message] of wrong) {
-      assert.throws(() => rankedSparsity(model, importance as Float64Array, 0.5), message);
+      assert.throws(() => rankedRatios(model, importance as Float64Array, 0.5), message);
       const options = { importance: importance as Float64Array };
       assert.throws(() => keptCoordinates(model, 0.5, options), message);
     }
-    assert.throws(() => rankedSparsity(model, model.parameters, 1), /sparsity to be a number >= 0 and < 1, received 1/);
+    assert.throws(() => rankedRatios(model, model.parameters, 1), /sparsity to be a number >= 0 and < 1, received 1/);
   });
 });
 
@@ -68,7 +68,7 @@ describe('keptCoordinates', () => {
   it('are the weights that made the ratios, and all that is never masked', () => {
     using model = tiny();
     const importance = model.parameters.map(Math.abs);
-    const sparsity = rankedSparsity(model, importance, 0.5);
+    const sparsity = rankedRatios(model, importance, 0.5);
     const kept = keptCoordinates(model, sparsity, { importance });
     const maskable = [...kept].filter((flat) => names(model).includes(model.parameterName(flat).name));
     const weights = [...importance.keys()].filter((flat) => names(model).includes(model.parameterName(flat).name));
@@ -95,7 +95,7 @@ describe('keptCoordinates', () => {
     using model = tiny();
     const both = { importance: model.parameters, seed: 1 };
     assert.throws(() => keptCoordinates(model, 0.5, both), /Expected either importance or seed, received both/);
-    assert.throws(() => keptCoordinates(model, { 'fc.weight': 0.5 }), /sparsity\["conv\.weight"\]/);
+    assert.throws(() => keptCoordinates(model, { 'fc.weight': 0.5 }), /ratios\["conv\.weight"\]/);
     assert.throws(
       () => keptCoordinates(model, 0.5, { scores: 1 } as object),
       /Unknown option "scores" in keptCoordinates/,
@@ -184,11 +184,11 @@ describe('grasp', () => {
     assert.notEqual(bits(await one!), bits(await other!));
     assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
     const importance = await graspImportance(model, tinyImages(), { samplesPerClass: 4 });
-    assert.deepEqual(rankedSparsity(model, importance, 0.5), first);
+    assert.deepEqual(rankedRatios(model, importance, 0.5), first);
     const zeroth = { queries: 8, samplesPerClass: 4 };
     const estimated = await zoGraspImportance(model, tinyImages(), zeroth);
     const ratios = await zoGrasp(model, tinyImages(), { ...zeroth, sparsity: 0.5 });
-    assert.deepEqual(rankedSparsity(model, estimated, 0.5), ratios);
+    assert.deepEqual(rankedRatios(model, estimated, 0.5), ratios);
   });
 
   it('refuses data it cannot draw from, scores that tell nothing, and options that are wrong', async () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import type { Dataset } from '../../lib/data/dataset.js';
-import type { LayerSparsity } from '../../lib/estimators/masks.js';
+import type { LayerRatios } from '../../lib/estimators/masks.js';
 import { keptCounts } from '../../lib/estimators/masks.js';
 import { Model } from '../../lib/model/model.js';
 import { resnet } from '../../lib/network/resnet.js';
@@ -12,7 +12,7 @@ import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
 const QUICK = { queries: 8, samplesPerClass: 4 };
 
 /** The fraction of all maskable coordinates that is left out. */
-function globalSparsity(model: Model, sparsity: LayerSparsity): number {
+function globalSparsity(model: Model, sparsity: LayerRatios): number {
   const tensors = model.compiled.parameters.filter(({ maskable }) => maskable);
   const total = tensors.reduce((sum, { size }) => sum + size, 0);
   return 1 - keptCounts(tensors, sparsity).reduce((sum, count) => sum + count, 0) / total;
@@ -34,7 +34,7 @@ describe('zoGrasp', () => {
   it('is fixed by the seed, and leaves the model as it is', async () => {
     using model = new Model(tinyNetwork(), { seed: 1 });
     const before = [bits(model.parameters), bits(model.statistics)];
-    const find = (seed: number): Promise<LayerSparsity> =>
+    const find = (seed: number): Promise<LayerRatios> =>
       zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.5, seed });
     const first = await find(1);
     assert.deepEqual(await find(1), first);
@@ -47,14 +47,14 @@ describe('zoGrasp', () => {
     const theta = Array.from({ length: 2 * SIZE }, (_, i) => Math.cos(6 * i));
     const scores = Array.from(hessianTimes(hessianTimes(theta)), (value, i) => -theta[i]! * value);
 
-    const find = async (options: Partial<ZoGraspOptions>): Promise<LayerSparsity> => {
+    const find = async (options: Partial<ZoGraspOptions>): Promise<LayerRatios> => {
       const { model } = quadratic((i) => theta[i]!);
       const enough = { queries: 50_000, samplesPerClass: 5 };
       return await zoGrasp(model, quadraticDataset(), { ...enough, sparsity: 0.5, ...options });
     };
 
     /** Ratios of the two tensors if half of all coordinates are left out, the lowest of `importance`. */
-    function expected(importance: readonly number[]): LayerSparsity {
+    function expected(importance: readonly number[]): LayerRatios {
       const kept = [...importance.keys()].sort((a, b) => importance[b]! - importance[a]!).slice(0, SIZE);
       const inA = kept.filter((at) => at < SIZE).length;
       return { 'sum.a.weight': 1 - inA / SIZE, 'sum.b.weight': 1 - (SIZE - inA) / SIZE };
@@ -75,7 +75,7 @@ describe('zoGrasp', () => {
 
   it('takes other directions for the second estimate if asked to, as the public code does', async () => {
     using model = new Model(resnet({ depth: 8, width: 4, input: [2, 8, 8] }), { seed: 1 });
-    const find = (directions: 'shared' | 'fresh'): Promise<LayerSparsity> =>
+    const find = (directions: 'shared' | 'fresh'): Promise<LayerRatios> =>
       zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.8, directions });
     assert.notDeepEqual(await find('fresh'), await find('shared'));
     assert.deepEqual(await find('fresh'), await find('fresh'));
@@ -83,14 +83,14 @@ describe('zoGrasp', () => {
 
   it('scales each tensor to unit length if asked to, as the public code does', async () => {
     using model = new Model(resnet({ depth: 8, width: 4, input: [2, 8, 8] }), { seed: 1 });
-    const find = (perTensor: boolean): Promise<LayerSparsity> =>
+    const find = (perTensor: boolean): Promise<LayerRatios> =>
       zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.8, perTensor });
     assert.notDeepEqual(await find(true), await find(false));
   });
 
   it('refuses a step that float32 loses, and scores that tell nothing', async () => {
     using model = new Model(tinyNetwork(), { seed: 1 });
-    const find = (mu: number): Promise<LayerSparsity> => zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.5, mu });
+    const find = (mu: number): Promise<LayerRatios> => zoGrasp(model, tinyImages(), { ...QUICK, sparsity: 0.5, mu });
     await assert.rejects(find(1e-12), /Expected scores that differ, .* mu = 1e-12 is lost in float32/);
     model.tensor('conv.weight').fill(0);
     model.tensor('fc.weight').fill(0);
@@ -103,7 +103,7 @@ describe('zoGrasp', () => {
 
   it('refuses data it cannot draw from, and options that are wrong', async () => {
     using model = new Model(tinyNetwork());
-    const find = (options: Partial<ZoGraspOptions>, dataset: Dataset = tinyTensors()): Promise<LayerSparsity> =>
+    const find = (options: Partial<ZoGraspOptions>, dataset: Dataset = tinyTensors()): Promise<LayerRatios> =>
       zoGrasp(model, dataset, { ...QUICK, sparsity: 0.5, ...options });
     await assert.rejects(
       find({ samplesPerClass: 9 }),

@@ -4,7 +4,8 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../lib/data/dataset.js';
-import { cge, rge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { native } from '../../lib/native/addon.js';
 import { adam, sgd } from '../../lib/optimizers/optimizers.js';
@@ -12,6 +13,8 @@ import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors
 import { cosine, step as stepwise } from '../../lib/optimizers/schedules.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import type { TrainStep } from '../../lib/training/train.js';
+import { encodeCheckpoint } from '../../lib/training/checkpoint.js';
+import { planTraining } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { startRun } from '../helpers/checkpointing-run.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
@@ -305,6 +308,26 @@ describe('a checkpoint', () => {
       const { tensors, metadata } = await readSafetensors(file);
       await writeSafetensors(file, tensors, { ...metadata, run: metadata['run']!.replace('"format":1', '"format":2') });
       await refused(/expected checkpoint format 1, found 2/);
+    });
+  });
+
+  it('of version 0.1 is read: layer-wise ratios were called sparsity', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      using model = new Model(tinyNetwork(), { seed: 1 });
+      const ratios = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
+      const estimator = cge({ mu: 5e-3, ratios });
+      const options = { ...OPTIONS, estimator };
+      const { config, optimizer } = planTraining(model, tinyTensors(), options);
+      const state = {
+        options: { ...config, estimator: { ...cge({ mu: 5e-3 }).config, sparsity: ratios } },
+        optimizer: optimizer.init(model.parameterCount),
+        maskAt: () => estimator.coordinates!(model, { seed: 1, step: 3, epoch: 0 }),
+      };
+      await writeFile(file, Buffer.concat(encodeCheckpoint(file, model, state, 3)));
+      const run = train(model, tinyTensors(), { ...options, resume: file });
+      await run.resume();
+      assert.equal(run.step, 3);
     });
   });
 

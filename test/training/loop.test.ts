@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { join } from 'node:path';
 import { makeFolder } from '../../lib/support/files.js';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { RunFolder, RunLog } from '../../lib/training/run-folder.js';
@@ -21,10 +21,10 @@ async function run(path: string, resume: boolean, stopIn?: number): Promise<bool
     ...{ estimator: cge({ mu: 5e-3 }), optimizer: sgd({ lr: 0.1 }), steps: 12, batchSize: 8, seed: 1 },
     ...{ signal: stop.signal, resume: resume ? folder.checkpoint : undefined },
   });
-  const test = model.test.bind(model);
-  model.test = async (...args) => {
+  const evaluate = model.evaluate.bind(model);
+  model.evaluate = async (...args) => {
     if (training.step === stopIn) stop.abort();
-    return test(...args);
+    return evaluate(...args);
   };
   try {
     await trainInFolder(training, { model, folder, test: data.test, batchSize: 8, testEvery: 5, signal: stop.signal });

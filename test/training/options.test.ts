@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import type { Dataset } from '../../lib/data/dataset.js';
 import { synthetic } from '../../lib/data/synthetic.js';
-import { cge } from '../../lib/estimators/estimators.js';
+import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
 import type { Optimizer } from '../../lib/optimizers/optimizers.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
@@ -65,13 +65,10 @@ describe("a training run's options", () => {
       start({ estimator: { ...cge({ mu: 1 }), sample: undefined as never } }),
       /estimator\.sample to be a function, as that of cge\(…\) or rge/,
     );
-    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), describe: 'sgd' } }), /optimizer\.describe to be an object/);
+    assert.throws(start({ optimizer: { ...sgd({ lr: 1 }), config: 'sgd' } }), /optimizer\.config to be an object/);
     const circular: Record<string, unknown> = {};
     circular['self'] = circular;
-    assert.throws(
-      start({ estimator: { ...cge({ mu: 1 }), describe: circular } }),
-      /estimator\.describe to be an object/,
-    );
+    assert.throws(start({ estimator: { ...cge({ mu: 1 }), config: circular } }), /estimator\.config to be an object/);
     assert.throws(
       start({ estimator: { ...cge({ mu: 1 }), queriesPerStep: () => NaN } }),
       /queriesPerStep to be an integer/,
@@ -81,7 +78,7 @@ describe("a training run's options", () => {
     assert.throws(held({ step: 0, slots: { v: new Float32Array(3) } }), /state\.slots\.v to be a Float32Array of 99/);
     assert.throws(held({ step: 0, slots: {}, norm: 1 }), /state\.norm to be absent, since .*, received 1$/);
     assert.throws(held({ slots: {} }), /state\.step to be an integer >= 0, received undefined/);
-    assert.throws(start({ estimator: cge({ mu: 1, sparsity: { fc: 0.5 } }) }), /received "fc"/);
+    assert.throws(start({ estimator: cge({ mu: 1, ratios: { fc: 0.5 } }) }), /received "fc"/);
     const wide: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
     assert.throws(start({}, wide), /"wide" to have images of 2×8×8, the network's input, received 2×4×16/);
   });

@@ -2,8 +2,9 @@ import assert from 'node:assert/strict';
 import { setTimeout } from 'node:timers/promises';
 import { join } from 'node:path';
 import type { Augmentation, Dataset } from '../../lib/data/dataset.js';
-import type { Estimator } from '../../lib/estimators/estimators.js';
-import { cge, rge } from '../../lib/estimators/estimators.js';
+import type { Estimator } from '../../lib/estimators/estimator.js';
+import { cge } from '../../lib/estimators/cge.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { cosine } from '../../lib/optimizers/schedules.js';
@@ -54,7 +55,7 @@ describe('train', () => {
     const steps = await finish(run);
     const loss = (part: TrainStep[]): number => mean(part.map((step) => step.loss));
     assert.ok(loss(steps.slice(-10)) < 0.5 * loss(steps.slice(0, 10)), `${loss(steps.slice(-10))}`);
-    assert.ok((await model.test(tinyTensors(48, 2))).accuracy! > 0.9);
+    assert.ok((await model.evaluate(tinyTensors(48, 2))).accuracy! > 0.9);
   });
 
   it('is an estimate, an update and new running statistics at every step', async () => {
@@ -124,7 +125,7 @@ describe('train', () => {
   it('asks the schedule for the learning rate by position', async () => {
     using model = new Model(tinyNetwork());
     const asked: object[] = [];
-    const lr = { describe: {}, at: (position: object) => (asked.push(position), 0.01 * asked.length) };
+    const lr = { config: {}, at: (position: object) => (asked.push(position), 0.01 * asked.length) };
     const estimator = rge({ mu: 5e-3, queries: 1 });
     const steps = await finish(
       train(model, tinyTensors(), { ...OPTIONS, estimator, optimizer: sgd({ lr }), steps: 2 }),
@@ -207,7 +208,7 @@ describe('train', () => {
       ...estimator,
       estimate: async (...given) => ({ ...(await estimator.estimate(...given)), ...change }),
     });
-    const lr = { describe: {}, at: () => NaN };
+    const lr = { config: {}, at: () => NaN };
     const wrong: [Partial<TrainOptions>, RegExp][] = [
       [
         { estimator: changed({ statistics: new Float32Array(9) }) },
@@ -261,7 +262,7 @@ describe('train', () => {
       let asked: number[] = [];
       const all = rge({ mu: 5e-3, queries: 1e6 });
       const estimator: Estimator = {
-        describe: {},
+        config: {},
         queriesPerStep: () => 1e6 + 1,
         estimate: () => assert.fail(),
         sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
@@ -282,7 +283,7 @@ describe('train', () => {
       using model = new Model(tinyNetwork(), { threads: 1 });
       const one = rge({ mu: 5e-3, queries: 1 });
       const estimator: Estimator = {
-        describe: {},
+        config: {},
         queriesPerStep: () => 1e9,
         estimate: () => assert.fail(),
         sample: (queries) => ({

@@ -1,0 +1,24 @@
+import type { Coordinate } from '../network/coordinates.js';
+
+/**
+ * A loss was NaN or infinite, so there is no estimate, or a step would have made the model so. Parameters and optimizer state
+ * are those of the last finished step.
+ */
+export class NonFiniteLossError extends Error {
+  readonly code = 'DEEPZERO_NON_FINITE_LOSS';
+  override readonly name = 'NonFiniteLossError';
+  /** The training step, from 0; null outside a run. */
+  readonly step: number | null;
+  /**
+   * The coordinate that was perturbed, or that was not finite before; null for the unperturbed loss, random directions, and a
+   * step's update, whose message names the number.
+   */
+  readonly coordinate: Coordinate | null;
+
+  constructor(problem: string, step: number | null, coordinate: Coordinate | null) {
+    const at = step === null ? '' : `At step ${step}: `;
+    super(`${at}expected a finite loss, but ${problem}`.replace(/^e/, 'E'));
+    this.step = step;
+    this.coordinate = coordinate;
+  }
+}
