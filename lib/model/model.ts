@@ -26,8 +26,9 @@ import type {
 import type { LossName } from './problem.js';
 import { checkDataset, checkLoss, countCorrect, imagesOf, LOSSES } from './problem.js';
 import type { Stream } from '../native/random.js';
-import { writeSafetensors } from '../support/safetensors.js';
-import { checkFinite, describedIn, fromTensors, lossIn, readWeights, toMetadata, toTensors } from './weights.js';
+import { withSafetensors, writeSafetensors } from '../support/safetensors.js';
+import { checkValues, checkWeights, describedIn, readPoint, toMetadata, toTensors } from './weights.js';
+import type { Weights } from './weights.js';
 
 export interface ModelOptions {
   /** Fixes the initial weights; an integer >= 0, default 0. */
@@ -43,9 +44,11 @@ export interface ModelOptions {
    * is computed. Default: no bound.
    */
   memory?: number | undefined;
+  /** Where the model starts: these very arrays, not copies; default: initial weights by `seed`. */
+  weights?: Weights | undefined;
 }
 
-export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss'> {
+export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss' | 'weights'> {
   /** Default: the one in the file's metadata, as `save` wrote it, otherwise `cross-entropy`. */
   loss?: LossName;
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
@@ -87,6 +90,7 @@ export class Model implements Disposable {
   /** Running means and variances of batch norm, in the order of `compiled.statistics`. */
   readonly statistics: Float32Array;
   readonly #evaluator: Evaluator;
+  #notes: readonly string[] = [];
 
   static {
     randomizedFrom = (model, batch, options, draw) => model.#evaluator.randomized(model, batch, options, draw);
@@ -102,47 +106,56 @@ export class Model implements Disposable {
       loss = 'cross-entropy',
       threads = defaultThreads(),
       memory,
-    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads', 'memory']);
+      weights,
+    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads', 'memory', 'weights']);
     this.loss = check.oneOf(loss, 'loss', LOSSES);
     this.threads = check.integer(threads, 'threads', 1, MOST_THREADS);
     this.memory = memory === undefined ? undefined : check.positive(memory, 'memory');
     this.network = network;
     this.compiled = compile(network);
     checkLoss(this);
-    const { parameters, statistics } = initialise(this.compiled, check.integer(seed, 'seed'));
+    check.integer(seed, 'seed');
+    const { parameters, statistics } = weights ? checkWeights(weights, this.compiled) : initialise(this.compiled, seed);
     this.parameters = parameters;
     this.statistics = statistics;
     this.#evaluator = new Evaluator(this);
   }
 
   /**
-   * Reads a model from a safetensors file: one that `save` or a training run wrote, or any with F32 tensors under PyTorch's
-   * names and in its shapes, for which `network` says what they belong to.
+   * Reads a model from a safetensors file: one that `save` or a training run wrote, or another with PyTorch's names and
+   * shapes, for which `network` says what they belong to. Numbers in F16 and BF16 are widened, those in F64 rounded; a prefix
+   * that all names share, such as `module.`, is left out, and the only linear layer may have another name. `notes` says so.
    *
-   * @throws FileError if the file is damaged, has no network and none was given, holds a value that is not finite, or its
-   *   tensors do not fit; extra, missing and wrongly shaped ones are named.
+   * @throws FileError if the file is damaged, has no network and none was given, holds a value that is not finite or a negative
+   *   variance, or its tensors do not fit; extra, missing and wrongly shaped ones are named.
    * @example await Model.load('resnet20.safetensors', { network: resnet20() })
    */
   static async load(file: string, options: LoadOptions = {}): Promise<Model> {
     const known = ['network', 'loss', 'threads', 'memory'] as const;
     const { network, loss: given, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
-    const weights = await readWeights(check.string(file, 'file'));
-    const { network: owner, loss: saved } = network ? { network, loss: lossIn(weights) } : describedIn(weights);
-    const loss = given ?? saved;
-    const model = new Model(owner, { ...(loss && { loss }), ...rest });
-    fromTensors(weights, model.compiled, model);
-    return model;
+    return withSafetensors(file, async (source) => {
+      const { network: owner, loss, compiled } = describedIn(source, { network, loss: given });
+      const { notes, ...weights } = await readPoint(source, compiled);
+      const model = new Model(owner, { loss, weights, ...rest });
+      model.#notes = notes;
+      return model;
+    });
   }
 
   /**
    * Writes weights and running statistics under PyTorch's names, with the network and the loss in the metadata, atomically.
    *
-   * @throws FileError if the file cannot be written, or a value is not finite: nothing could load it.
+   * @throws FileError if the file cannot be written, or a value is not finite or a variance negative: nothing could load it.
    */
   async save(file: string): Promise<void> {
     const tensors = toTensors(this.compiled, this);
-    checkFinite(check.string(file, 'file'), tensors);
+    checkValues(check.string(file, 'file'), tensors);
     await writeSafetensors(file, tensors, toMetadata(this));
+  }
+
+  /** How the weights differ from those in the file that `load` read, in sentences: rounded numbers, other names. */
+  get notes(): readonly string[] {
+    return this.#notes;
   }
 
   /** The number of trainable parameters, d in the paper. */

@@ -3,15 +3,20 @@
  *
  * @module
  */
-import { FileError, InvalidArgumentError, oneOf } from '../support/check.js';
+import * as v from 'valibot';
+
 import type { CompiledNetwork } from '../network/compile.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import type { LossName } from './problem.js';
-import { LOSSES } from './problem.js';
-import type { Safetensors, Tensor } from '../support/safetensors.js';
-import { readSafetensors } from '../support/safetensors.js';
+import { FileError, InvalidArgumentError, label, show } from '../support/errors.js';
+import { parseJson } from '../support/json.js';
+import type { SafetensorsFile, Tensor, TensorHeader } from '../support/safetensors.js';
+import { expected, isObject, oneOf, parseContent } from '../support/schema.js';
 import { version } from '../support/version.js';
+import { CONVERTED, toFloat32 } from './float32.js';
+import { matchNames } from './names.js';
+import type { LossName } from './problem.js';
+import { checkLoss, LOSSES } from './problem.js';
 
 /** The two flat arrays that make up a point: all trainable parameters, and all running statistics. */
 export interface Weights {
@@ -19,13 +24,22 @@ export interface Weights {
   readonly statistics: Float32Array;
 }
 
-/** A weights file as read, not yet held against a network. */
-export interface WeightsFile extends Safetensors {
-  readonly file: string;
+/** Refuses arrays that are not a network's. */
+export function checkWeights(weights: Weights, { parameterCount, statisticsCount }: CompiledNetwork): Weights {
+  if (!isObject(weights)) throw expected('weights', 'an object of parameters and statistics', weights);
+  const lengths = { parameters: parameterCount, statistics: statisticsCount };
+  for (const [key, length] of Object.entries(lengths)) {
+    const values = weights[key as keyof Weights];
+    if (values instanceof Float32Array && values.length === length) continue;
+    throw expected(`weights.${key}`, `a Float32Array of ${length}`, values);
+  }
+  return weights;
 }
 
-/** A checkpoint is a weights file with a `run` in its metadata and more tensors, whose names start with one of these. */
-const STATE_PREFIXES = ['optimizer.', 'mask.'];
+/** A file of named tensors: one that is open, or one that is read. */
+export type TensorFile = Pick<SafetensorsFile, 'path' | 'metadata' | 'read'> & {
+  readonly headers: ReadonlyMap<string, Pick<TensorHeader, 'dtype' | 'shape'>>;
+};
 
 /** The named tensors of a point, as views. */
 function viewsOf(compiled: CompiledNetwork, { parameters, statistics }: Weights) {
@@ -41,97 +55,150 @@ export function toTensors(compiled: CompiledNetwork, weights: Weights): Map<stri
   return new Map(viewsOf(compiled, weights).map(({ name, shape, data }) => [name, { dtype: 'F32', shape, data }]));
 }
 
-/** The metadata of a weights file: what `describedIn` reads. */
+/** The metadata of a weights file, for `describedIn`. */
 export function toMetadata({ network, loss }: { network: Network; loss: LossName }): Record<string, string> {
   return { writer: `deepzero ${version}`, loss, network: JSON.stringify(network) };
 }
 
-/** The first value that is not finite, as `fc.bias[1] is NaN`. */
-export function findNonFinite(tensors: ReadonlyMap<string, Tensor>): string | undefined {
+/** A value that no tensor of its name can have. */
+export interface InvalidValue {
+  /** `fc.bias[1]` */
+  readonly place: string;
+  readonly value: number;
+  readonly constraint: string;
+}
+
+/** Infinite, NaN, or a variance below 0. */
+function invalidIn(name: string, data: Float32Array): InvalidValue | undefined {
+  const isVariance = name.endsWith('.running_var');
+  const at = data.findIndex((value) => !Number.isFinite(value) || (isVariance && value < 0));
+  if (at < 0) return undefined;
+  const value = data[at]!;
+  return { place: `${name}[${at}]`, value, constraint: value < 0 && isVariance ? 'a number >= 0' : 'a finite number' };
+}
+
+/** The first value that no model or optimizer can have. */
+export function findInvalid(tensors: ReadonlyMap<string, Tensor>): InvalidValue | undefined {
   for (const [name, { dtype, data }] of tensors) {
-    if (dtype !== 'F32') continue;
-    const at = (data as Float32Array).findIndex((value) => !Number.isFinite(value));
-    if (at >= 0) return `${name}[${at}] is ${data[at]!}`;
+    const found = dtype === 'F32' ? invalidIn(name, data as Float32Array) : undefined;
+    if (found) return found;
   }
   return undefined;
 }
 
 /** Refuses to put values in a file that nothing could load. */
-export function checkFinite(file: string, tensors: ReadonlyMap<string, Tensor>): void {
-  const found = findNonFinite(tensors);
-  if (found !== undefined) throw new FileError(file, `is not written: ${found}, expected a finite number`);
+export function checkValues(file: string, tensors: ReadonlyMap<string, Tensor>): void {
+  const found = findInvalid(tensors);
+  if (!found) return;
+  throw new FileError(file, `is not written: ${found.place} is ${found.value}, expected ${found.constraint}`);
 }
 
-/** Reads a weights file; `fromTensors` then holds it against a network. */
-export async function readWeights(file: string): Promise<WeightsFile> {
-  return { file, ...(await readSafetensors(file)) };
-}
-
-/** The loss in a file's metadata, if it is one of ours: others may mean something else by the word. */
-export function lossIn({ metadata }: WeightsFile): LossName | undefined {
-  return LOSSES.find((loss) => loss === metadata['loss']);
-}
+const savedLoss = v.object({ loss: v.optional(oneOf(LOSSES)) });
 
 /**
- * The network and the loss that a file's metadata names.
+ * The network and the loss of a weights file, from its metadata unless the caller says them. The loss of a file without one is
+ * `cross-entropy`, and so is that of a file without a network of ours, where the word may mean another.
  *
- * @throws FileError if there is no network, or one of them is none of ours.
+ * @throws FileError if there is no network, or what there is cannot be a network or its loss.
+ * @throws InvalidArgumentError if the caller's network or loss cannot be.
  */
-export function describedIn(weights: WeightsFile): { network: Network; loss: LossName } {
-  const { file, metadata } = weights;
-  if (metadata['network'] === undefined) {
-    throw new FileError(file, 'expected a network in the metadata, found none: say which network the weights are of');
+export function describedIn(
+  { path, metadata }: Pick<TensorFile, 'path' | 'metadata'>,
+  given: { network?: Network | undefined; loss?: LossName | undefined },
+): { network: Network; loss: LossName; compiled: CompiledNetwork } {
+  if (given.network) {
+    const loss = given.loss ?? LOSSES.find((known) => known === metadata['loss']) ?? 'cross-entropy';
+    return { network: given.network, loss, compiled: compile(given.network) };
   }
-  const network = parseMetadata(weights, 'network') as Network;
-  const { loss = 'cross-entropy' } = metadata;
+  if (metadata['network'] === undefined) {
+    throw new FileError(path, 'expected a network in the metadata, found none: say which network the weights are of');
+  }
+  const network = parseJson(metadata['network'], path, '"network" in the metadata') as Network;
+  const loss = given.loss ?? parseContent(savedLoss, metadata, path).loss ?? 'cross-entropy';
   try {
-    compile(network);
-    return { network, loss: oneOf(loss, 'loss', LOSSES) };
+    const compiled = compile(network);
+    if (given.loss === undefined) checkLoss({ compiled, loss });
+    return { network, loss, compiled };
   } catch (cause) {
     if (!(cause instanceof InvalidArgumentError)) throw cause;
-    throw new FileError(file, `in the metadata: ${cause.message}`, { cause });
+    throw new FileError(path, `in the metadata: ${cause.message}`, { cause });
   }
 }
 
-/** A JSON value in a file's metadata. */
-export function parseMetadata({ file, metadata }: WeightsFile, key: string): unknown {
-  try {
-    return JSON.parse(metadata[key] ?? '');
-  } catch (cause) {
-    throw new FileError(file, `expected ${JSON.stringify(key)} in the metadata to be JSON`, { cause });
-  }
+/** A checkpoint is a weights file with a `run` in its metadata and more tensors, whose names start with one of these. */
+const STATE_PREFIXES = ['optimizer.', 'mask.'];
+
+/** PyTorch's counters, on which nothing depends here, and the state of a run. */
+function ignored(name: string, metadata: TensorFile['metadata']): boolean {
+  if (name.endsWith('.num_batches_tracked')) return true;
+  return 'run' in metadata && STATE_PREFIXES.some((prefix) => name.startsWith(prefix));
+}
+
+/** Weights from a file. */
+export interface LoadedWeights extends Weights {
+  /** How they differ from the file's, in sentences. */
+  readonly notes: readonly string[];
 }
 
 /**
- * Copies a file's tensors into a point, all or none. PyTorch's `num_batches_tracked` is ignored: nothing depends on it here.
+ * Reads a network's weights from a file: nothing is allocated before the header fits.
  *
- * @throws FileError naming the extra, missing and wrongly shaped tensors, or the first value that is not finite.
+ * @throws FileError naming the extra, missing and wrongly shaped tensors, or the first value that none can have.
  */
-export function fromTensors(
-  { file, tensors, metadata }: WeightsFile,
+export async function readPoint(source: TensorFile, compiled: CompiledNetwork): Promise<LoadedWeights> {
+  const { path, headers, metadata } = source;
+  const theirs = [...headers.keys()].filter((name) => !ignored(name, metadata));
+  const { names, notes } = matchNames(theirs, compiled);
+  checkHeaders(source, theirs, names, compiled);
+  const weights = {
+    parameters: new Float32Array(compiled.parameterCount),
+    statistics: new Float32Array(compiled.statisticsCount),
+  };
+  let rounded = 0;
+  for (const { name, data } of viewsOf(compiled, weights)) {
+    if (await readNumbers(source, names.get(name)!, data)) rounded += 1;
+    const invalid = invalidIn(name, data);
+    if (invalid)
+      throw new FileError(path, `expected ${invalid.place} to be ${invalid.constraint}, found ${invalid.value}`);
+  }
+  if (rounded > 0) {
+    notes.push(`The numbers of ${rounded} tensor${rounded === 1 ? '' : 's'} are rounded from F64 to float32.`);
+  }
+  return { ...weights, notes };
+}
+
+/** Fills an array with a tensor's numbers. @returns whether they were rounded. */
+async function readNumbers(source: TensorFile, name: string, into: Float32Array): Promise<boolean> {
+  const { dtype } = source.headers.get(name)!;
+  if (dtype === 'F32') {
+    await source.read(name, into);
+    return false;
+  }
+  const data = await source.read(name);
+  const { changed, tooLarge } = toFloat32(dtype, data, into);
+  if (tooLarge < 0) return changed;
+  const place = `${label(name)}[${tooLarge}]`;
+  throw new FileError(source.path, `expected ${place} to be a number that float32 can hold, found ${data[tooLarge]!}`);
+}
+
+function checkHeaders(
+  { path, headers }: TensorFile,
+  theirs: readonly string[],
+  names: ReadonlyMap<string, string>,
   compiled: CompiledNetwork,
-  weights: Weights,
 ): void {
-  const ignored = (name: string): boolean =>
-    name.endsWith('.num_batches_tracked') ||
-    ('run' in metadata && STATE_PREFIXES.some((prefix) => name.startsWith(prefix)));
-  const views = viewsOf(compiled, weights);
-  const known = new Set(views.map(({ name }) => name));
-  const extra = [...tensors.keys()].filter((name) => !known.has(name) && !ignored(name));
-  const missing = views.filter(({ name }) => !tensors.has(name)).map(({ name }) => name);
-  const wrong = views.flatMap(({ name, shape }) => {
-    const found = tensors.get(name);
-    if (!found || (found.dtype === 'F32' && found.shape.join() === shape.join())) return [];
-    return [`${name} is ${found.dtype} [${found.shape.join(', ')}], expected F32 [${shape.join(', ')}]`];
+  const known = new Set(names.values());
+  const ours = [...compiled.parameters, ...compiled.statistics];
+  const missing = ours.filter(({ name }) => !headers.has(names.get(name)!)).map(({ name }) => label(name));
+  const extra = theirs.filter((name) => !known.has(name)).map(label);
+  const wrong = ours.flatMap(({ name, shape }) => {
+    const found = headers.get(names.get(name)!);
+    const isFloat = found?.dtype === 'F32' || (found && CONVERTED.includes(found.dtype));
+    if (!found || (isFloat && found.shape.join() === shape.join())) return [];
+    return [`${label(name)} is ${found.dtype} ${show(found.shape)}, expected F32 ${show(shape)}`];
   });
   const problems = [...list('missing', missing), ...list('extra', extra), ...list('wrong', wrong)];
-  if (problems.length > 0) throw new FileError(file, `the tensors do not fit the network: ${problems.join('; ')}`);
-  const filled = views.map(({ name, data }) => ({ name, data, values: tensors.get(name)?.data as Float32Array }));
-  for (const { name, values } of filled) {
-    const at = values.findIndex((value) => !Number.isFinite(value));
-    if (at >= 0) throw new FileError(file, `expected ${name}[${at}] to be finite, found ${values[at]!}`);
-  }
-  for (const { data, values } of filled) data.set(values);
+  if (problems.length > 0) throw new FileError(path, `the tensors do not fit the network: ${problems.join('; ')}`);
 }
 
 const LISTED = 8;

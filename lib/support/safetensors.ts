@@ -5,11 +5,29 @@
  *
  * @module
  */
-import { expected, FileError, isObject, object, oneOf } from './check.js';
-import { readFileBytes, writeFileAtomically } from './files.js';
+import { FileError, label, quote, show } from './errors.js';
+import { withInputFile, writeFileAtomically } from './files.js';
+import type { InputFile } from './files.js';
+import { parseJson } from './json.js';
+import { checked, expected, isObject, oneOf, string } from './schema.js';
 
-/** The element types that JavaScript has an array for; F16, BF16 and the 8-bit floats are refused. */
-export type Dtype = 'F64' | 'I64' | 'U64' | 'F32' | 'I32' | 'U32' | 'I16' | 'U16' | 'I8' | 'U8' | 'BOOL';
+/** The element types of whole bytes. F16 and BF16 come as their bits in a Uint16Array, the 8-bit floats in a Uint8Array. */
+export type Dtype =
+  | 'F64'
+  | 'I64'
+  | 'U64'
+  | 'F32'
+  | 'I32'
+  | 'U32'
+  | 'F16'
+  | 'BF16'
+  | 'I16'
+  | 'U16'
+  | 'F8_E4M3'
+  | 'F8_E5M2'
+  | 'I8'
+  | 'U8'
+  | 'BOOL';
 
 export type TensorData =
   | Float64Array
@@ -26,7 +44,7 @@ export type TensorData =
 interface ArrayType {
   readonly name: string;
   readonly BYTES_PER_ELEMENT: number;
-  new (buffer: ArrayBuffer): TensorData;
+  new (length: number): TensorData;
 }
 
 const ARRAYS: Record<Dtype, ArrayType> = {
@@ -36,8 +54,12 @@ const ARRAYS: Record<Dtype, ArrayType> = {
   F32: Float32Array,
   I32: Int32Array,
   U32: Uint32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
   I16: Int16Array,
   U16: Uint16Array,
+  F8_E4M3: Uint8Array,
+  F8_E5M2: Uint8Array,
   I8: Int8Array,
   U8: Uint8Array,
   BOOL: Uint8Array,
@@ -55,20 +77,26 @@ export interface Tensor {
 export interface Safetensors {
   /** In the order in which their bytes lie in the file. */
   tensors: Map<string, Tensor>;
-  metadata: Record<string, string>;
+  metadata: Readonly<Record<string, string>>;
 }
 
 const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = '__metadata__';
 
-/** One tensor's header entry, checked. */
-interface Entry {
-  name: string;
-  dtype: Dtype;
-  shape: number[];
-  begin: number;
-  end: number;
+/** What the header says of a tensor, checked. */
+export interface TensorHeader {
+  readonly dtype: Dtype;
+  readonly shape: number[];
+  /** The number of elements. */
+  readonly size: number;
+}
+
+interface Entry extends TensorHeader {
+  readonly name: string;
+  /** Bytes from the header's end on. */
+  readonly begin: number;
+  readonly end: number;
 }
 
 function isCountList(value: unknown): value is number[] {
@@ -96,49 +124,49 @@ function duplicateKey(json: string): string | undefined {
 }
 
 function parseHeader(file: string, bytes: Uint8Array): Record<string, unknown> {
-  let header: unknown;
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    header = JSON.parse(text);
   } catch (cause) {
-    throw new FileError(file, 'the header is not JSON: not a safetensors file, or a damaged one', { cause });
+    throw new FileError(file, 'the header is not JSON: it is not UTF-8', { cause });
   }
+  const header = parseJson(text, file, 'the header');
   if (!isObject(header)) throw new FileError(file, 'the header is not a JSON object');
   const twice = duplicateKey(text);
-  if (twice !== undefined) throw new FileError(file, `${JSON.stringify(twice)} occurs twice in the header`);
+  if (twice !== undefined) throw new FileError(file, `${quote(twice)} occurs twice in the header`);
   return header;
 }
 
-function parseMetadata(file: string, value: unknown): Record<string, string> {
+function parseMetadata(file: string, value: unknown): Readonly<Record<string, string>> {
   if (value === undefined) return {};
   if (!isObject(value)) throw new FileError(file, `${METADATA} is not a JSON object`);
   for (const [key, text] of Object.entries(value)) {
-    if (typeof text !== 'string') throw new FileError(file, `metadata ${JSON.stringify(key)} is not a string`);
+    if (typeof text !== 'string') throw new FileError(file, `metadata ${quote(key)} is not a string`);
   }
   return value as Record<string, string>;
 }
 
 function parseEntry(file: string, name: string, value: unknown, dataBytes: number): Entry {
   const fail = (problem: string): never => {
-    throw new FileError(file, `tensor ${JSON.stringify(name)}: ${problem}`);
+    throw new FileError(file, `tensor ${quote(name)}: ${problem}`);
   };
   if (!isObject(value)) return fail('the header entry is not a JSON object');
   const { dtype, shape, data_offsets: offsets } = value;
   if (typeof dtype !== 'string') return fail('dtype is missing');
   if (!Object.hasOwn(ARRAYS, dtype)) {
-    return fail(`dtype ${dtype} is not supported, expected one of ${DTYPES.join(', ')}`);
+    return fail(`dtype ${label(dtype)} is not supported, expected one of ${DTYPES.join(', ')}`);
   }
   if (!isCountList(shape)) return fail('shape is not a list of whole numbers');
   if (!isCountList(offsets) || offsets.length !== 2) return fail('data_offsets is not a pair of whole numbers');
   const [begin, end] = offsets as [number, number];
-  const size = elements(shape) * ARRAYS[dtype as Dtype].BYTES_PER_ELEMENT;
+  const size = elements(shape);
+  const bytes = size * ARRAYS[dtype as Dtype].BYTES_PER_ELEMENT;
   if (end < begin) return fail(`data_offsets [${begin}, ${end}] end before they begin`);
-  if (end - begin !== size) {
-    return fail(`${dtype} of shape [${shape.join(', ')}] takes ${size} bytes, its data_offsets span ${end - begin}`);
+  if (end - begin !== bytes) {
+    return fail(`${dtype} of shape ${show(shape)} takes ${bytes} bytes, its data_offsets span ${end - begin}`);
   }
   if (end > dataBytes) return fail(`data ends at byte ${end} of ${dataBytes}: the file is truncated`);
-  return { name, dtype: dtype as Dtype, shape, begin, end };
+  return { name, dtype: dtype as Dtype, shape, size, begin, end };
 }
 
 /** The entries in the order of their bytes, which together must cover the data without gap or overlap. */
@@ -148,7 +176,7 @@ function checkCoverage(file: string, entries: readonly Entry[], dataBytes: numbe
   for (const { name, begin, end } of inOrder) {
     if (begin !== covered) {
       const problem = begin < covered ? 'overlaps the tensor before it' : `leaves a gap of ${begin - covered} bytes`;
-      throw new FileError(file, `tensor ${JSON.stringify(name)}: data at byte ${begin} ${problem}`);
+      throw new FileError(file, `tensor ${quote(name)}: data at byte ${begin} ${problem}`);
     }
     covered = end;
   }
@@ -158,53 +186,93 @@ function checkCoverage(file: string, entries: readonly Entry[], dataBytes: numbe
   return inOrder;
 }
 
+/** A safetensors file that is open: its header is read and checked, its tensors are read when they are asked for. */
+export class SafetensorsFile {
+  readonly path: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** In the order in which their bytes lie in the file. */
+  readonly headers: ReadonlyMap<string, TensorHeader>;
+  readonly #input: InputFile;
+  readonly #positions: ReadonlyMap<string, number>;
+
+  private constructor(input: InputFile, start: number, header: Record<string, unknown>) {
+    const { [METADATA]: metadata, ...rest } = header;
+    const { path, size } = input;
+    const entries = Object.entries(rest).map(([name, value]) => parseEntry(path, name, value, size - start));
+    const inOrder = checkCoverage(path, entries, size - start);
+    this.path = path;
+    this.metadata = parseMetadata(path, metadata);
+    this.headers = new Map(inOrder.map(({ name, dtype, shape, size: count }) => [name, { dtype, shape, size: count }]));
+    this.#input = input;
+    this.#positions = new Map(inOrder.map(({ name, begin }) => [name, start + begin]));
+  }
+
+  /** Reads the header. */
+  static async open(input: InputFile): Promise<SafetensorsFile> {
+    const { path, size } = input;
+    if (size < LENGTH_BYTES) throw new FileError(path, `${size} bytes are too few for a safetensors file`);
+    const length = new Uint8Array(LENGTH_BYTES);
+    await input.read(length, 0);
+    const headerBytes = new DataView(length.buffer).getBigUint64(0, true);
+    if (headerBytes > MAX_HEADER_BYTES) {
+      const problem = `a header of ${headerBytes} bytes is over the format's ${MAX_HEADER_BYTES}: not safetensors`;
+      throw new FileError(path, problem);
+    }
+    const start = LENGTH_BYTES + Number(headerBytes);
+    if (size < start) throw new FileError(path, `the header ends at byte ${start} of ${size}: the file is truncated`);
+    const header = new Uint8Array(Number(headerBytes));
+    await input.read(header, LENGTH_BYTES);
+    return new SafetensorsFile(input, start, parseHeader(path, header));
+  }
+
+  /** Reads a tensor's data, into an array of its type and size if there is one. */
+  async read(name: string, into?: TensorData): Promise<TensorData> {
+    const { dtype, size } = this.headers.get(name)!;
+    const data = into ?? new ARRAYS[dtype](size);
+    await this.#input.read(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), this.#positions.get(name)!);
+    return data;
+  }
+}
+
 /**
- * Reads a safetensors file. Each tensor gets memory of its own; BOOL comes as 0 and 1 in a Uint8Array.
+ * Opens a safetensors file for the time of an action, for those who do not need all of it or have memory for it.
+ *
+ * @throws FileError as of `readSafetensors`.
+ */
+export async function withSafetensors<T>(file: string, action: (opened: SafetensorsFile) => Promise<T>): Promise<T> {
+  return withInputFile(checked(string, file, 'file'), async (input) => action(await SafetensorsFile.open(input)));
+}
+
+/**
+ * Reads a safetensors file. Each tensor has its own memory; BOOL comes as 0 and 1 in a Uint8Array.
  *
  * @throws FileError naming the file and the tensor, for anything that the format does not allow.
  * @example const { tensors } = await readSafetensors('model.safetensors'); tensors.get('fc.bias')?.data
  */
 export async function readSafetensors(file: string): Promise<Safetensors> {
-  const bytes = await readFileBytes(file);
-  if (bytes.length < LENGTH_BYTES) {
-    throw new FileError(file, `${bytes.length} bytes are too few for a safetensors file`);
-  }
-  const headerBytes = new DataView(bytes.buffer).getBigUint64(0, true);
-  if (headerBytes > MAX_HEADER_BYTES) {
-    throw new FileError(
-      file,
-      `a header of ${headerBytes} bytes is over the format's ${MAX_HEADER_BYTES}: not safetensors`,
-    );
-  }
-  const start = LENGTH_BYTES + Number(headerBytes);
-  if (bytes.length < start) {
-    throw new FileError(file, `the header ends at byte ${start} of ${bytes.length}: the file is truncated`);
-  }
-  const { [METADATA]: metadata, ...rest } = parseHeader(file, bytes.subarray(LENGTH_BYTES, start));
-  const dataBytes = bytes.length - start;
-  const entries = Object.entries(rest).map(([name, value]) => parseEntry(file, name, value, dataBytes));
-  const tensors = new Map<string, Tensor>();
-  for (const { name, dtype, shape, begin, end } of checkCoverage(file, entries, dataBytes)) {
-    const data = new ARRAYS[dtype](bytes.buffer.slice(start + begin, start + end));
-    tensors.set(name, { dtype, shape, data });
-  }
-  return { tensors, metadata: parseMetadata(file, metadata) };
+  return withSafetensors(file, async (opened) => {
+    const tensors = new Map<string, Tensor>();
+    for (const [name, { dtype, shape }] of opened.headers) {
+      tensors.set(name, { dtype, shape, data: await opened.read(name) });
+    }
+    return { tensors, metadata: opened.metadata };
+  });
 }
 
 function checkTensor(name: string, tensor: Tensor): void {
-  const what = `tensor ${JSON.stringify(name)}`;
-  object(tensor, what);
+  const what = `tensor ${quote(name)}`;
+  if (!isObject(tensor)) throw expected(what, 'an object', tensor);
   const { dtype, shape, data } = tensor;
   if (name === METADATA) throw expected('a tensor name', `other than ${METADATA}`, name);
-  oneOf(dtype, `dtype of ${what}`, DTYPES);
+  checked(oneOf(DTYPES), dtype, `dtype of ${what}`);
   if (!(data instanceof ARRAYS[dtype])) throw expected(`data of ${what}`, `a ${ARRAYS[dtype].name} for ${dtype}`, data);
   if (!isCountList(shape)) throw expected(`shape of ${what}`, 'a list of whole numbers', shape);
   if (elements(shape) !== data.length) {
-    throw expected(`length of ${what}`, `${elements(shape)}, from its shape [${shape.join(', ')}]`, data.length);
+    throw expected(`length of ${what}`, `${elements(shape)}, from its shape ${show(shape)}`, data.length);
   }
 }
 
-function encodeHeader(tensors: readonly [string, Tensor][], metadata: Record<string, string>): Uint8Array {
+function encodeHeader(tensors: readonly [string, Tensor][], metadata: Readonly<Record<string, string>>): Uint8Array {
   let begin = 0;
   // Joined by hand: an object literal would put integer-like names first.
   const members = tensors.map(([name, { dtype, shape, data }]) => {
@@ -221,19 +289,20 @@ function encodeHeader(tensors: readonly [string, Tensor][], metadata: Record<str
   return header;
 }
 
-function checkContent(tensors: ReadonlyMap<string, Tensor>, metadata: Record<string, string>): void {
+function checkContent(tensors: ReadonlyMap<string, Tensor>, metadata: Readonly<Record<string, string>>): void {
   const given: unknown = tensors;
   if (!(given instanceof Map)) throw expected('tensors', 'a Map from names to tensors', given);
   for (const [name, tensor] of tensors) checkTensor(name, tensor);
-  for (const [key, text] of Object.entries<unknown>(object(metadata, 'metadata'))) {
-    if (typeof text !== 'string') throw expected(`metadata ${JSON.stringify(key)}`, 'a string', text);
+  if (!isObject(metadata)) throw expected('metadata', 'an object', metadata);
+  for (const [key, text] of Object.entries<unknown>(metadata)) {
+    if (typeof text !== 'string') throw expected(`metadata ${quote(key)}`, 'a string', text);
   }
 }
 
 /** The bytes of a safetensors file, as `writeSafetensors` writes them: copies of all content. */
 export function encodeSafetensors(
   tensors: ReadonlyMap<string, Tensor>,
-  metadata: Record<string, string> = {},
+  metadata: Readonly<Record<string, string>> = {},
 ): Uint8Array[] {
   checkContent(tensors, metadata);
   const ordered = [...tensors].sort(([, a], [, b]) => b.data.BYTES_PER_ELEMENT - a.data.BYTES_PER_ELEMENT);
@@ -243,8 +312,8 @@ export function encodeSafetensors(
 
 /**
  * Writes a safetensors file atomically. Tensors lie in the order given, wider elements first, so that each
- * begins at a multiple of its element's size. Content is copied before the call returns its promise: what
- * changes afterwards does not reach the file.
+ * begins at a multiple of its element's size. Content is copied before the call returns its promise: later changes
+ * do not reach the file.
  *
  * @throws FileError if the file cannot be written; InvalidArgumentError if a tensor's length is not its shape's, or
  *   metadata are not strings.
@@ -253,7 +322,7 @@ export function encodeSafetensors(
 export async function writeSafetensors(
   file: string,
   tensors: ReadonlyMap<string, Tensor>,
-  metadata: Record<string, string> = {},
+  metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
-  await writeFileAtomically(file, encodeSafetensors(tensors, metadata));
+  await writeFileAtomically(checked(string, file, 'file'), encodeSafetensors(tensors, metadata));
 }

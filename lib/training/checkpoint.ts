@@ -7,16 +7,21 @@
  */
 import { createHash } from 'node:crypto';
 
-import { FileError } from '../support/check.js';
+import * as v from 'valibot';
+
 import { firstDifference } from '../support/differences.js';
+import { FileError, show } from '../support/errors.js';
+import { parseJson } from '../support/json.js';
+import { integer, isObject, leaf, parseContent, string } from '../support/schema.js';
 import type { Model } from '../model/model.js';
 import { native } from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { OptimizerState } from '../optimizers/optimizers.js';
 import type { Tensor } from '../support/safetensors.js';
-import { encodeSafetensors } from '../support/safetensors.js';
-import type { Weights, WeightsFile } from '../model/weights.js';
-import { checkFinite, fromTensors, parseMetadata, readWeights, toMetadata, toTensors } from '../model/weights.js';
+import { encodeSafetensors, readSafetensors } from '../support/safetensors.js';
+import type { Safetensors, TensorData } from '../support/safetensors.js';
+import type { TensorFile, Weights } from '../model/weights.js';
+import { checkValues, readPoint, toMetadata, toTensors } from '../model/weights.js';
 
 /** A run's options, and the state of the run beside its model's arrays. */
 export interface RunState {
@@ -27,23 +32,23 @@ export interface RunState {
   maskAt(step: number): Uint32Array | undefined;
 }
 
-/** The `run` of the metadata. */
-interface RunMetadata {
-  readonly format: number;
-  readonly options: object;
+const FORMAT = 1;
+const MASK = 'mask.coordinates';
+
+const runMetadata = v.strictObject({
+  format: integer(FORMAT, FORMAT),
+  options: leaf<object>('other', 'an object', isObject),
   /** Steps finished. */
-  readonly step: number;
+  step: integer(),
   /** The optimizer's updates. */
-  readonly updates: number;
-  /** The instruction set in use when it was written: another rounds otherwise. */
-  readonly isa: string;
-}
+  updates: integer(),
+  /** The instruction set in use when it was written: results on another differ in their last bits. */
+  isa: string,
+});
+type RunMetadata = v.InferOutput<typeof runMetadata>;
 
 /** What a run goes on from. */
 export type Resumption = Pick<RunMetadata, 'step' | 'isa'>;
-
-const FORMAT = 1;
-const MASK = 'mask.coordinates';
 
 /**
  * The bytes of a checkpoint after `step` steps, to be written to `file`: copies, so that the run may go on.
@@ -53,7 +58,7 @@ const MASK = 'mask.coordinates';
 export function encodeCheckpoint(file: string, model: Model, state: RunState, step: number): Uint8Array[] {
   const mask = state.maskAt(step);
   const tensors = runTensors(model.compiled, model, state.optimizer);
-  checkFinite(file, tensors);
+  checkValues(file, tensors);
   if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
   const { isa } = native;
   const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step, isa };
@@ -67,22 +72,24 @@ export function encodeCheckpoint(file: string, model: Model, state: RunState, st
  * @throws FileError if the file is no checkpoint or a damaged one, or an option differs from `state.options`, naming it.
  */
 export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<Resumption> {
-  const weights = await readWeights(file);
-  const { options, step, updates, isa } = runOf(weights);
+  const content = await readSafetensors(file);
+  const { options, step, updates, isa } = runOf(file, content);
   const difference = firstDifference(asNamedNow(options), JSON.parse(JSON.stringify(state.options)));
   if (difference) {
     const { path, saved, given } = difference;
     throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
   }
-  checkMask(weights, state.maskAt(step), step);
+  checkMask(file, content, state.maskAt(step), step);
   const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
-    const saved = weights.tensors.get(name)?.data;
+    const saved = content.tensors.get(name)?.data;
     if (!(saved instanceof Float32Array) || saved.length !== data.length) {
       throw new FileError(file, `expected a tensor ${name} of ${data.length} numbers`);
     }
     return { data, saved };
   });
-  fromTensors(weights, model.compiled, model);
+  const { parameters, statistics } = await readPoint(fileOf(file, content), model.compiled);
+  model.parameters.set(parameters);
+  model.statistics.set(statistics);
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
   return { step, isa };
@@ -96,25 +103,35 @@ function asNamedNow(options: object): object {
   return { ...options, estimator: { ...rest, ratios } };
 }
 
-function runOf(weights: WeightsFile): RunMetadata {
-  const { file, tensors, metadata } = weights;
+function runOf(file: string, { tensors, metadata }: Safetensors): RunMetadata {
   const text = metadata['run'];
   if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
-  const run = parseMetadata(weights, 'run') as RunMetadata;
-  if (run.format !== FORMAT) {
-    throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${run.format}, another version's`);
+  const run = parseJson(text, file, '"run" in the metadata');
+  const { format } = Object(run) as { format?: unknown };
+  if (format !== FORMAT) {
+    throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${show(format)}, another version's`);
   }
   if (metadata['sha256'] !== digest(text, tensors)) {
     throw new FileError(file, 'is damaged: its content does not match its checksum');
   }
-  return run;
+  return parseContent(runMetadata, run, file);
 }
 
-/** The mask follows from the options, so a difference means that it was drawn by other code. */
-function checkMask({ file, tensors }: WeightsFile, mask: Uint32Array | undefined, step: number): void {
+/** The mask follows from the options, so a difference means that other code drew it. */
+function checkMask(file: string, { tensors }: Safetensors, mask: Uint32Array | undefined, step: number): void {
   const saved = tensors.get(MASK)?.data;
   const same = saved?.length === mask?.length && (mask ?? []).every((flat: number, i: number) => flat === saved?.[i]);
   if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
+}
+
+/** Tensors that are read, as a file. */
+function fileOf(path: string, { tensors, metadata }: Safetensors): TensorFile {
+  const read = (name: string, into?: TensorData): Promise<TensorData> => {
+    const { data } = tensors.get(name)!;
+    if (into instanceof Float32Array) into.set(data as Float32Array);
+    return Promise.resolve(into ?? data);
+  };
+  return { path, metadata, headers: tensors, read };
 }
 
 /** All numbers of a run as views: the model's tensors and the optimizer's. */

@@ -12,7 +12,7 @@ import { countCorrect } from '../model/problem.js';
 import { Random } from '../native/random.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
-import { findNonFinite } from '../model/weights.js';
+import { findInvalid } from '../model/weights.js';
 
 /** What one step did. */
 export interface TrainStep {
@@ -209,11 +209,15 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const moved = { parameters: parameters.slice(), statistics: estimate.statistics };
     const optimizer = structuredClone(this.#optimizer);
     this.#plan.optimizer.update(moved.parameters, estimate.gradient, optimizer, lr);
-    const found = findNonFinite(runTensors(compiled, moved, optimizer));
+    const found = findInvalid(runTensors(compiled, moved, optimizer));
     if (found !== undefined) {
       const wrong = estimate.gradient.findIndex((value) => !Number.isFinite(value));
       if (wrong < 0)
-        throw new NonFiniteLossError(`after its update ${found}; lower the learning rate`, this.#step, null);
+        throw new NonFiniteLossError(
+          `after its update ${found.place} is ${found.value}; lower the learning rate`,
+          this.#step,
+          null,
+        );
       const coordinate = coordinateAt(compiled, wrong);
       const problem = `the estimated gradient of ${nameOf(coordinate)} is ${estimate.gradient[wrong]}`;
       throw new NonFiniteLossError(problem, this.#step, coordinate);

@@ -287,7 +287,7 @@ describe('deepzero eval', () => {
       const { tensors, metadata } = await readSafetensors(weights);
       tensors.get('conv_layers.0.bias')!.data[1] = NaN;
       await writeSafetensors(weights, tensors, metadata);
-      const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be finite, found NaN$/;
+      const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be a finite number, found NaN$/;
       const evaluate = ['eval', '--data', 'synthetic', '--weights'];
       await fails([...evaluate, weights], 1, found);
       await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);

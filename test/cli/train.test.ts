@@ -4,6 +4,7 @@ import { spawn } from 'node:child_process';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../../lib/support/files.js';
+import { temporaryIn } from '../../lib/support/temporaries.js';
 import { native } from '../../lib/native/addon.js';
 import type { TrainStep } from '../../lib/training/train.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from '../helpers/command.js';
@@ -205,7 +206,7 @@ describe('deepzero train', () => {
       const { code, stderr } = await outcome;
       assert.deepEqual([code, stderr], [130, '']);
       const reached = (await readLog(stopped!)).length;
-      await writeFile(join(stopped!, '.run.safetensors.0123456789ab.tmp'), 'left by a process that was killed');
+      await writeFile(temporaryIn(stopped!).replace(/-\d+-(\w+\.tmp)$/, '-1-$1'), 'left by a process that was killed');
       assert.ok(reached >= 21 && reached < 1050);
 
       const victim = start([...args, '--out', killed!]);

@@ -1,10 +1,20 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { execFileSync } from 'node:child_process';
+import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { FileError, InvalidArgumentError } from '../../lib/support/check.js';
 import type { Safetensors, Tensor } from '../../lib/support/safetensors.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { withFolder } from '../helpers/tiny.js';
+
+const PEAK = fileURLToPath(new URL('../helpers/read-peak.ts', import.meta.url));
+
+/** What the process `PEAK` prints: the most memory that it had, and the error's message, if any. */
+interface Peak {
+  bytes: number;
+  message?: string;
+}
 
 /** A file put together by hand: what the header says need not be true. */
 function encode(header: unknown, data: Uint8Array = new Uint8Array(0)): Buffer {
@@ -71,6 +81,10 @@ describe('safetensors', () => {
       ['I32', { dtype: 'I32', shape: [1], data: Int32Array.of(-(2 ** 31)) }],
       ['U32', { dtype: 'U32', shape: [], data: Uint32Array.of(2 ** 32 - 1) }],
       ['I16', { dtype: 'I16', shape: [3], data: Int16Array.of(-32768, 0, 1) }],
+      ['F16', { dtype: 'F16', shape: [2], data: Uint16Array.of(0x3c00, 0x7e01) }],
+      ['BF16', { dtype: 'BF16', shape: [1], data: Uint16Array.of(0x3f80) }],
+      ['F8_E4M3', { dtype: 'F8_E4M3', shape: [1], data: Uint8Array.of(0x38) }],
+      ['F8_E5M2', { dtype: 'F8_E5M2', shape: [1], data: Uint8Array.of(0x3c) }],
       ['U16', { dtype: 'U16', shape: [1], data: Uint16Array.of(65535) }],
       ['I8', { dtype: 'I8', shape: [3], data: Int8Array.of(-128, 127, 0) }],
       ['U8', { dtype: 'U8', shape: [1, 1, 1], data: Uint8Array.of(255) }],
@@ -137,6 +151,33 @@ describe('safetensors', () => {
     });
   });
 
+  it('takes memory for what it reads and little more, and none for what a file lacks', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'w.safetensors');
+      const size = 2 ** 28;
+      const header = encode({ a: { dtype: 'F32', shape: [size / 4], data_offsets: [0, size] } });
+      await writeFile(file, header);
+      const read = (): Peak => JSON.parse(execFileSync(process.execPath, ['--import', 'tsx', PEAK, file], { encoding: 'utf8' })) as Peak; // prettier-ignore
+      const lacking = read();
+      assert.match(lacking.message!, /data ends at byte 268435456 of 0: the file is truncated$/);
+      await truncate(file, header.length + size);
+      const whole = read();
+      assert.equal(whole.message, undefined);
+      const more = whole.bytes - lacking.bytes;
+      assert.ok(more > 0.9 * size && more < 1.5 * size, `${more} bytes for ${size}`);
+      assert.ok(lacking.bytes < size, `${lacking.bytes} bytes for nothing`);
+    });
+  });
+
+  it('refuses pipes and devices without reading them', async () => {
+    await assert.rejects(readSafetensors('/dev/zero'), {
+      name: 'FileError',
+      message: '/dev/zero: is not a regular file',
+    });
+    await assert.rejects(readSafetensors('/'), { name: 'FileError', message: '/: is a folder, expected a file' });
+    await assert.rejects(readSafetensors(Symbol('x') as never), /Expected file to be a non-empty string/);
+  });
+
   describe('refuses to read', () => {
     const entry = (begin: number, end: number, shape: unknown = [(end - begin) / 4], dtype: unknown = 'F32') => ({
       dtype,
@@ -174,9 +215,29 @@ describe('safetensors', () => {
       ['an entry that is no object', encode({ w: 5 }), /tensor "w": the header entry is not a JSON object/],
       ['a missing dtype', encode({ w: { shape: [0], data_offsets: [0, 0] } }), /tensor "w": dtype is missing/],
       [
-        'half precision',
-        encode({ w: entry(0, 8, [4], 'F16') }, eight),
-        /tensor "w": dtype F16 is not supported, expected one of F64,/,
+        'elements of half a byte',
+        encode({ w: entry(0, 8, [16], 'F4') }, eight),
+        /tensor "w": dtype F4 is not supported, expected one of F64,/,
+      ],
+      [
+        'a header that is nested deeply',
+        encode('[{"a":'.repeat(100_000) + '1' + '}]'.repeat(100_000)),
+        /: the header has objects and lists nested more than 500 deep$/,
+      ],
+      [
+        'names with control characters and without end',
+        encode({ [`\u001b[31m${'x'.repeat(5000)}`]: 5 }),
+        /: tensor "\\u001b\[31mx{50,80}…x+": the header entry is not a JSON object$/,
+      ],
+      [
+        'a dtype with control characters',
+        encode({ w: entry(0, 8, [4], '\u0007\n') }, eight),
+        /tensor "w": dtype "\\u0007\\n" is not supported/,
+      ],
+      [
+        'a shape without end',
+        encode({ w: entry(0, 8, new Array(1000).fill(1)) }, eight),
+        /"w": F32 of shape an array of 1000 takes 4 bytes, its data_offsets span 8$/,
       ],
       [
         'a dtype that is a property of every object',
@@ -254,7 +315,8 @@ describe('safetensors', () => {
         { dtype: 'F64', shape: [4], data },
         /data of tensor "w" to be a Float64Array for F64, received a Float32Array/,
       );
-      await refused({ dtype: 'BF16', shape: [4], data }, /dtype of tensor "w" to be one of F64, .* received "BF16"/);
+      await refused({ dtype: 'F4', shape: [4], data }, /dtype of tensor "w" to be one of F64, .* received "F4"/);
+      await refused({ dtype: 'BF16', shape: [4], data }, /data of tensor "w" to be a Uint16Array for BF16, received/);
       await refused({ dtype: 'F32', shape: [0.5, 8], data }, /shape of tensor "w" to be a list of whole numbers/);
       await refused({ dtype: 'F32', shape: [4], data }, /a tensor name to be other than __metadata__/, '__metadata__');
       const written = writeSafetensors(file, new Map(), { a: 1 } as never);

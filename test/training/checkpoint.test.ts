@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -308,6 +309,27 @@ describe('a checkpoint', () => {
       const { tensors, metadata } = await readSafetensors(file);
       await writeSafetensors(file, tensors, { ...metadata, run: metadata['run']!.replace('"format":1', '"format":2') });
       await refused(/expected checkpoint format 1, found 2/);
+      const run = JSON.parse(metadata['run']!) as Record<string, unknown>;
+      /** With a checksum that is right. */
+      const rewrite = async (text: string): Promise<void> => {
+        const hash = createHash('sha256').update(text);
+        for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+          hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        }
+        await writeSafetensors(file, tensors, { ...metadata, run: text, sha256: hash.digest('hex') });
+      };
+      await rewrite(JSON.stringify({ ...run, step: '3' }));
+      await refused(/: expected step to be an integer >= 0, received "3"$/);
+      await rewrite(JSON.stringify({ ...run, steps: 3 }));
+      await refused(/: unknown "steps"; did you mean "step"\?$/);
+      await rewrite(JSON.stringify({ ...run, updates: undefined }));
+      await refused(/: expected updates to be an integer >= 0, received undefined$/);
+      await rewrite(JSON.stringify({ ...run, options: [1] }));
+      await refused(/: expected options to be an object, received \[1\]$/);
+      await rewrite('[{"a":'.repeat(1e5) + '1' + '}]'.repeat(1e5));
+      await refused(/: "run" in the metadata has objects and lists nested more than 500 deep$/);
+      await rewrite('\u001b');
+      await refused(/: "run" in the metadata is not JSON: [ -~]*$/);
     });
   });
 
