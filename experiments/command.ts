@@ -18,10 +18,10 @@ import type { Publish, Report } from './report.js';
 import { reportFiles, writeReport } from './report.js';
 import { table1 } from './table1.js';
 import type { Laboratory } from './training.js';
-import { checkDestination, makeFolder, removeEmptyFolders } from '../lib/support/files.js';
+import { checkDestination } from '../lib/support/files.js';
 import { BATCH_SIZE, GRASP_QUERIES, SAMPLES_PER_CLASS } from '../lib/paper.js';
 import { checkBatchSize } from '../lib/model/problem.js';
-import { RunFolder } from '../lib/training/run-folder.js';
+import { RunFolder } from '../lib/training/folder.js';
 import type { Command, Context } from '../lib/cli/command.js';
 import { command } from '../lib/cli/command.js';
 import { computeOptions, dataOption, fraction, inWords, loadData, threadsOption, whole } from '../lib/cli/inputs.js';
@@ -180,12 +180,11 @@ function unlikePublished({ train, missing = [] }: ImageDatasets, quick: boolean)
 
 /** The experiment's folder, locked; disposing of it leaves no empty one behind. */
 async function lockedFolder(path: string): Promise<AsyncDisposable> {
-  const made = await makeFolder(path);
-  const lock = await new RunFolder(path).lock();
+  const folder = await RunFolder.open(path);
   return {
     async [Symbol.asyncDispose]() {
-      await removeEmptyFolders(path, made);
-      await lock[Symbol.asyncDispose]();
+      await folder.discard();
+      await folder[Symbol.asyncDispose]();
     },
   };
 }

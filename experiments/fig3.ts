@@ -14,7 +14,7 @@ import { keptCounts } from '../lib/estimators/masks.js';
 import type { Model } from '../lib/model/model.js';
 import { compile } from '../lib/network/compile.js';
 import { patternSearch } from '../lib/estimators/pattern-search.js';
-import type { RunFolder } from '../lib/training/run-folder.js';
+import type { RunFolder } from '../lib/training/folder.js';
 import { MU, paperSgd } from '../lib/paper.js';
 import { cnnOf } from './cnn.js';
 import type { GraspMaskChoice } from './grasp-mask.js';

@@ -21,7 +21,7 @@ import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
 import type { InGroup } from './runs.js';
 import type { RateSearch } from './search.js';
 import { searchRate } from './search.js';
-import type { RunFolder } from '../lib/training/run-folder.js';
+import type { RunFolder } from '../lib/training/folder.js';
 import type { Laboratory, Trial } from './training.js';
 import { inEpochs } from '../lib/support/words.js';
 

@@ -1,7 +1,7 @@
 import { describeDataset } from '../lib/data/dataset.js';
 import type { MaskOptions } from '../lib/estimators/masks.js';
 import type { Model } from '../lib/model/model.js';
-import type { RunFolder } from '../lib/training/run-folder.js';
+import type { RunFolder } from '../lib/training/folder.js';
 import { zoGrasp } from '../lib/pruning/zo-grasp.js';
 import { MU } from '../lib/paper.js';
 import { kept } from './kept.js';

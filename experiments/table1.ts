@@ -14,7 +14,7 @@ import { describeDataset, firstBatch } from '../lib/data/dataset.js';
 import { digest } from '../lib/support/digest.js';
 import { exists, readFileBytes } from '../lib/support/files.js';
 import { Model } from '../lib/model/model.js';
-import { RunFolder } from '../lib/training/run-folder.js';
+import { RunFolder } from '../lib/training/folder.js';
 import { MU } from '../lib/paper.js';
 import { cnnOf, sizeIndex } from './cnn.js';
 import type { CnnMethod, CnnSearches, Fig1Choice } from './fig1.js';

@@ -6,19 +6,16 @@
 import { join } from 'node:path';
 
 import type { ImageDatasets } from '../lib/data/cifar10.js';
-import { describeDataset } from '../lib/data/dataset.js';
 import type { Estimator } from '../lib/estimators/estimator.js';
-import { exists, makeFolder } from '../lib/support/files.js';
+import { exists } from '../lib/support/files.js';
 import { NonFiniteLossError } from '../lib/model/non-finite.js';
 import type { EvaluateResult } from '../lib/model/options.js';
 import { Model } from '../lib/model/model.js';
 import type { Network } from '../lib/network/description.js';
 import type { Optimizer } from '../lib/optimizers/optimizers.js';
-import { RunFolder, RunLog } from '../lib/training/run-folder.js';
+import { RunFolder } from '../lib/training/folder.js';
 import { train } from '../lib/training/train.js';
-import { planTraining } from '../lib/training/options.js';
-import type { LoggedStep } from '../lib/training/loop.js';
-import { trainInFolder } from '../lib/training/loop.js';
+import type { TrainStep } from '../lib/training/log.js';
 import { mean, sum } from '../lib/support/statistics.js';
 import { kept } from './kept.js';
 import { duration } from '../lib/support/words.js';
@@ -96,37 +93,31 @@ export async function isDone({ key }: Trial, { out }: Laboratory): Promise<boole
 export async function runTrial(trial: Trial, laboratory: Laboratory): Promise<TrialResult | Divergence> {
   const { data, batchSize, signal, threads, memory } = laboratory;
   const { key, network, seed } = trial;
-  const folder = new RunFolder(join(laboratory.out, key));
-  await makeFolder(folder.path);
-  await using _ = await folder.lock();
+  await using folder = await RunFolder.open(join(laboratory.out, key));
   using model = new Model(network, { seed, threads, memory });
-  const resume = (await exists(folder.checkpoint)) ? folder.checkpoint : undefined;
   // ZO-GraSP, say, evaluates losses before there is a run.
   const estimator = await orDivergence(laboratory, async () => await trial.estimator(model, folder, laboratory));
   if ('diverged' in estimator) return estimator;
-  const options = {
+  const { testEvery } = trial;
+  const run = train(model, data.train, {
     estimator,
     optimizer: estimator.optimizer ?? trial.optimizer,
     ...trial.length,
-    ...{ batchSize, seed, signal, resume },
-  };
-  const { config } = planTraining(model, data.train, options);
-  const under = { ...config, test: describeDataset(data.test), testEvery: trial.testEvery };
+    ...{ batchSize, seed, folder, test: data.test, testEvery, signal },
+  });
+  const under = { ...run.config, testEvery };
   return await kept(resultIn(folder), under, async () => {
     await kept(join(folder.path, 'trial.json'), under, () => Promise.resolve({}));
-    const run = train(model, data.train, options);
     await run.resume();
     const note = ofOtherIsa(run);
     if (note !== undefined) laboratory.onNote(`${key}: ${note}`);
-    const onStep = ({ loss, seconds }: LoggedStep): void => {
-      if (run.step === run.totalSteps) return;
-      const left = duration((run.totalSteps - run.step) * seconds);
-      laboratory.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
-    };
-    const { testEvery } = trial;
     return await orDivergence(laboratory, async () => {
-      await trainInFolder(run, { model, folder, test: data.test, batchSize, testEvery, signal, onStep });
-      const log = await RunLog.steps(folder.log);
+      for await (const { loss, seconds } of run) {
+        if (run.step === run.totalSteps) continue;
+        const left = duration((run.totalSteps - run.step) * seconds);
+        laboratory.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
+      }
+      const log = await folder.steps();
       const test = log.at(-1)!.test ?? (await model.evaluate(data.test, { signal, batchSize }));
       await model.save(folder.weights);
       return resultOf(test, log);
@@ -143,7 +134,7 @@ async function orDivergence<T>(laboratory: Laboratory, compute: () => Promise<T>
   }
 }
 
-function resultOf(test: EvaluateResult, log: readonly LoggedStep[]): TrialResult {
+function resultOf(test: EvaluateResult, log: readonly TrainStep[]): TrialResult {
   const last = log.slice(-Math.ceil(log.length / 10));
   return {
     steps: log.length,
@@ -158,10 +149,10 @@ function resultOf(test: EvaluateResult, log: readonly LoggedStep[]): TrialResult
 }
 
 /** From test to test; the end is tested like any other. */
-function courseOf(log: readonly LoggedStep[], end: EvaluateResult): Stretch[] {
+function courseOf(log: readonly TrainStep[], end: EvaluateResult): Stretch[] {
   const course: Stretch[] = [];
   let queries = 0;
-  let since: LoggedStep[] = [];
+  let since: TrainStep[] = [];
   for (const [i, step] of log.entries()) {
     queries += step.queries;
     since.push(step);

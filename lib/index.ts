@@ -92,8 +92,12 @@ export type { Dtype, Safetensors, Tensor, TensorData } from './support/safetenso
 export { readSafetensors, writeSafetensors } from './support/safetensors.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './optimizers/schedules.js';
 export { constant, cosine, step } from './optimizers/schedules.js';
+export type { RunChange } from './training/checkpoint.js';
+export type { TrainCost } from './training/cost.js';
+export { RunFolder } from './training/folder.js';
+export type { TrainStep } from './training/log.js';
 export type { TrainOptions } from './training/options.js';
-export type { TrainCost, TrainRun, TrainStep } from './training/train.js';
+export type { TrainRun } from './training/train.js';
 export { train } from './training/train.js';
 export { version } from './support/version.js';
 export type { ZoGraspImportanceOptions, ZoGraspOptions } from './pruning/zo-grasp.js';

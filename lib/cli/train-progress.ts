@@ -1,5 +1,5 @@
 import { mean } from '../support/statistics.js';
-import type { TrainStep } from '../training/train.js';
+import type { TrainStep } from '../training/log.js';
 import { grouped, percent } from './output.js';
 import { duration } from '../support/words.js';
 

@@ -12,16 +12,13 @@ import type { Optimizer } from '../optimizers/optimizers.js';
 import { mean } from '../support/statistics.js';
 import type { TrainRun } from '../training/train.js';
 import { train } from '../training/train.js';
-import type { LoggedStep } from '../training/loop.js';
-import { trainInFolder } from '../training/loop.js';
 import type { Output } from './output.js';
 import { counted, grouped, percent } from './output.js';
-import { duration } from '../support/words.js';
 import { ofOtherIsa } from '../native/machine.js';
+import { duration } from '../support/words.js';
 import type { Method } from './ratios.js';
 import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
-import type { RunFolder } from '../training/run-folder.js';
-import { RunLog } from '../training/run-folder.js';
+import type { RunFolder } from '../training/folder.js';
 import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
 import { makeEstimator, ratiosFrom } from './train-settings.js';
@@ -50,12 +47,12 @@ export class TrainSession {
     const begun = performance.now();
     const resumed = await exists(folder.checkpoint);
     const { known, method } = await this.#ratios();
-    let run = await this.#start(known ?? settings.sparsity);
+    let run = this.#start(known ?? settings.sparsity);
     await this.#sayCost(run, method ? 'Cost, were the sparsity the same in every layer' : 'Cost');
     const note = ofOtherIsa(run);
     if (note !== undefined) output.line(note);
     if (method) {
-      run = await this.#start(await this.#prune(method));
+      run = this.#start(await this.#prune(method));
       await this.#sayCost(run, 'Cost with these ratios');
     }
 
@@ -63,7 +60,7 @@ export class TrainSession {
     await model.save(folder.weights);
     const test = await this.#test();
     const seconds = (performance.now() - begun) / 1000;
-    const loss = await lossesAtEnds(folder.log);
+    const loss = await lossesAtEnds(folder);
     output.line(
       `\nloss ${loss.first.toFixed(3)} in the first steps, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`,
     );
@@ -92,14 +89,15 @@ export class TrainSession {
     return ratios;
   }
 
-  async #start(sparsity: LayerRatios | number): Promise<TrainRun> {
+  #start(sparsity: LayerRatios | number): TrainRun {
     const { settings, model, data, optimizer, folder, output, signal } = this.#parts;
     const { batchSize, seed, epochs, steps = 1 } = settings;
-    const run = train(model, data.train, {
+    const run: TrainRun = train(model, data.train, {
       estimator: makeEstimator(settings, sparsity),
       optimizer,
       ...(epochs === undefined ? { steps } : { epochs }),
-      ...((await exists(folder.checkpoint)) && { resume: folder.checkpoint }),
+      folder,
+      test: data.test,
       batchSize,
       seed,
       signal,
@@ -122,22 +120,18 @@ export class TrainSession {
   }
 
   async #steps(run: TrainRun): Promise<void> {
-    const { model, data, settings, output, folder, signal } = this.#parts;
+    const { output, signal } = this.#parts;
     this.#meter = new ProgressMeter(run.totalSteps);
     const milestone = Math.max(1, Math.round(run.totalSteps / 10));
     if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
-    const onStep = ({ test, ...step }: LoggedStep): void => {
-      this.#meter.add(step);
-      const line = this.#meter.line(run.step) + (test ? `  test accuracy ${percent(test.accuracy ?? NaN)}` : '');
-      if (run.step % run.stepsPerEpoch === 0 || run.step % milestone === 0) output.line(line);
-      else output.status(line);
-    };
     try {
-      await trainInFolder(run, {
-        ...{ model, folder, signal, onStep },
-        test: data.test,
-        batchSize: settings.batchSize,
-      });
+      for await (const step of run) {
+        this.#meter.add(step);
+        const test = step.test ? `  test accuracy ${percent(step.test.accuracy ?? NaN)}` : '';
+        const line = this.#meter.line(run.step) + test;
+        if (run.step % run.stepsPerEpoch === 0 || run.step % milestone === 0) output.line(line);
+        else output.status(line);
+      }
     } catch (error) {
       if (error === signal.reason) {
         output.line(
@@ -154,9 +148,9 @@ export class TrainSession {
   }
 }
 
-/** How far the loss went: its means over the first and the last steps. */
-async function lossesAtEnds(log: string): Promise<{ first: number; last: number; count: number }> {
-  const losses = await RunLog.losses(log);
+/** Mean losses of the first and the last steps. */
+async function lossesAtEnds(folder: RunFolder): Promise<{ first: number; last: number; count: number }> {
+  const losses = (await folder.steps()).map(({ loss }) => loss);
   const count = Math.min(5, Math.ceil(losses.length / 2));
   return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
 }

@@ -15,7 +15,7 @@ import { dashed, text } from './options.js';
 import { grouped } from './output.js';
 import { checkSamples, readRatios, writeRatios } from './ratios.js';
 import { exists } from '../support/files.js';
-import { RunFolder } from '../training/run-folder.js';
+import { RunFolder } from '../training/folder.js';
 import { WINDOW } from './train-progress.js';
 import { TrainSession } from './train-session.js';
 import type { GivenSettings, TrainSettings } from './train-settings.js';
@@ -74,8 +74,9 @@ export const train: Command = command({
     const network = buildNetwork(settings, data.train.classes);
     using model = new Model(network, { seed: settings.seed, threads: values.threads, memory: values.memory });
     const optimizer = makeOptimizer(settings, data.train.count);
-    await resumed?.lock();
-    const folder = resumed ?? (await begin(settings, values.out, model, data.train));
+    await using folder = resumed
+      ? await RunFolder.open(resumed.path)
+      : await begin(settings, values.out, model, data.train);
     const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
     output.line(`${about}, run in ${folder.path}`);
     if (resumed && !(await exists(resumed.checkpoint))) output.line('No checkpoint is there yet: from the first step.');
@@ -120,7 +121,7 @@ async function begin(
   }
   const given = source === 'file' ? await readRatios(ratios, model) : undefined;
   if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
-  const folder = await RunFolder.create(out, `${model.network.name}-${kindOf(images)}`);
+  const folder = await create(out, `${model.network.name}-${kindOf(images)}`);
   try {
     if (given) await writeRatios(folder.ratios, given);
     await writeConfig(folder.config, settings);
@@ -129,6 +130,15 @@ async function begin(
     await folder.discard();
     throw error;
   }
+}
+
+async function create(out: string | undefined, name: string): Promise<RunFolder> {
+  if (out === undefined) return RunFolder.createNumbered(name);
+  const folder = await RunFolder.open(out);
+  const [found] = await folder.contents();
+  if (found === undefined) return folder;
+  const holds = found === 'config.json' ? `a run: continue it with --resume ${out}, or` : `${found}:`;
+  throw new FileError(out, `already holds ${holds} choose another --out`);
 }
 
 /** `cifar10 train` → `cifar10`: whatever a data set is called, something that a folder can be. */

@@ -12,16 +12,18 @@ export interface Difference {
   readonly given: string;
 }
 
-/** The first place where two JSON values differ. */
-export function firstDifference(saved: unknown, given: unknown, path = ''): Difference | undefined {
+/** Every place where two JSON values differ. */
+export function differences(saved: unknown, given: unknown, path = ''): Difference[] {
   if (isNested(saved) && isNested(given)) {
-    for (const key of new Set([...Object.keys(saved), ...Object.keys(given)])) {
-      const found = firstDifference(saved[key], given[key], path === '' ? key : `${path}.${key}`);
-      if (found) return found;
-    }
-    return undefined;
+    const keys = new Set([...Object.keys(saved), ...Object.keys(given)]);
+    return [...keys].flatMap((key) => differences(saved[key], given[key], path === '' ? key : `${path}.${key}`));
   }
-  return saved === given ? undefined : { path, saved: inWords(saved), given: inWords(given) };
+  return saved === given ? [] : [{ path, saved: inWords(saved), given: inWords(given) }];
+}
+
+/** The first place where two JSON values differ. */
+export function firstDifference(saved: unknown, given: unknown): Difference | undefined {
+  return differences(saved, given)[0];
 }
 
 function isNested(value: unknown): value is Record<string, unknown> {

@@ -1,7 +1,7 @@
 /**
  * A training run in one file: a weights file, which `Model.load` reads, with the optimizer's state and the mask as further
- * tensors, and in its metadata the options the run was made with and its position. Random numbers are functions of seed and
- * position, so there is no generator to save. Written atomically: a crash leaves the previous checkpoint.
+ * tensors, and with the run's options and position in its metadata. Random numbers are functions of seed and position, so
+ * there is no generator to save. Written atomically: a crash leaves the previous checkpoint.
  *
  * @module
  */
@@ -9,46 +9,69 @@ import { createHash } from 'node:crypto';
 
 import * as v from 'valibot';
 
-import { firstDifference } from '../support/differences.js';
-import { FileError, show } from '../support/errors.js';
-import { parseJson } from '../support/json.js';
-import { integer, isObject, leaf, parseContent, string } from '../support/schema.js';
 import type { Model } from '../model/model.js';
+import type { TensorFile, Weights } from '../model/weights.js';
+import { checkValues, readPoint, toMetadata, toTensors } from '../model/weights.js';
 import { native } from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { OptimizerState } from '../optimizers/optimizers.js';
-import type { Tensor } from '../support/safetensors.js';
+import { differences } from '../support/differences.js';
+import { FileError, show } from '../support/errors.js';
+import { parseJson } from '../support/json.js';
+import type { Safetensors, Tensor, TensorData } from '../support/safetensors.js';
 import { encodeSafetensors, readSafetensors } from '../support/safetensors.js';
-import type { Safetensors, TensorData } from '../support/safetensors.js';
-import type { TensorFile, Weights } from '../model/weights.js';
-import { checkValues, readPoint, toMetadata, toTensors } from '../model/weights.js';
+import { integer, isObject, leaf, parseContent, string } from '../support/schema.js';
 
-/** A run's options, and the state of the run beside its model's arrays. */
+const json = leaf<unknown>('other', 'a JSON value', (value) => value !== undefined);
+
+/** An option that a run changed when it was resumed. */
+export const runChange = v.strictObject({
+  /** Steps done before the change. */
+  step: integer(),
+  /** When, in ISO 8601. */
+  time: string,
+  /** `steps`, `optimizer.lr`, … */
+  option: string,
+  /** The old value as JSON; null if there was none. */
+  from: json,
+  /** The new value as JSON; null if there is none. */
+  to: json,
+});
+export interface RunChange extends v.InferOutput<typeof runChange> {}
+
+/** Every option that a run's results depend on, as JSON; `steps` is its length. */
+export type RunConfig = Readonly<Record<string, unknown>> & { readonly steps: number };
+
+/** The options of a run, and its state apart from the model's arrays. */
 export interface RunState {
-  /** Every option that the results depend on, as JSON. */
-  readonly options: object;
+  readonly config: RunConfig;
+  readonly changes: readonly RunChange[];
   readonly optimizer: OptimizerState;
-  /** The coordinates queried at a step, if the estimator has such. */
+  /** The coordinates queried at a step, if the estimator chooses coordinates. */
   maskAt(step: number): Uint32Array | undefined;
 }
 
-const FORMAT = 1;
-const MASK = 'mask.coordinates';
+const object = leaf<object>('other', 'an object', isObject);
 
+/** `run` in the metadata. */
 const runMetadata = v.strictObject({
-  format: integer(FORMAT, FORMAT),
-  options: leaf<object>('other', 'an object', isObject),
+  format: integer(),
+  config: object,
+  changes: v.array(runChange),
   /** Steps finished. */
   step: integer(),
-  /** The optimizer's updates. */
+  /** Updates that the optimizer made. */
   updates: integer(),
-  /** The instruction set in use when it was written: results on another differ in their last bits. */
+  /** The instruction set in use when it was written: others round differently. */
   isa: string,
 });
 type RunMetadata = v.InferOutput<typeof runMetadata>;
 
-/** What a run goes on from. */
-export type Resumption = Pick<RunMetadata, 'step' | 'isa'>;
+/** The position that a run resumes from. */
+export type Resumption = Pick<RunMetadata, 'step' | 'isa' | 'changes'>;
+
+const FORMAT = 2;
+const MASK = 'mask.coordinates';
 
 /**
  * The bytes of a checkpoint after `step` steps, to be written to `file`: copies, so that the run may go on.
@@ -56,12 +79,15 @@ export type Resumption = Pick<RunMetadata, 'step' | 'isa'>;
  * @throws FileError if a value is not finite: no run could go on from it.
  */
 export function encodeCheckpoint(file: string, model: Model, state: RunState, step: number): Uint8Array[] {
+  const { config, changes, optimizer } = state;
   const mask = state.maskAt(step);
-  const tensors = runTensors(model.compiled, model, state.optimizer);
+  const tensors = runTensors(model.compiled, model, optimizer);
   checkValues(file, tensors);
   if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
-  const { isa } = native;
-  const metadata: RunMetadata = { format: FORMAT, options: state.options, step, updates: state.optimizer.step, isa };
+  const metadata: RunMetadata = {
+    ...{ format: FORMAT, config, changes: [...changes], step },
+    ...{ updates: optimizer.step, isa: native.isa },
+  };
   const run = JSON.stringify(metadata);
   return encodeSafetensors(tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
 }
@@ -69,16 +95,19 @@ export function encodeCheckpoint(file: string, model: Model, state: RunState, st
 /**
  * Reads a checkpoint into a model and the optimizer's state, all or nothing.
  *
- * @throws FileError if the file is no checkpoint or a damaged one, or an option differs from `state.options`, naming it.
+ * @param mayChange Whether the options that `canChange` names may differ from those of the file.
+ * @returns the position and all changes so far, with those between the file and `state.config`.
+ * @throws FileError if the file is no checkpoint or a damaged one, or another option differs from `state.config`, naming it.
  */
-export async function readCheckpoint(file: string, model: Model, state: RunState): Promise<Resumption> {
+export async function readCheckpoint(
+  file: string,
+  model: Model,
+  state: RunState,
+  mayChange: boolean,
+): Promise<Resumption> {
   const content = await readSafetensors(file);
-  const { options, step, updates, isa } = runOf(file, content);
-  const difference = firstDifference(asNamedNow(options), JSON.parse(JSON.stringify(state.options)));
-  if (difference) {
-    const { path, saved, given } = difference;
-    throw new FileError(file, `expected ${path} to be ${saved}, as when the run was saved, received ${given}`);
-  }
+  const { config, changes, step, updates, isa } = runOf(file, content, state.config);
+  const made = changesBetween(file, step, config, state.config, mayChange);
   checkMask(file, content, state.maskAt(step), step);
   const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
     const saved = content.tensors.get(name)?.data;
@@ -92,39 +121,93 @@ export async function readCheckpoint(file: string, model: Model, state: RunState
   model.statistics.set(statistics);
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
-  return { step, isa };
+  return { step, isa, changes: [...changes, ...made] };
 }
 
-/** Version 0.1 wrote layer-wise ratios as the estimator's `sparsity`. */
-function asNamedNow(options: object): object {
-  const { estimator } = options as { estimator?: { sparsity?: unknown } };
-  if (typeof estimator?.sparsity !== 'object') return options;
-  const { sparsity: ratios, ...rest } = estimator;
-  return { ...options, estimator: { ...rest, ratios } };
+/** Whether a resumed run may change an option: its length, and how the optimizer of this kind moves from then on. */
+const canChange = (path: string): boolean => /^(?:steps$|optimizer\.(?!kind$))/.test(path);
+
+/** The options that differ, if they are allowed to. */
+function changesBetween(file: string, step: number, saved: object, config: RunConfig, mayChange: boolean): RunChange[] {
+  const given = JSON.parse(JSON.stringify(config)) as RunConfig;
+  const found = differences(saved, given);
+  const refused = found.find(({ path }) => !mayChange || !canChange(path));
+  if (refused) {
+    const why = mayChange
+      ? ': a resumed run can only change steps and the options of its optimizer, the results so far depend on the others'
+      : '';
+    throw new FileError(
+      file,
+      `expected ${refused.path} to be ${refused.saved}, as when the run was saved, received ${refused.given}${why}`,
+    );
+  }
+  if (given.steps < step) {
+    throw new FileError(file, `expected steps to be at least ${step}, the steps done, received ${given.steps}`);
+  }
+  const time = new Date().toISOString();
+  // A schedule is one option, whatever differs in it.
+  const options = new Set(found.map(({ path }) => path.split('.', 2).join('.')));
+  return [...options].map((option) => {
+    return { step, time, option, from: at(saved, option), to: at(given, option) };
+  });
 }
 
-function runOf(file: string, { tensors, metadata }: Safetensors): RunMetadata {
+function at(config: object, path: string): unknown {
+  const value = path.split('.').reduce<unknown>((part, key) => (isObject(part) ? part[key] : undefined), config);
+  return value ?? null;
+}
+
+function runOf(file: string, { tensors, metadata }: Safetensors, given: RunConfig): RunMetadata {
   const text = metadata['run'];
   if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
-  const run = parseJson(text, file, '"run" in the metadata');
-  const { format } = Object(run) as { format?: unknown };
-  if (format !== FORMAT) {
+  const content = parseJson(text, file, '"run" in the metadata');
+  const format = isObject(content) ? content['format'] : undefined;
+  if (format !== FORMAT && format !== 1) {
     throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${show(format)}, another version's`);
   }
   if (metadata['sha256'] !== digest(text, tensors)) {
     throw new FileError(file, 'is damaged: its content does not match its checksum');
   }
-  return parseContent(runMetadata, run, file);
+  if (format === FORMAT) return parseContent(runMetadata, content, file);
+  const { options, ...run } = parseContent(runMetadata1, content, file);
+  return { ...run, config: configOf1(options, given), changes: [] };
 }
 
-/** The mask follows from the options, so a difference means that other code drew it. */
+const runMetadata1 = v.strictObject({
+  ...v.omit(runMetadata, ['config', 'changes']).entries,
+  options: object,
+});
+
+/** Format 1 had layer-wise ratios as the estimator's `sparsity`, the length as it was given, and no images to test on. */
+function configOf1(options: object, given: RunConfig): RunConfig {
+  const { epochs = 0, steps, ...same } = options as { epochs?: number; steps?: number };
+  const { dataset, batchSize, estimator } = same as {
+    dataset: { count: number };
+    batchSize: number;
+    estimator: { sparsity?: unknown };
+  };
+  const { sparsity, ...others } = estimator;
+  return {
+    ...same,
+    ...(typeof sparsity === 'object' && { estimator: { ...others, ratios: sparsity } }),
+    ...('test' in given && { test: given['test'] }),
+    steps: steps ?? totalSteps(epochs, dataset.count, batchSize),
+  };
+}
+
+/** The length of a run in steps, of ⌊count / batchSize⌋ steps an epoch. */
+export function totalSteps(epochs: number, count: number, batchSize: number): number {
+  return Math.max(1, Math.round(epochs * Math.floor(count / batchSize)));
+}
+
+/** The mask follows from the options, so if it differs, other code drew it. */
 function checkMask(file: string, { tensors }: Safetensors, mask: Uint32Array | undefined, step: number): void {
   const saved = tensors.get(MASK)?.data;
   const same = saved?.length === mask?.length && (mask ?? []).every((flat: number, i: number) => flat === saved?.[i]);
   if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
 }
 
-/** Tensors that are read, as a file. */
+/** Tensors that have been read, as a file. */
 function fileOf(path: string, { tensors, metadata }: Safetensors): TensorFile {
   const read = (name: string, into?: TensorData): Promise<TensorData> => {
     const { data } = tensors.get(name)!;
@@ -157,7 +240,7 @@ function optimizerTensors(
   return new Map(entries);
 }
 
-/** Over the run and every tensor, in the order of their names. */
+/** Over the run and every tensor with its name, in the order of the names. */
 function digest(run: string, tensors: ReadonlyMap<string, Tensor>): string {
   const hash = createHash('sha256').update(run);
   for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {

@@ -1,129 +1,150 @@
 /**
- * What a training run is asked for, checked and with its defaults.
+ * The options of a training run, checked and with their defaults.
  *
  * @module
  */
 import { isDeepStrictEqual } from 'node:util';
 
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import type { Dataset } from '../data/dataset.js';
 import { describeDataset, ImageDataset } from '../data/dataset.js';
 import type { Estimator } from '../estimators/estimator.js';
-import { checkCallOptions } from '../native/jobs.js';
-import type { CallOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
+import { checkBatchSize, checkDataset } from '../model/problem.js';
+import type { CallOptions } from '../native/jobs.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 import { BATCH_SIZE } from '../paper.js';
-import { checkBatchSize, checkDataset } from '../model/problem.js';
+import { InvalidArgumentError, show } from '../support/errors.js';
+import * as schema from '../support/schema.js';
+import { expected, expectedOption, isObject } from '../support/schema.js';
+import type { RunConfig } from './checkpoint.js';
+import { totalSteps } from './checkpoint.js';
+import { RunFolder } from './folder.js';
 
-export interface TrainOptions extends Omit<CallOptions, 'step'> {
-  /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or your own. */
-  estimator: Estimator;
-  /** How parameters move along it: `sgd`, `adam` or your own; the estimator's, if it admits but one. */
-  optimizer: Optimizer;
-  /** Length of the run in epochs, > 0 and not necessarily whole (rounded to steps, at least one); either this or `steps`. */
-  epochs?: number | undefined;
+const custom = <T>(constraint: string): schema.Leaf<T> => schema.leaf<T>('other', constraint, isObject);
+const openFolder = schema.leaf<RunFolder>(
+  'other',
+  'a RunFolder that is open, from RunFolder.open(…)',
+  (value) => value instanceof RunFolder && value.isOpen,
+);
+
+const trainOptions = v.strictObject({
+  /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or a custom estimator. */
+  estimator: custom<Estimator>('one such as cge(…) or rge(…)'),
+  /** How parameters move along the gradient: `sgd`, `adam` or a custom optimizer; the estimator's own, if it needs that one. */
+  optimizer: custom<Optimizer>('one such as sgd(…) or adam(…)'),
+  /** Length of the run in epochs, > 0; fractions are rounded to steps, at least one. Either this or `steps`. */
+  epochs: v.optional(schema.positive),
   /** Length of the run in steps, an integer >= 1. */
-  steps?: number | undefined;
-  /** Images per step, from 1 to the data set's count; default 256. */
-  batchSize?: number;
-  /** Fixes order of images, augmentation, masks and directions; an integer >= 0, default 0. */
-  seed?: number;
-  /** Crops and flips images at random; default true for an `ImageDataset`, false for others. */
-  augment?: boolean;
-  /** A checkpoint to go on from, written by `save` in a run with the same options. */
-  resume?: string | undefined;
-}
+  steps: v.optional(schema.integer(1)),
+  /** Images per step, from 1 to the data set's count; default: 256. */
+  batchSize: v.optional(schema.integer(1)),
+  /** Fixes order of images, augmentation, masks and directions; an integer >= 0, default: 0. */
+  seed: v.optional(schema.integer(), 0),
+  /** Crops and flips images at random; default: true for an `ImageDataset`, false for others. */
+  augment: v.optional(schema.boolean),
+  /** Images to test on after every `testEvery` steps. */
+  test: v.optional(custom<Dataset>('an object')),
+  /** Steps from one test to the next, an integer >= 1; default: those of an epoch. */
+  testEvery: v.optional(schema.integer(1)),
+  /** A checkpoint that `save` wrote, to go on from. */
+  resume: v.optional(schema.string),
+  /**
+   * A folder for log and checkpoints, instead of `resume` and `save`: if it holds a checkpoint, the run goes on from there. A
+   * step is in the log before the run yields it. A checkpoint is written where a test is due, when the last one is older than
+   * `checkpointEvery`, at the end, when the run is aborted and when the loop over it is left.
+   */
+  folder: v.optional(openFolder),
+  /** Seconds from one checkpoint to the next at the least, >= 0; default: 60. Every step is saved with 0. */
+  checkpointEvery: v.optional(schema.nonNegative, 60),
+  /**
+   * Whether a resumed run may have another length (`steps` or `epochs`) and other options of its optimizer, of the same kind,
+   * than the checkpoint; default: false, an error. The results so far depend on all other options, which cannot change. The
+   * run then goes on at its position under the new options: a schedule gives the learning rate that it has at that step of a
+   * run of the new length. `changes` of the run lists what changed.
+   */
+  mayChange: v.optional(schema.boolean, false),
+  /** Aborting ends the run at its last finished step: iteration rejects with the signal's reason. */
+  signal: v.optional(schema.abortSignal),
+  /** Called at most every 50 ms with the queries done and in all of a step. */
+  onProgress: v.optional(schema.callback<(done: number, total: number) => void>()),
+});
 
-/** A run's options with nothing left open. */
-export interface TrainPlan extends CallOptions {
+/** The options of `train`. */
+export interface TrainOptions extends v.InferInput<typeof trainOptions> {}
+
+/** The options of a run with every default filled in. */
+export interface TrainPlan extends Pick<CallOptions, 'signal' | 'onProgress'> {
   readonly estimator: Estimator;
   readonly optimizer: Optimizer;
   readonly batchSize: number;
   readonly seed: number;
   readonly augment: boolean;
+  readonly test: Dataset | undefined;
+  readonly testEvery: number;
   readonly resume: string | undefined;
+  readonly folder: RunFolder | undefined;
+  readonly checkpointEvery: number;
+  readonly mayChange: boolean;
   readonly queriesPerStep: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
-  /** Every option that the results depend on, as JSON, for checkpoints. */
-  readonly config: object;
+  readonly config: RunConfig;
 }
-
-const KNOWN = [
-  'estimator',
-  'optimizer',
-  'epochs',
-  'steps',
-  'batchSize',
-  'seed',
-  'augment',
-  'resume',
-  'signal',
-  'onProgress',
-] as const;
 
 /** Checks a run's options against its model and data, before anything is computed. */
 export function planTraining(model: Model, dataset: Dataset, options: TrainOptions): TrainPlan {
   checkDataset(dataset, model);
   const {
-    estimator,
-    optimizer,
-    epochs,
-    steps,
-    batchSize = BATCH_SIZE,
-    seed = 0,
     augment = dataset instanceof ImageDataset,
-    resume,
-    signal,
-    onProgress,
-  } = check.options<TrainOptions>(options, 'train', KNOWN);
+    batchSize = BATCH_SIZE,
+    ...given
+  } = schema.parseOptions(trainOptions, options, 'train');
+  const { estimator, optimizer, epochs, steps, seed, test, resume, folder, signal, onProgress } = given;
   checkPart(estimator, 'estimator', ['estimate', 'queriesPerStep', 'sample'], 'cge(…) or rge(…)');
   checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
   checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
-  checkMove(estimator, optimizer);
-  checkBatchSize(batchSize, dataset, check.unlessGiven('batchSize', options.batchSize, batchSize));
-  checkCallOptions({ signal, onProgress });
+  checkOptimizer(estimator, optimizer);
+  checkBatchSize(
+    batchSize,
+    dataset,
+    options.batchSize === undefined ? `batchSize (default: ${batchSize})` : 'batchSize',
+  );
+  if (test) checkDataset(test, model);
   if ((epochs === undefined) === (steps === undefined)) {
     const received = epochs === undefined ? 'neither' : 'both';
-    throw new check.InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
+    throw new InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
   }
+  if (resume !== undefined && folder) throw new InvalidArgumentError('Expected either resume or folder, received both');
   const stepsPerEpoch = Math.floor(dataset.count / batchSize);
+  const length = steps ?? totalSteps(epochs!, dataset.count, batchSize);
+  const { testEvery = stepsPerEpoch, checkpointEvery, mayChange } = given;
   return {
-    estimator,
-    optimizer,
-    batchSize,
-    seed: check.integer(seed, 'seed'),
-    augment: check.boolean(augment, 'augment'),
-    resume: resume === undefined ? undefined : check.string(resume, 'resume'),
-    signal,
-    onProgress,
-    queriesPerStep: check.integer(estimator.queriesPerStep(model), "the estimator's queriesPerStep"),
-    stepsPerEpoch,
-    totalSteps:
-      epochs === undefined
-        ? check.integer(steps, 'steps', 1)
-        : Math.max(1, Math.round(check.positive(epochs, 'epochs') * stepsPerEpoch)),
+    ...{ estimator, optimizer, batchSize, seed, augment, test, testEvery, resume, folder, checkpointEvery, mayChange },
+    ...{ signal, onProgress, stepsPerEpoch, totalSteps: length },
+    queriesPerStep: schema.checked(schema.integer(), estimator.queriesPerStep(model), "the estimator's queriesPerStep"),
     config: {
       network: model.network,
       loss: model.loss,
       dataset: describeDataset(dataset),
+      ...(test && { test: describeDataset(test) }),
       estimator: estimator.config,
       optimizer: optimizer.config,
-      ...{ epochs, steps, batchSize, seed, augment },
+      ...{ steps: length, batchSize, seed, augment },
     },
   };
 }
 
-/** Either may be the user's own. */
+/** Estimator, optimizer and schedule may be custom. */
 function checkPart(value: unknown, what: string, methods: readonly string[], examples: string): void {
-  if (!check.isObject(value)) throw check.expected(what, `one such as ${examples}`, value);
+  if (!isObject(value)) throw expectedOption(what, `one such as ${examples}`, show(value));
   for (const method of methods) {
-    const own = value[method];
-    if (typeof own !== 'function') throw check.expected(`${what}.${method}`, `a function, as that of ${examples}`, own);
+    const found = value[method];
+    if (typeof found !== 'function') throw expected(`${what}.${method}`, `a function, as that of ${examples}`, found);
   }
   if (!isJsonObject(value['config'])) {
-    throw check.expected(`${what}.config`, 'an object, kind and options as JSON', value['config']);
+    throw expected(`${what}.config`, 'an object, kind and options as JSON', value['config']);
   }
 }
 
@@ -133,13 +154,11 @@ function isJsonObject(value: unknown): boolean {
   } catch {
     return false;
   }
-  return check.isObject(value);
+  return isObject(value);
 }
 
-function checkMove({ optimizer: own }: Estimator, optimizer: Optimizer): void {
+function checkOptimizer({ optimizer: own }: Estimator, optimizer: Optimizer): void {
   if (!own || isDeepStrictEqual(own.config, optimizer.config)) return;
   const [only, received] = [own, optimizer].map(({ config }) => JSON.stringify(config));
-  throw new check.InvalidArgumentError(
-    `Expected optimizer to be ${only}, which alone moves as this estimator means, received ${received}`,
-  );
+  throw expectedOption('optimizer', `${only}, the only one that this estimator works with`, received!);
 }

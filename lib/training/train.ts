@@ -1,73 +1,48 @@
-import type { RunState } from './checkpoint.js';
-import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
-import * as check from '../support/check.js';
-import { coordinateAt, nameOf } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from '../estimators/estimator.js';
-import { writeFileAtomically } from '../support/files.js';
-import { NonFiniteLossError } from '../model/non-finite.js';
 import type { Model } from '../model/model.js';
-import type { OptimizerState } from '../optimizers/optimizers.js';
+import { NonFiniteLossError } from '../model/non-finite.js';
+import type { EvaluateResult } from '../model/options.js';
 import { countCorrect } from '../model/problem.js';
+import { findInvalid } from '../model/weights.js';
+import { machineInWords } from '../native/machine.js';
 import { Random } from '../native/random.js';
+import { coordinateAt, nameOf } from '../network/coordinates.js';
+import type { OptimizerState } from '../optimizers/optimizers.js';
+import { exists, writeFileAtomically } from '../support/files.js';
+import { checked, expected, finite, integer, isObject, nonNegative, string } from '../support/schema.js';
+import type { RunChange, RunState } from './checkpoint.js';
+import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
+import type { TrainCost } from './cost.js';
+import { timeStep } from './cost.js';
+import type { RunFolder } from './folder.js';
+import type { TrainStep } from './log.js';
+import { amendLog, readLog, RunLog } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
-import { findInvalid } from '../model/weights.js';
-
-/** What one step did. */
-export interface TrainStep {
-  /** The step's number in the run, from 0. */
-  step: number;
-  /** The epoch it is in, from 0. */
-  epoch: number;
-  /** Loss on its batch before the update, with batch norm in training mode. */
-  loss: number;
-  /** Accuracy on its batch before the update; absent without labels. */
-  accuracy?: number;
-  /** Learning rate of the update. */
-  lr: number;
-  /** Loss evaluations. */
-  queries: number;
-  /** Time it took. */
-  seconds: number;
-  queriesPerSecond: number;
-}
-
-/** What is left of a run, foretold. */
-export interface TrainCost {
-  /** Loss evaluations per step. */
-  queriesPerStep: number;
-  /** Timed on a sample of the next step's. */
-  secondsPerStep: number;
-  /** Steps to go. */
-  steps: number;
-  /** For all of them. */
-  hours: number;
-}
-
-/** Queries, at least, in the first sample that `estimateCost` times: enough to have some in every layer. */
-const PROBE = 64;
-/** And of every thread, so that what one of them adds can be told. */
-const PROBE_OF_THREAD = 8;
 
 /**
  * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
  * on the next mini-batch and lets the optimizer move the parameters along it.
  *
- * An epoch is ⌊count / batchSize⌋ batches of the images in a random order of its own, without those left over. All that is
- * random is a function of (seed, position): equal options give equal bits, on any number of threads and across resumptions,
- * under one instruction set (`resumedIsa`).
+ * An epoch is ⌊count / batchSize⌋ batches of the images in a random order, another one each epoch, without those left over. All
+ * random choices are functions of (seed, position): equal options give equal bits, on any number of threads and across
+ * resumptions, under one instruction set (`resumedIsa`).
  *
- * Nothing runs until the run is iterated. Leaving the loop ends it between two steps; aborting `signal` rejects with its
+ * Nothing runs until the run is iterated. Leaving the loop ends the run between two steps; aborting `signal` rejects with its
  * reason, as soon as any call of the model, and leaves model and optimizer as the last finished step did. After either, `save`
  * still works. Runs may take turns on a model, but a step of one refuses to begin during a step of another.
  *
+ * With `folder` the run keeps a log and checkpoints in a folder, and the same program started again goes on where it stopped,
+ * also after a crash. `mayChange` lets it go on for longer or at another learning rate.
+ *
  * @throws InvalidArgumentError if an option is out of range or unknown, the batch is larger than the data set, images or
- *   classes do not fit the network, or the estimator takes another optimizer alone. Iteration rejects with
- *   `NonFiniteLossError` if a loss is NaN or infinite or a step would make a parameter so, and with `FileError` if `resume` names no checkpoint of a run with these options.
+ *   classes do not fit the network, or the estimator works with another optimizer only. Iteration rejects with
+ *   `NonFiniteLossError` if a loss is NaN or infinite or a step would make a parameter so, and with `FileError` if the
+ *   checkpoint is not one of a run with these options, or a file cannot be written.
  * @example
  * const run = train(model, trainSet, {
- *   estimator: cge({ mu: 5e-3, sparsity }),
+ *   estimator: cge({ mu: 5e-3, ratios }),
  *   optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
  *   epochs: 50,
  * });
@@ -77,7 +52,7 @@ export function train(model: Model, dataset: Dataset, options: TrainOptions): Tr
   return new TrainRun(model, dataset, planTraining(model, dataset, options));
 }
 
-/** Models that a run is making a step of: what another run made of them meanwhile would be lost, or mixed with it. */
+/** Models that a run is updating: two steps at a time would overwrite each other. */
 const stepping = new WeakSet<Model>();
 
 /** A training run, made by `train`: an asynchronous sequence of its steps, to be iterated once. */
@@ -86,13 +61,18 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   readonly totalSteps: number;
   /** ⌊count / batchSize⌋. */
   readonly stepsPerEpoch: number;
+  /** Every option that the results depend on, as JSON; a resumed run has an equal one, except for `changes`. */
+  readonly config: object;
   readonly #model: Model;
   readonly #dataset: Dataset;
   readonly #plan: TrainPlan;
   #optimizer: OptimizerState;
   #resumedIsa: string | undefined;
+  #changes: readonly RunChange[] = [];
   #saving: Promise<void> = Promise.resolve();
-  #resumed: Promise<void> | undefined;
+  #resumption: Promise<void> | undefined;
+  /** The resumption is over. */
+  #ready = false;
   #started = false;
   #step = 0;
   #order: { epoch: number; images: Uint32Array } | undefined;
@@ -100,6 +80,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   constructor(model: Model, dataset: Dataset, plan: TrainPlan) {
     this.totalSteps = plan.totalSteps;
     this.stepsPerEpoch = plan.stepsPerEpoch;
+    this.config = plan.config;
     this.#model = model;
     this.#dataset = dataset;
     this.#plan = plan;
@@ -119,51 +100,147 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     return this.#resumedIsa;
   }
 
+  /** The options that this run changed whenever it was resumed, known when `step` is; checkpoints keep the list. */
+  get changes(): readonly RunChange[] {
+    return this.#changes;
+  }
+
   /**
-   * Foretells queries and time of the steps to go by timing a sample of the next one's, spread over its layers, in a couple
-   * of seconds. The run's results are as without it.
+   * Predicts queries and time of the steps left by timing a sample of the next one's queries, spread over the layers, in about
+   * two seconds. It does not affect the run's results.
    *
    * @example console.log(await run.estimateCost()); // { queriesPerStep: 28221, secondsPerStep: …, steps: …, hours: … }
    */
   async estimateCost(): Promise<TrainCost> {
     await this.resume();
-    const { queriesPerStep } = this.#plan;
+    const { estimator, queriesPerStep, signal } = this.#plan;
+    const position = this.#position(this.#step);
+    const sample = async (limit: number): Promise<number> => {
+      const part = object(estimator.sample(limit), "what the estimator's sample returns");
+      return (await this.#estimate(part, this.#batch(position), { ...position, signal })).queries;
+    };
+    const secondsPerStep = await timeStep(sample, queriesPerStep, this.#model.threads);
     const steps = this.totalSteps - this.#step;
-    const secondsPerStep = await this.#timeStep();
     return { queriesPerStep, secondsPerStep, steps, hours: (steps * secondsPerStep) / 3600 };
   }
 
   /**
    * Writes a checkpoint atomically: `train` resumes from it to the same bits as without the interruption, `Model.load` reads
-   * its weights. It holds the run as it is when called; the run may go on meanwhile. Of several, the last called is the last
-   * written.
+   * its weights. It holds the run as it is when called; the run may go on meanwhile. Of several calls, the last one's is
+   * written last.
    *
    * @throws FileError if the file cannot be written, or a value is not finite.
    */
   async save(file: string): Promise<void> {
-    check.string(file, 'file');
-    // What waits here lets others write to the model first.
-    if (this.#plan.resume !== undefined && this.#resumedIsa === undefined) await this.resume();
+    checked(string, file, 'file');
+    const { resume, folder } = this.#plan;
+    // Without a checkpoint to read first, nothing may wait here: others could write to the model.
+    if (!this.#ready && (resume !== undefined || folder)) await this.resume();
     const content = encodeCheckpoint(file, this.#model, this.#state(), this.#step);
     const written = this.#saving.then(() => writeFileAtomically(file, content));
     this.#saving = written.catch(() => undefined);
     await written;
   }
 
-  [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
-    if (this.#started) throw new Error('A run is iterated once: save it and resume, or make another');
-    this.#started = true;
-    return this.#steps();
+  /**
+   * Reads the checkpoint that the run goes on from, if there is one and it has not been read; iteration, `estimateCost` and
+   * `save` do so first.
+   *
+   * @throws FileError if the file is no checkpoint, or not one of a run with these options.
+   */
+  resume(): Promise<void> {
+    this.#resumption ??= this.#resume();
+    return this.#resumption;
   }
 
+  async #resume(): Promise<void> {
+    const { resume, folder, mayChange } = this.#plan;
+    const file = folder && (await exists(folder.checkpoint)) ? folder.checkpoint : resume;
+    if (file !== undefined) {
+      const { step, isa, changes } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
+      this.#step = step;
+      this.#resumedIsa = isa;
+      this.#changes = changes;
+    }
+    this.#ready = true;
+  }
+
+  [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
+    if (this.#started) throw new Error('A run is iterated once: save it and resume, or start another');
+    this.#started = true;
+    return this.#plan.folder ? this.#recordedSteps(this.#plan.folder) : this.#steps();
+  }
+
+  /** The steps, each tested where a test is due. */
   async *#steps(): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
     const model = this.#model;
+    const first = this.#step;
     while (this.#step < this.totalSteps) {
-      if (stepping.has(model)) throw new Error('Another run is making a step of this model: one at a time moves it');
+      if (stepping.has(model)) throw new Error('Another training run is currently updating this model');
       stepping.add(model);
-      yield await this.#advance().finally(() => stepping.delete(model));
+      const step = await this.#advance().finally(() => stepping.delete(model));
+      const test = this.#isTestDue() ? await this.#testUnlessAborted() : undefined;
+      const machine = step.step === first ? machineInWords(model) : undefined;
+      yield { ...step, ...(machine !== undefined && { machine }), ...(test && { test }) };
     }
+  }
+
+  /** The steps, each in the folder's log, and in a checkpoint where one is due, before it is yielded. */
+  async *#recordedSteps(folder: RunFolder): AsyncGenerator<TrainStep, void, void> {
+    await this.resume();
+    await this.#amendTest(folder);
+    const { checkpointEvery, signal } = this.#plan;
+    const log = await RunLog.open(folder.log, this.#step);
+    let savedAt = performance.now();
+    const save = async (): Promise<void> => {
+      await log.sync();
+      await this.save(folder.checkpoint);
+      savedAt = performance.now();
+    };
+    let left = false;
+    try {
+      for await (const step of this.#steps()) {
+        await log.append(step);
+        if (this.#isTestDue() || performance.now() - savedAt >= 1000 * checkpointEvery) await save();
+        left = true;
+        yield step;
+        left = false;
+      }
+      await save();
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) await save();
+      throw error;
+    } finally {
+      if (left) await save();
+      await log.close();
+    }
+  }
+
+  /** Whether a test, and with a folder a checkpoint, follows the last step. */
+  #isTestDue(): boolean {
+    return this.#step > 0 && this.#step % this.#plan.testEvery === 0;
+  }
+
+  /** A finished step is yielded even if its test is aborted. */
+  async #testUnlessAborted(): Promise<EvaluateResult | undefined> {
+    const { test, batchSize, signal } = this.#plan;
+    if (!test || signal?.aborted) return undefined;
+    try {
+      return await this.#model.evaluate(test, { signal, batchSize });
+    } catch (error) {
+      if (signal?.aborted && error === signal.reason) return undefined;
+      throw error;
+    }
+  }
+
+  /** Repeats the test after the last step if that was aborted in it. */
+  async #amendTest(folder: RunFolder): Promise<void> {
+    if (!this.#isTestDue()) return;
+    const last = (await readLog(folder.log, this.#step)).at(-1);
+    if (last?.step !== this.#step - 1 || last.test) return;
+    const test = await this.#testUnlessAborted();
+    if (test) await amendLog(folder.log, { ...last, test });
   }
 
   async #advance(): Promise<TrainStep> {
@@ -172,7 +249,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { stepsPerEpoch, totalSteps } = this;
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
-    check.nonNegative(lr, "the schedule's learning rate");
+    checked(nonNegative, lr, "the schedule's learning rate");
     const batch = this.#batch(position);
     const estimate = await this.#estimate(estimator, batch, { ...position, signal, onProgress });
     const { loss, outputs, queries } = estimate;
@@ -190,20 +267,20 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     };
   }
 
-  /** An estimate, of an estimator that may be the user's own. */
+  /** An estimate, checked since the estimator may be custom. */
   async #estimate(estimator: Estimator, batch: Batch, context: EstimateContext): Promise<GradientEstimate> {
     const { compiled, parameters, statistics } = this.#model;
     const estimate: GradientEstimate = await estimator.estimate(this.#model, batch, context);
-    check.object(estimate, "what the estimator's estimate resolves to");
-    check.finite(estimate.loss, "the estimate's loss");
-    check.integer(estimate.queries, "the estimate's queries");
+    object(estimate, "what the estimator's estimate resolves to");
+    checked(finite, estimate.loss, "the estimate's loss");
+    checked(integer(), estimate.queries, "the estimate's queries");
     checkArray(estimate.outputs, batch.count * compiled.outputs, "the estimate's outputs");
     checkArray(estimate.gradient, parameters.length, "the estimate's gradient");
     checkArray(estimate.statistics, statistics.length, "the estimate's statistics");
     return estimate;
   }
 
-  /** Moves the model, the optimizer and the count, all or none: nothing waits, and what may throw comes first. */
+  /** Updates the model, the optimizer and the count, all or none: nothing waits, and whatever may throw comes first. */
   #commit(estimate: GradientEstimate, lr: number): void {
     const { compiled, parameters, statistics } = this.#model;
     const moved = { parameters: parameters.slice(), statistics: estimate.statistics };
@@ -228,27 +305,11 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#step += 1;
   }
 
-  /**
-   * Reads the checkpoint to go on from, if there is one and it is not read yet; whatever uses the run first does so too.
-   *
-   * @throws FileError if `resume` names no checkpoint of a run with these options.
-   */
-  resume(): Promise<void> {
-    const { resume } = this.#plan;
-    this.#resumed ??= (async () => {
-      if (resume === undefined) return;
-      const { step, isa } = await readCheckpoint(resume, this.#model, this.#state());
-      this.#step = step;
-      this.#resumedIsa = isa;
-    })();
-    return this.#resumed;
-  }
-
   #state(): RunState {
     const { config, estimator } = this.#plan;
     const maskAt = (step: number): Uint32Array | undefined =>
       estimator.coordinates?.(this.#model, this.#position(step));
-    return { options: config, optimizer: this.#optimizer, maskAt };
+    return { config, changes: this.#changes, optimizer: this.#optimizer, maskAt };
   }
 
   #position(step: number): EstimatePosition {
@@ -265,52 +326,26 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const indices = this.#order.images.subarray(start, start + batchSize);
     return augment ? this.#dataset.batch(indices, { seed, epoch }) : this.#dataset.batch(indices);
   }
+}
 
-  async #timeStep(): Promise<number> {
-    const { estimator, queriesPerStep, signal } = this.#plan;
-    const { threads } = this.#model;
-    const position = this.#position(this.#step);
-    const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
-      const begun = performance.now();
-      const batch = this.#batch(position);
-      const sample = estimator.sample(limit);
-      check.object(sample, "what the estimator's sample returns");
-      const { queries } = await this.#estimate(sample, batch, { ...position, signal });
-      return { queries, seconds: (performance.now() - begun) / 1000 };
-    };
-    // In samples of whole rounds every thread has as many queries as in a step of many.
-    const rounds = (queries: number): number => 1 + threads * Math.ceil(queries / threads);
-    // The first also allocates the buffers and shuffles the epoch.
-    await time(rounds(1));
-    const least = await time(rounds(1));
-    let most = await time(rounds(Math.max(PROBE, PROBE_OF_THREAD * threads)));
-    if (most.seconds < 1 && most.queries < queriesPerStep)
-      most = await time(rounds((1.5 * most.queries) / most.seconds));
-    if (most.queries >= queriesPerStep) return most.seconds;
-    const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
-    // On a busy machine the larger sample may be the quicker: then as if all of its time were queries'.
-    if (perQuery <= 0) return (most.seconds / most.queries) * queriesPerStep;
-    return least.seconds + perQuery * (queriesPerStep - least.queries);
-  }
+function object<T>(value: T, what: string): T {
+  if (isObject(value)) return value;
+  throw expected(what, 'an object', value);
 }
 
 function checkArray(value: unknown, length: number, what: string): void {
   if (value instanceof Float32Array && value.length === length) return;
-  throw check.expected(what, `a Float32Array of ${length}`, value);
+  throw expected(what, `a Float32Array of ${length}`, value);
 }
 
-/** So may an optimizer: a checkpoint holds its count of steps, and of each slot a number for every parameter. */
+/** A custom optimizer's state: a checkpoint holds its count of steps, and for each slot a number per parameter. */
 function checkState(state: OptimizerState, parameterCount: number): OptimizerState {
-  const { step, slots, ...others } = check.object(state, "the optimizer's state") as Partial<OptimizerState>;
-  check.integer(step, "the optimizer's state.step");
+  const { step, slots, ...others } = object(state, "the optimizer's state") as Partial<OptimizerState>;
+  checked(integer(), step, "the optimizer's state.step");
   for (const [name, other] of Object.entries(others)) {
-    throw check.expected(
-      `the optimizer's state.${name}`,
-      'absent, since a checkpoint holds step and slots alone',
-      other,
-    );
+    throw expected(`the optimizer's state.${name}`, 'absent, since a checkpoint holds only step and slots', other);
   }
-  for (const [name, slot] of Object.entries(check.object(slots, "the optimizer's state.slots"))) {
+  for (const [name, slot] of Object.entries(object(slots, "the optimizer's state.slots")!)) {
     checkArray(slot, parameterCount, `the optimizer's state.slots.${name}`);
   }
   return state;

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { exists } from '../../lib/support/files.js';
 import { temporaryIn } from '../../lib/support/temporaries.js';
 import { native } from '../../lib/native/addon.js';
-import type { TrainStep } from '../../lib/training/train.js';
+import type { TrainStep } from '../../lib/training/log.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -298,7 +298,7 @@ describe('deepzero train', () => {
       await writeFile(log, lines.slice(0, lines.indexOf('\n') + 1));
       await fails(resume, 1, /log\.jsonl: has 1 lines, expected one for each of the 2 steps done$/);
       await writeFile(log, 'x\n'.repeat(2));
-      await fails(resume, 1, /log\.jsonl: line 1 is not what training wrote of step 0$/);
+      await fails(resume, 1, /log\.jsonl: expected line 1 to be the log entry of step 0$/);
       await rm(log);
       await fails(resume, 1, /log\.jsonl: file does not exist$/);
       await writeFile(log, lines);

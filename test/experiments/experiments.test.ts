@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
 import type { ReportRow } from '../../experiments/report.js';
 import { exists } from '../../lib/support/files.js';
-import { RunFolder } from '../../lib/training/run-folder.js';
+import { RunFolder } from '../../lib/training/folder.js';
 import { deepzero, fails, json, outcomeOf, start } from '../helpers/command.js';
 import { courseOf } from '../helpers/rows.js';
 import { withFolder } from '../helpers/tiny.js';

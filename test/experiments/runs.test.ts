@@ -18,11 +18,12 @@ import { runTrial } from '../../experiments/training.js';
 import { exists } from '../../lib/support/files.js';
 import { NonFiniteLossError } from '../../lib/model/non-finite.js';
 import { Model } from '../../lib/model/model.js';
-import { RunFolder, RunLog } from '../../lib/training/run-folder.js';
+import { RunFolder } from '../../lib/training/folder.js';
 import { rge } from '../../lib/estimators/rge.js';
 import { firstOrder } from '../../lib/estimators/first-order.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
-import type { LoggedStep } from '../../lib/training/loop.js';
+import type { TrainStep } from '../../lib/training/log.js';
+import { amendLog } from '../../lib/training/log.js';
 import { machineInWords } from '../../lib/native/machine.js';
 import { courseOf } from '../helpers/rows.js';
 import { tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
@@ -201,7 +202,7 @@ describe('experiments, in parts', () => {
       };
       const result = await runTrial(trial, laboratory);
       assert.ok(!('diverged' in result));
-      const log = (await readFile(join(folder, 'run', 'log.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as LoggedStep); // prettier-ignore
+      const log = (await readFile(join(folder, 'run', 'log.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as TrainStep); // prettier-ignore
       const near = (a: number, b: number): void => {
         assert.ok(Math.abs(a - b) <= 1e-12 * Math.abs(b), `${a} is not ${b}`);
       };
@@ -234,16 +235,16 @@ describe('experiments, in parts', () => {
         stop.abort();
       };
       await assert.rejects(runTrial(trial, { ...laboratory, onStatus }), { name: 'AbortError' });
-      const { log } = new RunFolder(join(folder, 'run'));
-      const [step] = await RunLog.steps(log);
+      const run = new RunFolder(join(folder, 'run'));
+      const [step] = await run.steps();
       const here = machineInWords({ threads: 1 });
       assert.equal(step!.machine, here);
-      await RunLog.amend(log, { ...step!, machine: 'another' });
+      await amendLog(run.log, { ...step!, machine: 'another' });
       const result = await runTrial(trial, tinyLaboratory(folder));
       assert.ok(!('diverged' in result));
       assert.equal(result.machine, `another; ${here}`);
       assert.deepEqual(
-        (await RunLog.steps(log)).map(({ machine }) => machine),
+        (await run.steps()).map(({ machine }) => machine),
         ['another', here, undefined, undefined],
       );
     }));

@@ -13,50 +13,11 @@ import { adam, sgd } from '../../lib/optimizers/optimizers.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { cosine, step as stepwise } from '../../lib/optimizers/schedules.js';
 import type { TrainOptions } from '../../lib/training/options.js';
-import type { TrainStep } from '../../lib/training/train.js';
-import { encodeCheckpoint } from '../../lib/training/checkpoint.js';
-import { planTraining } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { startRun } from '../helpers/checkpointing-run.js';
+import type { Trained } from '../helpers/trained.js';
+import { OPTIONS, trained, withCheckpoint } from '../helpers/trained.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
-
-const SGD = sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 1 }), momentum: 0.9, weightDecay: 5e-4 });
-
-const OPTIONS: TrainOptions = {
-  estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1 }),
-  optimizer: SGD,
-  steps: 6,
-  batchSize: 8,
-  seed: 1,
-};
-
-interface Trained {
-  parameters: string;
-  statistics: string;
-  steps: Pick<TrainStep, 'step' | 'epoch' | 'loss' | 'accuracy' | 'lr' | 'queries'>[];
-}
-
-/** Trains a fresh model until a step is finished; with a file, a checkpoint is written then. */
-async function trained(options: TrainOptions, dataset: Dataset, until = Infinity, file?: string): Promise<Trained> {
-  using model = new Model(tinyNetwork(), { seed: options.resume === undefined ? 1 : 99 });
-  const run = train(model, dataset, options);
-  const steps: Trained['steps'] = [];
-  for await (const { step, epoch, loss, accuracy, lr, queries } of run) {
-    steps.push({ step, epoch, loss, lr, queries, ...(accuracy !== undefined && { accuracy }) });
-    if (run.step >= until) break;
-  }
-  if (file !== undefined) await run.save(file);
-  return { parameters: bits(model.parameters), statistics: bits(model.statistics), steps };
-}
-
-/** Calls `use` with a checkpoint after three steps. */
-async function withCheckpoint(use: (file: string) => Promise<void>): Promise<void> {
-  await withFolder(async (folder) => {
-    const file = join(folder, 'run.safetensors');
-    await trained(OPTIONS, tinyTensors(), 3, file);
-    await use(file);
-  });
-}
 
 describe('a checkpoint', () => {
   const momentum = sgd({ lr: stepwise({ initial: 0.05, every: 1 }), momentum: 0.8, nesterov: true });
@@ -175,7 +136,7 @@ describe('a checkpoint', () => {
       ['seed to be 1, as when the run was saved, received 2', { ...OPTIONS, seed: 2 }],
       ['batchSize to be 8, as when the run was saved, received 4', { ...OPTIONS, batchSize: 4 }],
       ['steps to be 6, as when the run was saved, received 7', { ...OPTIONS, steps: 7 }],
-      ['steps to be 6, as when the run was saved, received nothing', { ...OPTIONS, steps: undefined, epochs: 2 }],
+      ['steps to be 6, as when the run was saved, received 9', { ...OPTIONS, steps: undefined, epochs: 3 }],
       [
         'optimizer.momentum to be 0.9, .* received 0',
         { ...OPTIONS, optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 1 }), weightDecay: 5e-4 }) },
@@ -307,8 +268,8 @@ describe('a checkpoint', () => {
       await refused(/expected a checkpoint, found weights without a run to resume/);
       await writeFile(file, content);
       const { tensors, metadata } = await readSafetensors(file);
-      await writeSafetensors(file, tensors, { ...metadata, run: metadata['run']!.replace('"format":1', '"format":2') });
-      await refused(/expected checkpoint format 1, found 2/);
+      await writeSafetensors(file, tensors, { ...metadata, run: metadata['run']!.replace('"format":2', '"format":3') });
+      await refused(/expected checkpoint format 2, found 3, another version's/);
       const run = JSON.parse(metadata['run']!) as Record<string, unknown>;
       /** With a checksum that is right. */
       const rewrite = async (text: string): Promise<void> => {
@@ -324,32 +285,17 @@ describe('a checkpoint', () => {
       await refused(/: unknown "steps"; did you mean "step"\?$/);
       await rewrite(JSON.stringify({ ...run, updates: undefined }));
       await refused(/: expected updates to be an integer >= 0, received undefined$/);
-      await rewrite(JSON.stringify({ ...run, options: [1] }));
-      await refused(/: expected options to be an object, received \[1\]$/);
+      await rewrite(JSON.stringify({ ...run, config: [1] }));
+      await refused(/: expected config to be an object, received \[1\]$/);
       await rewrite('[{"a":'.repeat(1e5) + '1' + '}]'.repeat(1e5));
       await refused(/: "run" in the metadata has objects and lists nested more than 500 deep$/);
       await rewrite('\u001b');
       await refused(/: "run" in the metadata is not JSON: [ -~]*$/);
-    });
-  });
-
-  it('of version 0.1 is read: layer-wise ratios were called sparsity', async () => {
-    await withFolder(async (folder) => {
-      const file = join(folder, 'run.safetensors');
-      using model = new Model(tinyNetwork(), { seed: 1 });
-      const ratios = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
-      const estimator = cge({ mu: 5e-3, ratios });
-      const options = { ...OPTIONS, estimator };
-      const { config, optimizer } = planTraining(model, tinyTensors(), options);
-      const state = {
-        options: { ...config, estimator: { ...cge({ mu: 5e-3 }).config, sparsity: ratios } },
-        optimizer: optimizer.init(model.parameterCount),
-        maskAt: () => estimator.coordinates!(model, { seed: 1, step: 3, epoch: 0 }),
-      };
-      await writeFile(file, Buffer.concat(encodeCheckpoint(file, model, state, 3)));
-      const run = train(model, tinyTensors(), { ...options, resume: file });
-      await run.resume();
-      assert.equal(run.step, 3);
+      await rewrite(JSON.stringify({ ...run, changes: [{ step: 1 }] }));
+      await refused(/: expected changes\[0\]\.time to be a non-empty string, received undefined$/);
+      const renamed = [...tensors].map(([name, tensor]) => [name.replace('bn.bias', 'bn.biat'), tensor] as const);
+      await writeSafetensors(file, new Map(renamed), metadata);
+      await refused(/is damaged: its content does not match its checksum/);
     });
   });
 

@@ -51,7 +51,7 @@ describe("a training run's options", () => {
     const without = { ...OPTIONS, batchSize: undefined as never };
     assert.throws(
       () => train(model, tinyTensors(), without),
-      /batchSize, 256 unless given, to be at most 24, .* received 256$/,
+      /batchSize \(default: 256\) to be at most 24, .* received 256$/,
     );
     assert.throws(start({ batchSize: 0 }), /batchSize to be an integer >= 1, received 0/);
     assert.throws(start({ epochs: 1 }), /Expected either epochs or steps, received both/);

@@ -9,7 +9,8 @@ import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { cosine } from '../../lib/optimizers/schedules.js';
 import type { TrainOptions } from '../../lib/training/options.js';
-import type { TrainRun, TrainStep } from '../../lib/training/train.js';
+import type { TrainStep } from '../../lib/training/log.js';
+import type { TrainRun } from '../../lib/training/train.js';
 import { train } from '../../lib/training/train.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
 
@@ -345,7 +346,7 @@ describe('train', () => {
     using model = new Model(tinyNetwork());
     const [one, other] = [1, 2].map(() => train(model, tinyTensors(), OPTIONS)[Symbol.asyncIterator]());
     const first = one!.next();
-    await assert.rejects(other!.next(), /Another run is making a step of this model/);
+    await assert.rejects(other!.next(), /Another training run is currently updating this model/);
     assert.equal((await first).value?.step, 0);
     const third = train(model, tinyTensors(), OPTIONS);
     await finish(third);

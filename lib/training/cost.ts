@@ -1,0 +1,51 @@
+/**
+ * The time of a training step, predicted from samples of it.
+ *
+ * @module
+ */
+
+/** The predicted cost of the steps that a run has left. */
+export interface TrainCost {
+  /** Loss evaluations per step. */
+  queriesPerStep: number;
+  /** Predicted from a timed sample of the next step. */
+  secondsPerStep: number;
+  /** Steps left. */
+  steps: number;
+  /** For all of them. */
+  hours: number;
+}
+
+/** Queries, at least, of the first sample that counts: enough to have some in every layer. */
+const PROBE = 64;
+/** And at least this many for each thread, so that the time of a query can be told. */
+const PROBE_OF_THREAD = 8;
+
+/**
+ * Predicts the seconds of a step of `queriesPerStep` queries.
+ *
+ * @param sample Makes an estimate of at most `limit` queries, and returns their number.
+ */
+export async function timeStep(
+  sample: (limit: number) => Promise<number>,
+  queriesPerStep: number,
+  threads: number,
+): Promise<number> {
+  const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
+    const begun = performance.now();
+    const queries = await sample(limit);
+    return { queries, seconds: (performance.now() - begun) / 1000 };
+  };
+  // In samples of whole rounds every thread has as many queries as in a long step.
+  const rounds = (queries: number): number => 1 + threads * Math.ceil(queries / threads);
+  // The first also allocates the buffers and shuffles the epoch.
+  await time(rounds(1));
+  const least = await time(rounds(1));
+  let most = await time(rounds(Math.max(PROBE, PROBE_OF_THREAD * threads)));
+  if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(rounds((1.5 * most.queries) / most.seconds));
+  if (most.queries >= queriesPerStep) return most.seconds;
+  const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
+  // On a busy machine the larger sample may be the faster: then all of its time counts as that of its queries.
+  if (perQuery <= 0) return (most.seconds / most.queries) * queriesPerStep;
+  return least.seconds + perQuery * (queriesPerStep - least.queries);
+}

@@ -1,0 +1,131 @@
+import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { cge } from '../../lib/estimators/cge.js';
+import { Model } from '../../lib/model/model.js';
+import { adam, sgd } from '../../lib/optimizers/optimizers.js';
+import { cosine } from '../../lib/optimizers/schedules.js';
+import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
+import type { RunChange } from '../../lib/training/checkpoint.js';
+import type { TrainOptions } from '../../lib/training/options.js';
+import { train } from '../../lib/training/train.js';
+import { OPTIONS, trained, withCheckpoint } from '../helpers/trained.js';
+import { tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
+
+describe('a checkpoint', () => {
+  it('of format 1 is read: ratios were called sparsity, and the length was in epochs or steps', async () => {
+    const ratios = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
+    const options = { ...OPTIONS, estimator: cge({ mu: 5e-3, ratios }) };
+    const whole = await trained(options, tinyTensors());
+    for (const length of [{ steps: 6 }, { epochs: 2 }]) {
+      await withCheckpoint(async (file) => {
+        await trained(options, tinyTensors(), 3, file);
+        const { tensors, metadata } = await readSafetensors(file);
+        const { config, changes, ...run } = JSON.parse(metadata['run']!) as Record<string, object>;
+        const { steps, estimator, ...same } = config as { steps: number; estimator: object };
+        const old = { ...same, ...length, estimator: { ...estimator, ratios: undefined, sparsity: ratios } };
+        const text = JSON.stringify({ ...run, format: 1, options: old });
+        // The checksum is over the run and every tensor, in the order of their names.
+        const hash = createHash('sha256').update(text);
+        for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+          hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+        }
+        await writeSafetensors(file, tensors, { ...metadata, run: text, sha256: hash.digest('hex') });
+        const rest = await trained({ ...options, resume: file }, tinyTensors());
+        assert.deepEqual([steps, changes, rest.steps.length], [6, [], 3]);
+        assert.equal(rest.parameters, whole.parameters);
+      });
+    }
+  });
+
+  it('is resumed by a run of the same length in epochs', async () => {
+    await withCheckpoint(async (file) => {
+      const whole = await trained(OPTIONS, tinyTensors());
+      const rest = await trained({ ...OPTIONS, steps: undefined, epochs: 2, resume: file }, tinyTensors());
+      assert.equal(rest.parameters, whole.parameters);
+    });
+  });
+
+  describe('that is resumed with changes', () => {
+    const mayChange = true;
+    const lr = (peak: number) => cosine({ peak, warmupEpochs: 1 });
+
+    it('goes on at its position under the new length, learning rate, momentum and weight decay', async () => {
+      await withFolder(async (folder) => {
+        const file = join(folder, 'run.safetensors');
+        // The rate is constant, so a longer run begins like a shorter one.
+        const options = { ...OPTIONS, optimizer: sgd({ lr: 0.05, momentum: 0.9 }) };
+        await trained(options, tinyTensors(), 6, file);
+        const long = await trained({ ...options, steps: 10 }, tinyTensors());
+        const longer = await trained({ ...options, steps: 10, resume: file, mayChange }, tinyTensors());
+        assert.equal(longer.parameters, long.parameters);
+        assert.deepEqual(longer.steps, long.steps.slice(6));
+
+        await trained(OPTIONS, tinyTensors(), 3, file);
+        const optimizer = sgd({ lr: lr(0.2), momentum: 0.5, nesterov: true, weightDecay: 0 });
+        const changed = await trained({ ...OPTIONS, steps: 9, optimizer, resume: file, mayChange }, tinyTensors());
+        assert.deepEqual(
+          changed.steps.map((step) => step.lr),
+          [3, 4, 5, 6, 7, 8].map((step) => lr(0.2).at({ step, stepsPerEpoch: 3, epochs: 3 })),
+        );
+        assert.notEqual(changed.parameters, (await trained({ ...OPTIONS, steps: 9 }, tinyTensors())).parameters);
+      });
+    });
+
+    it('lists what changed and when, in this and all later checkpoints', async () => {
+      await withCheckpoint(async (file) => {
+        const resumed = async (options: Partial<TrainOptions>, until: number): Promise<readonly RunChange[]> => {
+          using model = new Model(tinyNetwork());
+          const run = train(model, tinyTensors(), { ...OPTIONS, ...options, resume: file });
+          assert.deepEqual(run.changes, []);
+          for await (const { step } of run) if (step + 1 === until) break;
+          await run.save(file);
+          return run.changes;
+        };
+        const before = Date.now();
+        const first = await resumed({ steps: 8, mayChange }, 5);
+        const optimizer = sgd({ lr: 0.01, momentum: 0.9, weightDecay: 0 });
+        const second = await resumed({ steps: 8, optimizer, mayChange }, 6);
+        assert.deepEqual(await resumed({ steps: 8, optimizer }, 7), second);
+        assert.deepEqual(
+          second.map(({ step, option, from, to }) => ({ step, option, from, to })),
+          [
+            { step: 3, option: 'steps', from: 6, to: 8 },
+            { step: 5, option: 'optimizer.lr', from: OPTIONS.optimizer.lr.config, to: { kind: 'constant', lr: 0.01 } },
+            { step: 5, option: 'optimizer.weightDecay', from: 5e-4, to: 0 },
+          ],
+        );
+        assert.deepEqual(first, second.slice(0, 1));
+        for (const { time } of second) assert.ok(Date.parse(time) >= before && Date.parse(time) <= Date.now(), time);
+      });
+    });
+
+    it('changes nothing that the results so far depend on', async () => {
+      const others: [string, Partial<TrainOptions>][] = [
+        ['seed to be 1', { seed: 2 }],
+        ['batchSize to be 8', { batchSize: 4 }],
+        ['augment to be false', { augment: true }],
+        ['optimizer\\.kind to be "sgd"', { optimizer: adam({ lr: 0.1 }) }],
+        ['estimator\\.mu to be 0\\.005', { estimator: cge({ mu: 1e-3, sparsity: 0.5, redrawEvery: 1 }) }],
+        ['steps to be at least 3, the steps done, received 2', { steps: 2 }],
+      ];
+      await withCheckpoint(async (file) => {
+        for (const [message, options] of others) {
+          await assert.rejects(trained({ ...OPTIONS, ...options, resume: file, mayChange }, tinyTensors()), {
+            name: 'FileError',
+            message: new RegExp(`run\\.safetensors: expected ${message}`),
+          });
+        }
+        const other = trained({ ...OPTIONS, seed: 2, resume: file, mayChange }, tinyTensors());
+        await assert.rejects(other, /: a resumed run can only change steps and the options of its optimizer, /);
+      });
+    });
+
+    it('has the bits of a run that changed nothing, if it changes nothing', async () => {
+      await withCheckpoint(async (file) => {
+        const same = await trained({ ...OPTIONS, resume: file, mayChange }, tinyTensors());
+        assert.equal(same.parameters, (await trained(OPTIONS, tinyTensors())).parameters);
+      });
+    });
+  });
+});

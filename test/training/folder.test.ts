@@ -1,0 +1,191 @@
+import assert from 'node:assert/strict';
+import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cge } from '../../lib/estimators/cge.js';
+import { Model } from '../../lib/model/model.js';
+import { sgd } from '../../lib/optimizers/optimizers.js';
+import { exists } from '../../lib/support/files.js';
+import { RunFolder } from '../../lib/training/folder.js';
+import type { TrainStep } from '../../lib/training/log.js';
+import type { TrainOptions } from '../../lib/training/options.js';
+import type { TrainRun } from '../../lib/training/train.js';
+import { train } from '../../lib/training/train.js';
+import { bits, tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
+
+const data = { train: tinyImages(), test: tinyImages(12, 2) };
+const OPTIONS = { estimator: cge({ mu: 5e-3 }), optimizer: sgd({ lr: 0.1 }), steps: 12, batchSize: 8, seed: 1 };
+
+async function finish(run: TrainRun): Promise<void> {
+  for await (const { step } of run) assert.equal(run.step, step + 1);
+}
+
+/** Makes a run in a folder, or what is left of it, and returns the final bits. */
+async function trainIn(
+  path: string,
+  options: Partial<TrainOptions> = {},
+  use: (run: TrainRun, model: Model) => Promise<void> = finish,
+): Promise<string> {
+  await using folder = await RunFolder.open(path);
+  using model = new Model(tinyNetwork(), { seed: 1 });
+  const run = train(model, data.train, { ...OPTIONS, test: data.test, testEvery: 5, folder, ...options });
+  await use(run, model);
+  return bits(model.parameters);
+}
+
+/** The parts of a log that do not depend on time. */
+async function courseOf(path: string): Promise<Pick<TrainStep, 'step' | 'loss' | 'test'>[]> {
+  const steps = await new RunFolder(path).steps();
+  return steps.map(({ step, loss, test }) => ({ step, loss, ...(test && { test }) }));
+}
+
+describe('a run in a folder', () => {
+  it('logs every step, tests every so many, and repeats a test that was aborted', () =>
+    withFolder(async (folder) => {
+      const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
+      const end = await trainIn(whole);
+      const expected = await courseOf(whole);
+      assert.deepEqual(
+        expected.filter(({ test }) => test).map(({ step }) => step),
+        [4, 9],
+      );
+      /** Aborts in the test of a step. */
+      const stopIn = async (at: number): Promise<void> => {
+        const stop = new AbortController();
+        await trainIn(parts, { signal: stop.signal }, async (run, model) => {
+          const evaluate = model.evaluate.bind(model);
+          model.evaluate = async (...args) => {
+            if (run.step === at) stop.abort();
+            return evaluate(...args);
+          };
+          await assert.rejects(finish(run), (error) => error === stop.signal.reason);
+          assert.equal(run.step, at);
+        });
+      };
+      await stopIn(5);
+      assert.deepEqual(
+        await courseOf(parts),
+        expected.slice(0, 5).map(({ step, loss }) => ({ step, loss })),
+      );
+      await stopIn(10);
+      assert.equal(await trainIn(parts), end);
+      assert.deepEqual(await courseOf(parts), expected);
+    }));
+
+  it('names the machine at its first step and after every resumption', () =>
+    withFolder(async (folder) => {
+      await trainIn(folder, {}, async (run) => {
+        for await (const { step } of run) if (step === 2) break;
+      });
+      await trainIn(folder);
+      const steps = await new RunFolder(folder).steps();
+      assert.deepEqual(
+        steps.filter(({ machine }) => machine !== undefined).map(({ step }) => step),
+        [0, 3],
+      );
+    }));
+
+  it('is saved where the loop over it is left, also by an error', () =>
+    withFolder(async (folder) => {
+      const [whole, left] = [join(folder, 'whole'), join(folder, 'left')];
+      const end = await trainIn(whole);
+      await trainIn(left, {}, async (run) => {
+        for await (const { step } of run) if (step === 2) break;
+      });
+      const failing = trainIn(left, {}, async (run) => {
+        for await (const { step } of run) if (step === 6) throw new Error('mine');
+      });
+      await assert.rejects(failing, /^Error: mine$/);
+      const rest: number[] = [];
+      const resumed = await trainIn(left, {}, async (run) => {
+        for await (const { step } of run) rest.push(step);
+      });
+      assert.deepEqual(rest, [7, 8, 9, 10, 11]);
+      assert.equal(resumed, end);
+      assert.deepEqual(await courseOf(left), await courseOf(whole));
+    }));
+
+  it('writes a checkpoint when the last one is older than asked for', () =>
+    withFolder(async (folder) => {
+      for (const [checkpointEvery, steps] of [
+        [0, [0, 1, 2, 3]],
+        [1e6, [2]],
+      ] as const) {
+        const path = join(folder, String(checkpointEvery));
+        const saved: number[] = [];
+        let before: Buffer | undefined;
+        await trainIn(path, { steps: 4, testEvery: 3, checkpointEvery }, async (run) => {
+          for await (const { step } of run) {
+            const file = join(path, 'run.safetensors');
+            const content = (await exists(file)) ? await readFile(file) : undefined;
+            if (content && !(before && content.equals(before))) saved.push(step);
+            before = content;
+          }
+        });
+        assert.deepEqual(saved, steps);
+      }
+    }));
+
+  it('reports the first of several errors', () =>
+    withFolder(async (folder) => {
+      const failing = trainIn(folder, {}, async (run, model) => {
+        for await (const { step } of run) {
+          if (step < 1) continue;
+          // Neither can the step be made, nor the checkpoint be written.
+          model.parameters.fill(NaN);
+          await mkdir(join(folder, 'run.safetensors'));
+        }
+      });
+      await assert.rejects(failing, { name: 'NonFiniteLossError', step: 2 });
+    }));
+
+  it('needs an open folder, and not a checkpoint beside it', () =>
+    withFolder(async (path) => {
+      using model = new Model(tinyNetwork());
+      const start = (options: object) => () => train(model, data.train, { ...OPTIONS, ...options });
+      const open = /^InvalidArgumentError: Expected folder to be a RunFolder that is open, from RunFolder\.open\(…\)/;
+      assert.throws(start({ folder: path }), open);
+      assert.throws(start({ folder: new RunFolder(path) }), open);
+      await using folder = await RunFolder.open(path);
+      assert.throws(start({ folder, resume: folder.checkpoint }), /Expected either resume or folder, received both/);
+      assert.throws(start({ folder, checkpointEvery: -1 }), /checkpointEvery to be a finite number >= 0, received -1/);
+      assert.throws(start({ testEvery: 0 }), /testEvery to be an integer >= 1, received 0/);
+      assert.throws(start({ test: 'images' }), /Expected test to be an object, received "images"/);
+    }));
+
+  it('refuses images to test on that are not those of the checkpoint', () =>
+    withFolder(async (folder) => {
+      await trainIn(folder, { steps: 2 });
+      const other = trainIn(folder, { steps: 2, test: tinyImages(12, 3) });
+      await assert.rejects(other, /run\.safetensors: expected test\.content to be "\w{16}", as when the run was saved/);
+    }));
+});
+
+describe('RunFolder', () => {
+  it('keeps others out while it is open', () =>
+    withFolder(async (path) => {
+      {
+        await using folder = await RunFolder.open(path);
+        assert.ok(folder.isOpen);
+        await assert.rejects(RunFolder.open(path), {
+          name: 'FileError',
+          message: `${path}: another process is using it`,
+        });
+      }
+      await using again = await RunFolder.open(path);
+      assert.ok(again.isOpen);
+    }));
+
+  it('makes folders, and removes those that it made when it is discarded', () =>
+    withFolder(async (path) => {
+      const outer = join(path, 'outer');
+      await using folder = await RunFolder.open(join(outer, 'inner'));
+      assert.deepEqual(await folder.contents(), []);
+      await writeFile(folder.config, '{}');
+      assert.deepEqual(await folder.contents(), ['config.json']);
+      await folder.discard();
+      assert.ok(!(await exists(outer)));
+      await using old = await RunFolder.open(path);
+      await old.discard();
+      assert.ok(await exists(path));
+    }));
+});
