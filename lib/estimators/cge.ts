@@ -1,19 +1,26 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import type { Reuse } from '../model/options.js';
 import { REUSES } from '../model/options.js';
+import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
-import type { Draw, MaskOptions } from './masks.js';
-import { MASK_OPTIONS, maskOf } from './masks.js';
+import type { Draw } from './masks.js';
+import { maskOf, maskOptions } from './masks.js';
 
-export interface CgeOptions extends MaskOptions {
-  /** Smoothing parameter μ, > 0; the paper's is 5e-3. */
-  mu: number;
-  /** Central differences: twice the queries, and an error of order μ² instead of μ. Default false. */
-  central?: boolean;
-  /** How much of the unperturbed pass a query reuses, default `incremental`; the others are there to be measured. */
-  reuse?: Reuse;
-}
+export const cgeOptions = v.strictObject({
+  /** Smoothing parameter μ, > 0 in float32; the paper's is 5e-3. */
+  mu: smoothing,
+  ...maskOptions.entries,
+  /** Central differences: twice the queries, and an error of order μ² instead of μ. Default: false. */
+  central: v.optional(boolean, false),
+  /**
+   * How much of the unperturbed pass a query reuses; `none`, `block` and `layer` are there to be measured. Default:
+   * `incremental`.
+   */
+  reuse: v.optional(oneOf(REUSES), 'incremental'),
+});
+export interface CgeOptions extends v.InferInput<typeof cgeOptions> {}
 
 /**
  * Coordinate-wise gradient estimation, CGE, equation (2), and sparse-CGE, step 3 of algorithm 1 of DeepZero (Chen et al.,
@@ -35,18 +42,9 @@ export interface CgeOptions extends MaskOptions {
  * @example cge({ mu: 5e-3, sparsity: 0.9, redrawEvery: 5 })
  */
 export function cge(options: CgeOptions): Estimator {
-  const {
-    mu,
-    central = false,
-    reuse = 'incremental',
-    ...mask
-  } = check.options<CgeOptions>(options, 'cge', ['mu', ...MASK_OPTIONS, 'central', 'reuse']);
-  const difference = {
-    mu: check.smoothing(mu, 'mu'),
-    central: check.boolean(central, 'central'),
-    reuse: check.oneOf(reuse, 'reuse', REUSES),
-  };
-  const { config, draw } = maskOf(mask);
+  const { mu, central, reuse, ...mask } = parseOptions(cgeOptions, options, 'cge');
+  const difference = { mu, central, reuse };
+  const { config, draw } = maskOf(mask, options);
   return coordinatewise({ kind: 'cge', ...difference, ...config }, difference, draw);
 }
 

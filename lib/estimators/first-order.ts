@@ -1,14 +1,14 @@
-import * as check from '../support/check.js';
+import { parseOptions } from '../support/schema.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { MaskOptions } from './masks.js';
-import { MASK_OPTIONS, maskOf } from './masks.js';
+import { maskOf, maskOptions } from './masks.js';
 
-/** Which coordinates have a gradient: all unless given. */
+/** Which coordinates have a gradient; default: all. */
 export type FirstOrderOptions = MaskOptions;
 
 /**
- * The exact gradient by back-propagation, g = ∇ℓ(θ), to hold estimates against: FO in the tables of DeepZero (Chen et al.,
+ * The exact gradient by back-propagation, g = ∇ℓ(θ), to compare estimates with: FO in the tables of DeepZero (Chen et al.,
  * ICLR 2024). One forward and one backward pass in single precision, with batch norm in training mode.
  *
  *     ĝ_i = ∂ℓ/∂θ_i  for i ∈ S,  0 otherwise.
@@ -27,9 +27,9 @@ export type FirstOrderOptions = MaskOptions;
  * @example firstOrder({ ratios: await zoGrasp(model, trainSet, { sparsity: 0.9 }) })
  */
 export function firstOrder(options: FirstOrderOptions = {}): Estimator {
-  const mask = check.options<FirstOrderOptions>(options, 'firstOrder', MASK_OPTIONS);
-  const { config, draw } = maskOf(mask);
-  const dense = mask.coordinates === undefined && mask.ratios === undefined && (mask.sparsity ?? 0) === 0;
+  const mask = parseOptions(maskOptions, options, 'firstOrder');
+  const { config, draw } = maskOf(mask, options);
+  const dense = mask.coordinates === undefined && mask.ratios === undefined && mask.sparsity === 0;
   const estimator: Estimator = {
     config: { kind: 'first-order', ...config },
     ...(!dense && { coordinates: draw }),

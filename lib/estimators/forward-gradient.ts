@@ -1,10 +1,11 @@
-import * as check from '../support/check.js';
-import type { Estimator } from './estimator.js';
-import type { RgeOptions } from './rge.js';
-import { rge } from './rge.js';
+import type * as v from 'valibot';
 
-/** Those of `rge` that are left where μ → 0. */
-export type ForwardGradientOptions = Omit<RgeOptions, 'mu' | 'central' | 'reuse'>;
+import { parseOptions } from '../support/schema.js';
+import type { Estimator } from './estimator.js';
+import { forwardGradientOptions, rge } from './rge.js';
+
+/** The options of `rge` that remain in the limit μ → 0. */
+export interface ForwardGradientOptions extends v.InferInput<typeof forwardGradientOptions> {}
 
 /** Far below where ReLUs show that open or close, far above where float32 runs out of exponents. */
 const MU = 1e-15;
@@ -27,14 +28,12 @@ const MU = 1e-15;
  * @example forwardGradient({ queries: 192 })
  */
 export function forwardGradient(options: ForwardGradientOptions): Estimator {
-  const known = ['queries', 'distribution', 'scale', 'perTensor'] as const;
-  const given = check.options<ForwardGradientOptions>(options, 'forwardGradient', known);
-  const { queries, distribution = 'gaussian', scale = 'paper', perTensor = false } = given;
-  const config = { kind: 'forward-gradient', queries, distribution, scale, perTensor };
-  return named(rge({ ...given, mu: MU }), config);
+  const parsed = parseOptions(forwardGradientOptions, options, 'forwardGradient');
+  const { queries, distribution, scale, perTensor } = parsed;
+  return withConfig(rge({ ...parsed, mu: MU }), { kind: 'forward-gradient', queries, distribution, scale, perTensor });
 }
 
-/** The same estimates under another description. */
-function named(estimator: Estimator, config: object): Estimator {
-  return { ...estimator, config, sample: (queries) => named(estimator.sample(queries), config) };
+/** The same estimates under another config. */
+function withConfig(estimator: Estimator, config: object): Estimator {
+  return { ...estimator, config, sample: (queries) => withConfig(estimator.sample(queries), config) };
 }

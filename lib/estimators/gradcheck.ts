@@ -1,18 +1,26 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { InvalidArgumentError } from '../support/errors.js';
+import { boolean, leaf, parseOptions, smoothing } from '../support/schema.js';
 import type { Coordinate } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
-import type { CallOptions } from '../native/jobs.js';
-import { checkCallOptions } from '../native/jobs.js';
+import { progressOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
 
-export interface GradcheckOptions extends Omit<CallOptions, 'step'> {
-  /** Smoothing parameter μ, > 0. */
-  mu: number;
+export const gradcheckOptions = v.strictObject({
+  ...progressOptions.entries,
+  /** Smoothing parameter μ, > 0 in float32. */
+  mu: smoothing,
   /** Which coordinates to check, distinct: by name, or as flat indices into the parameters. */
-  coordinates: readonly Coordinate[] | Uint32Array;
-  /** Central differences; default false. */
-  central?: boolean;
-}
+  coordinates: leaf<readonly Coordinate[] | Uint32Array>(
+    'other',
+    'a list of coordinates or a Uint32Array',
+    (value) => value instanceof Uint32Array || Array.isArray(value),
+  ),
+  /** Central differences; default: false. */
+  central: v.optional(boolean, false),
+});
+export interface GradcheckOptions extends v.InferInput<typeof gradcheckOptions> {}
 
 /** One coordinate's finite difference, by the engine and by the reference, and what it comes to as μ → 0. */
 export interface GradcheckEntry extends Coordinate {
@@ -48,28 +56,17 @@ export interface GradcheckResult {
  * const { relativeError } = await gradcheck(model, batch, { mu: 5e-3, coordinates: [{ name: 'conv1.weight', index: 0 }] });
  */
 export async function gradcheck(model: Model, batch: Batch, options: GradcheckOptions): Promise<GradcheckResult> {
-  const known = ['mu', 'coordinates', 'central', 'signal', 'onProgress'] as const;
-  const {
-    mu,
-    coordinates,
-    central = false,
-    signal,
-    onProgress,
-  } = check.options<GradcheckOptions>(options, 'gradcheck', known);
-  if (!(coordinates instanceof Uint32Array) && !Array.isArray(coordinates)) {
-    throw check.expected('coordinates', 'a list of coordinates or a Uint32Array', coordinates);
-  }
-  checkCallOptions({ signal, onProgress });
+  const { mu, coordinates, central, signal, onProgress } = parseOptions(gradcheckOptions, options, 'gradcheck');
   const flat =
     coordinates instanceof Uint32Array
       ? coordinates
-      : Uint32Array.from(coordinates as readonly Coordinate[], (one) => model.parameterIndex(one));
+      : Uint32Array.from(coordinates, (one) => model.parameterIndex(one));
   const difference = { mu, central, coordinates: flat };
   const engine = await model.coordinatewise(batch, { ...difference, signal });
   const reference = await model.reference(batch, { ...difference, signal, onProgress });
   const [cge, truth] = [engine.values, reference.values];
   if (truth.every((value) => value === 0)) {
-    throw new check.InvalidArgumentError(
+    throw new InvalidArgumentError(
       `Expected a reference to compare with, received 0 at every coordinate: mu = ${mu} is lost in double precision, or the loss does not depend on them`,
     );
   }

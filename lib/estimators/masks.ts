@@ -3,36 +3,24 @@
  *
  * @module
  */
-import { didYouMean, expected, fraction, integer, InvalidArgumentError, isObject } from '../support/check.js';
-import { checkCoordinates, checkIndexList } from '../network/coordinates.js';
+import * as v from 'valibot';
+
+import { didYouMean, InvalidArgumentError, quote } from '../support/errors.js';
+import { checked, fraction, integer, nonEmpty, parseOptions, unit } from '../support/schema.js';
+import { checkCoordinates } from '../network/coordinates.js';
 import { digest } from '../support/digest.js';
 import type { EstimatePosition } from './estimator.js';
 import type { CompiledNetwork, TensorInfo } from '../network/compile.js';
 import { Random } from '../native/random.js';
 import { sum } from '../support/statistics.js';
 
+const layerRatios = v.record(v.string(), unit);
 /**
  * Pruning ratios by tensor name, one for every maskable tensor (weights of convolutions and linear layers): the fraction
  * of a tensor's coordinates that is left out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
  * queried. `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning` make one.
  */
-export type LayerRatios = Readonly<Record<string, number>>;
-
-/** Refuses what is neither one ratio in [0, 1) nor ratios in [0, 1] by name. */
-export function checkRatios(ratios: unknown): number | LayerRatios {
-  return typeof ratios === 'number' ? fraction(ratios, 'ratios') : checkLayerRatios(ratios, 'a number >= 0 and < 1, or an object: a ratio for each tensor by name'); // prettier-ignore
-}
-
-function checkLayerRatios(ratios: unknown, constraint = 'an object: a ratio for each tensor by name'): LayerRatios {
-  if (!isObject(ratios)) throw expected('ratios', constraint, ratios);
-  for (const [name, ratio] of Object.entries(ratios)) checkRatio(name, ratio);
-  return ratios as LayerRatios;
-}
-
-function checkRatio(name: string, ratio: unknown): void {
-  if (typeof ratio === 'number' && ratio >= 0 && ratio <= 1) return;
-  throw expected(`ratios[${JSON.stringify(name)}]`, 'a number from 0 to 1', ratio);
-}
+export type LayerRatios = Readonly<v.InferInput<typeof layerRatios>>;
 
 /**
  * How many coordinates of each parameter tensor are queried: round((1 − s)·n) of a maskable tensor of n coordinates with
@@ -42,7 +30,6 @@ function checkRatio(name: string, ratio: unknown): void {
  * @throws InvalidArgumentError if a ratio is out of range, missing, or of a tensor that is not maskable.
  */
 export function keptCounts(tensors: readonly TensorInfo[], ratios: number | LayerRatios): number[] {
-  checkRatios(ratios);
   const byName = typeof ratios === 'number' ? uniform(tensors, ratios) : named(tensors, ratios);
   return tensors.map(({ name, size }) => Math.round((1 - (byName.get(name) ?? 0)) * size));
 }
@@ -69,10 +56,14 @@ export function drawCoordinates(
 }
 
 function uniform(tensors: readonly TensorInfo[], ratio: number): Map<string, number> {
+  checked(fraction, ratio, 'ratios');
   return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, ratio]));
 }
 
-function named(tensors: readonly TensorInfo[], ratios: LayerRatios): Map<string, number> {
+const ratiosArgument = v.strictObject({ ratios: layerRatios });
+
+function named(tensors: readonly TensorInfo[], given: LayerRatios): Map<string, number> {
+  const { ratios } = parseOptions(ratiosArgument, { ratios: given }, 'ratios');
   const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
   for (const name of Object.keys(ratios)) {
     if (maskable.includes(name)) continue;
@@ -80,65 +71,64 @@ function named(tensors: readonly TensorInfo[], ratios: LayerRatios): Map<string,
       ? ', which is always queried'
       : didYouMean(name, maskable);
     throw new InvalidArgumentError(
-      `Expected ratios to name maskable tensors of the network, received ${JSON.stringify(name)}${why}`,
+      `Expected ratios to name maskable tensors of the network, received ${quote(name)}${why}`,
     );
   }
-  for (const name of maskable) checkRatio(name, ratios[name]);
+  for (const name of maskable) checked(unit, ratios[name], `ratios[${quote(name)}]`);
   return new Map(Object.entries(ratios));
 }
 
-/** Which coordinates an estimator estimates the gradient along; it is 0 along the others. */
-export interface MaskOptions {
+export const maskOptions = v.strictObject({
   /**
    * The fraction of the coordinates of every convolution and linear weight that is left out, in [0, 1). Batch-norm
    * parameters and biases are always in. Default: 0, nothing is left out.
    */
-  sparsity?: number;
-  /** The same as a ratio for each of these tensors by name, from `zoGrasp`, instead of `sparsity`. */
-  ratios?: LayerRatios;
-  /** Epochs after which other coordinates are drawn, an integer >= 1; default 5. */
-  redrawEvery?: number;
+  sparsity: v.optional(fraction, 0),
+  /** The same as a ratio from 0 to 1 for each of these tensors by name, from `zoGrasp`, instead of `sparsity`. */
+  ratios: v.optional(layerRatios),
+  /** Epochs after which other coordinates are drawn, an integer >= 1; default: 5. */
+  redrawEvery: v.optional(integer(1), 5),
   /** The flat indices of every step, distinct, instead of `sparsity` or `ratios`. */
-  coordinates?: Uint32Array;
-}
-
-export const MASK_OPTIONS: readonly (keyof MaskOptions)[] = ['sparsity', 'ratios', 'redrawEvery', 'coordinates'];
+  coordinates: v.optional(nonEmpty<Uint32Array>(Uint32Array, 'a Uint32Array with at least one flat parameter index')),
+});
+/** Which coordinates an estimator estimates the gradient along; it is 0 along the others. */
+export interface MaskOptions extends v.InferInput<typeof maskOptions> {}
 
 /** The coordinates at a position of a run, increasing; their number is the same at all positions. */
 export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosition) => Uint32Array;
 
+/** The options that exclude each other: the first of a pair, and those that it replaces. */
+const EXCLUSIVE = [
+  ['ratios', ['sparsity']],
+  ['coordinates', ['sparsity', 'ratios', 'redrawEvery']],
+] as const;
+
 /**
- * The mask that an estimator's options ask for, the same for all estimators at equal options and seed, and what describes it.
+ * The mask that an estimator's options ask for, the same for all estimators at equal options and seed, and its config.
  *
- * @throws InvalidArgumentError if an option is out of range, or `coordinates` are given beside one of the others.
+ * @param options With their defaults; `given` are those of the caller.
+ * @throws InvalidArgumentError if options are given that exclude each other.
  */
-export function maskOf(options: MaskOptions): { config: object; draw: Draw } {
-  const { sparsity = 0, redrawEvery = 5, ratios, coordinates } = options;
-  integer(redrawEvery, 'redrawEvery', 1);
-  fraction(sparsity, 'sparsity');
-  if (ratios !== undefined) checkLayerRatios(ratios);
-  refuseBoth(options, 'ratios', ['sparsity']);
-  refuseBoth(options, 'coordinates', ['sparsity', 'ratios', 'redrawEvery']);
-  if (coordinates === undefined) {
-    // A copy, as of coordinates, so that the mask and its config stay what they are when the caller's object changes.
-    const layers = ratios && { ...ratios };
+export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOptions): { config: object; draw: Draw } {
+  for (const [key, others] of EXCLUSIVE) {
+    const other = given[key] === undefined ? undefined : others.find((one) => given[one] !== undefined);
+    if (other !== undefined) throw new InvalidArgumentError(`Expected either ${key} or ${other}, received both`);
+  }
+  const { sparsity, ratios, redrawEvery } = options;
+  if (options.coordinates === undefined) {
     const draw: Draw = ({ compiled }, { seed, epoch }) =>
       drawCoordinates(
         compiled.parameters,
-        layers ?? sparsity,
+        ratios ?? sparsity,
         new Random(seed, 'mask', Math.floor(epoch / redrawEvery)),
       );
-    return { config: { ...(layers ? { ratios: layers } : { sparsity }), redrawEvery }, draw };
+    return { config: { ...(ratios ? { ratios } : { sparsity }), redrawEvery }, draw };
   }
-  const given = checkIndexList(coordinates).slice();
-  const sorted = given.toSorted();
+  // A copy, so that the mask and its config stay what they are when the caller's array changes.
+  const coordinates = options.coordinates.slice();
+  const sorted = coordinates.toSorted();
   return {
-    config: { coordinates: { count: given.length, digest: digest(sorted) } },
-    draw: ({ compiled }) => (checkCoordinates(compiled, given), sorted),
+    config: { coordinates: { count: coordinates.length, digest: digest(sorted) } },
+    draw: ({ compiled }) => (checkCoordinates(compiled, coordinates), sorted),
   };
-}
-
-function refuseBoth(options: MaskOptions, key: keyof MaskOptions, others: readonly (keyof MaskOptions)[]): void {
-  const other = options[key] === undefined ? undefined : others.find((one) => options[one] !== undefined);
-  if (other !== undefined) throw new InvalidArgumentError(`Expected either ${key} or ${other}, received both`);
 }

@@ -1,4 +1,6 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { checked, leaf, parseOptions, queryCount, smoothing } from '../support/schema.js';
 import type { Batch } from '../data/dataset.js';
 import type { EstimateContext, Estimator } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
@@ -8,15 +10,19 @@ import type { ForwardOptions } from '../model/options.js';
 import { sgd } from '../optimizers/optimizers.js';
 import { Random } from '../native/random.js';
 
+export const patternSearchOptions = v.strictObject({
+  /** How far a trial moves a parameter at the first step, > 0 in float32. */
+  radius: smoothing,
+  /** The factor of the radius after every step, > 0 and <= 1; default: 1, a constant radius. */
+  decay: v.optional(
+    leaf<number>('number', 'a number > 0 and <= 1', (value) => typeof value === 'number' && value > 0 && value <= 1),
+    1,
+  ),
+  /** Trials per step, each a loss evaluation, an integer from 1 to 2³¹ − 1. */
+  queries: queryCount,
+});
 /** How far and how often a step tries. */
-export interface PatternSearchOptions {
-  /** How far a trial moves a parameter at the first step, > 0. */
-  radius: number;
-  /** What the radius is multiplied by after every step, > 0 and <= 1; default 1, a constant radius. */
-  decay?: number;
-  /** Trials per step, each a loss evaluation, from 1 to 2³¹ − 1. */
-  queries: number;
-}
+export interface PatternSearchOptions extends v.InferInput<typeof patternSearchOptions> {}
 
 /**
  * Pattern Search (Chiang et al., ICLR 2023, "Loss Landscapes are All You Need"): a coordinate search that needs nothing of the
@@ -40,11 +46,7 @@ export interface PatternSearchOptions {
  * @example train(model, trainSet, { estimator: patternSearch({ radius: 0.1, queries: 500 }), optimizer: sgd({ lr: 1 }), epochs: 5 })
  */
 export function patternSearch(options: PatternSearchOptions): Estimator {
-  const known = ['radius', 'decay', 'queries'] as const;
-  const { radius, decay = 1, queries } = check.options<PatternSearchOptions>(options, 'patternSearch', known);
-  check.smoothing(radius, 'radius');
-  check.queryCount(queries, 'queries');
-  if (check.positive(decay, 'decay') > 1) throw check.expected('decay', 'a number > 0 and <= 1', decay);
+  const { radius, decay, queries } = parseOptions(patternSearchOptions, options, 'patternSearch');
   return {
     config: { kind: 'pattern-search', radius, decay, queries },
     optimizer: sgd({ lr: 1 }),
@@ -53,7 +55,7 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
       patternSearch({ radius, decay, queries: Math.min(queries, Math.max(1, Math.floor(evaluations - 1))) }),
     async estimate(model, batch, context) {
       const { signal, step } = context;
-      const reach = check.smoothing(radius * decay ** step, `radius·decay^${step}`);
+      const reach = checked(smoothing, radius * decay ** step, `radius·decay^${step}`);
       const start = model.parameters.slice();
       const { loss, outputs, statistics } = await model.forward(batch, { at: start, training: true, signal, step });
       const move = await search(model, batch, context, { start, loss, radius: reach, queries });

@@ -1,29 +1,34 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import type { Model } from '../model/model.js';
-import type { Distribution, RandomizedReuse } from '../model/options.js';
-import { DISTRIBUTIONS, RANDOMIZED_REUSES } from '../model/options.js';
+import type { Distribution } from '../model/options.js';
+import { directionOptions, randomizedReuse } from '../model/options.js';
+import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 
-export interface RgeOptions {
-  /** Smoothing parameter μ, > 0. */
-  mu: number;
-  /** Random directions per step, q, from 1 to 2³¹ − 1. */
-  queries: number;
-  /** Independent standard normal entries (default), uniform on the unit sphere, or independent entries ±1. */
-  distribution?: Distribution;
-  /** Equation (1) as it stands (default), or times the factor that makes it unbiased as μ → 0. */
-  scale?: 'paper' | 'unbiased';
-  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default false. */
-  perTensor?: boolean;
-  /** Central differences: twice the loss evaluations. Default false. */
-  central?: boolean;
+const SCALES = ['paper', 'unbiased'] as const;
+
+/** The options that the limit of μ → 0 has too. */
+export const forwardGradientOptions = v.strictObject({
+  ...directionOptions.entries,
+  /** Equation (1) as it stands (`paper`), or times the factor that makes it `unbiased` as μ → 0. Default: `paper`. */
+  scale: v.optional(oneOf(SCALES), 'paper'),
+});
+
+export const rgeOptions = v.strictObject({
+  /** Smoothing parameter μ, > 0 in float32. */
+  mu: smoothing,
+  ...forwardGradientOptions.entries,
+  /** Central differences: twice the loss evaluations. Default: false. */
+  central: v.optional(boolean, false),
   /**
-   * `incremental` (default) carries what the perturbation changes, which loses no digits for any μ; `none` runs whole
-   * passes and subtracts losses, which takes less time on deep networks and more on those of one convolution.
+   * `incremental` carries what the perturbation changes, which loses no digits for any μ; `none` runs whole passes and
+   * subtracts losses, which takes less time on deep networks and more on those of one convolution. Default: `incremental`.
    */
-  reuse?: RandomizedReuse;
-}
+  reuse: randomizedReuse,
+});
+export interface RgeOptions extends v.InferInput<typeof rgeOptions> {}
 
 /**
  * Randomised gradient estimation, RGE, equation (1) of DeepZero (Chen et al., ICLR 2024):
@@ -45,23 +50,7 @@ export interface RgeOptions {
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {
-  const known = ['mu', 'queries', 'distribution', 'scale', 'perTensor', 'central', 'reuse'] as const;
-  const {
-    mu,
-    queries,
-    distribution = 'gaussian',
-    scale = 'paper',
-    perTensor = false,
-    central = false,
-    reuse = 'incremental',
-  } = check.options<RgeOptions>(options, 'rge', known);
-  check.smoothing(mu, 'mu');
-  check.queryCount(queries, 'queries');
-  check.oneOf(distribution, 'distribution', DISTRIBUTIONS);
-  check.oneOf(scale, 'scale', ['paper', 'unbiased']);
-  check.boolean(perTensor, 'perTensor');
-  check.boolean(central, 'central');
-  check.oneOf(reuse, 'reuse', RANDOMIZED_REUSES);
+  const { mu, queries, distribution, scale, perTensor, central, reuse } = parseOptions(rgeOptions, options, 'rge');
   const perDirection = central ? 2 : 1;
   return {
     config: { kind: 'rge', mu, queries, distribution, scale, perTensor, central, reuse },

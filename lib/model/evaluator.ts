@@ -4,7 +4,10 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import type * as v from 'valibot';
+
+import { InvalidArgumentError, show } from '../support/errors.js';
+import { expectedOption, parseOptions } from '../support/schema.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { checkCoordinates, coordinateAt, nameOf } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
@@ -24,7 +27,6 @@ import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import type {
   CoordinatewiseOptions,
-  DifferenceOptions,
   ForwardOptions,
   GradientOptions,
   GradientResult,
@@ -36,7 +38,13 @@ import type {
   ReferenceResult,
   Reuse,
 } from './options.js';
-import { CALL_OPTIONS, DISTRIBUTIONS, PRECISIONS, RANDOMIZED_REUSES, REUSES } from './options.js';
+import {
+  coordinatewiseOptions,
+  forwardOptions,
+  gradientOptions,
+  randomizedOptions,
+  referenceOptions,
+} from './options.js';
 import { NonFiniteLossError } from './non-finite.js';
 import type { LossName } from './problem.js';
 import { checkBatch } from './problem.js';
@@ -88,49 +96,42 @@ export class Evaluator {
   }
 
   async forward(point: Weights, batch: Batch, options: ForwardOptions): Promise<PassResult> {
-    const known = ['training', 'at', ...CALL_OPTIONS] as const;
-    const { training = false, at } = check.options<ForwardOptions>(options, 'forward', known);
-    check.boolean(training, 'training');
-    const request = this.#request(movedTo(point, at), batch, training, options);
+    const { at, training, ...call } = parseOptions(forwardOptions, options, 'forward');
+    const request = this.#request(movedTo(point, at), batch, training, call);
     return this.#run(
       'evaluate',
       request,
       (network, ...job) => network.evaluate(...job),
-      options,
+      call,
       () => BASE,
     );
   }
 
   async gradient(point: Weights, batch: Batch, options: GradientOptions): Promise<GradientResult> {
-    const known = ['precision', 'training', 'at', ...CALL_OPTIONS] as const;
-    const { precision = 'single', training = true, at } = check.options<GradientOptions>(options, 'gradient', known);
-    check.oneOf(precision, 'precision', PRECISIONS);
-    check.boolean(training, 'training');
-    const request = { ...this.#request(movedTo(point, at), batch, training, options), precision };
+    const { at, training, precision, ...call } = parseOptions(gradientOptions, options, 'gradient');
+    const request = { ...this.#request(movedTo(point, at), batch, training, call), precision };
     return this.#run(
       'gradient',
       request,
       (network, ...job) => network.gradient(...job),
-      options,
+      call,
       () => BASE,
     );
   }
 
   async coordinatewise(point: Weights, batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
-    const known = ['mu', 'central', 'at', 'coordinates', 'reuse', ...CALL_OPTIONS] as const;
-    const { mu, reuse = 'incremental' } = check.options<CoordinatewiseOptions>(options, 'coordinatewise', known);
-    check.oneOf(reuse, 'reuse', REUSES);
-    const request = { ...this.#alongBasis(point, batch, options), reuse };
-    const query = this.#basisQuery(mu);
+    const { reuse, ...along } = parseOptions(coordinatewiseOptions, options, 'coordinatewise');
+    const request = { ...this.#alongBasis(point, batch, along), reuse };
+    const query = this.#basisQuery(along.mu);
     if (reuse !== 'incremental') this.#checkResolution(request);
-    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), options, query);
+    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), along, query);
   }
 
   async reference(point: Weights, batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
-    check.options<ReferenceOptions>(options, 'reference', ['mu', 'central', 'at', 'coordinates', ...CALL_OPTIONS]);
-    const request = this.#alongBasis(point, batch, options);
-    const query = this.#basisQuery(options.mu);
-    return this.#run('reference', request, (network, ...job) => network.reference(...job), options, query);
+    const along = parseOptions(referenceOptions, options, 'reference');
+    const request = this.#alongBasis(point, batch, along);
+    const query = this.#basisQuery(along.mu);
+    return this.#run('reference', request, (network, ...job) => network.reference(...job), along, query);
   }
 
   /** @param draw The directions' stream and place in it, by default those of training at `options.step`. */
@@ -140,36 +141,26 @@ export class Evaluator {
     options: RandomizedOptions,
     draw?: { stream: Stream; index: number },
   ): Promise<QueryResult> {
-    const drawing = check.options<RandomizedOptions>(options, 'randomized', [
-      ...['mu', 'central', 'at', 'queries', 'distribution', 'perTensor', 'reuse', 'seed'],
-      ...CALL_OPTIONS,
-    ] as const);
-    const { mu, queries, distribution = 'gaussian', perTensor = false, reuse = 'incremental', seed = 0 } = drawing;
-    const { stream, index } = draw ?? { stream: 'directions', index: options.step ?? 0 };
+    const parsed = parseOptions(randomizedOptions, options, 'randomized');
+    const { mu, central, at, queries, distribution, perTensor, reuse, seed, ...call } = parsed;
+    const { stream, index } = draw ?? { stream: 'directions', index: call.step ?? 0 };
     const request = {
-      ...this.#difference(point, batch, options),
-      queries: check.queryCount(queries, 'queries'),
-      distribution: check.oneOf(distribution, 'distribution', DISTRIBUTIONS),
-      perTensor: check.boolean(perTensor, 'perTensor'),
-      reuse: check.oneOf(reuse, 'reuse', RANDOMIZED_REUSES),
-      seed: check.integer(seed, 'seed'),
-      stream: Random.streamNumber(stream),
-      index: check.integer(index, 'step', 0, 0xffff_ffff),
+      ...{ ...this.#request(movedTo(point, at), batch, true, call), mu, central },
+      ...{ queries, distribution, perTensor, reuse, seed, stream: Random.streamNumber(stream), index },
     };
-    const query = (at: number): Query => ({
-      words: `along random direction ${at} with mu = ${mu}`,
+    const query = (direction: number): Query => ({
+      words: `along random direction ${direction} with mu = ${mu}`,
       mu,
       coordinate: null,
     });
     const start: Start<typeof request, QueryResult> = (network, ...job) => network.randomized(...job);
-    const estimate = await this.#run('randomized', request, start, options, query);
-    // Every parameter moves: equal losses in all directions mean that the perturbation was lost.
+    const estimate = await this.#run('randomized', request, start, call, query);
     if (estimate.values.some((value) => value !== 0)) return estimate;
     if (reuse === 'none') {
-      throw check.expected('mu', 'large enough to change the loss along a random direction in float32', mu);
+      throw expectedOption('mu', 'large enough to change the loss along a random direction in float32', String(mu));
     }
-    throw new check.InvalidArgumentError(
-      `Expected the loss to change along random directions, received the same along all of ${queries}: does any output depend on the parameters?`,
+    throw new InvalidArgumentError(
+      `Expected the loss to change along a random direction, received the same loss along all of ${queries}: does any output depend on the parameters?`,
     );
   }
 
@@ -187,18 +178,10 @@ export class Evaluator {
     return { parameters, statistics, images, count, loss, ...truth, training, threads };
   }
 
-  #difference(point: Weights, batch: Batch, options: DifferenceOptions) {
-    const { mu, central = false, at } = options;
-    return {
-      ...this.#request(movedTo(point, at), batch, true, options),
-      mu: check.smoothing(mu, 'mu'),
-      central: check.boolean(central, 'central'),
-    };
-  }
-
-  #alongBasis(point: Weights, batch: Batch, options: ReferenceOptions): NativeReference {
-    const coordinates = checkCoordinates(this.#setup.compiled, options.coordinates);
-    return { ...this.#difference(point, batch, options), coordinates };
+  #alongBasis(point: Weights, batch: Batch, options: v.InferOutput<typeof referenceOptions>): NativeReference {
+    const { mu, central, at, coordinates, ...call } = options;
+    checkCoordinates(this.#setup.compiled, coordinates);
+    return { ...this.#request(movedTo(point, at), batch, true, call), mu, central, coordinates };
   }
 
   /** Where two losses are subtracted, a step that float32 rounds away leaves zero by zero. */
@@ -206,7 +189,7 @@ export class Evaluator {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;
     const coordinate = nameOf(coordinateAt(this.#setup.compiled, still));
-    throw check.expected('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, mu);
+    throw expectedOption('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, String(mu));
   }
 
   #basisQuery(mu: number): (at: number) => Query {
@@ -255,8 +238,8 @@ export class Evaluator {
 export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
   const { parameters, statistics } = point;
   if (at === undefined) return point;
-  if (!(at instanceof Float32Array) || at.length !== parameters.length) {
-    throw check.expected('at', `a Float32Array of ${parameters.length}, the parameters`, at);
+  if (at.length !== parameters.length) {
+    throw expectedOption('at', `a Float32Array of ${parameters.length}, the parameters`, show(at));
   }
   return { parameters: at, statistics };
 }

@@ -1,10 +1,11 @@
 /// <reference lib="esnext.disposable" preserve="true" />
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { checked, integer, isObject, leaf, oneOf, parseOptions, positive, string } from '../support/schema.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import { Evaluator } from './evaluator.js';
-import { checkCallOptions } from '../native/jobs.js';
 import { defaultThreads, MOST_THREADS } from '../native/cores.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import { compile } from '../network/compile.js';
@@ -23,6 +24,7 @@ import type {
   ReferenceOptions,
   ReferenceResult,
 } from './options.js';
+import { evaluateOptions } from './options.js';
 import type { LossName } from './problem.js';
 import { checkDataset, checkLoss, countCorrect, imagesOf, LOSSES } from './problem.js';
 import type { Stream } from '../native/random.js';
@@ -30,30 +32,40 @@ import { withSafetensors, writeSafetensors } from '../support/safetensors.js';
 import { checkValues, checkWeights, describedIn, readPoint, toMetadata, toTensors } from './weights.js';
 import type { Weights } from './weights.js';
 
-export interface ModelOptions {
-  /** Fixes the initial weights; an integer >= 0, default 0. */
-  seed?: number;
-  /** Mean over the batch of `cross-entropy` (default), `mean-squared-error` or `mean-absolute-error`. */
-  loss?: LossName;
-  /** Threads of every computation, from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
-  threads?: number;
+const limits = v.strictObject({
+  /** Threads of every computation, an integer from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
+  threads: v.optional(integer(1, MOST_THREADS)),
   /**
    * The most bytes that a computation may allocate outside JavaScript, > 0: activations and weights, of the unperturbed pass
-   * and of each thread's queries, and the copies of what it is given. It grows with the batch. As many of `threads` are used
-   * as fit; where not one does, the call rejects with `InvalidArgumentError` and says what it would take, before anything
+   * and of each thread's queries, and the copies of its inputs. It grows with the batch. As many of `threads` are used
+   * as fit; where not one does, the call rejects with `InvalidArgumentError` and says how much it needs, before anything
    * is computed. Default: no bound.
    */
-  memory?: number | undefined;
-  /** Where the model starts: these very arrays, not copies; default: initial weights by `seed`. */
-  weights?: Weights | undefined;
-}
+  memory: v.optional(positive),
+});
 
-export interface LoadOptions extends Omit<ModelOptions, 'seed' | 'loss' | 'weights'> {
-  /** Default: the one in the file's metadata, as `save` wrote it, otherwise `cross-entropy`. */
-  loss?: LossName;
+export const modelOptions = v.strictObject({
+  ...limits.entries,
+  /** Fixes the initial weights; an integer >= 0, default: 0. */
+  seed: v.optional(integer(), 0),
+  /** Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`. Default: `cross-entropy`. */
+  loss: v.optional(oneOf(LOSSES), 'cross-entropy'),
+  /** Where the model starts: these very arrays, not copies; default: initial weights by `seed`. */
+  weights: v.optional(leaf<Weights>('other', 'an object of parameters and statistics', isObject)),
+});
+export interface ModelOptions extends v.InferInput<typeof modelOptions> {}
+
+export const loadOptions = v.strictObject({
+  ...limits.entries,
+  /**
+   * `cross-entropy`, `mean-squared-error` or `mean-absolute-error`; default: the one in the file's metadata, as `save` wrote
+   * it, otherwise cross-entropy.
+   */
+  loss: v.optional(oneOf(LOSSES)),
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
-  network?: Network;
-}
+  network: v.optional(v.custom<Network>(() => true)),
+});
+export interface LoadOptions extends v.InferInput<typeof loadOptions> {}
 
 /** Makes `Model.randomized` on directions apart from those of training: a place in a stream of their own. */
 export let randomizedFrom: (
@@ -101,20 +113,13 @@ export class Model implements Disposable {
    * @throws InvalidArgumentError if the network does not fit together, naming the layer, or the loss, or an option is wrong.
    */
   constructor(network: Network, options: ModelOptions = {}) {
-    const {
-      seed = 0,
-      loss = 'cross-entropy',
-      threads = defaultThreads(),
-      memory,
-      weights,
-    } = check.options<ModelOptions>(options, 'Model', ['seed', 'loss', 'threads', 'memory', 'weights']);
-    this.loss = check.oneOf(loss, 'loss', LOSSES);
-    this.threads = check.integer(threads, 'threads', 1, MOST_THREADS);
-    this.memory = memory === undefined ? undefined : check.positive(memory, 'memory');
+    const { seed, loss, threads, memory, weights } = parseOptions(modelOptions, options, 'Model');
+    this.loss = loss;
+    this.threads = threads ?? defaultThreads();
+    this.memory = memory;
     this.network = network;
     this.compiled = compile(network);
     checkLoss(this);
-    check.integer(seed, 'seed');
     const { parameters, statistics } = weights ? checkWeights(weights, this.compiled) : initialise(this.compiled, seed);
     this.parameters = parameters;
     this.statistics = statistics;
@@ -131,9 +136,8 @@ export class Model implements Disposable {
    * @example await Model.load('resnet20.safetensors', { network: resnet20() })
    */
   static async load(file: string, options: LoadOptions = {}): Promise<Model> {
-    const known = ['network', 'loss', 'threads', 'memory'] as const;
-    const { network, loss: given, ...rest } = check.options<LoadOptions>(options, 'Model.load', known);
-    return withSafetensors(file, async (source) => {
+    const { network, loss: given, ...rest } = parseOptions(loadOptions, options, 'Model.load');
+    return withSafetensors(checked(string, file, 'file'), async (source) => {
       const { network: owner, loss, compiled } = describedIn(source, { network, loss: given });
       const { notes, ...weights } = await readPoint(source, compiled);
       const model = new Model(owner, { loss, weights, ...rest });
@@ -149,7 +153,7 @@ export class Model implements Disposable {
    */
   async save(file: string): Promise<void> {
     const tensors = toTensors(this.compiled, this);
-    checkValues(check.string(file, 'file'), tensors);
+    checkValues(checked(string, file, 'file'), tensors);
     await writeSafetensors(file, tensors, toMetadata(this));
   }
 
@@ -169,6 +173,7 @@ export class Model implements Disposable {
    * @example model.tensor('fc.bias').fill(0)
    */
   tensor(name: string): Float32Array {
+    checked(string, name, 'name');
     const { parameters, statistics } = this.compiled;
     const parameter = parameters.find((info) => info.name === name);
     const info = parameter ?? statistics.find((statistic) => statistic.name === name);
@@ -211,10 +216,7 @@ export class Model implements Disposable {
    * @example console.log((await model.evaluate(testSet)).accuracy)
    */
   async evaluate(dataset: Dataset, options: EvaluateOptions = {}): Promise<EvaluateResult> {
-    const known = ['batchSize', 'signal', 'onProgress'] as const;
-    const { batchSize = 256, signal, onProgress } = check.options<EvaluateOptions>(options, 'evaluate', known);
-    check.integer(batchSize, 'batchSize', 1);
-    checkCallOptions({ signal, onProgress });
+    const { batchSize, signal, onProgress } = parseOptions(evaluateOptions, options, 'evaluate');
     checkDataset(dataset, this);
     const { count } = dataset;
     let loss = 0;
@@ -244,10 +246,7 @@ export class Model implements Disposable {
    * const label = first.indexOf(Math.max(...first));
    */
   async predict(images: Float32Array | Batch | Dataset, options: EvaluateOptions = {}): Promise<Float32Array> {
-    const known = ['batchSize', 'signal', 'onProgress'] as const;
-    const { batchSize = 256, signal, onProgress } = check.options<EvaluateOptions>(options, 'predict', known);
-    check.integer(batchSize, 'batchSize', 1);
-    checkCallOptions({ signal, onProgress });
+    const { batchSize, signal, onProgress } = parseOptions(evaluateOptions, options, 'predict');
     const { count, slice } = imagesOf(images, this);
     const { outputs: width } = this.compiled;
     const outputs = new Float32Array(count * width);

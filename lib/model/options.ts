@@ -3,89 +3,110 @@
  *
  * @module
  */
-import type { CallOptions } from '../native/jobs.js';
+import * as v from 'valibot';
 
+import { callOptions, progressOptions } from '../native/jobs.js';
+import { boolean, instance, integer, nonEmpty, oneOf, queryCount, smoothing } from '../support/schema.js';
+
+export const REUSES = ['none', 'block', 'layer', 'incremental'] as const;
 /** How much of the unperturbed pass a query reuses. */
-export type Reuse = 'none' | 'block' | 'layer' | 'incremental';
+export type Reuse = (typeof REUSES)[number];
 
-export const REUSES: readonly Reuse[] = ['none', 'block', 'layer', 'incremental'];
-
+export const RANDOMIZED_REUSES = ['none', 'incremental'] as const;
 /** A direction moves every layer, so there is no layer or block to restart from. */
-export type RandomizedReuse = 'none' | 'incremental';
+export type RandomizedReuse = (typeof RANDOMIZED_REUSES)[number];
 
-export const RANDOMIZED_REUSES: readonly RandomizedReuse[] = ['none', 'incremental'];
-
+export const DISTRIBUTIONS = ['gaussian', 'sphere', 'rademacher'] as const;
 /** Entries of a random direction: independent standard normal, uniform on the unit sphere, or independent ±1. */
-export type Distribution = 'gaussian' | 'sphere' | 'rademacher';
+export type Distribution = (typeof DISTRIBUTIONS)[number];
 
-export const DISTRIBUTIONS: readonly Distribution[] = ['gaussian', 'sphere', 'rademacher'];
-
+export const PRECISIONS = ['single', 'double'] as const;
 /** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
-export type Precision = 'single' | 'double';
+export type Precision = (typeof PRECISIONS)[number];
 
-export const PRECISIONS: readonly Precision[] = ['single', 'double'];
+const pointOptions = v.strictObject({
+  ...callOptions.entries,
+  /** The point θ; default: the model's parameters. */
+  at: v.optional(instance<Float32Array>(Float32Array, 'a Float32Array as long as the parameters')),
+});
 
-export const CALL_OPTIONS = ['signal', 'onProgress', 'step'] as const;
-
-/** The step of a finite difference and the point it is taken at. */
-export interface DifferenceOptions extends CallOptions {
-  /** Smoothing parameter μ, > 0. */
-  mu: number;
+export const differenceOptions = v.strictObject({
+  ...pointOptions.entries,
+  /** Smoothing parameter μ, > 0 in float32. */
+  mu: smoothing,
   /** (ℓ(θ + μu) − ℓ(θ − μu)) / 2μ instead of (ℓ(θ + μu) − ℓ(θ)) / μ; default: false. */
-  central?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
+  central: v.optional(boolean, false),
+});
+/** The step of a finite difference and the point it is taken at. */
+export interface DifferenceOptions extends v.InferInput<typeof differenceOptions> {}
 
-export interface ReferenceOptions extends DifferenceOptions {
+export const referenceOptions = v.strictObject({
+  ...differenceOptions.entries,
   /** Distinct flat indices into the parameters, in any order. */
-  coordinates: Uint32Array;
-}
+  coordinates: nonEmpty<Uint32Array>(Uint32Array, 'a Uint32Array with at least one flat parameter index'),
+});
+export interface ReferenceOptions extends v.InferInput<typeof referenceOptions> {}
 
-export interface CoordinatewiseOptions extends ReferenceOptions {
+export const coordinatewiseOptions = v.strictObject({
+  ...referenceOptions.entries,
   /**
-   * How much of the unperturbed pass a query reuses. `incremental` (default) carries only what the perturbation changes,
-   * which is fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer,
-   * `block` at its residual block and `none` at the input, and they subtract: their results are the same bits as each
-   * other's.
+   * How much of the unperturbed pass a query reuses. `incremental` carries only what the perturbation changes, which is
+   * fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer, `block` at its
+   * residual block and `none` at the input, and they subtract: their results are the same bits as each other's. Default:
+   * `incremental`.
    */
-  reuse?: Reuse;
-}
+  reuse: v.optional(oneOf(REUSES), 'incremental'),
+});
+export interface CoordinatewiseOptions extends v.InferInput<typeof coordinatewiseOptions> {}
 
-/** Direction i is a pure function of `seed`, `step` (default: 0) and i. */
-export interface RandomizedOptions extends DifferenceOptions {
-  /** Random directions, from 1 to 2³¹ − 1. */
-  queries: number;
-  /** Entries of a direction: independent standard normal (default), uniform on the unit sphere, or independent ±1. */
-  distribution?: Distribution;
-  /** Scales each parameter tensor's part of a direction to unit length; default: false. */
-  perTensor?: boolean;
-  /** `incremental` (default) carries what the perturbation changes, `none` runs whole passes and subtracts losses. */
-  reuse?: RandomizedReuse;
+/** What random directions are; shared with the estimators that draw them. */
+export const directionOptions = v.strictObject({
+  /** Random directions, an integer from 1 to 2³¹ − 1. */
+  queries: queryCount,
+  /**
+   * Entries of a direction: independent standard normal (`gaussian`), uniform on the unit sphere (`sphere`), or independent
+   * ±1 (`rademacher`). Default: `gaussian`.
+   */
+  distribution: v.optional(oneOf(DISTRIBUTIONS), 'gaussian'),
+  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default: false. */
+  perTensor: v.optional(boolean, false),
+});
+
+export const randomizedReuse = v.optional(oneOf(RANDOMIZED_REUSES), 'incremental');
+
+export const randomizedOptions = v.strictObject({
+  ...differenceOptions.entries,
+  ...directionOptions.entries,
+  /** `incremental` carries what the perturbation changes, `none` runs whole passes and subtracts losses. Default: `incremental`. */
+  reuse: randomizedReuse,
   /** Fixes the directions, with `step`; an integer >= 0, default: 0. */
-  seed?: number;
-}
+  seed: v.optional(integer(), 0),
+});
+/** Direction i is a pure function of `seed`, `step` (0 if there is none) and i. */
+export interface RandomizedOptions extends v.InferInput<typeof randomizedOptions> {}
 
-export interface GradientOptions extends CallOptions {
-  /** float32 (default) to train with, or float64 as the exact gradient that estimates are compared with. */
-  precision?: Precision;
-  /** Batch norm with the batch's statistics (true, default), through which it is differentiated, or with the running ones. */
-  training?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
+export const gradientOptions = v.strictObject({
+  ...pointOptions.entries,
+  /** float32 (`single`) to train with, or float64 (`double`) as the exact gradient of estimates. Default: `single`. */
+  precision: v.optional(oneOf(PRECISIONS), 'single'),
+  /** Batch norm with the batch's statistics, through which it is differentiated, or with the running ones; default: true. */
+  training: v.optional(boolean, true),
+});
+export interface GradientOptions extends v.InferInput<typeof gradientOptions> {}
 
-export interface ForwardOptions extends CallOptions {
-  /** Batch norm with the batch's statistics (true) or with the running ones (false, default). */
-  training?: boolean;
-  /** The point θ; default: the model's parameters. */
-  at?: Float32Array;
-}
+export const forwardOptions = v.strictObject({
+  ...pointOptions.entries,
+  /** Batch norm with the batch's statistics (true) or with the running ones (false); default: false. */
+  training: v.optional(boolean, false),
+});
+export interface ForwardOptions extends v.InferInput<typeof forwardOptions> {}
 
-export interface EvaluateOptions extends Omit<CallOptions, 'step'> {
-  /** Images at a time, at least 1; default: 256. Memory grows with it. */
-  batchSize?: number;
-}
+export const evaluateOptions = v.strictObject({
+  ...progressOptions.entries,
+  /** Images at a time, an integer >= 1; default: 256. Memory grows with it. */
+  batchSize: v.optional(integer(1), 256),
+});
+export interface EvaluateOptions extends v.InferInput<typeof evaluateOptions> {}
 
 /** The unperturbed pass over a batch. */
 export interface PassResult {

@@ -4,8 +4,8 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
-import { expected, InvalidArgumentError } from '../support/check.js';
+import { InvalidArgumentError, quote } from '../support/errors.js';
+import { checked, expected, integer, isObject, string } from '../support/schema.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
@@ -33,7 +33,7 @@ export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
 
 /** Refuses a batch whose images, labels or targets do not fit. */
 export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
-  check.object(batch, 'batch');
+  if (!isObject(batch)) throw expected('batch', 'an object', batch);
   const { images, count, labels, targets } = batch;
   checkImages(images, count, network.input);
   if (loss === 'cross-entropy') {
@@ -80,7 +80,7 @@ export function checkDataset(
   checkModel(target);
   checkShape(dataset);
   const { network, compiled, loss } = target;
-  const name = `data set ${JSON.stringify(dataset.name)}`;
+  const name = `data set ${quote(dataset.name)}`;
   if (dataset.shape.join() !== network.input.join()) {
     throw new InvalidArgumentError(
       `Expected ${name} to have images of ${network.input.join('×')}, the network's input, received ${dataset.shape.join('×')}`,
@@ -95,18 +95,18 @@ export function checkDataset(
 
 /** Refuses what is no data set, or an empty one. */
 function checkShape(dataset: Dataset): void {
-  const { name, count, shape, batch } = check.object(dataset, 'the data set');
+  const { name, count, shape, batch } = Object(dataset) as Partial<Dataset>;
   if (typeof batch !== 'function') throw expected('the data set', 'one such as the train or the test of synthetic()', dataset); // prettier-ignore
-  check.string(name, "the data set's name");
-  check.integer(count, `the images in data set ${JSON.stringify(name)}`, 1);
+  checked(string, name, "the data set's name");
+  checked(integer(1), count, `the images in data set ${quote(name!)}`);
   if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
 }
 
 /** Refuses more images a step than there are; `what` is what the caller calls the number. */
 export function checkBatchSize(batchSize: number, { count, name }: Dataset, what: string): void {
-  check.integer(batchSize, what, 1);
+  checked(integer(1), batchSize, what);
   if (batchSize > count) {
-    throw expected(what, `at most ${count}, the images in data set ${JSON.stringify(name)}`, batchSize);
+    throw expected(what, `at most ${count}, the images in data set ${quote(name)}`, batchSize);
   }
 }
 
@@ -126,7 +126,7 @@ export function imagesOf(images: Float32Array | Batch | Dataset, target: Target)
     }
     return { count: images.length / size, slice: (start, end) => images.subarray(start * size, end * size) };
   }
-  if (!check.isObject(images) || ArrayBuffer.isView(images)) {
+  if (!isObject(images) || ArrayBuffer.isView(images)) {
     throw expected('images', 'a Float32Array, a batch or a data set', images);
   }
   if (typeof (images as Partial<Dataset>).batch === 'function') {

@@ -3,26 +3,32 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { abortSignal, callback, integer, parseOptions } from '../support/schema.js';
 import type { NativeError, NativeJob, NativeProgress } from './addon.js';
 
-/** How a long call reports its progress and is stopped. */
-export interface CallOptions {
+export const progressOptions = v.strictObject({
   /**
    * Aborting rejects the call with the signal's reason and leaves every parameter as it was: within 100 ms on images as small as
    * CIFAR-10's, else once each thread has taken the sixteen images in hand to the next convolution's end.
    */
-  signal?: AbortSignal | undefined;
+  signal: v.optional(abortSignal),
   /** Called at most every 50 ms with the queries (coordinates or directions) done and in all. */
-  onProgress?: ((done: number, total: number) => void) | undefined;
-  /** The training step this is part of, from 0; errors carry it. */
-  step?: number | undefined;
-}
+  onProgress: v.optional(callback<(done: number, total: number) => void>()),
+});
+
+export const callOptions = v.strictObject({
+  ...progressOptions.entries,
+  /** The training step that the call is part of, an integer from 0 to 2³² − 1; errors carry it. */
+  step: v.optional(integer(0, 2 ** 32 - 1)),
+});
+/** How a long call reports its progress and is stopped. */
+export interface CallOptions extends v.InferInput<typeof callOptions> {}
 
 /** Refuses wrong call options before anything is computed. */
-export function checkCallOptions({ signal, onProgress }: CallOptions): void {
-  check.abortSignal(signal, 'signal');
-  check.callback(onProgress, 'onProgress');
+export function checkCallOptions(options: CallOptions): void {
+  parseOptions(callOptions, options, 'the call');
 }
 
 /**
@@ -32,7 +38,6 @@ export function checkCallOptions({ signal, onProgress }: CallOptions): void {
  * @param start Makes the job; it gets the callback for progress.
  */
 export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, options: CallOptions): Promise<T> {
-  checkCallOptions(options);
   const { signal, onProgress } = options;
   signal?.throwIfAborted();
   const job = start(onProgress);

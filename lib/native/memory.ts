@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { InvalidArgumentError } from '../support/check.js';
+import { InvalidArgumentError } from '../support/errors.js';
 
 /** In bytes. */
 export const UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;

@@ -1,5 +1,5 @@
 import { native } from './addon.js';
-import * as check from '../support/check.js';
+import { checked, integer } from '../support/schema.js';
 
 /**
  * What a random number is drawn for. Every use has a stream of its own, so that drawing more of one
@@ -38,14 +38,14 @@ export class Random {
   #drawn = 0;
 
   constructor(seed: number, stream: Stream, index = 0) {
-    this.#seed = check.integer(seed, 'seed');
+    this.#seed = checked(integer(), seed, 'seed');
     this.#stream = STREAMS[stream];
-    this.#index = check.integer(index, 'index', 0, 0xffff_ffff);
+    this.#index = checked(integer(0, 0xffff_ffff), index, 'index');
   }
 
   /** The stream's number and a seed, for native code that draws from the same generator. */
   static streamNumber(stream: Stream): number {
-    return STREAMS[check.oneOf(stream, 'stream', Object.keys(STREAMS) as Stream[])];
+    return STREAMS[stream];
   }
 
   /** One word of a sequence without those before it: what the (position + 1)-th `uint32()` would return. */

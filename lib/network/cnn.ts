@@ -1,18 +1,21 @@
-import * as check from '../support/check.js';
-import { checkInput } from './compile.js';
+import * as v from 'valibot';
+
+import { expectedOption, integer, parseOptions } from '../support/schema.js';
+import { checkInput, inputShape, LARGEST_EXTENT } from './compile.js';
 import type { Layer, Network } from './description.js';
 import { batchNorm, conv2d, globalAveragePool, linear, maxPool, relu } from './description.js';
 
-export interface CnnOptions {
-  /** Convolutions; each halves the map, so at most 5 for 32×32 images. Default 5. */
-  depth?: number;
-  /** Output channels of every convolution; default 18. */
-  channels?: number;
-  /** Outputs; default 10. */
-  classes?: number;
-  /** Channels, rows and columns of an image; default [3, 32, 32]. */
-  input?: [number, number, number];
-}
+export const cnnOptions = v.strictObject({
+  /** Convolutions, an integer >= 1; each halves the map, so at most 5 for 32×32 images. Default: 5. */
+  depth: v.optional(integer(1), 5),
+  /** Output channels of every convolution, an integer from 1 to 2²⁰; default: 18. */
+  channels: v.optional(integer(1, LARGEST_EXTENT), 18),
+  /** Outputs, an integer from 1 to 2²⁰; default: 10. */
+  classes: v.optional(integer(1, LARGEST_EXTENT), 10),
+  /** Channels, rows and columns of an image, each from 1 to 2²⁰; default: [3, 32, 32]. */
+  input: inputShape,
+});
+export interface CnnOptions extends v.InferInput<typeof cnnOptions> {}
 
 /**
  * The small network on which the paper compares RGE with CGE (DeepZero, 2024, figure 1).
@@ -26,16 +29,10 @@ export interface CnnOptions {
  * @example cnn({ depth: 3 })
  */
 export function cnn(options: CnnOptions = {}): Network {
-  const {
-    depth = 5,
-    channels = 18,
-    classes = 10,
-    input = [3, 32, 32],
-  } = check.options<CnnOptions>(options, 'cnn', ['depth', 'channels', 'classes', 'input']);
+  const { depth, channels, classes, input } = parseOptions(cnnOptions, options, 'cnn');
   const [, rows, columns] = checkInput(input);
-  check.integer(depth, 'depth', 1, Math.floor(Math.log2(Math.min(rows, columns))));
-  check.integer(channels, 'channels', 1);
-  check.integer(classes, 'classes', 1);
+  const most = Math.floor(Math.log2(Math.min(rows, columns)));
+  if (depth > most) throw expectedOption('depth', `an integer from 1 to ${most}`, String(depth));
 
   const layers: Layer[] = [];
   for (let i = 0; i < depth; i++) {

@@ -1,4 +1,7 @@
+import * as v from 'valibot';
+
 import * as check from '../support/check.js';
+import { leaf } from '../support/schema.js';
 import type { NativeOperation } from '../native/addon.js';
 import type {
   AveragePool,
@@ -80,7 +83,7 @@ const TYPES = [
 ] as const satisfies readonly Layer['type'][];
 
 // The native core's limits: what it computes with must fit its integers.
-const LARGEST_EXTENT = 2 ** 20;
+export const LARGEST_EXTENT: number = 2 ** 20;
 const LARGEST_KERNEL = 1024;
 const LARGEST_MAP = 2 ** 28;
 const MOST_PARAMETERS = 2 ** 31 - 1;
@@ -101,6 +104,16 @@ export function compile(network: Network): CompiledNetwork {
   check.string(network.name, "the network's name");
   return new Compiler(checkInput(network.input)).finish(network.layers);
 }
+
+/** An image's shape as an option of a network. */
+export const inputShape = v.optional(
+  leaf<[number, number, number]>(
+    'other',
+    '[channels, rows, columns]',
+    (value) => Array.isArray(value) && value.length === 3,
+  ),
+  [3, 32, 32],
+);
 
 /** An image's shape: three integers from 1. */
 export function checkInput(input: unknown): Shape {
@@ -202,7 +215,7 @@ class Compiler {
   #claim(layer: string, place: string): void {
     const taken = this.#placeOfLayer.get(layer);
     if (taken !== undefined) {
-      throw new check.InvalidArgumentError(`Expected a name of its own, received that of ${taken}`);
+      throw new check.InvalidArgumentError(`Duplicate layer name ${JSON.stringify(layer)}: already used by ${taken}`);
     }
     this.#placeOfLayer.set(layer, place);
   }

@@ -1,18 +1,46 @@
-import * as check from '../support/check.js';
-import { checkInput } from './compile.js';
+import * as v from 'valibot';
+
+import { integer, leaf, parseOptions } from '../support/schema.js';
+import { checkInput, inputShape, LARGEST_EXTENT } from './compile.js';
 import type { Layer, Network } from './description.js';
 import { batchNorm, conv2d, globalAveragePool, linear, optionA, relu, residual } from './description.js';
 
-export interface ResNetOptions {
-  /** Layers with weights: 6n + 2 for n blocks in each of the three stages; default 20. */
-  depth?: number;
-  /** Channels of the first stage, even; the later stages have two and four times as many. Default 16. */
-  width?: number;
-  /** Outputs; default 10. */
-  classes?: number;
-  /** Channels, rows and columns of an image; default [3, 32, 32]. */
-  input?: [number, number, number];
-}
+/** The depth of the deepest network of He et al. */
+const MOST_LAYERS = 1202;
+
+/** Option A pads a quarter of a stage's channels on each side, so the width is even; the last stage has four times as many. */
+const MOST_CHANNELS = LARGEST_EXTENT / 4;
+
+const isInteger = (value: unknown, low: number, high: number): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high;
+
+export const resnetOptions = v.strictObject({
+  /** Layers with weights: 6n + 2 for n blocks in each of the three stages, from 8 to 1202; default: 20. */
+  depth: v.optional(
+    leaf<number>(
+      'number',
+      `6n + 2 from 8 to ${MOST_LAYERS} (8, 14, 20, 26, 32, 38, 44, 50, 56, …)`,
+      (value) => isInteger(value, 8, MOST_LAYERS) && value % 6 === 2,
+    ),
+    20,
+  ),
+  /** Channels of the first stage, even, from 2 to 2¹⁸; the later stages have two and four times as many. Default: 16. */
+  width: v.optional(
+    leaf<number>(
+      'number',
+      `an even integer from 2 to ${MOST_CHANNELS}`,
+      (value) => isInteger(value, 2, MOST_CHANNELS) && value % 2 === 0,
+    ),
+    16,
+  ),
+  /** Outputs, an integer from 1 to 2²⁰; default: 10. */
+  classes: v.optional(integer(1, LARGEST_EXTENT), 10),
+  /** Channels, rows and columns of an image, each from 1 to 2²⁰; default: [3, 32, 32]. */
+  input: inputShape,
+});
+export interface ResNetOptions extends v.InferInput<typeof resnetOptions> {}
+
+const resnet20Options = v.strictObject({ classes: resnetOptions.entries.classes, input: resnetOptions.entries.input });
 
 /**
  * He et al.'s residual network for CIFAR (Deep Residual Learning for Image Recognition, 2016, section 4.2).
@@ -28,20 +56,7 @@ export interface ResNetOptions {
  * resnet({ depth: 8, width: 4 });   // 5,006 parameters, for trying things out
  */
 export function resnet(options: ResNetOptions = {}): Network {
-  const {
-    depth = 20,
-    width = 16,
-    classes = 10,
-    input = [3, 32, 32],
-  } = check.options<ResNetOptions>(options, 'resnet', ['depth', 'width', 'classes', 'input']);
-  if (!Number.isSafeInteger(depth) || depth < 8 || depth % 6 !== 2) {
-    throw check.expected('depth', '6n + 2 (8, 14, 20, 26, 32, 38, 44, 50, 56, …)', depth);
-  }
-  // Option A pads a quarter of a stage's channels on each side, which is half the stage's before it.
-  if (!Number.isSafeInteger(width) || width < 2 || width % 2 !== 0) {
-    throw check.expected('width', 'an even integer >= 2', width);
-  }
-  check.integer(classes, 'classes', 1);
+  const { depth, width, classes, input } = parseOptions(resnetOptions, options, 'resnet');
   checkInput(input);
 
   const blocks = (depth - 2) / 6;
@@ -63,7 +78,7 @@ export function resnet(options: ResNetOptions = {}): Network {
  * @example new Model(resnet20({ classes: 10 }), { seed: 1 })
  */
 export function resnet20(options: Pick<ResNetOptions, 'classes' | 'input'> = {}): Network {
-  return resnet(check.options<Pick<ResNetOptions, 'classes' | 'input'>>(options, 'resnet20', ['classes', 'input']));
+  return resnet(parseOptions(resnet20Options, options, 'resnet20'));
 }
 
 function convolutionAndNorm(number: number, channels: number, stride: number): Layer[] {

@@ -1,6 +1,17 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import {
+  boolean,
+  checked,
+  expected,
+  expectedOption,
+  fraction,
+  nonNegative,
+  parseOptions,
+  positive,
+} from '../support/schema.js';
 import type { Schedule } from './schedules.js';
-import { asSchedule } from './schedules.js';
+import { asSchedule, rate } from './schedules.js';
 
 /** What an optimizer remembers from step to step; a checkpoint holds all of it. */
 export interface OptimizerState {
@@ -26,29 +37,31 @@ export interface Optimizer {
   update(parameters: Float32Array, gradient: Float32Array, state: OptimizerState, lr: number): void;
 }
 
-export interface SgdOptions {
+export const sgdOptions = v.strictObject({
   /** Learning rate, a number > 0 or a schedule. */
-  lr: number | Schedule;
-  /** From 0 to below 1; default 0. */
-  momentum?: number;
-  /** Whether to look ahead along the velocity, which needs a momentum above 0; default false. */
-  nesterov?: boolean;
-  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default 0. */
-  weightDecay?: number;
-}
+  lr: rate,
+  /** In [0, 1); default: 0. */
+  momentum: v.optional(fraction, 0),
+  /** Whether to look ahead along the velocity, which needs a momentum above 0; default: false. */
+  nesterov: v.optional(boolean, false),
+  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default: 0. */
+  weightDecay: v.optional(nonNegative, 0),
+});
+export interface SgdOptions extends v.InferInput<typeof sgdOptions> {}
 
-export interface AdamOptions {
+export const adamOptions = v.strictObject({
   /** Learning rate, a number > 0 or a schedule. */
-  lr: number | Schedule;
-  /** Decay of the first moment, from 0 to below 1; default 0.9. */
-  beta1?: number;
-  /** Decay of the second moment, from 0 to below 1; default 0.999. */
-  beta2?: number;
-  /** Added to the root of the second moment, > 0; default 1e-8. */
-  eps?: number;
-  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default 0. */
-  weightDecay?: number;
-}
+  lr: rate,
+  /** Decay of the first moment, in [0, 1); default: 0.9. */
+  beta1: v.optional(fraction, 0.9),
+  /** Decay of the second moment, in [0, 1); default: 0.999. */
+  beta2: v.optional(fraction, 0.999),
+  /** Added to the root of the second moment, > 0; default: 1e-8. */
+  eps: v.optional(positive, 1e-8),
+  /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default: 0. */
+  weightDecay: v.optional(nonNegative, 0),
+});
+export interface AdamOptions extends v.InferInput<typeof adamOptions> {}
 
 /**
  * Stochastic gradient descent, PyTorch's `torch.optim.SGD` with dampening 0:
@@ -65,27 +78,22 @@ export interface AdamOptions {
  * @example sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 })
  */
 export function sgd(options: SgdOptions): Optimizer {
-  const known = ['lr', 'momentum', 'nesterov', 'weightDecay'] as const;
-  const { lr, momentum = 0, nesterov = false, weightDecay = 0 } = check.options<SgdOptions>(options, 'sgd', known);
+  const { lr, momentum, nesterov, weightDecay } = parseOptions(sgdOptions, options, 'sgd');
   const schedule = asSchedule(lr);
-  check.fraction(momentum, 'momentum');
-  check.nonNegative(weightDecay, 'weightDecay');
-  if (check.boolean(nesterov, 'nesterov') && momentum === 0) {
-    throw check.expected('momentum', '> 0 for nesterov', momentum);
-  }
+  if (nesterov && momentum === 0) throw expectedOption('momentum', '> 0 for nesterov', String(momentum));
   return {
     config: { kind: 'sgd', lr: schedule.config, momentum, nesterov, weightDecay },
     init: startingAtZero('momentum'),
     lr: schedule,
-    update(parameters, gradient, state, rate) {
-      checkUpdate(parameters, gradient, rate);
+    update(parameters, gradient, state, lrNow) {
+      checkUpdate(parameters, gradient, lrNow);
       const velocity = slot(state, 'momentum', parameters.length);
       state.step += 1;
       for (let i = 0; i < parameters.length; i++) {
         const g = gradient[i]! + weightDecay * parameters[i]!;
         const v = momentum * velocity[i]! + g;
         velocity[i] = v;
-        parameters[i]! -= rate * (nesterov ? g + momentum * v : v);
+        parameters[i]! -= lrNow * (nesterov ? g + momentum * v : v);
       }
     },
   };
@@ -107,28 +115,18 @@ export function sgd(options: SgdOptions): Optimizer {
  * @example adam({ lr: 1e-3 })
  */
 export function adam(options: AdamOptions): Optimizer {
-  const {
-    lr,
-    beta1 = 0.9,
-    beta2 = 0.999,
-    eps = 1e-8,
-    weightDecay = 0,
-  } = check.options<AdamOptions>(options, 'adam', ['lr', 'beta1', 'beta2', 'eps', 'weightDecay']);
+  const { lr, beta1, beta2, eps, weightDecay } = parseOptions(adamOptions, options, 'adam');
   const schedule = asSchedule(lr);
-  check.fraction(beta1, 'beta1');
-  check.fraction(beta2, 'beta2');
-  check.positive(eps, 'eps');
-  check.nonNegative(weightDecay, 'weightDecay');
   return {
     config: { kind: 'adam', lr: schedule.config, beta1, beta2, eps, weightDecay },
     init: startingAtZero('m', 'v'),
     lr: schedule,
-    update(parameters, gradient, state, rate) {
-      checkUpdate(parameters, gradient, rate);
+    update(parameters, gradient, state, lrNow) {
+      checkUpdate(parameters, gradient, lrNow);
       const first = slot(state, 'm', parameters.length);
       const second = slot(state, 'v', parameters.length);
       state.step += 1;
-      const size = rate / (1 - beta1 ** state.step);
+      const size = lrNow / (1 - beta1 ** state.step);
       const correction = 1 / Math.sqrt(1 - beta2 ** state.step);
       for (let i = 0; i < parameters.length; i++) {
         const g = gradient[i]! + weightDecay * parameters[i]!;
@@ -151,15 +149,14 @@ function startingAtZero(...slots: string[]): Optimizer['init'] {
 
 function checkUpdate(parameters: Float32Array, gradient: Float32Array, lr: number): void {
   const count = parameters.length;
-  if (gradient.length !== count)
-    throw check.expected("the gradient's length", `the parameters', ${count}`, gradient.length);
-  check.nonNegative(lr, 'lr');
+  if (gradient.length !== count) throw expected("the gradient's length", `the parameters', ${count}`, gradient.length);
+  checked(nonNegative, lr, 'lr');
 }
 
 function slot(state: OptimizerState, name: string, count: number): Float32Array {
   const array = state.slots[name];
   if (array?.length !== count) {
-    throw check.expected(`the length of the optimizer's ${name}`, `the parameters', ${count}`, array?.length);
+    throw expected(`the length of the optimizer's ${name}`, `the parameters', ${count}`, array?.length);
   }
   return array;
 }

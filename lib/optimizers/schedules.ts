@@ -1,7 +1,6 @@
 import * as v from 'valibot';
 
-import * as check from '../support/check.js';
-import { expectedOption, nonNegative, parseOptions, positive } from '../support/schema.js';
+import { checked, expectedOption, leaf, nonNegative, parseOptions, positive } from '../support/schema.js';
 
 /** Where in training a learning rate is asked for. */
 export interface Position {
@@ -19,26 +18,38 @@ export interface Schedule {
   at(position: Position): number;
 }
 
-const cosineOptions = v.strictObject({
+/** A learning rate as an option. */
+export const rate = leaf<number | Schedule>('other', 'a finite number > 0 or a schedule', (value) => {
+  const { config, at } = Object(value) as Partial<Schedule>;
+  return typeof value === 'number'
+    ? value > 0 && value < Infinity
+    : typeof config === 'object' && typeof at === 'function';
+});
+
+export const cosineOptions = v.strictObject({
   /** The rate at the end of the warm-up, > 0. */
   peak: positive,
-  /** Epochs of linear warm-up, >= 0, not necessarily whole; default 0. */
+  /** Epochs of linear warm-up, >= 0, not necessarily whole; default: 0. */
   warmupEpochs: v.optional(nonNegative, 0),
-  /** The rate that the end of the run approaches, from 0 to `peak`; default 0. */
+  /** The rate that the end of the run approaches, from 0 to `peak`, >= 0; default: 0. */
   floor: v.optional(nonNegative, 0),
 });
 export interface CosineOptions extends v.InferInput<typeof cosineOptions> {}
 
-export interface StepOptions {
+export const stepOptions = v.strictObject({
   /** The rate at the start, > 0. */
-  initial: number;
+  initial: positive,
   /** Epochs from one decay to the next, > 0. */
-  every: number;
-  /** What each decay multiplies the rate by, > 0 and <= 1; default 0.1. */
-  factor?: number;
-  /** Epochs of linear warm-up, >= 0, not necessarily whole; default 0. */
-  warmupEpochs?: number;
-}
+  every: positive,
+  /** The factor of the rate at each decay, > 0 and <= 1; default: 0.1. */
+  factor: v.optional(
+    leaf<number>('number', 'a number > 0 and <= 1', (value) => typeof value === 'number' && value > 0 && value <= 1),
+    0.1,
+  ),
+  /** Epochs of linear warm-up, >= 0, not necessarily whole; default: 0. */
+  warmupEpochs: v.optional(nonNegative, 0),
+});
+export interface StepOptions extends v.InferInput<typeof stepOptions> {}
 
 /**
  * The same learning rate at every step. A plain number stands for it wherever a schedule is taken.
@@ -46,7 +57,7 @@ export interface StepOptions {
  * @example constant(0.01)
  */
 export function constant(lr: number): Schedule {
-  check.positive(lr, 'lr');
+  checked(positive, lr, 'lr');
   return { config: { kind: 'constant', lr }, at: () => lr };
 }
 
@@ -92,16 +103,7 @@ export function cosine(options: CosineOptions): Schedule {
  * @example step({ initial: 0.1, every: 20, factor: 0.1 })
  */
 export function step(options: StepOptions): Schedule {
-  const {
-    initial,
-    every,
-    factor = 0.1,
-    warmupEpochs = 0,
-  } = check.options<StepOptions>(options, 'step', ['initial', 'every', 'factor', 'warmupEpochs']);
-  check.positive(initial, 'initial');
-  check.positive(every, 'every');
-  if (check.positive(factor, 'factor') > 1) throw check.expected('factor', 'at most 1', factor);
-  check.nonNegative(warmupEpochs, 'warmupEpochs');
+  const { initial, every, factor, warmupEpochs } = parseOptions(stepOptions, options, 'step');
   return {
     config: { kind: 'step', initial, every, factor, warmupEpochs },
     at: ({ step: done, stepsPerEpoch }) =>
@@ -113,12 +115,7 @@ export function step(options: StepOptions): Schedule {
 
 /** The schedule itself, or the constant one that a plain number stands for. */
 export function asSchedule(lr: number | Schedule): Schedule {
-  if (typeof lr === 'number') return constant(lr);
-  const { config, at } = Object(lr) as Partial<Schedule>;
-  if (typeof config !== 'object' || typeof at !== 'function') {
-    throw check.expected('lr', 'a finite number > 0 or a schedule', lr);
-  }
-  return lr;
+  return typeof lr === 'number' ? constant(lr) : (checked(rate, lr, 'lr') as Schedule);
 }
 
 /** Climbs to 1 at the last step of the warm-up, and is 1 from then on and without one. */

@@ -3,9 +3,9 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import { InvalidArgumentError, quote } from '../support/errors.js';
+import { checked, expectedOption, integer } from '../support/schema.js';
 import type { Batch, Dataset } from '../data/dataset.js';
-import { SAMPLES_PER_CLASS } from '../paper.js';
 import { Random } from '../native/random.js';
 
 /**
@@ -17,28 +17,26 @@ import { Random } from '../native/random.js';
 export function imagesByClass(dataset: Dataset, perClass: number, what: string): number[][] {
   const { name, labels, classes } = dataset;
   if (!labels || classes === undefined) {
-    throw new check.InvalidArgumentError(
-      `Expected data set ${JSON.stringify(name)} to have class labels, to draw samples of every class`,
+    throw new InvalidArgumentError(
+      `Expected data set ${quote(name)} to have class labels, to draw samples of every class`,
     );
   }
-  check.integer(perClass, what, 1);
+  checked(integer(1), perClass, what);
   const members = Array.from({ length: classes }, (): number[] => []);
   labels.forEach((label, i) => members[label]?.push(i));
   for (const [label, { length }] of members.entries()) {
     if (length >= perClass) continue;
-    const limit = `at most ${length}, the images of class ${label} in data set ${JSON.stringify(name)}`;
-    throw check.expected(what, limit, perClass);
+    const limit = `at most ${length}, the images of class ${label} in data set ${quote(name)}`;
+    throw expectedOption(what, limit, String(perClass));
   }
   return members;
 }
 
-/** So many images of every class, without augmentation, fixed by the seed. */
-export function sampleClasses(dataset: Dataset, samplesPerClass: number | undefined, seed: number): Batch {
-  const count = samplesPerClass ?? SAMPLES_PER_CLASS;
-  const classes = imagesByClass(dataset, count, check.unlessGiven('samplesPerClass', samplesPerClass, count));
-  check.integer(seed, 'seed');
+/** `samplesPerClass` images of every class, without augmentation, fixed by the seed. */
+export function sampleClasses(dataset: Dataset, samplesPerClass: number, seed: number): Batch {
+  const classes = imagesByClass(dataset, samplesPerClass, 'samplesPerClass');
   const samples = classes.map((images, label) =>
-    Array.from(new Random(seed, 'samples', label).sample(images.length, count), (i) => images[i]!),
+    Array.from(new Random(seed, 'samples', label).sample(images.length, samplesPerClass), (i) => images[i]!),
   );
   return dataset.batch(Uint32Array.from(samples.flat()));
 }

@@ -1,28 +1,32 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { fraction, integer, parseOptions } from '../support/schema.js';
+import { SAMPLES_PER_CLASS } from '../paper.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
-import type { CallOptions } from '../native/jobs.js';
-import { checkCallOptions } from '../native/jobs.js';
+import { progressOptions } from '../native/jobs.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import { checkDataset } from '../model/problem.js';
 import { checkScores, rankedRatios } from './ratios.js';
 
-/** What GraSP's scores are computed on. */
-export interface GraspImportanceOptions extends Omit<CallOptions, 'step'> {
-  /** Images of each class that the loss is taken on, at least 1; default 25. */
-  samplesPerClass?: number;
-  /** Fixes the images; an integer >= 0, default 0. */
-  seed?: number;
-}
+export const graspImportanceOptions = v.strictObject({
+  ...progressOptions.entries,
+  /** Images of each class that the loss is taken on, an integer >= 1; default: 25. */
+  samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
+  /** Fixes the images; an integer >= 0, default: 0. */
+  seed: v.optional(integer(), 0),
+});
+/** The images that GraSP's scores are computed on. */
+export interface GraspImportanceOptions extends v.InferInput<typeof graspImportanceOptions> {}
 
-/** The scores' options, and how much they are to leave out. */
-export interface GraspOptions extends GraspImportanceOptions {
+export const graspOptions = v.strictObject({
+  ...graspImportanceOptions.entries,
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
-  sparsity: number;
-}
-
-const IMPORTANCE_OPTIONS = ['samplesPerClass', 'seed', 'signal', 'onProgress'] as const;
+  sparsity: fraction,
+});
+/** The scores' options, and the fraction to leave out. */
+export interface GraspOptions extends v.InferInput<typeof graspOptions> {}
 
 /** ‖ε·g‖ / ‖θ‖. */
 const RELATIVE_STEP = 3e-3;
@@ -51,9 +55,7 @@ const RELATIVE_STEP = 3e-3;
  * @example const ratios = await grasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
 export async function grasp(model: Model, dataset: Dataset, options: GraspOptions): Promise<LayerRatios> {
-  const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
-  const { sparsity, ...rest } = check.options<GraspOptions>(options, 'grasp', known);
-  check.fraction(sparsity, 'sparsity');
+  const { sparsity, ...rest } = parseOptions(graspOptions, options, 'grasp');
   return rankedRatios(model, await graspImportance(model, dataset, rest), sparsity);
 }
 
@@ -69,13 +71,8 @@ export async function graspImportance(
   dataset: Dataset,
   options: GraspImportanceOptions = {},
 ): Promise<Float64Array> {
-  const {
-    samplesPerClass,
-    seed = 0,
-    signal,
-    onProgress,
-  } = check.options<GraspImportanceOptions>(options, 'graspImportance', IMPORTANCE_OPTIONS);
-  checkCallOptions({ signal, onProgress });
+  const parsed = parseOptions(graspImportanceOptions, options, 'graspImportance');
+  const { samplesPerClass, seed, signal, onProgress } = parsed;
   checkDataset(dataset, model);
   const batch = sampleClasses(dataset, samplesPerClass, seed);
 

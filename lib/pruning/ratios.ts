@@ -4,7 +4,10 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { InvalidArgumentError } from '../support/errors.js';
+import { checked, expected, fraction, integer, leaf, parseOptions } from '../support/schema.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import { drawCoordinates, keptCounts } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
@@ -27,7 +30,7 @@ export type Importance = Float32Array | Float64Array;
  */
 export function rankedRatios(model: Model, importance: Importance, sparsity: number): LayerRatios {
   checkModel(model);
-  check.fraction(sparsity, 'sparsity');
+  checked(fraction, sparsity, 'sparsity');
   checkImportance(importance, model);
   const tensors = maskable(model);
   const coordinates = Uint32Array.from(tensors.flatMap((tensor) => [...coordinatesOf(tensor)]));
@@ -40,12 +43,19 @@ export function rankedRatios(model: Model, importance: Importance, sparsity: num
   );
 }
 
-export interface KeepOptions {
+export const keepOptions = v.strictObject({
   /** Keeps the most important of each tensor, of equals the first; as long as the parameters. Default: at random. */
-  importance?: Importance;
-  /** Fixes what is kept at random, beside no `importance`: an integer >= 0, default 0. */
-  seed?: number;
-}
+  importance: v.optional(
+    leaf<Importance>(
+      'other',
+      'a Float32Array or Float64Array',
+      (value) => value instanceof Float32Array || value instanceof Float64Array,
+    ),
+  ),
+  /** Fixes the random choice, without `importance`: an integer >= 0; default: 0. */
+  seed: v.optional(integer(), 0),
+});
+export interface KeepOptions extends v.InferInput<typeof keepOptions> {}
 
 /**
  * The coordinates that pruning to ratios keeps: of each convolution and linear weight the most important, or as many at
@@ -61,13 +71,13 @@ export interface KeepOptions {
  * const kept = keptCoordinates(model, rankedRatios(model, importance, 0.9), { importance });
  */
 export function keptCoordinates(model: Model, ratios: number | LayerRatios, options: KeepOptions = {}): Uint32Array {
-  const { importance, seed } = check.options<KeepOptions>(options, 'keptCoordinates', ['importance', 'seed']);
+  const { importance, seed } = parseOptions(keepOptions, options, 'keptCoordinates');
   checkModel(model);
   const { parameters } = model.compiled;
   if (importance === undefined) {
-    return drawCoordinates(parameters, ratios, new Random(check.integer(seed ?? 0, 'seed'), 'mask'));
+    return drawCoordinates(parameters, ratios, new Random(seed, 'mask'));
   }
-  if (seed !== undefined) throw new check.InvalidArgumentError('Expected either importance or seed, received both');
+  if (options.seed !== undefined) throw new InvalidArgumentError('Expected either importance or seed, received both');
   checkImportance(importance, model);
   const counts = keptCounts(parameters, ratios);
   return Uint32Array.from(
@@ -96,12 +106,13 @@ export function pruneWeights(model: Model, ratios: number | LayerRatios, options
   return kept;
 }
 
-export interface RandomPruningOptions {
+export const randomPruningOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
-  sparsity: number;
-  /** An integer >= 0, default 0. */
-  seed?: number;
-}
+  sparsity: fraction,
+  /** Fixes the choice; an integer >= 0, default: 0. */
+  seed: v.optional(integer(), 0),
+});
+export interface RandomPruningOptions extends v.InferInput<typeof randomPruningOptions> {}
 
 /**
  * Random pruning, the baseline without a criterion: the ratios of a random choice of round((1 − sparsity)·N) of all N
@@ -112,9 +123,9 @@ export interface RandomPruningOptions {
  * @example randomPruning(model, { sparsity: 0.9, seed: 1 })
  */
 export function randomPruning(model: Model, options: RandomPruningOptions): LayerRatios {
-  const { sparsity, seed = 0 } = check.options<RandomPruningOptions>(options, 'randomPruning', ['sparsity', 'seed']);
+  const { sparsity, seed } = parseOptions(randomPruningOptions, options, 'randomPruning');
   checkModel(model);
-  const random = new Random(check.integer(seed, 'seed'), 'importance');
+  const random = new Random(seed, 'importance');
   return rankedRatios(
     model,
     Float64Array.from(model.parameters, () => random.uniform()),
@@ -122,10 +133,11 @@ export function randomPruning(model: Model, options: RandomPruningOptions): Laye
   );
 }
 
-export interface MagnitudePruningOptions {
+export const magnitudePruningOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
-  sparsity: number;
-}
+  sparsity: fraction,
+});
+export interface MagnitudePruningOptions extends v.InferInput<typeof magnitudePruningOptions> {}
 
 /**
  * Magnitude pruning at initialisation: the ratios that leave out the smallest |θ| of all convolution and linear weights
@@ -136,7 +148,7 @@ export interface MagnitudePruningOptions {
  * @example magnitudePruning(model, { sparsity: 0.9 })
  */
 export function magnitudePruning(model: Model, options: MagnitudePruningOptions): LayerRatios {
-  const { sparsity } = check.options<MagnitudePruningOptions>(options, 'magnitudePruning', ['sparsity']);
+  const { sparsity } = parseOptions(magnitudePruningOptions, options, 'magnitudePruning');
   checkModel(model);
   return rankedRatios(model, model.parameters.map(Math.abs), sparsity);
 }
@@ -146,17 +158,17 @@ export function checkScores(scores: Importance, model: Model, why: string): void
   const still = ({ offset, size }: TensorInfo): boolean =>
     scores.subarray(offset, offset + size).every((score) => score === 0);
   if (!maskable(model).every(still)) return;
-  throw new check.InvalidArgumentError(`Expected scores that differ, received 0 for every weight: ${why}`);
+  throw new InvalidArgumentError(`Expected scores that differ, received 0 for every weight: ${why}`);
 }
 
 function checkImportance(importance: unknown, { parameterCount }: Model): void {
   const array = importance instanceof Float32Array || importance instanceof Float64Array;
   if (!array || importance.length !== parameterCount) {
     const constraint = `a Float32Array or Float64Array of ${parameterCount}, a number for every parameter`;
-    throw check.expected('importance', constraint, importance);
+    throw expected('importance', constraint, importance);
   }
   const at = importance.findIndex(Number.isNaN);
-  if (at >= 0) throw check.expected(`importance[${at}]`, 'a number', NaN);
+  if (at >= 0) throw expected(`importance[${at}]`, 'a number', NaN);
 }
 
 function maskable({ compiled }: Model): TensorInfo[] {
@@ -167,7 +179,7 @@ function coordinatesOf({ offset, size }: TensorInfo): Uint32Array {
   return Uint32Array.from({ length: size }, (_, i) => offset + i);
 }
 
-/** So many of some coordinates, in increasing order. */
+/** The `count` most important of some coordinates, in increasing order. */
 function mostImportant(coordinates: Uint32Array, importance: Importance, count: number): Uint32Array {
   const ranked = coordinates.toSorted((a, b) => importance[b]! - importance[a]! || a - b);
   return ranked.slice(0, count).sort();

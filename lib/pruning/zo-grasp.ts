@@ -1,48 +1,44 @@
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
+import { boolean, fraction, integer, oneOf, parseOptions, queryCount, smoothing } from '../support/schema.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
-import type { CallOptions } from '../native/jobs.js';
-import { checkCallOptions } from '../native/jobs.js';
+import { progressOptions } from '../native/jobs.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import { randomizedFrom } from '../model/model.js';
-import { GRASP_QUERIES, MU } from '../paper.js';
+import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
 import { checkDataset } from '../model/problem.js';
 import { checkScores, rankedRatios } from './ratios.js';
 
-export interface ZoGraspImportanceOptions extends Omit<CallOptions, 'step'> {
-  /** Random directions of each of the two gradient estimates, q, at least 1; default 192. */
-  queries?: number;
-  /** Smoothing parameter μ, > 0; default 5e-3. */
-  mu?: number;
-  /** Images of each class that the loss is taken on, at least 1; default 25. */
-  samplesPerClass?: number;
-  /** Fixes images and directions; an integer >= 0, default 0. */
-  seed?: number;
-  /** Whether the two estimates use the same directions ('shared', default) or others ('fresh', the public code). */
-  directions?: 'shared' | 'fresh';
-  /** Leave out the highest scores ('signed', default) or the smallest absolute ones ('magnitude', the public code). */
-  rank?: 'signed' | 'magnitude';
-  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default false. */
-  perTensor?: boolean;
-}
+export const DIRECTIONS = ['shared', 'fresh'] as const;
+export const RANKS = ['signed', 'magnitude'] as const;
 
-export interface ZoGraspOptions extends ZoGraspImportanceOptions {
+export const zoGraspImportanceOptions = v.strictObject({
+  ...progressOptions.entries,
+  /** Random directions of each of the two gradient estimates, q, an integer from 1 to 2³¹ − 1; default: 192. */
+  queries: v.optional(queryCount, GRASP_QUERIES),
+  /** Smoothing parameter μ, > 0 in float32; default: 5e-3. */
+  mu: v.optional(smoothing, MU),
+  /** Images of each class that the loss is taken on, an integer >= 1; default: 25. */
+  samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
+  /** Fixes images and directions; an integer >= 0, default: 0. */
+  seed: v.optional(integer(), 0),
+  /** Whether the two estimates use the same directions (`shared`) or others (`fresh`, the public code). Default: `shared`. */
+  directions: v.optional(oneOf(DIRECTIONS), 'shared'),
+  /** Leave out the highest scores (`signed`) or the smallest absolute ones (`magnitude`, the public code). Default: `signed`. */
+  rank: v.optional(oneOf(RANKS), 'signed'),
+  /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default: false. */
+  perTensor: v.optional(boolean, false),
+});
+export interface ZoGraspImportanceOptions extends v.InferInput<typeof zoGraspImportanceOptions> {}
+
+export const zoGraspOptions = v.strictObject({
+  ...zoGraspImportanceOptions.entries,
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
-  sparsity: number;
-}
-
-const IMPORTANCE_OPTIONS = [
-  'queries',
-  'mu',
-  'samplesPerClass',
-  'seed',
-  'directions',
-  'rank',
-  'perTensor',
-  'signal',
-  'onProgress',
-] as const;
+  sparsity: fraction,
+});
+export interface ZoGraspOptions extends v.InferInput<typeof zoGraspOptions> {}
 
 /**
  * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): from forward passes alone, how many coordinates each layer
@@ -74,9 +70,7 @@ const IMPORTANCE_OPTIONS = [
  * @example const ratios = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
 export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerRatios> {
-  const known = ['sparsity', ...IMPORTANCE_OPTIONS] as const;
-  const { sparsity, ...rest } = check.options<ZoGraspOptions>(options, 'zoGrasp', known);
-  check.fraction(sparsity, 'sparsity');
+  const { sparsity, ...rest } = parseOptions(zoGraspOptions, options, 'zoGrasp');
   return rankedRatios(model, await zoGraspImportance(model, dataset, rest), sparsity);
 }
 
@@ -92,22 +86,8 @@ export async function zoGraspImportance(
   dataset: Dataset,
   options: ZoGraspImportanceOptions = {},
 ): Promise<Float64Array> {
-  const {
-    queries = GRASP_QUERIES,
-    mu = MU,
-    samplesPerClass,
-    seed = 0,
-    directions = 'shared',
-    rank = 'signed',
-    perTensor = false,
-    signal,
-    onProgress,
-  } = check.options<ZoGraspImportanceOptions>(options, 'zoGraspImportance', IMPORTANCE_OPTIONS);
-  check.smoothing(mu, 'mu');
-  check.queryCount(queries, 'queries');
-  checkCallOptions({ signal, onProgress });
-  check.oneOf(directions, 'directions', ['shared', 'fresh']);
-  check.oneOf(rank, 'rank', ['signed', 'magnitude']);
+  const parsed = parseOptions(zoGraspImportanceOptions, options, 'zoGraspImportance');
+  const { queries, mu, samplesPerClass, seed, directions, rank, perTensor, signal, onProgress } = parsed;
   checkDataset(dataset, model);
   const batch = sampleClasses(dataset, samplesPerClass, seed);
 

@@ -96,6 +96,11 @@ export function oneOf<const T extends string>(choices: readonly T[]): Leaf<T> {
   return leaf('choice', `one of ${choices.join(', ')}`, test, { choices });
 }
 
+/** A typed array with at least one number. */
+export function nonEmpty<T extends Float32Array | Uint32Array>(type: new () => T, constraint: string): Leaf<T> {
+  return leaf('other', constraint, (value) => value instanceof type && value.length > 0);
+}
+
 /** A value of a class; `constraint` says what it is to be. */
 export function instance<T>(type: abstract new (...args: never[]) => T, constraint: string): Leaf<T> {
   return leaf('other', constraint, (value) => value instanceof type);
@@ -134,12 +139,15 @@ export function parseOptions<const S extends ObjectSchema>(
   what: string,
 ): v.InferOutput<S> {
   if (!isObject(options)) throw expected(`the options of ${what}`, 'an object', options);
+  const known = keysOf(schema);
+  // A misspelt option is named before it is missed.
+  const unknown = Object.keys(options).find((key) => !known.includes(key));
+  if (unknown !== undefined) {
+    throw new InvalidArgumentError(`Unknown option ${quote(unknown)} in ${what}${didYouMean(unknown, known)}`);
+  }
   const result = v.safeParse(schema, options, { abortEarly: true });
   if (result.success) return result.output;
-  const { path, constraint, received, unknown } = problemOf(schema, result.issues[0]);
-  if (unknown !== undefined) {
-    throw new InvalidArgumentError(`Unknown option ${quote(unknown.key)} in ${what}${unknown.near}`);
-  }
+  const { path, constraint, received } = problemOf(schema, result.issues[0]);
   throw expectedOption(path, constraint, received);
 }
 

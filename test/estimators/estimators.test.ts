@@ -93,7 +93,7 @@ describe('cge', () => {
   });
 
   it('refuses options that are wrong', async () => {
-    assert.throws(() => cge({ mu: 0 }), /Expected mu to be a finite number > 0, received 0/);
+    assert.throws(() => cge({ mu: 0 }), /Expected mu to be a finite number > 0 that float32 can hold, received 0/);
     assert.throws(() => cge({ mu: NaN }), /mu/);
     assert.throws(() => cge({ mu: 1, sparsity: 1 }), /Expected sparsity to be a number >= 0 and < 1, received 1/);
     assert.throws(() => cge({ mu: 1, redrawEvery: 0 }), /redrawEvery to be an integer >= 1, received 0/);
@@ -104,11 +104,11 @@ describe('cge', () => {
     const both = { mu: 1, sparsity: 0.5, coordinates: Uint32Array.of(1) };
     assert.throws(() => cge(both), /either coordinates or sparsity, received both/);
     const redrawn = { mu: 1, redrawEvery: 2, coordinates: Uint32Array.of(1) };
-    assert.throws(() => cge(redrawn), /either redrawEvery or coordinates, received both/);
+    assert.throws(() => cge(redrawn), /either coordinates or redrawEvery, received both/);
     const wrong: [object, RegExp][] = [
-      [{ mu: 1e-60 }, /mu to be a number that float32 can hold, received 1e-60/],
+      [{ mu: 1e-60 }, /mu to be a finite number > 0 that float32 can hold, received 1e-60/],
       [{ sparsity: null }, /sparsity to be a number >= 0 and < 1, received null/],
-      [{ ratios: null }, /ratios to be an object: a ratio for each tensor by name, received null/],
+      [{ ratios: null }, /ratios to be an object, received null/],
       [{ ratios: { 'fc.weight': 0 }, sparsity: 0.5 }, /either ratios or sparsity, received both/],
       [{ ratios: { 'fc.weight': '0.5' } }, /ratios\["fc\.weight"\] to be a number from 0 to 1, received "0\.5"/],
       [{ coordinates: null }, /coordinates to be a Uint32Array .* received null/],
@@ -197,14 +197,14 @@ describe('rge', () => {
     for (const estimator of [rge({ mu: 1e-3, queries: 3 }), forwardGradient({ queries: 3 })]) {
       await assert.rejects(
         estimator.estimate(model, images, POSITION),
-        /^InvalidArgumentError: Expected the loss to change along random directions, received the same along all of 3/,
+        /^InvalidArgumentError: Expected the loss to change along a random direction, received the same loss along all of 3/,
       );
     }
   });
 
   it('refuses options that are wrong', () => {
     assert.throws(() => rge({ mu: 1, queries: 2 ** 31 }), /queries to be an integer .* received 2147483648/);
-    assert.throws(() => rge({ mu: -1, queries: 1 }), /mu to be a finite number > 0, received -1/);
+    assert.throws(() => rge({ mu: -1, queries: 1 }), /mu to be a finite number > 0 that float32 can hold, received -1/);
     assert.throws(() => rge({ mu: 1, queries: 0 }), /queries to be an integer from 1 to 2147483647, received 0/);
     assert.throws(() => rge({ mu: 1, queries: 1, distribution: 'normal' as 'sphere' }), /distribution to be one of/);
     assert.throws(() => rge({ mu: 1, queries: 1, scale: 'd' as 'paper' }), /scale to be one of paper, unbiased/);

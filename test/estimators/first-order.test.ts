@@ -100,6 +100,6 @@ describe('firstOrder', () => {
     assert.throws(() => firstOrder(both), /either coordinates or sparsity, received both/);
     using model = new Model(tinyNetwork());
     const beyond = firstOrder({ coordinates: Uint32Array.of(99) }).estimate(model, batch, POSITION);
-    await assert.rejects(beyond, /coordinates\[0\] to be below 99, the parameters, received 99/);
+    await assert.rejects(beyond, /coordinates\[0\] to be below 99, the number of parameters, received 99/);
   });
 });

@@ -107,9 +107,12 @@ describe('gradcheck', () => {
         { name: 'fc.bias', index: 2 },
         { name: 'fc.bias', index: 2 },
       ]),
-      /different from all before it/,
+      /coordinates to be unique, received 98 again at index 1/,
     );
-    await assert.rejects(run([{ name: 'fc.bias', index: 2 }], 0), /mu to be a finite number > 0, received 0/);
+    await assert.rejects(
+      run([{ name: 'fc.bias', index: 2 }], 0),
+      /mu to be a finite number > 0 that float32 can hold, received 0/,
+    );
     await assert.rejects(
       gradcheck(model, whole(tinyImages(2)), { mu: 1, coordinates: Uint32Array.of(0), centre: true } as never),
       /Unknown option "centre"/,

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { drawCoordinates, keptCounts, maskOf } from '../../lib/estimators/masks.js';
+import { drawCoordinates, keptCounts, maskOf, maskOptions } from '../../lib/estimators/masks.js';
 import { compile } from '../../lib/network/compile.js';
 import { resnet } from '../../lib/network/resnet.js';
 import { Random } from '../../lib/native/random.js';
+import { parseOptions } from '../../lib/support/schema.js';
 import { bits, tinyNetwork } from '../helpers/tiny.js';
 
 const { parameters, parameterCount } = compile(tinyNetwork());
@@ -50,7 +51,7 @@ describe('masks', () => {
     const start = { seed: 0, step: 0, epoch: 0 };
     const model = { compiled: compile(tinyNetwork()) };
     for (const options of [{ ratios }, { coordinates }]) {
-      const { config, draw } = maskOf(options);
+      const { config, draw } = maskOf(parseOptions(maskOptions, options, 'cge'), options);
       const before = [JSON.stringify(config), bits(draw(model, start))];
       ratios['conv.weight'] = 0.75;
       coordinates[0] = 2;

@@ -85,7 +85,7 @@ describe('patternSearch', () => {
     }
     assert.ok(lengths.size > 3);
     const tiny = estimator.estimate(model, images, { ...POSITION, step: 1000 });
-    await assert.rejects(tiny, /Expected radius·decay\^1000 to be a number that float32 can hold/);
+    await assert.rejects(tiny, /Expected radius·decay\^1000 to be a finite number > 0 that float32 can hold/);
   });
 
   it('takes a loss that is not finite for no improvement', async () => {
@@ -152,12 +152,15 @@ describe('patternSearch', () => {
   it('refuses options that are wrong', () => {
     assert.throws(
       () => patternSearch({ radius: 0, queries: 1 }),
-      /^InvalidArgumentError: Expected radius to be a finite number > 0, received 0$/,
+      /^InvalidArgumentError: Expected radius to be a finite number > 0 that float32 can hold, received 0$/,
     );
-    assert.throws(() => patternSearch({ radius: 1e60, queries: 1 }), /radius to be a number that float32 can hold/);
+    assert.throws(
+      () => patternSearch({ radius: 1e60, queries: 1 }),
+      /radius to be a finite number > 0 that float32 can hold/,
+    );
     assert.throws(() => patternSearch({ radius: 1, queries: 0 }), /queries to be an integer from 1/);
     const decayed = (decay: number) => (): unknown => patternSearch({ radius: 1, queries: 1, decay });
-    assert.throws(decayed(0), /Expected decay to be a finite number > 0, received 0/);
+    assert.throws(decayed(0), /Expected decay to be a number > 0 and <= 1, received 0/);
     assert.throws(decayed(1.5), /Expected decay to be a number > 0 and <= 1, received 1\.5/);
     assert.throws(() => patternSearch({ radius: 1, trials: 1 } as never), /Unknown option "trials" in patternSearch/);
   });

@@ -89,7 +89,10 @@ describe('Model', () => {
         [model.forward(undefined as never), /Expected batch to be an object, received undefined/],
         [model.forward(batch, { signal: {} as never }), /Expected signal to be an AbortSignal, received an object/],
         [model.forward(batch, { onProgress: 5 as never }), /Expected onProgress to be a function, received 5/],
-        [model.evaluate(undefined as never), /Expected the data set to be an object, received undefined/],
+        [
+          model.evaluate(undefined as never),
+          /Expected the data set to be one such as the train or the test of synthetic\(\), received undefined/,
+        ],
         [
           model.evaluate(
             new TensorDataset({ images: new Float32Array(0), shape: [2, 8, 8], labels: new Uint8Array(0) }),
@@ -252,7 +255,7 @@ describe('Model', () => {
         await model.save(file);
         assert.equal((await Model.load(file, { network: tinyNetwork() })).loss, 'mean-squared-error');
         assert.equal((await Model.load(file, { loss: 'mean-absolute-error' })).loss, 'mean-absolute-error');
-        assert.equal((await Model.load(file, { loss: undefined } as object)).loss, 'mean-squared-error');
+        assert.equal((await Model.load(file, { loss: undefined })).loss, 'mean-squared-error');
       });
     });
 

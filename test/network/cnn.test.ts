@@ -48,9 +48,11 @@ describe('cnn', () => {
 
   it('refuses options that make no network', () => {
     const refusals: [() => unknown, string][] = [
-      [() => cnn({ depth: 0 }), 'Expected depth to be an integer from 1 to 5, received 0'],
-      [() => cnn({ channels: 1.5 }), 'Expected channels to be an integer >= 1, received 1.5'],
-      [() => cnn({ classes: 0 }), 'Expected classes to be an integer >= 1, received 0'],
+      [() => cnn({ depth: 0 }), 'Expected depth to be an integer >= 1, received 0'],
+      [() => cnn({ channels: 1.5 }), 'Expected channels to be an integer from 1 to 1048576, received 1.5'],
+      [() => cnn({ classes: 0 }), 'Expected classes to be an integer from 1 to 1048576, received 0'],
+      [() => cnn({ depth: 2 ** 31 }), 'Expected depth to be an integer from 1 to 5, received 2147483648'],
+      [() => cnn({ channels: 2 ** 31 }), 'Expected channels to be an integer from 1 to 1048576, received 2147483648'],
       [() => cnn({ width: 18 } as never), 'Unknown option "width" in cnn; known are depth, channels, classes, input'],
       [() => cnn({ input: [3, 32] as never }), 'Expected input to be [channels, rows, columns], received [3, 32]'],
     ];

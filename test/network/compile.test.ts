@@ -350,12 +350,12 @@ describe('compile', () => {
     [
       'a name given twice',
       [conv, relu(), conv],
-      'layers.2 (conv2d "conv"): Expected a name of its own, received that of layers.0 (conv2d "conv")',
+      'layers.2 (conv2d "conv"): Duplicate layer name "conv": already used by layers.0 (conv2d "conv")',
     ],
     [
       'a name that is the position of another',
       [batchNorm(), batchNorm({ name: '0' })],
-      'layers.1 (batchNorm "0"): Expected a name of its own, received that of layers.0 (batchNorm)',
+      'layers.1 (batchNorm "0"): Duplicate layer name "0": already used by layers.0 (batchNorm)',
     ],
     [
       'a map too large for the core',

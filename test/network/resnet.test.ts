@@ -97,15 +97,17 @@ describe('resnet', () => {
   });
 
   it('refuses options that make no network', () => {
-    const depths = '6n + 2 (8, 14, 20, 26, 32, 38, 44, 50, 56, …)';
+    const depths = '6n + 2 from 8 to 1202 (8, 14, 20, 26, 32, 38, 44, 50, 56, …)';
     const refusals: [() => unknown, string][] = [
       [() => resnet({ depth: 21 }), `Expected depth to be ${depths}, received 21`],
       [() => resnet({ depth: 2 }), `Expected depth to be ${depths}, received 2`],
       [() => resnet({ depth: -4 }), `Expected depth to be ${depths}, received -4`],
       [() => resnet({ depth: '20' as never }), `Expected depth to be ${depths}, received "20"`],
-      [() => resnet({ width: 15 }), 'Expected width to be an even integer >= 2, received 15'],
-      [() => resnet({ width: 0 }), 'Expected width to be an even integer >= 2, received 0'],
-      [() => resnet({ classes: 0 }), 'Expected classes to be an integer >= 1, received 0'],
+      [() => resnet({ width: 15 }), 'Expected width to be an even integer from 2 to 262144, received 15'],
+      [() => resnet({ width: 0 }), 'Expected width to be an even integer from 2 to 262144, received 0'],
+      [() => resnet({ classes: 0 }), 'Expected classes to be an integer from 1 to 1048576, received 0'],
+      [() => resnet({ depth: 2147483648 }), `Expected depth to be ${depths}, received 2147483648`],
+      [() => resnet({ width: 2 ** 31 }), 'Expected width to be an even integer from 2 to 262144, received 2147483648'],
       [() => resnet({ input: [3, 32, 0] }), 'Expected input[2] to be an integer from 1 to 1048576, received 0'],
       [() => resnet({ dept: 20 } as never), 'Unknown option "dept" in resnet; did you mean "depth"?'],
       [() => resnet20({ depth: 56 } as never), 'Unknown option "depth" in resnet20; known are classes, input'],

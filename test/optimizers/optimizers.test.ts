@@ -210,7 +210,7 @@ describe('optimizers', () => {
     const three = new Float32Array(3);
     const optimizer = sgd({ lr: 1 });
     const refusals: [() => unknown, string][] = [
-      [() => sgd({ lr: -1 }), 'Expected lr to be a finite number > 0, received -1'],
+      [() => sgd({ lr: -1 }), 'Expected lr to be a finite number > 0 or a schedule, received -1'],
       [() => sgd({} as never), 'Expected lr to be a finite number > 0 or a schedule, received undefined'],
       [() => sgd({ lr: 1, momentum: 1 }), 'Expected momentum to be a number >= 0 and < 1, received 1'],
       [() => sgd({ lr: 1, nesterov: true }), 'Expected momentum to be > 0 for nesterov, received 0'],

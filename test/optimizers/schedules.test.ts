@@ -103,7 +103,7 @@ describe('schedules', () => {
         'Unknown option "warmup" in cosine; known are peak, warmupEpochs, floor',
       ],
       [() => step({ initial: 0.1, every: 0 }), 'Expected every to be a finite number > 0, received 0'],
-      [() => step({ initial: 0.1, every: 1, factor: 2 }), 'Expected factor to be at most 1, received 2'],
+      [() => step({ initial: 0.1, every: 1, factor: 2 }), 'Expected factor to be a number > 0 and <= 1, received 2'],
       [() => step({ initial: 0.1, evry: 1 } as never), 'Unknown option "evry" in step; did you mean "every"?'],
       [() => asSchedule('fast' as never), 'Expected lr to be a finite number > 0 or a schedule, received "fast"'],
       [() => asSchedule(undefined as never), 'Expected lr to be a finite number > 0 or a schedule, received undefined'],

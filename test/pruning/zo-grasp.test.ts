@@ -113,7 +113,7 @@ describe('zoGrasp', () => {
     const unlabelled = { name, count, shape, batch: () => assert.fail() };
     await assert.rejects(find({}, unlabelled), /"stripes" to have class labels/);
     await assert.rejects(find({ sparsity: 1 }), /sparsity to be a number >= 0 and < 1, received 1/);
-    await assert.rejects(find({ mu: 0 }), /mu to be a finite number > 0, received 0/);
+    await assert.rejects(find({ mu: 0 }), /mu to be a finite number > 0 that float32 can hold, received 0/);
     await assert.rejects(find({ queries: 0 }), /queries to be an integer from 1/);
     await assert.rejects(find({ rank: 'score' as 'signed' }), /rank to be one of signed, magnitude, received "score"/);
     await assert.rejects(find({ sparseness: 0.5 } as object), /Unknown option "sparseness" in zoGrasp/);
