@@ -9,6 +9,7 @@ import { LAYER_RULES, noCircles } from './architecture/layers.js';
 import { NATIVE_RULES, sourcesAreListedOnce } from './architecture/native.js';
 import { all } from './architecture/rules.js';
 import { TEXT_RULES } from './architecture/texts.js';
+import { WORD_RULES } from './architecture/words.js';
 
 describe('architecture', () => {
   it('reads the files it checks', () => {
@@ -25,7 +26,12 @@ describe('architecture', () => {
     }
   });
 
-  for (const { name, rule, files, violation, known = [] } of [...LAYER_RULES, ...NATIVE_RULES, ...TEXT_RULES]) {
+  for (const { name, rule, files, violation, known = [] } of [
+    ...LAYER_RULES,
+    ...NATIVE_RULES,
+    ...TEXT_RULES,
+    ...WORD_RULES,
+  ]) {
     it(name, () => {
       assert.deepEqual(
         rule(files).filter((line) => !known.includes(line)),

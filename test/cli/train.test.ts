@@ -148,7 +148,7 @@ describe('deepzero train', () => {
       }));
   }
 
-  it('takes a learning rate that suits estimator and optimizer unless given one', () =>
+  it('defaults to a learning rate that suits estimator and optimizer', () =>
     withFolder(async (folder) => {
       const data = await writeImages(folder);
       const rates = await Promise.all(

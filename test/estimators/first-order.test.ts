@@ -61,7 +61,7 @@ describe('firstOrder', () => {
     });
   }
 
-  it('foretells what a run costs, and resumes to the bits of one never stopped', () =>
+  it('predicts the cost of a run, and resumes to the bits of one never stopped', () =>
     withFolder(async (folder) => {
       const file = join(folder, 'run.safetensors');
       const options = { optimizer: sgd({ lr: 0.1, momentum: 0.9 }), batchSize: 8, seed: 5 };

@@ -114,7 +114,7 @@ describe('patternSearch', () => {
     await assert.rejects(estimator.estimate(model, batch, POSITION), /disposed of/);
   });
 
-  it('trains, foretells its cost, and resumes to the bits of a run never stopped', () =>
+  it('trains, predicts its cost, and resumes to the bits of a run never stopped', () =>
     withFolder(async (folder) => {
       const file = join(folder, 'run.safetensors');
       const estimator = patternSearch({ radius: 0.2, decay: 0.99, queries: 20 });

@@ -1,5 +1,5 @@
 /**
- * The first-order gradient as users see it; that its numbers are right is held against the reference in
+ * The first-order gradient as users see it; its numbers are compared with the reference in
  * `test/native/gradient_test.cpp`.
  *
  * @module

@@ -62,7 +62,7 @@ std::string checkChangeMoments(const Kernels& table, const Map& map, int lanes, 
               ", ", lanes, " lanes, offset ", offset, ", changes of ", size, ": ", failure);
 }
 
-// Both are held against what they are made of, a convolution, itself held against naive loops, and the moments or the
+// Both are compared with their parts: a convolution, itself compared with naive loops, and the moments or the
 // activation of its output: the activation bit for bit, the moments but for the order of sums.
 std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
                                   const ActivationCase& then, int lanes) {

@@ -301,7 +301,7 @@ describe('train', () => {
     });
   });
 
-  it("refuses what an estimator of the user's own yields amiss, in a step and in a sample of one", async () => {
+  it('refuses wrong results of a custom estimator, in a step and in a sample', async () => {
     using model = new Model(tinyNetwork());
     const own = cge({ mu: 5e-3 });
     const cases: [object | undefined, RegExp][] = [

@@ -1,5 +1,5 @@
 // The naive float64 reference: plain NCHW loops, no reuse, no packing, no kernels of ours. Every fast path is
-// held against it, so it stays as simple as it can be. The same bits for every number of threads.
+// compared with it, so it stays as simple as it can be. The same bits for every number of threads.
 #pragma once
 
 #include <cstddef>

@@ -1,0 +1,68 @@
+/**
+ * Words that readers stumble over, and the plain ones for them.
+ *
+ * @module
+ */
+import { all, type Case, type Rule } from './rules.js';
+
+const INSTEAD: readonly [RegExp, string][] = [
+  [/\bmend(s|ed|ing)?\b/gi, 'fix'],
+  [/\bforet(ell|ells|elling|old)\b/gi, 'predict, or estimate'],
+  [/\bh(e|o)ld(s|ing)? (\w+ )?against\b/gi, 'compare with'],
+  [/\bof (one|your|his|her|the user)('s)? own\b/gi, 'custom'],
+  [/\bunless given\b/gi, '"default: …"'],
+  [/laborator(y|ies)/gi, 'context, or experiments'],
+  [/\bturned (weights?|kernels?|filters?)\b/gi, 'flipped, or transposed'],
+];
+
+/** Files that still use such words. */
+const UNCLEAN: readonly string[] = [
+  'ARCHITECTURE.md',
+  'CHANGELOG.md',
+  'README.md',
+  'bench/command.ts',
+  'bench/cost.ts',
+  'examples/black-box.ts',
+  'experiments/command.ts',
+  'experiments/fig1.ts',
+  'experiments/fig3.ts',
+  'experiments/fig4.ts',
+  'experiments/fig5.ts',
+  'experiments/grasp-mask.ts',
+  'experiments/report.ts',
+  'experiments/runs.ts',
+  'experiments/table1.ts',
+  'experiments/training.ts',
+  'lib/cli/gradcheck.ts',
+  'lib/cli/info.ts',
+  'lib/cli/inputs.ts',
+  'lib/cli/train-settings.ts',
+  'lib/cli/train.ts',
+  'lib/estimators/estimator.ts',
+  'lib/estimators/first-order.ts',
+  'lib/model/model.ts',
+  'lib/support/check.ts',
+  'lib/training/loop.ts',
+  'lib/training/train.ts',
+  'test/experiments/experiments.test.ts',
+  'test/experiments/runs.test.ts',
+  'test/training/options.test.ts',
+];
+
+const plainWords: Rule = (files) =>
+  files
+    .filter(({ path }) => path !== 'test/architecture/words.ts' && !UNCLEAN.includes(path))
+    .flatMap(({ path, text }) =>
+      INSTEAD.flatMap(([pattern, plain]) =>
+        [...new Set(text.match(pattern))].map((word) => `${path} says "${word}" instead of ${plain}`),
+      ),
+    );
+
+export const WORD_RULES: readonly Case[] = [
+  {
+    name: 'words are plain',
+    rule: plainWords,
+    files: all,
+    violation: { path: 'docs/new.md', text: 'Nothing of this was ever mended.' },
+  },
+];
