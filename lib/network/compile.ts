@@ -2,6 +2,7 @@ import * as v from 'valibot';
 
 import * as check from '../support/check.js';
 import { leaf } from '../support/schema.js';
+import { quote } from '../support/errors.js';
 import type { NativeOperation } from '../native/addon.js';
 import type {
   AveragePool,
@@ -87,6 +88,8 @@ export const LARGEST_EXTENT: number = 2 ** 20;
 const LARGEST_KERNEL = 1024;
 const LARGEST_MAP = 2 ** 28;
 const MOST_PARAMETERS = 2 ** 31 - 1;
+/** Residual blocks within one another: what is made can also be read from a file. */
+const MOST_NESTED = 100;
 
 /**
  * Checks a network's description, infers every shape and names every tensor.
@@ -131,6 +134,8 @@ class Compiler {
   readonly #placeOfLayer = new Map<string, string>();
   #parameterCount = 0;
   #statisticsCount = 0;
+  /** Residual blocks around the current layer. */
+  #nested = 0;
 
   constructor(input: Shape) {
     this.#shapes = [input];
@@ -161,7 +166,7 @@ class Compiler {
       const own = 'name' in layer ? layer.name : undefined;
       if (own !== undefined) locate(here, () => check.string(own, 'name'));
       const name = scope + (own ?? `${branch}${i}`);
-      const titled = `${here} (${layer.type}${own === undefined ? '' : ` ${JSON.stringify(name)}`})`;
+      const titled = `${here} (${layer.type}${own === undefined ? '' : ` ${quote(name)}`})`;
       return layer.type === 'residual'
         ? this.#residual(layer, value, here, titled, name)
         : locate(titled, () => this.#append(stepOf(layer, this.#shapes[value]!, value), name, titled));
@@ -172,9 +177,13 @@ class Compiler {
     const { body, shortcut = [] } = locate(titled, () =>
       check.options<Residual>(layer, layer.type, ['type', 'name', 'body', 'shortcut']),
     );
+    if (++this.#nested > MOST_NESTED) {
+      throw new check.InvalidArgumentError(`Expected residual blocks to be nested at most ${MOST_NESTED} deep`);
+    }
     const straight = this.#sequence(body, value, `${place}.body`, `${name}.`, 'body.');
     const identity = Array.isArray(shortcut) && shortcut.length === 0;
     const around = identity ? value : this.#sequence(shortcut, value, `${place}.shortcut`, `${name}.`, 'shortcut.');
+    this.#nested -= 1;
     return locate(titled, () => {
       const [output, other] = [this.#shapes[straight]!, this.#shapes[around]!];
       if (output.some((extent, i) => extent !== other[i])) {

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { didYouMean, FileError, InvalidArgumentError, nearest, show } from './errors.js';
+import { didYouMean, FileError, InvalidArgumentError, nearest, quote, show } from './errors.js';
 
 export { didYouMean, FileError, InvalidArgumentError, nearest };
 
@@ -101,7 +101,7 @@ export function object(value: unknown, what: string): Record<string, unknown> {
 export function options<T extends object>(value: unknown, what: string, known: readonly (keyof T & string)[]): T {
   for (const key of Object.keys(object(value, `the options of ${what}`))) {
     if (!(known as readonly string[]).includes(key)) {
-      throw new InvalidArgumentError(`Unknown option ${JSON.stringify(key)} in ${what}${didYouMean(key, known)}`);
+      throw new InvalidArgumentError(`Unknown option ${quote(key)} in ${what}${didYouMean(key, known)}`);
     }
   }
   return value as T;

@@ -4,6 +4,7 @@
  * @module
  */
 import { isObject } from './check.js';
+import { show } from './errors.js';
 
 export interface Difference {
   /** From the outermost value on: `optimizer.lr.peak`. */
@@ -32,5 +33,5 @@ function isNested(value: unknown): value is Record<string, unknown> {
 
 function inWords(value: unknown): string {
   if (value === undefined) return 'nothing';
-  return isNested(value) ? 'an object' : JSON.stringify(value);
+  return isNested(value) ? 'an object' : show(value);
 }

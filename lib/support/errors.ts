@@ -58,11 +58,20 @@ export function escaped(text: string): string {
   );
 }
 
+/** A text without its middle where it is long. */
+function shortened(text: string): string {
+  return text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED - 20)}…${text.slice(-15)}`;
+}
+
 /** A text in a message: quoted, control characters escaped, shortened in the middle. */
 export function quote(text: string): string {
-  const short = text.length <= MOST_QUOTED ? text : `${text.slice(0, MOST_QUOTED - 20)}…${text.slice(-15)}`;
   // JSON leaves DEL, the C1 controls and the line separators of Unicode as they are.
-  return escaped(JSON.stringify(short));
+  return escaped(JSON.stringify(shortened(text)));
+}
+
+/** A name in what the command says: control characters escaped, shortened in the middle. */
+export function inline(text: string): string {
+  return escaped(shortened(text));
 }
 
 /** The name of a tensor, a network or the like in a message: quoted unless it is made of letters, digits, `.`, `_` and `-`. */
@@ -83,9 +92,13 @@ export function show(value: unknown): string {
   return String(value);
 }
 
+/** Names that a message lists. */
+const MOST_LISTED = 30;
+
 /** `; did you mean "x"?`, or the list of what is known when nothing is near. */
 export function didYouMean(word: string, known: readonly string[]): string {
-  return nearest(word, known) || `; known are ${known.join(', ')}`;
+  const more = known.length > MOST_LISTED ? ` and ${known.length - MOST_LISTED} more` : '';
+  return nearest(word, known) || `; known are ${known.slice(0, MOST_LISTED).map(label).join(', ')}${more}`;
 }
 
 /** `; did you mean "x"?`, of equally near ones the one that starts with the word, or nothing when none is near. */
@@ -97,7 +110,7 @@ export function nearest(word: string, known: readonly string[]): string {
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
     .filter(({ candidate, distance }) => distance <= Math.max(2, Math.floor(candidate.length / 3)))
     .sort((a, b) => a.distance - b.distance || begins(b.candidate) - begins(a.candidate))[0];
-  return near ? `; did you mean ${JSON.stringify(near.candidate)}?` : '';
+  return near ? `; did you mean ${quote(near.candidate)}?` : '';
 }
 
 function editDistance(a: string, b: string): number {

@@ -4,8 +4,9 @@ import { join } from 'node:path';
 
 import type { LoadOptions } from '../../lib/model/model.js';
 import { Model } from '../../lib/model/model.js';
-import type { Network } from '../../lib/network/description.js';
-import { conv2d, globalAveragePool, linear, residual } from '../../lib/network/description.js';
+import { compile } from '../../lib/network/compile.js';
+import type { Layer, Network } from '../../lib/network/description.js';
+import { batchNorm, conv2d, globalAveragePool, linear, residual } from '../../lib/network/description.js';
 import type { Tensor } from '../../lib/support/safetensors.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { bits, tinyNetwork, withFolder } from '../helpers/tiny.js';
@@ -263,6 +264,34 @@ describe('a small file of a large network', () => {
       await writeFile(file, '');
       await assert.rejects(Model.load(file), /0 bytes are too few/);
     });
+  });
+});
+
+describe('a deeply nested network', () => {
+  const nested = (blocks: number): Network => ({
+    name: 'nested',
+    input: [1, 2, 2],
+    layers: [
+      ...Array.from({ length: blocks }).reduce<Layer[]>((body) => [residual({ body })], [batchNorm()]),
+      globalAveragePool(),
+    ],
+  });
+
+  it('is refused, or its file can be read', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'w.safetensors');
+      using model = new Model(nested(100));
+      await model.save(file);
+      assert.equal(bits((await Model.load(file)).statistics), bits(model.statistics));
+    });
+    for (const blocks of [101, 1000]) {
+      assert.throws(() => new Model(nested(blocks)), /^InvalidArgumentError: Expected residual blocks to be nested at most 100 deep$/); // prettier-ignore
+    }
+  });
+
+  it('does not add up blocks beside one another', () => {
+    const beside = Array.from({ length: 150 }, () => residual({ body: [batchNorm()] }));
+    assert.equal(compile({ ...nested(0), layers: beside }).parameters.length, 300);
   });
 });
 
