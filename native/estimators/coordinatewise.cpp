@@ -20,7 +20,7 @@ namespace {
 
 QueryKind queryKind(Reuse reuse) { return reuse == Reuse::Incremental ? QueryKind::Changes : QueryKind::Values; }
 
-// A tensor's place in the order and a coordinate in it, and where that stands among those asked for.
+// (the tensor's place in the order and a coordinate of it, the coordinate's position in the options)
 using QueryKey = std::pair<std::uint64_t, std::size_t>;
 
 }  // namespace
@@ -62,7 +62,7 @@ double slopeOfValues(Engine& engine, int thread, const Problem& problem, const C
     weights.set(coordinate, perturbed);
     return engine.lossFrom(thread, from, problem, control);
   };
-  // The step that float32 really takes, not μ, is what the difference is divided by.
+  // The difference is divided by the step that float32 makes, not by μ.
   const float above = static_cast<float>(value + options.mu), below = static_cast<float>(value - options.mu);
   const double plus = lossAt(above);
   const double minus = options.central ? lossAt(below) : baseLoss;
@@ -70,7 +70,7 @@ double slopeOfValues(Engine& engine, int thread, const Problem& problem, const C
   return (plus - minus) / (static_cast<double>(above) - (options.central ? below : value));
 }
 
-// The same from changes of the loss, which take exactly the step they are told.
+// The same from changes of the loss, which make exactly the step given.
 double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
                       std::size_t coordinate, const Control& control) {
   const float step = static_cast<float>(options.mu);

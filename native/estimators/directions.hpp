@@ -1,4 +1,4 @@
-// Random directions over all parameters, any part of which can be drawn alone.
+// Random directions over all parameters. Any part of one can be drawn alone.
 #pragma once
 
 #include <cstddef>
@@ -15,7 +15,7 @@ class Directions {
 
   // Entries [first, first + count) of query `query`'s direction before normalisation; `first` is a multiple of 4.
   void draw(std::size_t query, std::size_t first, std::size_t count, double* out) const;
-  // What each parameter tensor's entries are multiplied by: 1, or 1 over a norm.
+  // The factor that normalises the entries of each parameter tensor: 1, or 1 over a norm.
   std::vector<double> factors(const double* direction) const;
 
  private:

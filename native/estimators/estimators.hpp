@@ -1,5 +1,5 @@
-// Zeroth-order gradient estimates from loss values alone. Queries run on all threads; the result has the same bits
-// for every number of threads. Parameters are only read: a perturbation lives in a thread's own copy.
+// Zeroth-order gradient estimates: from loss values alone. Queries run on all threads; the result has the same bits for
+// every number of threads. Parameters are only read: a perturbation is applied to a thread's copy.
 #pragma once
 
 #include <cstddef>
@@ -17,8 +17,8 @@ struct Estimate : Evaluation {
   std::size_t queries = 0;     // loss evaluations, the unperturbed pass included
 };
 
-// None runs a perturbed pass from the input, Block from the residual block and Layer from the layer that is perturbed;
-// Incremental carries only what changes.
+// How much of the unperturbed pass a query reuses. None restarts at the input, Block at the perturbed residual block,
+// Layer at the perturbed layer; Incremental carries changes instead of values.
 enum class Reuse { None, Block, Layer, Incremental };
 
 struct CoordinatewiseOptions {
@@ -29,15 +29,15 @@ struct CoordinatewiseOptions {
   std::size_t count = 0;
 };
 
-// The segment where a query that perturbs this coordinate restarts.
+// The segment at which a query that perturbs this coordinate restarts.
 int cutPoint(const Engine& engine, std::size_t coordinate, Reuse reuse);
 
-// Positions of the coordinates in the order in which their queries start: those of the tensor whose queries cost most
-// first, so that no thread is left with a long query at the end. A tensor's follow each other by flat index, so that
-// neighbours find in the caches what they share.
+// Positions in `coordinates` in the order in which the queries start: the tensor whose queries cost most comes first,
+// so that no thread is left with a long query at the end. Within a tensor they are ordered by flat index, so that
+// neighbours share cached data.
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options);
 
-// Bytes that a computation on `count` images allocates.
+// Bytes that the estimate allocates on `count` images.
 std::size_t footprint(const Engine& engine, int count, const CoordinatewiseOptions& options, int threads);
 
 // CGE, equation 2 of DeepZero, over any set of coordinates: values[i] belongs to coordinates[i].
@@ -58,7 +58,7 @@ struct RandomizedOptions {
   std::uint32_t index = 0;
 };
 
-// Bytes that a computation on `count` images allocates.
+// Bytes that the estimate allocates on `count` images.
 std::size_t footprint(const Engine& engine, int count, const RandomizedOptions& options, int threads);
 
 // RGE, equation 1 of DeepZero: values has one entry per parameter.

@@ -1,4 +1,4 @@
-// The loop that every estimator shares: independent queries, taken by threads as they become free.
+// The loop that all estimators share: threads take independent queries as they become free.
 #pragma once
 
 #include <omp.h>
@@ -14,7 +14,7 @@
 namespace deepzero {
 
 // Calls `query(thread, i)` for every i below `count` until one returns false; returns the smallest i that did, or
-// `count`. Throws what a query or the progress threw, or Cancelled if the control says stop.
+// `count`. Rethrows an exception of a query or of the progress callback; throws Cancelled if the control says stop.
 template <typename Query>
 std::size_t runQueries(std::size_t count, const Control& control, Query query) {
   std::atomic<std::size_t> next{0};
@@ -34,10 +34,10 @@ std::size_t runQueries(std::size_t count, const Control& control, Query query) {
         const std::lock_guard<std::mutex> lock(reporting);
         if (control.progress) control.progress(++done, count);
         if (finished) continue;
-        // Indices are taken in order and none that was taken is dropped, so the smallest does not depend on timing.
+        // Indices are taken in order, and every index taken is finished, so the smallest does not depend on timing.
         failed = std::min(failed, i);
       } catch (...) {
-        // Nothing may leave a parallel region.
+        // No exception may leave a parallel region.
         const std::lock_guard<std::mutex> lock(reporting);
         thrown = std::current_exception();
       }

@@ -6,10 +6,10 @@ namespace {
 
 double pixels(const Map& map) { return static_cast<double>(map.height) * map.width; }
 
-// Of `channels` planes that a kernel other than a convolution takes in.
+// A kernel other than a convolution that reads `channels` planes.
 Work elementWork(const Map& map, std::size_t channels) { return {0, 0, pixels(map) * static_cast<double>(channels)}; }
 
-// Of a convolution of all channels by the kernel that takes it.
+// A convolution of all channels, by the kernel that the plan chooses.
 Work denseWork(const ConvolutionShape& shape) {
   return shape.supportsWinograd() ? winogradWork(shape) : directWork(shape, shape.in.channels);
 }
@@ -94,7 +94,8 @@ Work QueryWork::ofStep(const Step& step) const {
 Work QueryWork::ofConvolution(const Step& step) const {
   const ConvolutionShape& shape = engine_.plan().convolutionShape(step.operation);
   if (perturbation_.touches(step)) {
-    // A plane shifted and multiplied; a bias is only set, or multiplies by zero what is not stored.
+    // One plane, shifted and multiplied. A bias is only set, except that a rematerialised convolution multiplies by
+    // zero.
     const bool multiplies = !perturbation_.isBias || changed_.rematerialised(step.output);
     const double products = multiplies ? pixels(shape.out) : 0;
     return {products, products, 0};

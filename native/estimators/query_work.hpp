@@ -1,4 +1,4 @@
-// What one query costs, counted from the plan alone.
+// The work of one query, counted from the plan alone.
 #pragma once
 
 #include <cstddef>
@@ -15,8 +15,8 @@ struct Work {
   // Multiply-adds of convolutions and linear layers, as the kernels do them: Winograd's 36 products per 4×4 tile,
   // recomputed convolutions twice.
   double done = 0;
-  double direct = 0;    // the same convolutions as many times, each as a direct one
-  double elements = 0;  // numbers that activations, moments and pools take in
+  double direct = 0;    // the same convolutions as often, each by the direct kernel
+  double elements = 0;  // numbers that activations, moments and pools read
 
   Work& operator+=(const Work& other) {
     done += other.done;
@@ -24,21 +24,21 @@ struct Work {
     elements += other.elements;
     return *this;
   }
-  // Time, in multiply-adds: those come from registers, while the rest waits for the caches, with AVX-512 on an AMD
-  // EPYC 6 to 9 times as long for a number (deepzero bench kernels).
+  // Time in multiply-adds. A number that an activation reads from the caches takes 6 to 9 times as long as a
+  // multiply-add on registers, with AVX-512 on an AMD EPYC (npm run bench -- kernels).
   double cost() const { return done + 8 * elements; }
 };
 
-// Of one call of a convolution kernel on `channels` of its input channels.
+// One call of a convolution kernel on `channels` of its input channels.
 Work directWork(const ConvolutionShape& shape, int channels);
-// Of one call of the Winograd kernel.
+// One call of the Winograd kernel.
 Work winogradWork(const ConvolutionShape& shape);
 
 class QueryWork {
  public:
   explicit QueryWork(const Engine& engine);
 
-  // Of one evaluation of the loss with this coordinate perturbed.
+  // One evaluation of the loss with this coordinate perturbed.
   Work of(std::size_t coordinate, Reuse reuse);
 
  private:
@@ -50,7 +50,7 @@ class QueryWork {
   Perturbation perturbation_;
   ChangedChannels changed_;
   std::vector<bool> measured_;  // by value, whether a batch norm reads it
-  std::vector<Work> from_;      // by segment, of a pass of values that starts there
+  std::vector<Work> from_;      // by segment, of a pass that restarts there
 };
 
 }  // namespace deepzero

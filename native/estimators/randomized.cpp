@@ -9,7 +9,7 @@ namespace deepzero {
 
 namespace {
 
-// Coordinates that one thread sums at a time: small enough for its cache, large enough to be worth taking.
+// Coordinates that a thread sums at a time: few enough for its cache, enough to be worth a turn.
 constexpr std::size_t kChunk = 4096;
 
 struct Slope {
@@ -17,7 +17,7 @@ struct Slope {
   std::vector<double> factors;  // of this query's direction, by parameter tensor
 };
 
-// values[i] = 1/q · Σ slope·u[i], the queries in their order whatever thread sums them.
+// values[i] = 1/q · Σ slope·u[i]. Queries are added in their order, whichever thread adds them.
 void accumulate(const Graph& graph, const Directions& directions, const std::vector<Slope>& slopes,
                 const Control& control, std::vector<double>& values) {
   const std::size_t chunks = (values.size() + kChunk - 1) / kChunk;
@@ -41,7 +41,7 @@ void accumulate(const Graph& graph, const Directions& directions, const std::vec
   });
 }
 
-// What a thread draws.
+// The buffers of one thread.
 struct Buffers {
   explicit Buffers(std::size_t parameters) : direction(parameters), moved(parameters) {}
   std::vector<double> direction;
@@ -74,7 +74,8 @@ Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOpti
   static_cast<Evaluation&>(estimate) = engine.begin(problem, control, queryKind(options.reuse), options.queries);
 
   const std::size_t failed = runQueries(options.queries, control, [&](int thread, std::size_t q) {
-    auto& [direction, moved] = buffers[thread];
+    std::vector<double>& direction = buffers[thread].direction;
+    std::vector<float>& moved = buffers[thread].moved;
     directions.draw(q, 0, d, direction.data());
     slopes[q].factors = directions.factors(direction.data());
     const auto change = [&](double mu) {

@@ -21,7 +21,7 @@ struct SomeChannels {
   int operator[](int i) const { return channels[i]; }
 };
 
-// What the sums over taps start from.
+// Where the sums over taps start: from the bias, or from the bias and the output.
 struct FromBias {
   const float* bias;
   FromBias at(int channel) const { return {bias == nullptr ? nullptr : bias + channel}; }
@@ -36,7 +36,7 @@ struct FromOutput {
   Vector operator()(int o, const float* out) const { return load(out) + broadcast(bias == nullptr ? 0.0f : bias[o]); }
 };
 
-// Adds what the taps of one plane give to the sums of neighbouring pixels of one row, one vector of their lanes.
+// Adds the products of one plane's taps to the sums of neighbouring pixels of one row, for one vector of their lanes.
 template <int Channels, int Pixels, typename Scalar>
 static inline void addPlane(const ConvolutionShape& shape, int height, int width, const Scalar* in, const float* weight,
                             typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
@@ -57,7 +57,7 @@ static inline void addPlane(const ConvolutionShape& shape, int height, int width
   }
 }
 
-// The same of all planes. The commonest kernel is unrolled.
+// The same for all planes. The most common kernel, 3×3, is unrolled.
 template <int Channels, int Pixels, typename Planes, typename Scalar>
 static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
                            typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
@@ -141,7 +141,7 @@ static inline bool isWholeMap(const ConvolutionShape& shape) {
          shape.stride == 1 && shape.padding == 1;
 }
 
-// All pixels of the output, which may be some rows of what the input gives.
+// All pixels of the output, which may be some rows of the whole output.
 template <typename Planes, typename Start, typename Scalar>
 static inline void convolveTiles(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
                                  const float* packedWeights, const Start& start, Scalar* out) {

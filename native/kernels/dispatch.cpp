@@ -1,4 +1,4 @@
-// Which kernel tables this build has, and which of them the processor and operating system can run.
+// Chooses among the kernel tables of this build those that the processor and the operating system can run.
 #include <cstring>
 
 #include "kernels/kernels.hpp"

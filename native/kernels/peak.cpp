@@ -1,15 +1,15 @@
-// The most multiply-adds that the instruction set's vectors do, all in registers.
+// Multiply-adds on registers alone, as fast as the instruction set allows.
 #include "kernels/table.hpp"
 #include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-// Two instructions a cycle with four cycles to wait for each, and some over; with two operands they still fit 16
-// registers.
+// Independent chains: two instructions a cycle with a latency of four cycles need eight. With two operands, twelve
+// still fit 16 registers.
 static constexpr int kChains = 12;
 
-// The compiler cannot know them, nor therefore what comes of them.
+// Volatile, so that the compiler cannot compute the result.
 static const volatile float operands[2] = {0.999f, 0.001f};
 
 double multiplyAdds(double count) {
@@ -24,7 +24,7 @@ double multiplyAdds(double count) {
   for (int i = 0; i < kChains; ++i) {
     for (int lane = 0; lane < kWidth; ++lane) sum += chain[i][lane];
   }
-  // Never so large; but who leaves the loop out would have to know.
+  // Never so large, which the compiler cannot know: so it cannot remove the loop.
   return static_cast<double>(rounds) * kChains * kWidth + (sum > 1e30f ? 1 : 0);
 }
 

@@ -1,3 +1,4 @@
+// The table of one instruction set. Its entries and the members of Kernels come from the same list, in the same order.
 #include "kernels/table.hpp"
 
 #define DEEPZERO_STRING_OF(name) #name
@@ -6,18 +7,20 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-extern const Kernels kKernels;
 template <typename Scalar>
-static constexpr ValueKernels<Scalar> kValueKernels = {convolution<Scalar>,    moments<Scalar>,
-                                                       activate<Scalar>,       averagePool<Scalar>,
-                                                       weightGradient<Scalar>, activateGradient<Scalar>};
+static constexpr ValueKernels<Scalar> kValueKernels = {
+#define VALUE_KERNEL(result, name, parameters) name<Scalar>,
+#include "kernels/list.hpp"
+};
 
-const Kernels kKernels = {kValueKernels<float>,  DEEPZERO_STRING(DEEPZERO_ISA),
-                          kValueKernels<double>, winograd,
-                          addConvolution,        partialConvolution,
-                          convolveMoments,       convolveActivate,
-                          changeMoments,         activateChange,
-                          crossEntropyChange,    multiplyAdds};
+extern const Kernels kKernels;
+constexpr Kernels kKernels = {
+    kValueKernels<float>,
+    DEEPZERO_STRING(DEEPZERO_ISA),
+    kValueKernels<double>,
+#define KERNEL(result, name, parameters) name,
+#include "kernels/list.hpp"
+};
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

@@ -11,8 +11,8 @@ enum class KernelName { MultiplyAdds, Convolution, Winograd, Activate, ActivateC
 
 struct KernelRun {
   KernelName kernel = KernelName::MultiplyAdds;
-  // Of a 3×3 convolution with padding 1, from `channels` to `outputs` channels of size × size pixels. The others work
-  // on `channels`; multiply-adds take no shape.
+  // A 3×3 convolution with padding 1, from `channels` to `outputs` channels of size × size pixels. Other kernels use
+  // `channels` alone; multiplyAdds has no shape.
   int channels = 1, outputs = 1, size = 1, stride = 1;
   int calls = 1;  // by every thread
 
@@ -22,10 +22,10 @@ struct KernelRun {
   }
 };
 
-// What one call does.
+// The work of one call.
 struct KernelCost {
   Work work;         // for all images of the block
-  double bytes = 0;  // of the values read and written, each once
+  double bytes = 0;  // size of the values read and written, each counted once
 };
 
 // Calls the kernel on every thread, each on an image block of its own. Throws Cancelled.

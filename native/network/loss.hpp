@@ -1,4 +1,4 @@
-// Losses of a mini-batch from outputs in the images-in-lanes layout, in double.
+// Losses of a mini-batch, computed in double from outputs in the images-in-lanes layout.
 #pragma once
 
 #include "kernels/kernels.hpp"
@@ -6,16 +6,15 @@
 
 namespace deepzero {
 
-// The loss's sum over the images of one block. `outputs` is that block of the network's output.
+// The sum of the loss over the images of one block. `outputs` is that block of the network's output.
 template <typename Scalar>
 double blockLoss(const Problem& problem, const Map& map, const Scalar* outputs, int block);
 
-// The gradient of the mean loss with respect to the outputs of one block, in a map without border; 0 for images that
-// there are not.
+// The gradient of the mean loss with respect to the outputs of one block, in a map without border; 0 in unused lanes.
 template <typename Scalar>
 void blockLossGradient(const Problem& problem, const Map& map, const Scalar* outputs, int block, Scalar* gradient);
 
-// What the blocks' sum is divided by for the mean: images, or all elements for the losses over elements.
+// The divisor of the mean: the number of images for the cross-entropy, of output elements for the other losses.
 double lossCount(const Problem& problem, const Map& map);
 
 }  // namespace deepzero

@@ -94,7 +94,7 @@ double PassOf<Scalar>::restart(int from, const Problem& problem, const Weights& 
   return loss(problem);
 }
 
-// Turns statistics, γ and β into what `activate` applies, for the batch norms of a segment.
+// Computes the affine maps of a segment's batch norms from their statistics, γ and β.
 template <typename Scalar>
 void PassOf<Scalar>::prepare(int index, const Problem& problem, const Weights& weights) {
   const Segment& segment = plan_.segments()[index];
@@ -108,7 +108,7 @@ void PassOf<Scalar>::prepare(int index, const Problem& problem, const Weights& w
     for (std::size_t c = 0; c < affine.size(); ++c) {
       const auto [mean, variance] = moments(problem, step.operation, static_cast<int>(c));
       const double scale = gamma[c] / std::sqrt(variance + epsilon);
-      // The mean is rounded where it is subtracted; the rest of it goes into the shift.
+      // The mean is rounded to be subtracted; the shift makes up for its rounding.
       affine[c].mean = static_cast<Scalar>(mean);
       affine[c].scale = static_cast<Scalar>(scale);
       affine[c].shift = static_cast<Scalar>(beta[c] - (mean - affine[c].mean) * scale);
@@ -216,7 +216,7 @@ void PassOf<Scalar>::loadInput(const Problem& problem, int block) {
   }
 }
 
-// Blocks are combined in their order, whatever thread measured them (Chan, Golub & LeVeque's update).
+// Combines blocks in their order, whichever threads measured them (Chan, Golub & LeVeque's update).
 template <typename Scalar>
 void PassOf<Scalar>::combineMoments(int index, const Problem& problem) {
   if (!problem.training) return;
@@ -243,7 +243,7 @@ template <typename Scalar>
 double PassOf<Scalar>::loss(const Problem& problem) const {
   const int output = plan_.outputValue();
   const Map& map = plan_.map(output);
-  // What a restart leaves out may be the output itself.
+  // A restart behind the last step does not compute the output itself.
   const ArenaOf<Scalar>& values = plan_.producedIn(output) < from_ ? base_->values_ : values_;
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {

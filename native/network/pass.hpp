@@ -18,14 +18,14 @@ struct ChannelStatistics {
   std::vector<double> mean, variance;
 };
 
-// What one thread needs beside the values of passes.
+// The buffers of one thread.
 template <typename Scalar>
 struct WorkspaceOf {
   explicit WorkspaceOf(const Plan& plan)
       : locals(plan.locals(), 1), winograd(std::is_same_v<Scalar, float> ? plan.winogradScratch() : 0) {}
 
-  ArenaOf<Scalar> locals;  // values that live within one segment
-  AlignedFloats winograd;  // a kernel of floats only
+  ArenaOf<Scalar> locals;  // values that are not stored
+  AlignedFloats winograd;  // scratch of the Winograd kernel, which is of floats only
 };
 using Workspace = WorkspaceOf<float>;
 
@@ -38,7 +38,7 @@ const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
   }
 }
 
-// The convolution of an operation, by the kernel that its weights are there for. `winograd` is scratch for that one.
+// The convolution of an operation: by the Winograd kernel if there are transformed weights. `winograd` is its scratch.
 template <typename Scalar>
 void convolve(const Kernels& kernels, const ConvolutionShape& shape, const Scalar* in, const Weights& weights,
               int operation, const float* bias, float* winograd, Scalar* out) {
@@ -52,28 +52,28 @@ void convolve(const Kernels& kernels, const ConvolutionShape& shape, const Scala
 template <typename Scalar>
 class PassOf;
 
-// Watches a pass go.
+// Is called during a pass.
 template <typename Scalar>
 struct ObserverOf {
   virtual ~ObserverOf() = default;
-  // Before a segment's blocks: the statistics that its batch norms use are known.
+  // Before a segment's blocks, when the statistics that its batch norms use are known.
   virtual void beforeSegment(const PassOf<Scalar>& pass, const Segment& segment, const Problem& problem) = 0;
-  // Before each step of each block, on several threads: what the step reads, null for no residual.
+  // Before each step of each block, on several threads, with the step's inputs; `residual` may be null.
   virtual void beforeStep(const PassOf<Scalar>& pass, int step, int block, const Scalar* in,
                           const Scalar* residual) = 0;
 };
 
-// The state of a pass, on float or double. Values produced before segment `from` are read from `base`'s buffers, later
-// ones from its own: so a query writes nothing that another could see.
+// A pass on float or double values. A restarted pass reads the values of earlier segments from the buffers of the pass
+// it restarts from, and writes to its own: so a query writes nothing that another query reads.
 template <typename Scalar>
 class PassOf {
  public:
   PassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, ArenaOf<Scalar> values, int blocks);
 
-  // The pass that restarted runs read from.
+  // Sets the pass that restarts read from.
   void restartsFrom(const PassOf& base) { base_ = &base; }
   int blocks() const { return blocks_; }
-  // Before a run, where others use the values' memory too.
+  // To be called before a run if the memory of the values is shared.
   void clearBorders() { values_.clearBorders(); }
 
   // Runs all segments, blocks in parallel, and returns the mean loss. Throws Cancelled.
@@ -83,7 +83,7 @@ class PassOf {
   double restart(int from, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                  const Control& control);
 
-  // What an activation applied, by channel.
+  // The affine map that an activation applied, by channel.
   const std::vector<AffineOf<Scalar>>& affine(const Step& step) const {
     return step.operation >= 0 ? affine_[step.operation] : identity_;
   }

@@ -1,5 +1,5 @@
-// The parameters as the kernels read them: convolution and linear weights packed for their tiles, those that the
-// Winograd kernel takes also transformed for it, the rest flat.
+// The parameters as the kernels read them: the weights of convolutions and linear layers packed for the kernels' tiles,
+// those of Winograd convolutions also transformed, all others flat.
 #pragma once
 
 #include <cstddef>
@@ -12,14 +12,14 @@ namespace deepzero {
 
 class Weights {
  public:
-  // `transposed`: as the convolutions read them that make gradients of inputs.
+  // `transposed`: for the transposed convolutions, which compute gradients of inputs.
   Weights(const Graph& graph, const Plan& plan, bool transposed = false);
 
-  void assign(const float* parameters);
+  void assign(const float* parameters);  // [Graph::parameterCount()]
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
 
-  // The transformed weights of an operation that has a weight, null where the Winograd kernel does not suit.
+  // The transformed weights of an operation that has a weight; null where the Winograd kernel does not support it.
   const float* transformed(int operation) const;
 
   // An operation's weight (γ) and bias (β), null where it has none.
@@ -29,9 +29,9 @@ class Weights {
  private:
   const float* find(int parameter) const { return parameter < 0 ? nullptr : data_.data() + offset_[parameter]; }
   std::size_t position(int parameter, std::size_t index) const;
-  // Where a weight of a tensor is among the weights of the convolution that reads it.
+  // The flat OIHW index, in the convolution that reads it, of a tensor's weight: transposed convolutions flip kernels.
   std::size_t placeOf(int parameter, std::size_t index) const;
-  // Transforms the 3×3 weights between two channels.
+  // Updates the transformed weights of one pair of channels, `pair` = output · inputs + input.
   void transform(int parameter, std::size_t pair);
 
   const Graph& graph_;
@@ -39,7 +39,7 @@ class Weights {
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   AlignedFloats data_;
-  std::vector<AlignedFloats> transformed_;  // by parameter tensor, empty where Winograd does not suit
+  std::vector<AlignedFloats> transformed_;  // by parameter tensor, empty where the Winograd kernel is not used
 };
 
 }  // namespace deepzero

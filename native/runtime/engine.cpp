@@ -34,7 +34,7 @@ std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
   return counted.bytes() + result * sizeof(float) + (gradient ? graph_.parameterCount() * sizeof(double) : 0);
 }
 
-// Allocates what a computation takes, and is the one that does: what is there from an earlier one stays.
+// Allocates the buffers of a computation, and nothing else does. Buffers of earlier computations stay.
 void Engine::reserve(QueryKind kind, int count, int threads) {
   const int blocks = (count - 1) / kLanes + 1;
   if (blocks != blocks_) release();
@@ -57,7 +57,7 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
   }
 }
 
-// What is stored there from an earlier computation is over.
+// Invalidates the values and changes of earlier computations.
 void Engine::reserveScratch(int threads) {
   const std::size_t needed = checkedTimes(checkedTimes(plan_.scratch().size(), blocks_), (threads + 1) / 2);
   if (scratch_.size() < needed) {

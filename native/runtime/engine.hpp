@@ -1,4 +1,4 @@
-// A compiled network with its buffers: the passes that estimators are made of.
+// A network with its buffers, and the passes that estimators consist of.
 #pragma once
 
 #include <memory>
@@ -22,11 +22,12 @@ namespace deepzero {
 // Of activations and their gradients: float32 or float64.
 enum class Precision { Single, Double };
 
-// What queries compute: the perturbed values, or what the perturbation of one parameter, or of all, changes of them;
-// None where there are no queries. Instead of queries, back-propagation in either precision.
+// How the queries of a computation run: on perturbed values, or on the changes that the perturbation of one parameter
+// (Changes) or of all (AllChange) makes. None for a forward pass alone, Gradient and Float64Gradient for
+// back-propagation.
 enum class QueryKind { None, Values, Changes, AllChange, Gradient, Float64Gradient };
 
-// Not thread-safe, one computation at a time; each uses as many threads as its Control says.
+// Not thread-safe: one computation at a time, on as many threads as its Control says.
 class Engine {
  public:
   Engine(Graph graph, const Kernels& kernels);
@@ -43,19 +44,19 @@ class Engine {
   static QueryKind kindOf(Precision precision) {
     return precision == Precision::Single ? QueryKind::Gradient : QueryKind::Float64Gradient;
   }
-  // One forward pass, and ∂loss/∂parameters by back-propagation through it.
+  // One forward pass, and ∂loss/∂parameters by back-propagation.
   Gradient gradient(const Problem& problem, const Control& control, Precision precision);
 
-  // The unperturbed pass, its stored values kept; then each thread's queries, of this kind, start from them. Of
-  // AllChange, `queries` says about how many: many are worth more preparation.
+  // Runs the unperturbed pass, from whose stored values the queries of each thread then start. For AllChange, `queries`
+  // is about how many there will be: more are worth more preparation.
   Evaluation begin(const Problem& problem, const Control& control, QueryKind kind, std::size_t queries = 1);
 
-  // A thread's own copy of the parameters, equal to the problem's after begin().
+  // A thread's copy of the parameters; begin() sets it to the problem's.
   Weights& weights(int thread) { return valueQueries_[thread]->weights; }
-  // The mean loss under that copy, of a pass restarted at segment `from` >= 1. NaN if stopped.
+  // The mean loss at that copy, by a pass restarted at segment `from` >= 1; NaN if stopped.
   double lossFrom(int thread, int from, const Problem& problem, const Control& control);
 
-  // The change of the mean loss when one parameter changes by `step`. NaN if stopped.
+  // The change of the mean loss when one parameter changes by `step`; NaN if stopped.
   double lossChange(int thread, std::size_t coordinate, float step, const Problem& problem, const Control& control);
   // The same when every parameter changes by its entry of `steps`.
   double lossChange(int thread, const float* steps, const Problem& problem, const Control& control);
@@ -100,10 +101,10 @@ class Engine {
   const Kernels& kernels_;
   int blocks_ = 0;
   std::unique_ptr<Weights> unperturbed_;
-  std::unique_ptr<Pass> base_;               // of values
-  std::unique_ptr<ChangeBase> changeBase_;   // of changes
-  std::unique_ptr<InputProducts> products_;  // where all change
-  // What the pass in double and, after it, each thread's changes are stored in: a double is as long as two threads'.
+  std::unique_ptr<Pass> base_;               // for Values
+  std::unique_ptr<ChangeBase> changeBase_;   // for Changes and AllChange
+  std::unique_ptr<InputProducts> products_;  // for AllChange
+  // The values of the float64 pass and, after it, the changes of the threads: two threads' floats take one double each.
   Aligned<double> scratch_;
   std::unique_ptr<Float64Pass> float64Pass_;
   std::unique_ptr<LossChange> lossBase_;

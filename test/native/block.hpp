@@ -110,7 +110,9 @@ class Block {
                               -std::numeric_limits<float>::infinity()};
     for (int c = 0; c < map_.channels; ++c) {
       for (const float special : specials) {
-        at(values.below(kLanes), c, values.below(map_.height), values.below(map_.width)) = special;
+        // One draw a statement: the order in which arguments are evaluated differs by compiler.
+        const int column = values.below(map_.width), row = values.below(map_.height);
+        at(values.below(kLanes), c, row, column) = special;
       }
     }
   }

@@ -87,6 +87,22 @@ ISA_TEST("CGE on ½xᵀAx: one-sided is Ax + (μ/2)·diag A, central is Ax") {
   }
 }
 
+ISA_TEST("CGE at a tiny μ divides by the step that float32 makes") {
+  // The absolute error of a weight times one: all losses are exact in float32, and the slope is 1.
+  Example example(Builder({1, 1, 1}).linear(1, false).graph(), 1);
+  example.loss = Loss::MeanAbsoluteError;
+  example.parameters = example.images = {1};
+  example.targets = {0};
+  for (const Reuse reuse : {Reuse::None, Reuse::Block, Reuse::Layer, Reuse::Incremental}) {
+    for (const bool central : {false, true}) {
+      // Near 1, floats lie 2⁻²³ ≈ 1.19e-7 apart above and half as far below.
+      for (const double mu : {1e-7, 1e-6, 1e-3}) {
+        CHECK_NEAR(estimate(example, {mu, central, reuse}).values[0], 1, 1e-12);
+      }
+    }
+  }
+}
+
 ISA_TEST("CGE is close to the float64 reference's") {
   for (const bool central : {false, true}) {
     for (const Graph& graph : {smallResNet(), smallCnn()}) {

@@ -18,7 +18,10 @@ struct DoubleBlock {
     std::fill_n(data(), map.size(), 0.0);
     for (int c = 0; c < map.channels; ++c) {
       for (int y = 0; y < map.height; ++y) {
-        for (int i = 0; i < map.width * kLanes; ++i) data()[map.at(c, y, 0) + i] = values.next() + values.next() * 1e-9;
+        for (int i = 0; i < map.width * kLanes; ++i) {
+          const double coarse = values.next();
+          data()[map.at(c, y, 0) + i] = coarse + values.next() * 1e-9;
+        }
       }
     }
   }

@@ -48,7 +48,10 @@ template <typename Scalar>
 std::string checkWeightGradient(const Kernels& table, const ConvolutionCase& given, int lanes) {
   const ConvolutionShape shape = given.shape();
   Values values;
-  const auto next = [&] { return values.next() + 1e-9 * values.next(); };
+  const auto next = [&] {
+    const double coarse = values.next();
+    return coarse + 1e-9 * values.next();
+  };
   Guarded<Scalar> in(shape.in.size(), next), out(shape.out.size(), next);
   for (Guarded<Scalar>* block : {&in, &out}) {
     for (std::size_t i = 0; i + 2 * kLanes < block->numbers.size(); ++i) {

@@ -211,6 +211,25 @@ ISA_TEST("incremental CGE has the same bits for any number of threads") {
   CHECK(sameBits(one, incremental(example, 5e-3, false, 3)));
 }
 
+ISA_TEST("a variance that falls to zero is not rounded to below it") {
+  for (std::uint64_t seed = 1; seed <= 24; ++seed) {
+    Builder network({1, 5, 5});
+    network.convolution(1, 1, 1, 1, 0, false).batchNorm().relu().globalAveragePool().linear(3, true);
+    Example example(network.graph(), 13, seed);
+    for (float& pixel : example.images) pixel *= 100;
+    Engine engine(example.graph, kernels());
+    engine.begin(example.problem(), {}, QueryKind::Changes);
+    // Without its only weight, the convolution yields zeros: their variance is what rounding leaves of it.
+    const float step = -example.parameters[0];
+    const std::uint32_t coordinate = 0;
+    const double expected = step * referenceCoordinatewise(example.graph, example.problem(), &coordinate, 1, step,
+                                                           false, threads(1), nullptr)[0];
+    const double change = engine.lossChange(0, coordinate, step, example.problem(), {});
+    // Rounding errors of the normalised values grow by 1/√ε.
+    CHECK_NEAR(change, expected, 0.02);
+  }
+}
+
 TEST("a large perturbation changes the cross-entropy as much as two losses differ") {
   Example example(smallCnn(), 5);
   CHECK(errorAgainstReference(example, 40.0, false) < kTolerance);

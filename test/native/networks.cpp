@@ -92,10 +92,10 @@ Example::Example(Graph network, int images_, std::uint64_t seed) : graph(std::mo
     const bool isGamma = !tensor.isBias && graph.operations()[tensor.operation].kind == Kind::BatchNorm;
     const std::size_t outputs = graph.shapes()[tensor.operation + 1].channels;
     // Uniform with the variance 2/fanIn of Kaiming's initialisation, so that signals keep their size.
-    const float spread = std::sqrt(6.0f * static_cast<float>(outputs) / static_cast<float>(tensor.size));
+    const float bound = std::sqrt(6.0f * static_cast<float>(outputs) / static_cast<float>(tensor.size));
     for (std::size_t i = 0; i < tensor.size; ++i) {
       const float value = values.next();
-      parameters.push_back(isGamma ? 1 + 0.3f * value : tensor.isBias ? 0.3f * value : spread * value);
+      parameters.push_back(isGamma ? 1 + 0.3f * value : tensor.isBias ? 0.3f * value : bound * value);
     }
   }
   for (std::size_t i = 0; i < graph.statisticsCount(); ++i) statistics.push_back(1 + 0.3f * values.next());
@@ -175,6 +175,7 @@ Graph averagePools() {
   return network.graph();
 }
 
+// One draw a statement: the order in which arguments are evaluated differs by compiler.
 Graph randomNetwork(std::uint64_t seed) {
   Values values(seed);
   Builder network({1 + values.below(4), 5 + values.below(5), 5 + values.below(5)});
@@ -188,13 +189,18 @@ Graph randomNetwork(std::uint64_t seed) {
         const int* size = sizes[values.below(5)];
         const int padding = values.below(3), stride = 1 + values.below(2);
         if (shape.height + 2 * padding < size[0] || shape.width + 2 * padding < size[1]) break;
-        network.convolution(1 + values.below(6), size[0], size[1], stride, padding, values.below(2) == 1);
+        const bool bias = values.below(2) == 1;
+        network.convolution(1 + values.below(6), size[0], size[1], stride, padding, bias);
         break;
       }
       case 2: network.batchNorm(); break;
       case 3: network.batchNorm().relu(); break;
       case 4: network.relu(); break;
-      case 5: residual(network, 1 + values.below(2), 1 + values.below(2)); break;
+      case 5: {
+        const int convolutions = 1 + values.below(2);
+        residual(network, 1 + values.below(2), convolutions);
+        break;
+      }
       case 6:
         if (shape.height >= 2 && shape.width >= 2) network.maxPool(2, 1 + values.below(2));
         break;
@@ -211,7 +217,8 @@ Graph randomNetwork(std::uint64_t seed) {
     network.flatten();
   }
   if (values.below(2) == 0) network.linear(3, true).relu();
-  network.linear(2 + values.below(4), values.below(2) == 1);
+  const bool bias = values.below(2) == 1;
+  network.linear(2 + values.below(4), bias);
   return network.graph();
 }
 

@@ -53,6 +53,24 @@ TEST("Philox4x32-10 gives the known answers of its authors") {
          PhiloxBlock{0xd16cfe09, 0x94fdcceb, 0x5001e420, 0x24126ea1}));
 }
 
+// Computed from the words of Philox by an independent program.
+TEST("directions equal known answers") {
+  RandomizedOptions options;
+  options.seed = 1234567890123;
+  options.stream = 2;
+  options.index = 3;
+  const Graph graph = wide();
+  std::vector<double> numbers(8);
+  Directions(graph, options).draw(5, 8, numbers.size(), numbers.data());
+  const double normals[] = {0.197467529519328,  0.369424320378456, -0.546917829763136, 1.66901461196149,
+                            -0.584346423758284, 0.230280846034737, 0.416368013365595,  0.591641089324344};
+  for (std::size_t i = 0; i < numbers.size(); ++i) CHECK_NEAR(numbers[i], normals[i], 1e-13);
+
+  options.distribution = Distribution::Rademacher;
+  Directions(graph, options).draw(5, 8, numbers.size(), numbers.data());
+  CHECK((numbers == std::vector<double>{1, -1, -1, -1, 1, -1, 1, -1}));
+}
+
 TEST("Gaussian directions have a normal distribution's moments") {
   RandomizedOptions options;
   options.seed = 7;
@@ -196,17 +214,27 @@ ISA_TEST("RGE has the same bits for every number of threads") {
   }
 }
 
-ISA_TEST("RGE over several chunks of coordinates has every tensor's factor in its place") {
-  const Example example(wide(), 2);
-  RandomizedOptions options;
-  options.mu = 1e-2;
-  options.queries = 1;
-  options.perTensor = true;
-  const std::vector<double> values = estimate(example, options).values;
-  const std::vector<double> u = direction(example.graph, options, 0);
-  const double slope = values[0] / u[0];
-  CHECK(std::abs(slope) > 0);
-  for (std::size_t i = 0; i < u.size(); ++i) CHECK_NEAR(values[i], slope * u[i], 1e-9 * std::abs(slope));
+TEST("RGE over several chunks of coordinates has every tensor's factor in its place") {
+  // Chunks are of 4,096 coordinates. Here they start within the first tensor, behind it, within a third and in a last.
+  const Graph layers = Builder({60, 1, 1}).linear(50, true).linear(80, true).linear(100, true).linear(10, true).graph();
+  CHECK(layers.parameterCount() > 3 * 4096 && layers.parameterAt(4096) > 0);
+  for (const Graph& graph : {layers, wide()}) {
+    const Example example(graph, 2);
+    for (const Distribution distribution : {Distribution::Gaussian, Distribution::Sphere}) {
+      for (const bool perTensor : {false, true}) {
+        RandomizedOptions options;
+        options.mu = 1e-2;
+        options.queries = 1;
+        options.distribution = distribution;
+        options.perTensor = perTensor;
+        const std::vector<double> values = estimate(example, options).values;
+        const std::vector<double> u = direction(example.graph, options, 0);
+        const double slope = values[0] / u[0];
+        CHECK(std::abs(slope) > 0);
+        for (std::size_t i = 0; i < u.size(); ++i) CHECK_NEAR(values[i], slope * u[i], 1e-9 * std::abs(slope));
+      }
+    }
+  }
 }
 
 ISA_TEST("RGE names the query of a loss that is not finite, stops when told to, and leaves no trace") {

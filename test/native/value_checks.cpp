@@ -87,7 +87,10 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
   // of the ReLU and the pool exactly where the reference sees it. Many are as near to a kink as the changes are large.
   const float grain = std::max(0x1p-20f, std::exp2(std::floor(std::log2(size / 4))));
   const auto coarse = [&] { return static_cast<float>(values.below(9) - 4) / 4; };
-  const auto fine = [&](int) { return coarse() + static_cast<float>(values.below(9) - 4) * grain; };
+  const auto fine = [&](int) {
+    const float whole = coarse();
+    return whole + static_cast<float>(values.below(9) - 4) * grain;
+  };
   const auto small = [&](int) { return size * values.next(); };
   Block in(shape.in, values), rest(shape.in, values), sum(shape.in, values), out(shape.out);
   Block change(shape.in, values), residualChange(shape.residual, values);
@@ -97,8 +100,8 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
   residualChange.fill(small);
   if (given.specials) {
     for (int c = 0; c < given.channels; ++c) {
-      change.at(values.below(kLanes), c, values.below(given.height), values.below(given.width)) =
-          std::numeric_limits<float>::quiet_NaN();
+      const int column = values.below(given.width), row = values.below(given.height);
+      change.at(values.below(kLanes), c, row, column) = std::numeric_limits<float>::quiet_NaN();
     }
   }
   std::vector<AffineChange> affine(given.channels);

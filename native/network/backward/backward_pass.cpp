@@ -21,7 +21,7 @@ void put(Scalar* to, const Scalar* from, std::size_t count, Scalar factor, bool 
   }
 }
 
-// Σ over the pixels of a row of what `at(pixel, lane)` is, by lane.
+// Adds Σ over the pixels of a row of at(pixel · kLanes + lane) to the sum of each lane.
 template <typename Scalar, typename Function>
 void addRow(int width, double* sums, const Function& at) {
   Scalar row[kLanes] = {};
@@ -95,7 +95,7 @@ std::vector<double> BackwardPassOf<Scalar>::run(const Problem& problem, const Pa
                                                 const Weights& transposed, std::vector<WorkspaceOf<Scalar>>& workspaces,
                                                 const Control& control) {
   for (auto& correction : corrections_) std::fill(correction.begin(), correction.end(), Correction());
-  // Of what the loss does not depend on, it stays 0.
+  // Stays 0 for parameters that the loss does not depend on.
   std::vector<double> values(graph_.parameterCount());
   for (int index = static_cast<int>(plan_.segments().size()) - 1; index >= 0; --index) {
     const Segment& segment = plan_.segments()[index];
@@ -127,7 +127,7 @@ void BackwardPassOf<Scalar>::runBlock(const Segment& segment, const Context& con
   }
 }
 
-// Every reader of the value has added its part.
+// Completes a value's gradient, after all its readers have added their part.
 template <typename Scalar>
 void BackwardPassOf<Scalar>::addCorrections(int value, const Context& context) {
   const Map& map = plan_.map(value);
@@ -178,7 +178,7 @@ void BackwardPassOf<Scalar>::convolve(const Step& step, const Context& context) 
   if (add) put(gradient(input, context), to, transposed.out.size(), Scalar{1}, true);
 }
 
-// Lays the gradient of a convolution's output out as the transposed convolution reads it.
+// Dilates the gradient of a convolution's output for the transposed convolution.
 template <typename Scalar>
 void BackwardPassOf<Scalar>::dilate(const ConvolutionShape& shape, const Scalar* outGradient, Scalar* out) const {
   const Map map = shape.transposed().in;
@@ -257,7 +257,7 @@ void BackwardPassOf<Scalar>::averagePool(const Step& step, const Context& contex
   }
 }
 
-// Without borders, both are the same numbers in the same order.
+// Gradients have no border, so both hold the same numbers in the same order.
 template <typename Scalar>
 void BackwardPassOf<Scalar>::flatten(const Step& step, const Context& context) {
   if (!plan_.needsGradient(step.inputs[0])) return;
@@ -265,7 +265,7 @@ void BackwardPassOf<Scalar>::flatten(const Step& step, const Context& context) {
       Scalar{1}, adds(step, 0));
 }
 
-// Sums up what the blocks of a segment found, in their order.
+// Adds up the parts of a segment's blocks, in their order.
 template <typename Scalar>
 void BackwardPassOf<Scalar>::combine(const Segment& segment, const Problem& problem, const PassOf<Scalar>& pass,
                                      double* values) {
@@ -284,7 +284,7 @@ void BackwardPassOf<Scalar>::combine(const Segment& segment, const Problem& prob
   }
 }
 
-// From Σg and Σg·(x − the mean as it was rounded): the gradients of γ and β, and what is missing of the input's.
+// Computes the gradients of γ and β, and the correction of the input's, from Σg and Σg·(x − the rounded mean).
 template <typename Scalar>
 void BackwardPassOf<Scalar>::finishNorm(const Step& step, const Problem& problem, const PassOf<Scalar>& pass,
                                         double* values) {

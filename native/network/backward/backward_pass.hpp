@@ -1,9 +1,9 @@
 // Back-propagation: ∂loss/∂parameters from the stored values of a pass.
 //
-// Segments are walked backwards, and blocks run alone through each. The gradient of a batch norm's input depends on
-// sums over the whole mini-batch, dx = γ/σ·(g − Σg/N − x̂·Σ(g·x̂)/N), which are known only when all blocks are through:
-// so a block adds γ/σ·g, and what is missing, a constant and a multiple of x for each channel, is added where the step
-// that yields x takes its gradient, always in an earlier segment.
+// Segments run in reverse, and blocks run independently through each. The gradient of a batch norm's input depends on
+// sums over the whole mini-batch, dx = γ/σ·(g − Σg/N − x̂·Σ(g·x̂)/N), which are known only after all blocks. So a block
+// adds γ/σ·g, and the correction, a constant and a multiple of x for each channel, is added when the step that computes
+// x reads its gradient, always in an earlier segment.
 #pragma once
 
 #include <cstddef>
@@ -18,16 +18,16 @@
 
 namespace deepzero {
 
-// What one thread needs beside the gradients of stored values.
+// The buffers of one thread.
 template <typename Scalar>
 struct BackwardWorkspaceOf {
   explicit BackwardWorkspaceOf(const Plan& plan);
 
-  ArenaOf<Scalar> locals;   // gradients of values that live within one segment
-  Aligned<Scalar> dilated;  // of a convolution's output, as the transposed convolution reads it
-  Aligned<Scalar> term;     // what a convolution adds to the gradient of its input
-  Aligned<Scalar> plane;    // of what an activation sums up
-  AlignedFloats winograd;   // a kernel of floats only
+  ArenaOf<Scalar> locals;   // gradients of values that are not stored
+  Aligned<Scalar> dilated;  // the dilated output gradient, which the transposed convolution reads
+  Aligned<Scalar> term;     // a convolution's contribution to the gradient of its input
+  Aligned<Scalar> plane;    // gradient of an activation's sum, before floor and pool
+  AlignedFloats winograd;   // scratch of the Winograd kernel, which is of floats only
 };
 
 template <typename Scalar>
@@ -35,17 +35,16 @@ class BackwardPassOf {
  public:
   BackwardPassOf(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks);
 
-  // Allocates what so many threads take.
+  // Allocates the buffers of this many threads.
   void reserve(int threads);
 
-  // After a whole run of `pass`, on plan.cache(), of the same problem: the gradient of the mean loss, an entry for
-  // every parameter, the same bits for any number of threads. `transposed` are the pass's weights, transposed. Throws
-  // Cancelled.
+  // The gradient of the mean loss, [Graph::parameterCount()], after a whole run of `pass`, on plan.cache(), of the same
+  // problem. The same bits for any number of threads. `transposed` holds the pass's weights. Throws Cancelled.
   std::vector<double> run(const Problem& problem, const PassOf<Scalar>& pass, const Weights& transposed,
                           std::vector<WorkspaceOf<Scalar>>& workspaces, const Control& control);
 
  private:
-  // One run and one block of it.
+  // One block of a run.
   struct Context {
     const Problem& problem;
     const PassOf<Scalar>& pass;
@@ -54,7 +53,7 @@ class BackwardPassOf {
     BackwardWorkspaceOf<Scalar>& backward;
     int block;
   };
-  // What is missing of a channel's gradient: constant + slope·(x − mean).
+  // Of a channel's gradient: constant + slope·(x − mean).
   struct Correction {
     double constant = 0, slope = 0;
     Scalar mean = 0;
@@ -71,9 +70,9 @@ class BackwardPassOf {
   void finishNorm(const Step& step, const Problem& problem, const PassOf<Scalar>& pass, double* values);
 
   Scalar* gradient(int value, const Context& context);
-  // Whether there is something in the gradient of a step's input already.
+  // Whether a step adds to its input's gradient; otherwise it is the first to write it.
   bool adds(const Step& step, int input) const;
-  // A block's part of what becomes the gradient of a parameter tensor.
+  // A block's part of the gradient of a parameter tensor.
   double* partialSum(int tensor, int block) {
     return partialSums_.data() + block * partialSize_ + partialOffset_[tensor];
   }
@@ -86,7 +85,7 @@ class BackwardPassOf {
   ArenaOf<Scalar> stored_;
   std::vector<BackwardWorkspaceOf<Scalar>> workspaces_;  // by thread
   std::vector<std::vector<Correction>> corrections_;     // by value, per channel; of what batch norms read
-  // By block, the tensors of one segment after each other.
+  // By block, the tensors of one segment one after another.
   Aligned<double> partialSums_;
   std::size_t partialSize_ = 0;
   std::vector<std::size_t> partialOffset_;

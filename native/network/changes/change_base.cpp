@@ -7,7 +7,8 @@ namespace deepzero {
 
 namespace {
 
-// Farther from the mean than this many deviations a kink hardly sees any value, and distances from it would be large.
+// Farther than this many standard deviations from the mean, hardly any value is near the kink, and distances from it
+// would be large.
 constexpr double kFarthestKink = 8;
 
 }  // namespace
@@ -45,7 +46,7 @@ void ChangeBase::beforeSegment(const Float64Pass& pass, const Segment& segment, 
       const bool near = opens && std::abs(before) <= kFarthestKink * std::sqrt(variance);
       if (first && !centers.empty()) centers[c] = near ? mean - before : mean;
       const double offset = (centers.empty() ? 0 : centers[c]) - mean;
-      // At the kink, the shift is what rounding left of zero.
+      // At the kink the shift is zero; computed, it would be a rounding error.
       const bool zero = near && !centers.empty() && centers[c] == mean - before;
       normalisations_[step.operation][c] = {mean, variance, offset, static_cast<float>(affine.scale),
                                             zero ? 0.0f : static_cast<float>(affine.shift + offset * affine.scale)};

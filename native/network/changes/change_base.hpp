@@ -1,8 +1,9 @@
-// The unperturbed pass as queries that carry changes start from it: computed in double, kept in float.
+// The unperturbed values that changes are computed from: computed in double, stored in float.
 //
-// A ReLU should open in float exactly where it does in double. So where only batch norms read a value, it is kept as
-// its distance from where the ReLU behind the first of them opens, unless that is far from all values; and a sum with a
-// residual is kept as it is. Near zero, where it matters, a float is exact. All else is rounded.
+// A ReLU should open in float exactly where it does in double. So a value that only batch norms read is stored as its
+// distance from the value at which the ReLU behind the first of them opens, unless that is far from all values; and a
+// sum with a residual is stored before its ReLU. Near zero, where the sign matters, a float is precise. All other
+// values are rounded.
 #pragma once
 
 #include <cstddef>
@@ -22,22 +23,22 @@ class ChangeBase : public ObserverOf<double> {
   void beforeSegment(const Float64Pass& pass, const Segment& segment, const Problem& problem) override;
   void beforeStep(const Float64Pass& pass, int step, int block, const double* in, const double* residual) override;
 
-  // Of a value whose base is kept: its distance from the channel's center, 0 unless only batch norms read it.
+  // A plane of a value in Plan::bases(): distances from the channel's center, which is 0 unless Plan::centered().
   const float* base(int value, int channel, int block) const {
     return bases_.at(value, block) + channel * plan_.map(value).planeStride();
   }
-  // What an activation with a residual sums up, before floor and pool, in a map like its input's.
+  // A plane of the sum of an activation with a residual, before floor and pool, in a map like its input's.
   const float* sum(const Step& step, int channel, int block) const {
     return sums_.at(step.output, block) + channel * plan_.map(step.inputs[0]).planeStride();
   }
 
-  // What a batch norm did to a channel.
+  // How a batch norm transformed a channel.
   struct Normalisation {
     double mean = 0, variance = 0;
     double offset = 0;           // the center minus the mean
     float scale = 1, shift = 0;  // of distances from the center
   };
-  // By channel; of an activation without batch norm, nothing is done.
+  // By channel; the identity for an activation without batch norm.
   const Normalisation* normalisation(const Step& step) const {
     return (step.operation >= 0 ? normalisations_[step.operation] : identity_).data();
   }

@@ -1,4 +1,4 @@
-// How a change passes convolutions and linear layers.
+// Changes of convolutions and linear layers.
 #include <algorithm>
 #include <limits>
 
@@ -6,7 +6,7 @@
 
 namespace deepzero {
 
-// Returns whether nobody need measure the output any more: its moments, unless null, were added to, or are known.
+// Returns whether the moments of the output, unless null, are complete: they were added to here, or are known.
 bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, int lanes) {
   if (computedOnRead(step.output)) {
     const int first = changedChannels(step.output).front();
@@ -24,9 +24,9 @@ bool ChangePass::convolve(const Step& step, int block, PlaneMoments* moments, in
   return false;
 }
 
-// A convolution that makes the output's change of few planes: of the one that changes; of the one that the changing
-// weight is applied to, which yields one channel, a bias being a weight of zero and itself; or, if all weights change,
-// of the network's input, which does not.
+// The convolution that computes the output's change from few planes. These are the one input plane that changes; or the
+// plane that the perturbed weight multiplies, with one output channel, where for a bias the weight is zero; or, if all
+// weights change, the network's input, which does not change.
 PartialConvolution ChangePass::partial(const Step& step, int block) {
   const int value = step.inputs[0];
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
@@ -54,7 +54,7 @@ PartialConvolution ChangePass::partial(const Step& step, int block) {
   return from;
 }
 
-// Δy = W ∗ Δx. Returns whether the moments, unless null, were added to.
+// Δy = W ∗ Δx. Returns whether it added to the moments, unless they are null.
 bool ChangePass::convolveChange(const Step& step, int block, PlaneMoments* moments, int lanes) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const std::vector<int>& changed = changedChannels(step.inputs[0]);
@@ -73,7 +73,7 @@ bool ChangePass::convolveChange(const Step& step, int block, PlaneMoments* momen
   return false;
 }
 
-// Δy when one weight or bias changes, of one output channel.
+// Δy of one output channel when one of its weights or its bias changes.
 void ChangePass::convolveWeight(const Step& step, int block) {
   const PartialConvolution from = partial(step, block);
   const Map& map = from.shape.out;
@@ -103,7 +103,7 @@ void ChangePass::convolveSteps(const Step& step, int block) {
   }
 }
 
-// x + Δx of what a convolution reads.
+// x + Δx, the perturbed input of a convolution.
 const float* ChangePass::perturbedInput(const Step& step, int block) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const int value = step.inputs[0];

@@ -103,15 +103,15 @@ double ChangePass::runFrom(int from, const Problem& problem, const Control& cont
     prepareSegment(segment, problem);
     for (int i = 0; i < blocks_; ++i) {
       if (control.stop()) return std::numeric_limits<double>::quiet_NaN();
-      // To and fro, so that the blocks written last, which a cache still holds, are read first.
+      // In alternating order, so that the blocks written last, which a cache still holds, are read first.
       runBlock(segment, index % 2 == 0 ? i : blocks_ - 1 - i, problem);
     }
   }
   return lossChange(problem);
 }
 
-// Turns the changes of statistics, γ and β into what `activateChange` applies, and clears the sums that the segment's
-// blocks will add to.
+// Computes the affine changes of a segment's batch norms from the changes of statistics, γ and β, and resets the
+// moments that the segment's blocks add to.
 void ChangePass::prepareSegment(const Segment& segment, const Problem& problem) {
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
@@ -159,7 +159,7 @@ AffineChange ChangePass::affineChange(const Step& step, int channel, const Probl
   const double epsilon = graph_.operations()[step.operation].epsilon;
   const double before = std::sqrt(base.variance + epsilon);
   const double after = std::sqrt(base.variance + varianceChange + epsilon);
-  // γ′/after − γ/before, its differences taken by hand.
+  // γ′/after − γ/before, rewritten so that no nearly equal numbers are subtracted.
   const double scaleChange = gammaChange / before - gamma * varianceChange / (before * after * (before + after));
   const double newScale = gamma / after;
   const double shiftChange = base.offset * scaleChange - meanChange * newScale + betaChange;
@@ -195,7 +195,7 @@ void ChangePass::runBlock(const Segment& segment, int block, const Problem& prob
   }
 }
 
-// Where a value's moments are summed up by channel, with this block's base; null if nobody asks for them.
+// The moments of a value's change by channel, with their `base` set to this block; null if no batch norm needs them.
 PlaneMoments* ChangePass::momentsOf(int value, int block) {
   std::vector<PlaneMoments>& moments = moments_[value];
   if (moments.empty()) return nullptr;
@@ -208,7 +208,7 @@ void ChangePass::activate(const Step& step, int block) {
   const bool computed = computedOnRead(value) && !changedChannels(value).empty();
   const Step* const convolution = computed ? plan_.producerOf(value) : nullptr;
   if (computed) {
-    // What the convolution reads may have been of an earlier segment.
+    // The convolution's input may be a value of an earlier segment that was not stored.
     const int input = convolution->inputs[0];
     if (!plan_.stored(input) && !changedChannels(input).empty()) activate(*plan_.producerOf(input), block);
   }
@@ -227,7 +227,7 @@ void ChangePass::activate(const Step& step, int block) {
         plane.residualChange = planes(residual, block) + channel * plan_.map(residual).planeStride();
       }
     }
-    // Without a batch norm a sum's terms do not matter, only that they are numbers.
+    // Without a batch norm the base is multiplied by zero: it only has to be finite.
     plane.base = plan_.baseReader(value) >= 0 ? base_->base(value, channel, block) : plane.sum;
     if (changes && !computed) plane.change = change + channel * inStride;
     (changes && computed ? computedPlanes_ : storedPlanes_).push_back(plane);
@@ -239,7 +239,7 @@ void ChangePass::activate(const Step& step, int block) {
   }
 }
 
-// Average pools, option-A shortcuts among them, and flattening are linear: they treat a change as they treat a value.
+// Average pools, option-A shortcuts included, and flattening are linear: they apply to a change as to a value.
 void ChangePass::poolOrFlatten(const Step& step, int block) {
   const Map &inMap = plan_.map(step.inputs[0]), &outMap = plan_.map(step.output);
   for (const int channel : changedChannels(step.inputs[0])) {

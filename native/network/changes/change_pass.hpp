@@ -1,8 +1,7 @@
-// One query that carries what its perturbation changes, Δ = perturbed − base, through the network, instead of the
-// values.
+// The incremental pass of one query: instead of values it carries the change Δ = perturbed − base through the network.
 //
-// It is the same finite difference, ℓ(θ + δ) − ℓ(θ), but nothing large is ever subtracted, so float32 keeps its
-// digits for any step; and a change stays as narrow as the network lets it: one channel until the next convolution.
+// The result is the same finite difference, ℓ(θ + δ) − ℓ(θ), but no two large numbers are ever subtracted, so float32
+// keeps its digits for any step. And only the channels that change are computed: one until the next convolution.
 #pragma once
 
 #include <cstddef>
@@ -22,18 +21,17 @@ namespace deepzero {
 
 class ChangePass {
  public:
-  // `memory` is for the stored changes, plan.scratch().size() · blocks floats, which others may use between runs.
+  // `memory` is for the stored changes: plan.scratch().size() · blocks floats, which may be shared between runs.
   ChangePass(const Graph& graph, const Plan& plan, const Kernels& kernels, int blocks, float* memory);
 
-  // Allocates what runs take in which every parameter changes.
+  // Allocates the buffers of runs in which every parameter changes.
   void reserveAllChange();
 
-  // The unperturbed pass that the next runs start from, its loss and the weights it ran under; its products may be
-  // null.
+  // Sets the unperturbed pass that the next runs start from, its loss, its weights and its products, which may be null.
   void startsFrom(const ChangeBase& base, const LossChange& lossBase, const Weights& weights,
                   const InputProducts* products);
 
-  // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`. NaN if stopped.
+  // The change of the mean loss when the parameter at flat index `coordinate` changes by `step`; NaN if stopped.
   double run(const Problem& problem, std::size_t coordinate, float step, const Control& control);
   // The same when every parameter changes, each by its entry of `steps`.
   double run(const Problem& problem, const Weights& steps, const Control& control);
@@ -55,16 +53,17 @@ class ChangePass {
   double lossChange(const Problem& problem) const;
 
   const std::vector<int>& changedChannels(int value) const { return changed_.channels(value); }
-  // Whether the moments of a value's change are known without it.
+  // Whether the moments of a value's change are known before the change is computed.
   bool momentsKnown(int value) const {
     return perturbation_.everywhere() && products_ != nullptr && value > 0 &&
            products_->available(*plan_.producerOf(value));
   }
-  // Whether a convolution's output is never stored, but made some rows at a time where it is read.
+  // Whether a convolution's change is not stored, but computed a few rows at a time where it is read.
   bool computedOnRead(int value) const { return changed_.rematerialised(value) || momentsKnown(value); }
-  // A plane of a convolution's input in the unperturbed pass, recomputed if it is not kept as it is.
+  // A plane of a convolution's input in the unperturbed pass, recomputed if only its distances from a center are
+  // stored.
   const float* input(int value, int channel, int block);
-  // The planes of the change of a value that is not made where it is read, those of its changed channels being filled.
+  // The planes of a value's change, unless it is computed on read. Only those of changed channels hold numbers.
   float* planes(int value, int block);
 
   const Graph& graph_;
@@ -89,7 +88,7 @@ class ChangePass {
   struct {
     AlignedFloats plane;
     int value = -1, channel = -1, block = -1;
-  } recomputed_;                          // the last of the unperturbed pass's planes that are not kept
+  } recomputed_;                          // the last plane that input() recomputed
   std::vector<AlignedFloats> perturbed_;  // by value, one block of base + change, of convolution inputs
   AlignedFloats winogradScratch_;
 };

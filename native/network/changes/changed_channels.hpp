@@ -1,4 +1,4 @@
-// How far a perturbation reaches: the channels of every value that it can change.
+// The channels of every value that a perturbation can change.
 #pragma once
 
 #include <cstddef>
@@ -10,13 +10,13 @@
 
 namespace deepzero {
 
-// One parameter that changes, or all of them.
+// A change of one parameter, or of all.
 struct Perturbation {
   int operation = -1;
   bool isBias = false;
   int index = 0;  // within its tensor
   float step = 0;
-  const Weights* steps = nullptr;  // of every parameter, if all change
+  const Weights* steps = nullptr;  // the change of every parameter, null if one changes
 
   bool everywhere() const { return steps != nullptr; }
   bool touches(const Step& step) const { return step.operation >= 0 && (everywhere() || step.operation == operation); }
@@ -33,8 +33,8 @@ class ChangedChannels {
   // The changed channels of a value in increasing order.
   const std::vector<int>& channels(int value) const { return channels_[value]; }
   bool contains(int value, int channel) const;
-  // Whether a convolution's output is cheaper to compute again where it is read than to store: it has one changed input
-  // channel or none, and only activations read it.
+  // Whether a convolution's change is rematerialised: computed where it is read, which is cheaper than to store it. It
+  // has at most one changed input channel, and only activations read it.
   bool rematerialised(int value) const { return rematerialised_[value]; }
 
  private:

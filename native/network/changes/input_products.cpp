@@ -8,14 +8,14 @@ namespace deepzero {
 
 namespace {
 
-// What a direction needs no longer, in multiply-adds that products take in the same time, for every pixel and output
-// channel: to store its change and read it twice, and the base once more.
+// The time that products save a direction, in multiply-adds for every pixel and output channel: its change is not
+// stored and read twice, and the base is read once less.
 constexpr int kSaved = 16;
 
-// What every tap reads of a block is stored, so more would take more memory than a network's widest values.
+// The inputs of all taps are stored for a block: more would take more memory than a network's widest values.
 constexpr int kMostTaps = 64;
 
-// What every tap reads of a block, and a plane of ones.
+// The map of the taps' inputs, the last of which is a plane of ones.
 Map readMap(const ConvolutionShape& shape, int taps) { return {taps, shape.out.height, shape.out.width, 0}; }
 
 }  // namespace
@@ -93,7 +93,7 @@ void InputProducts::computeBlock(const Step& step, int block, const Problem& pro
   }
   std::fill_n(read + map.at(taps - 1, 0, 0), map.planeStride(), 1.0f);
   const int lanes = lanesOf(problem, block);
-  // Of a convolution of single pixels, a weight's gradient is the product of what it reads and what it yields.
+  // The weight gradient of a 1×1 convolution is the product of input and output gradient, summed over pixels.
   kernels_.weightGradient({map, map}, read, read, lanes, products);
   kernels_.weightGradient({map, shape.out}, read, base.base(step.output, 0, block), lanes,
                           products + static_cast<std::size_t>(taps) * taps);

@@ -1,9 +1,9 @@
-// What a first convolution reads, multiplied with itself and with what it yields, over the unperturbed pass.
+// Products of a first convolution's input with itself and with the convolution's output, over the unperturbed pass.
 //
 // When the weights of a convolution change and its input does not, its output changes by Δ(p) = Σₖ uₖ·xₖ(p), where xₖ
-// is what tap k reads and a bias is a tap that reads 1. So both moments of Δ that a batch norm asks for,
+// is the input of tap k; a bias is a tap whose input is 1. So both moments of Δ that a batch norm needs,
 //   Σ Δ = Σₖ uₖ·Σ xₖ   and   Σ (2·base·Δ + Δ²) = 2·Σₖ uₖ·cₖ + Σₖⱼ uₖ·Gₖⱼ·uⱼ   with   cₖ = Σ base·xₖ,  Gₖⱼ = Σ xₖ·xⱼ,
-// are known before Δ is. c and G are of a mini-batch, whatever the direction u, and Δ is made where it is read and
+// are known before Δ is. c and G depend on the mini-batch and not on the direction u. So Δ is computed on read and
 // never stored.
 #pragma once
 
@@ -23,22 +23,23 @@ class InputProducts {
  public:
   InputProducts(const Plan& plan, const Kernels& kernels, int blocks);
 
-  // Allocates what compute() takes with so many threads.
+  // Allocates the buffers of compute() on this many threads.
   void reserve(int threads);
 
-  // Where they pay for so many directions; nobody asks for moments out of training. Throws Cancelled.
+  // Computes the products of steps for which they are worthwhile with this many directions; in evaluation, where no
+  // moments are needed, none. Throws Cancelled.
   void compute(const Problem& problem, const ChangeBase& base, std::size_t directions, const Control& control);
 
-  // Whether a step can have products: a convolution or linear layer that applies few weights to the network's input,
-  // whose output is recomputable and goes through a batch norm.
+  // Whether a step can have products: a convolution or linear layer with few taps on the network's input, whose output
+  // is recomputable and read by a batch norm.
   bool supports(const Step& step) const { return step.kind == StepKind::Convolve && taps_[step.operation] > 0; }
-  // Whether it has those of the last batch.
+  // Whether it has those of the last mini-batch.
   bool available(const Step& step) const { return supports(step) && computed_[step.operation]; }
 
   struct Moments {
     double sum, square;
   };
-  // Of an output channel's change when weights and biases change by `steps`.
+  // The moments of an output channel's change when weights and biases change by `steps`.
   Moments moments(const Step& step, int channel, const Weights& steps) const;
 
  private:
@@ -49,14 +50,14 @@ class InputProducts {
   const Plan& plan_;
   const Kernels& kernels_;
   int blocks_;
-  // By operation: its taps, of which the last reads 1, 0 where there are no products; [taps + output channels][taps], G
-  // and, by output channel, c; whether that is of the last batch.
+  // By operation: the number of its taps, the bias included, 0 for no products; the products [taps + output
+  // channels][taps], G and then c of each output channel; and whether they are those of the last mini-batch.
   std::vector<int> taps_;
   std::vector<Aligned<double>> products_;
   std::vector<bool> computed_;
-  Aligned<double> ofBlocks_;  // by block, of one operation at a time
-  AlignedFloats read_;        // by thread, what each tap reads: a plane each
-  std::size_t readSize_ = 0;  // floats of it
+  Aligned<double> ofBlocks_;  // the products of each block, of one operation at a time
+  AlignedFloats read_;        // by thread: the input of each tap, one plane each
+  std::size_t readSize_ = 0;  // floats of one thread's
 };
 
 }  // namespace deepzero

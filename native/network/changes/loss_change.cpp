@@ -7,7 +7,7 @@ namespace deepzero {
 
 namespace {
 
-// |e + Δ| − |e| without cancellation: Δ towards the outside, or what is left after crossing zero.
+// |e + Δ| − |e| without cancellation: ±Δ, or where e + Δ crosses zero, −(±Δ) − 2|e|.
 double absoluteChange(double error, double change) {
   const double outward = error < 0 ? -change : change;
   return std::max(outward, -outward - 2 * std::abs(error));
@@ -65,7 +65,7 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
   return sum;
 }
 
-// For changes so large that nothing cancels and the series does not reach.
+// For changes so large that nothing cancels and the kernel's series is not accurate.
 double LossChange::crossEntropyInDouble(const Problem& problem, int block, const float* change,
                                         const std::vector<int>& channels) const {
   const int lanes = lanesOf(problem, block);

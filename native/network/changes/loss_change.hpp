@@ -1,4 +1,4 @@
-// The change of the loss, from the change of the outputs, without subtracting two losses.
+// The change of the loss, computed from the change of the outputs without subtracting two losses.
 #pragma once
 
 #include <vector>
@@ -14,10 +14,10 @@ class LossChange {
  public:
   LossChange(const Map& map, int blocks);
 
-  // Takes what it needs of the unperturbed outputs.
+  // Stores the unperturbed outputs, and their probabilities for the cross-entropy.
   void prepare(const Problem& problem, const Float64Pass& base);
 
-  // The change of the loss's sum over a block's images, when its output channels `channels` change.
+  // The change of the sum of the loss over a block's images, when the output channels `channels` change.
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
                const std::vector<int>& channels) const;
 

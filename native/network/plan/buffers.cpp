@@ -19,7 +19,7 @@ void Plan::makeLayouts() {
       }
     }
   }
-  // A change may compute a convolution again where its output is read, so what that takes must still be there; the
+  // A change may recompute a convolution where its output is read, so the convolution's input must live as long; the
   // network's input never changes.
   std::vector<int> neededUntil = lastUse_;
   for (int s = steps - 1; s >= 0; --s) {
@@ -35,7 +35,7 @@ void Plan::makeLayouts() {
       if (input >= 0) ++readers[input];
     }
   }
-  // Whether a convolution that an activation reads takes a value, if it is computed again there.
+  // Whether recomputing the convolution that an activation reads would read a value.
   const auto feeds = [&](int value, int s) {
     const Step* const from = producerOf(steps_[s].inputs[0]);
     if (from == nullptr || from->kind != StepKind::Convolve) return false;
@@ -44,7 +44,7 @@ void Plan::makeLayouts() {
     const Step& producer = *producerOf(read);
     return value == producer.inputs[0] || value == producer.inputs[1];
   };
-  // Whether a step may write its output where it finds a value that is still needed.
+  // Whether a step may write its output over a value that is still in use.
   const auto yields = [&](int value, int s) {
     const Step& step = steps_[s];
     const int input = step.inputs[0];
@@ -53,8 +53,8 @@ void Plan::makeLayouts() {
       return (value == input || value == step.inputs[1]) && !feeds(value, s) && neededUntil[value] == s &&
              maps_[value] == maps_[step.output];
     }
-    // A convolution has read all of its input in the block before it writes; where it is computed again it writes
-    // nothing, and where not, nobody needs what that would take.
+    // A convolution has read all of its input in the block before it writes. Where it is recomputed it writes nothing;
+    // where it is not, its input is not needed any more.
     return step.kind == StepKind::Convolve && !stored_[input] && value == producerOf(input)->inputs[0] &&
            readers[input] == 1 && readers[value] == 1;
   };
@@ -93,7 +93,7 @@ void Plan::makeBases() {
     const int input = step.inputs[0];
     bool reads = false, raw = true;
     if (step.kind == StepKind::Convolve) {
-      // What an activation yields is computed again from what that reads, unless a pool has made it small.
+      // An activation's output is recomputed from its input, unless a pool has made it small.
       const Step* from = producerOf(input);
       reads = from == nullptr || from->kind != StepKind::Activate || (stored_[input] && from->pools());
     } else if (step.kind == StepKind::Activate) {
@@ -120,7 +120,7 @@ void Plan::makeGradients() {
   needsGradient_.assign(values, false);
   gradientFrom_.assign(values, -1);
   SlotAllocator stored(gradients_, values), locals(localGradients_, values);
-  // Backwards, a gradient lives from where it first arrives until the step that yields the value.
+  // Going backwards, a gradient lives from the first step that writes to it until the step that computes the value.
   const auto place = [&](int value, int from) {
     needsGradient_[value] = true;
     gradientFrom_[value] = from;

@@ -20,8 +20,8 @@ struct Shape {
   }
 };
 
-// What the maker of a network says of one operation. Operation i reads values `inputs` and yields value i + 1; value 0
-// is the network's input.
+// One operation as the caller describes it. Operation i reads values `inputs` and computes value i + 1; value 0 is the
+// network's input.
 struct Operation {
   Kind kind = Kind::Relu;
   int inputs[2] = {0, -1};
@@ -43,7 +43,7 @@ struct Parameter {
   std::size_t size = 0;
 };
 
-// Checked on construction; throws std::invalid_argument on anything that does not fit together.
+// The constructor checks that the operations fit together, and throws std::invalid_argument if not.
 class Graph {
  public:
   Graph(Shape input, std::vector<Operation> operations);
@@ -56,13 +56,13 @@ class Graph {
   // In operation order, weight before bias.
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::size_t parameterCount() const { return parameterCount_; }
-  // The number of the parameter tensor that holds a flat index.
+  // The index of the parameter tensor that contains a flat parameter index.
   int parameterAt(std::size_t index) const;
-  // The operation's tensors as numbers into parameters(), −1 where it has none.
+  // Indices into parameters() of the operation's weight (γ) and bias (β), −1 for none.
   int weightOf(int operation) const { return weight_[operation]; }
   int biasOf(int operation) const { return bias_[operation]; }
 
-  // Running statistics: mean then variance of each batch norm, in operation order.
+  // Running statistics: means then variances of each batch norm, in operation order.
   std::size_t statisticsCount() const { return statisticsCount_; }
   std::size_t statisticsOffset(int operation) const { return statistics_[operation]; }
 

@@ -1,4 +1,4 @@
-// Which values of a network share a buffer.
+// A layout: which values of a network share a buffer.
 #pragma once
 
 #include <cstddef>
@@ -9,17 +9,17 @@
 
 namespace deepzero {
 
-// Buffers for values whose lifetimes are apart share a slot. Those with a border share it with equal planes only, so
-// that the zero border, written once, stays zero.
+// Values whose lifetimes do not overlap share a slot. A value with a border shares it only with values of equal planes,
+// so that the zero border, written once, stays zero.
 struct Layout {
   struct Slot {
     std::size_t size = 0;  // floats of one block
-    Map map;               // of its first value; if that has a border, the planes of all are alike
+    Map map;               // its first value's; if that has a border, all its values have equal planes
   };
   std::vector<Slot> slots;
-  std::vector<int> slotOf;  // by value, −1 for values kept elsewhere
+  std::vector<int> slotOf;  // by value, −1 for values that the layout does not hold
 
-  // Floats of one block, of all slots.
+  // Floats of one block of all slots.
   std::size_t size() const {
     std::size_t sum = 0;
     for (const Slot& slot : slots) sum += slot.size;

@@ -27,7 +27,7 @@ StepKind stepKind(Kind kind) {
   return StepKind::Activate;
 }
 
-// The place of an operation in an activation's order.
+// An operation's position within an activation.
 int stage(Kind kind) {
   switch (kind) {
     case Kind::BatchNorm: return 0;
@@ -48,7 +48,7 @@ void Plan::makeSteps() {
       if (input >= 0) ++readers[input];
     }
   }
-  // By value, the activation under way that yields it: it becomes a step when something reads it that cannot extend it.
+  // By value, the unfinished activation that computes it: it becomes a step when a reader cannot extend it.
   struct Open {
     Step step;
     int stage = -1;
@@ -111,7 +111,7 @@ void Plan::findSteps() {
   const auto& operations = graph_.operations();
   stepOf_.assign(operations.size(), -1);
   for (int s = 0; s < static_cast<int>(steps_.size()); ++s) stepOf_[steps_[s].output - 1] = s;
-  // A value that no step yields has one reader, which is fused with what computes the value.
+  // A value that is no step's output has one reader, which is fused with the operation that computes it.
   for (int i = static_cast<int>(operations.size()) - 1; i >= 0; --i) {
     for (const int input : operations[i].inputs) {
       if (input > 0 && stepOf_[input - 1] < 0) stepOf_[input - 1] = stepOf_[i];

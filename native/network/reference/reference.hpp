@@ -1,5 +1,5 @@
-// The naive float64 reference: plain NCHW loops, no reuse, no packing, no kernels of ours. Every fast path is
-// compared with it, so it stays as simple as it can be. The same bits for every number of threads.
+// The naive float64 reference: plain NCHW loops, no reuse, no packing, none of the kernels. Every fast path is tested
+// against it, so it stays as simple as it can be. The same bits for every number of threads.
 #pragma once
 
 #include <cstddef>
@@ -18,7 +18,7 @@ struct ReferenceEvaluation {
   std::vector<double> statistics;           // running statistics after this batch
 };
 
-// One forward pass in double; `parameters` stands in for problem.parameters.
+// One forward pass in double, at `parameters` instead of problem.parameters.
 ReferenceEvaluation referenceEvaluate(const Graph& graph, const Problem& problem, const std::vector<double>& parameters,
                                       const Control& control);
 
@@ -28,7 +28,7 @@ std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& p
                                             const std::uint32_t* coordinates, std::size_t count, double mu,
                                             bool central, const Control& control, double* loss);
 
-// Bytes that such a computation on `count` images allocates, whatever the number of threads.
+// Bytes that referenceCoordinatewise allocates on `count` images; they do not depend on the number of threads.
 std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinates);
 
 }  // namespace deepzero

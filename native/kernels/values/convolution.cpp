@@ -1,4 +1,4 @@
-// Direct convolutions by the tiles of direct.hpp. Contracts: kernels.hpp.
+// Direct convolutions by the tiles of direct.hpp. Contracts: list.hpp.
 #include "kernels/direct.hpp"
 #include "kernels/table.hpp"
 

@@ -1,4 +1,4 @@
-// What back-propagation takes beside the kernels of the forward pass. Contracts: kernels.hpp.
+// The kernels of back-propagation. Contracts: list.hpp.
 #include "kernels/table.hpp"
 #include "kernels/vector.hpp"
 
@@ -12,14 +12,14 @@ static constexpr int kTapTile = kWidth == 16 ? 6 : 3;
 // tile of channels there, while the taps of all inputs run past them, and for a float sum to keep its digits.
 static constexpr int kGradientPixels = 64;
 
-// Where the planes and pixels of a tile start: what a tile lacks at the end is its last one again.
+// Where the planes and pixels of a tile start. An incomplete last tile repeats its last plane or tap.
 template <typename Scalar>
 struct GradientTile {
   const Scalar* out[kChannelTile];
   const Scalar* in[kTapTile];
 };
 
-// Of a few rows, the sums of the products of each output channel's gradients with the pixels of each tap, by lane.
+// Over a few rows, the sums of the products of each output channel's gradients and each tap's pixels, by lane.
 template <typename Scalar>
 static inline void multiplyRows(const ConvolutionShape& shape, const GradientTile<Scalar>& tile, int rows,
                                 Scalar (&sums)[kChannelTile][kTapTile][kLanes]) {
@@ -92,7 +92,7 @@ void weightGradient(const ConvolutionShape& shape, const Scalar* in, const Scala
 template void weightGradient(const ConvolutionShape&, const float*, const float*, int, double*);
 template void weightGradient(const ConvolutionShape&, const double*, const double*, int, double*);
 
-// Windows of one pixel give each gradient a place of its own; others may overlap, or leave pixels out.
+// Windows of one pixel write every gradient once; others may overlap or leave pixels out, so they add to zeros.
 template <bool Residual, bool Pools, typename Scalar>
 static inline void activatePlaneGradient(const Activation& given, const AffineOf<Scalar>& affine, const Scalar* in,
                                          const Scalar* residual, const Scalar* outGradient, Scalar* gradient) {

@@ -1,5 +1,5 @@
-// What stands between convolutions: normalisation, residual sum, ReLU and max pool in one sweep over a plane. Contract:
-// kernels.hpp.
+// Normalisation, residual sum, ReLU and max pool in one sweep over a plane. Contract:
+// list.hpp.
 #include "kernels/table.hpp"
 #include "kernels/vector.hpp"
 
@@ -9,11 +9,11 @@ namespace DEEPZERO_ISA {
 // The larger; NaN in either passes.
 template <typename Vector>
 static inline Vector larger(Vector a, Vector b) {
-  return (a != a) | (a > b) ? a : b;
+  return ((a != a) | (a > b)) ? a : b;
 }
 
-// Calls `at(offset in the input, in the residual, in the output)` for the first vector of every pixel that is computed
-// on its own: of the output, and of the window's first input.
+// Calls `at(offset in the input, in the residual, in the output)` for every vector of every output pixel; the offsets
+// in input and residual are those of the first pixel of its window.
 template <typename Scalar, typename Pixel>
 static inline void forPixels(const Activation& shape, int stride, Pixel at) {
   // Copies, since a store through a vector may alias what is behind a reference.

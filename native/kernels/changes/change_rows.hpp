@@ -1,4 +1,4 @@
-// What kernels of changes share: sums of moments, and an activation's change by rows.
+// The change of an activation, some rows at a time.
 #pragma once
 
 #include "kernels/vector.hpp"
@@ -6,30 +6,10 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-// Floats that are asked for ahead of their use: several streams of planes are more than the processor foresees.
+// Prefetch distance in floats: several streams of planes are more than the hardware prefetcher follows.
 static constexpr std::ptrdiff_t kAhead = 128 * kLanes;
 
-// The moments of some tens of pixels or of a row, in float, so that they lose no digits; double sums take them over.
-struct MomentSums {
-  Vector sum{}, square{};
-
-  void add(Vector base, Vector change) {
-    sum += change;
-    square += (broadcast(2.0f) * base + change) * change;
-  }
-  // Only of lanes below `lanes`, `part` being the first of this vector.
-  void addTo(PlaneMoments& plane, int part, int lanes) const {
-    float laneSum[kWidth], laneSquare[kWidth];
-    store(laneSum, sum);
-    store(laneSquare, square);
-    for (int lane = 0; lane < kWidth && part + lane < lanes; ++lane) {
-      plane.sum[part + lane] += static_cast<double>(laneSum[lane]);
-      plane.square[part + lane] += static_cast<double>(laneSquare[lane]);
-    }
-  }
-};
-
-// So many rows of a width as are taken at a time.
+// The number of rows of a width that are computed at a time.
 static inline int rowsAtOnce(int width) { return width < kFusedPixels ? kFusedPixels / width : 1; }
 
 // max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.

@@ -1,4 +1,4 @@
-// Smaller maps from larger ones, without weights.
+// Average pooling.
 #include "kernels/table.hpp"
 #include "kernels/vector.hpp"
 
@@ -8,7 +8,7 @@ namespace DEEPZERO_ISA {
 template <typename Scalar>
 void averagePool(const ConvolutionShape& shape, const Scalar* plane, Scalar* out) {
   using Vector = typename Simd<Scalar>::Vector;
-  // In locals: what is stored could be the shape, for all the compiler knows, and it would be read again every time.
+  // Copies, since a store may alias the shape, which the compiler would then read again for every pixel.
   const int kernelHeight = shape.kernelHeight, kernelWidth = shape.kernelWidth, width = shape.out.width;
   const std::ptrdiff_t rowStride = shape.in.rowStride(), step = std::ptrdiff_t{shape.stride} * kLanes;
   const Vector scale = broadcast(Scalar{1} / (static_cast<Scalar>(kernelHeight) * static_cast<Scalar>(kernelWidth)));

@@ -49,7 +49,7 @@ void moments(const Map& map, const Scalar* in, int lanes, double* mean, double* 
     const Scalar* plane = in + map.at(c, 0, 0);
     laneSums<1>(map, plane, Scalar{0}, sums);
     mean[c] = total(sums, lanes) / count;
-    // The center is the mean rounded; what the rounding adds is known exactly.
+    // The center is the rounded mean; the contribution of its rounding is subtracted.
     const Scalar center = static_cast<Scalar>(mean[c]);
     laneSums<2>(map, plane, center, sums);
     const double offset = mean[c] - static_cast<double>(center);

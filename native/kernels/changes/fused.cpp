@@ -1,19 +1,20 @@
-// What changed planes make of a convolution, used up row by row while a first-level cache holds it. Contracts:
-// kernels.hpp.
-#include "kernels/change_rows.hpp"
+// Convolutions of changed planes fused with what reads them, a few rows at a time that the first-level cache holds.
+// Contracts: list.hpp.
+#include "kernels/changes/change_rows.hpp"
 #include "kernels/direct.hpp"
+#include "kernels/moment_sums.hpp"
 #include "kernels/table.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-// A number as a type, for what must be known when a lambda is compiled.
+// A number as a type, for a lambda that needs it as a constant.
 template <int Value>
 struct Count {
   static constexpr int value = Value;
 };
 
-// The one channel that most queries change: its loop is gone when the kernel is compiled.
+// One channel, as most queries change: the compiler removes the loop.
 struct OneChannel {
   static constexpr int count = 1;
   int channel;
@@ -95,7 +96,7 @@ static void convolveActivateOf(const PartialConvolution& from, const Planes& cha
                                float* scratch, const PlaneChange* planes) {
   const int width = from.shape.out.width, stride = shape.poolStride;
   const std::ptrdiff_t row = std::ptrdiff_t{width} * kLanes;
-  // A stride may be far beyond the map.
+  // A stride may be far larger than the map.
   const int most = rowsAtOnce(width * (stride < kFusedPixels ? stride : kFusedPixels));
   for (int channel = 0; channel < from.shape.out.channels; channel += kChannelTile) {
     const int channels = channelsFrom(from, channel);

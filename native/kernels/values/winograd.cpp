@@ -3,7 +3,7 @@
 //
 // A few tiles' inputs are transformed for all channels; then a few output channels at a time are multiplied and
 // transformed back, so that products never leave the first-level cache. Transforms go by halves, which fit registers.
-#include "kernels/change_rows.hpp"
+#include "kernels/moment_sums.hpp"
 #include "kernels/table.hpp"
 
 namespace deepzero {

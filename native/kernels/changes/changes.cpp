@@ -1,5 +1,6 @@
-// Kernels that carry a change from a plane's inputs to its outputs. Contracts: kernels.hpp.
-#include "kernels/change_rows.hpp"
+// Kernels that carry a change from a plane's inputs to its outputs. Contracts: list.hpp.
+#include "kernels/changes/change_rows.hpp"
+#include "kernels/moment_sums.hpp"
 #include "kernels/table.hpp"
 
 namespace deepzero {
