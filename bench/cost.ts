@@ -6,7 +6,7 @@
 import type { Batch } from '../lib/data/dataset.js';
 import type { Reuse } from '../lib/model/options.js';
 import { runJob } from '../lib/native/jobs.js';
-import type { NativeCost, NativeKernelCost, NativeKernelRun } from '../lib/native/addon.js';
+import type { NativeCost, NativeFit, NativeKernelCost, NativeKernelRun } from '../lib/native/addon.js';
 import { native } from '../lib/native/addon.js';
 import type { CompiledNetwork } from '../lib/network/compile.js';
 import type { Network } from '../lib/network/description.js';
@@ -24,17 +24,19 @@ export async function countCost({ network, compiled }: Counted, coordinates: Uin
   return runJob(() => counted.cost({ coordinates }), {});
 }
 
-/** The bytes that CGE over the coordinates allocates on so many threads, with copies of what it is given. */
+/** The most of `threads` threads on which CGE over the coordinates allocates at most `bound` bytes, and those bytes. */
 export function countMemory(
   { network, compiled }: Counted,
   batch: Batch,
-  coordinates: Uint32Array,
-  reuse: Reuse,
-): (threads: number) => number {
+  query: { coordinates: Uint32Array; reuse: Reuse; threads: number },
+  bound = Infinity,
+): NativeFit {
   const counted = new native.Network(network.input, compiled.operations);
   const { parameterCount, statisticsCount } = compiled;
   const point = { parameters: new Float32Array(parameterCount), statistics: new Float32Array(statisticsCount) };
-  return (threads) => counted.memory('coordinatewise', { ...point, ...batch, coordinates, reuse, threads });
+  const loss = batch.labels ? 'cross-entropy' : 'mean-squared-error';
+  const options = { loss, training: true, mu: 1, central: false } as const;
+  return counted.memory('coordinatewise', { ...point, ...batch, ...options, ...query }, bound);
 }
 
 /** One kernel, called so often that a run takes about `CALL_SECONDS`. */

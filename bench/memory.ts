@@ -8,6 +8,7 @@ import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Reuse } from '../lib/model/options.js';
+import type { NativeFit } from '../lib/native/addon.js';
 import { threadsWithin } from '../lib/native/memory.js';
 import { compile } from '../lib/network/compile.js';
 import type { Network } from '../lib/network/description.js';
@@ -51,13 +52,15 @@ export async function measureMemory(task: MemoryTask, { signal, onStatus }: Sess
   onStatus?.(`${network.name}, ${mode}`);
   const batch = benchBatch(batchSize);
   const compiled = compile(network);
-  const counted = (threads: number): number =>
-    countMemory({ network, compiled }, batch, queried(compiled.parameterCount, threads, seed), mode)(threads);
-  const threads = threadsWithin(memory ?? Infinity, counted, { threads: task.threads, images: batchSize });
+  const counted = (threads: number): NativeFit => {
+    const coordinates = queried(compiled.parameterCount, threads, seed);
+    return countMemory({ network, compiled }, batch, { coordinates, reuse: mode, threads }, memory);
+  };
+  const threads = threadsWithin(memory ?? Infinity, counted(task.threads), batchSize);
   return {
     ...{ network: network.name, batchSize, mode, threads },
     ...(await inChild({ ...task, threads }, signal)),
-    countedBytes: counted(threads),
+    countedBytes: counted(threads).bytes,
   };
 }
 

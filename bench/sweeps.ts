@@ -144,7 +144,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         sweepSeconds: statistics(sweeps),
         multiplyAdds: whole[mode].done / coordinates.length,
         directMultiplyAdds: whole[mode].direct / coordinates.length,
-        countedBytes: countMemory({ network, compiled }, batch, timed, mode)(threads),
+        countedBytes: countMemory({ network, compiled }, batch, { coordinates: timed, reuse: mode, threads }).bytes,
         peakFlops,
         peakFraction: fraction(work.done),
         directPeakFraction: fraction(work.direct),

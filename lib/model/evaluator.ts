@@ -225,8 +225,8 @@ export class Evaluator {
     const { memory, threads } = this.#setup;
     if (memory === undefined) return threads;
     const { count: images, reuse = '', precision = '' } = request;
-    const bytes = (used: number): number => network.memory(computation, { ...request, threads: used });
-    const fitting = threadsWithin(memory, bytes, { threads, images });
+    const fit = network.memory(computation, { ...request, threads }, memory);
+    const fitting = threadsWithin(memory, fit, images);
     const buffers = `${computation} ${reuse}${precision} ${images} ${fitting}`;
     if (this.#buffers !== buffers) network.release();
     this.#buffers = buffers;

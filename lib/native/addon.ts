@@ -107,23 +107,27 @@ export interface NativeWork {
   direct: number;
 }
 
-export interface NativeCostRequest {
-  coordinates: Uint32Array;
-}
-
 /** By how much is reused: the work of one query of each coordinate, together, for one image. */
 export type NativeCost = Record<'none' | 'block' | 'layer' | 'incremental', NativeWork>;
 
-/** The methods of a network that compute. */
-export type NativeComputation = 'evaluate' | 'gradient' | 'coordinatewise' | 'randomized' | 'reference';
+/** The computations of a network: its methods, each with the type of its request. */
+export interface NativeRequests {
+  evaluate: NativeRequest;
+  gradient: NativeGradientRequest;
+  coordinatewise: NativeCoordinatewise;
+  randomized: NativeRandomized;
+  reference: NativeReference;
+}
 
-/** What of a computation's request its memory depends on; arrays that are not there are not counted. */
-export type NativeMemoryRequest = Pick<NativeRequest, 'count'> & { threads: number } & Partial<
-    Pick<NativeRequest, 'parameters' | 'statistics' | 'images' | 'labels' | 'targets'>
-  > &
-  Partial<Pick<NativeGradientRequest, 'precision'>> &
-  Partial<Pick<NativeCoordinatewise, 'coordinates' | 'reuse'>> &
-  Partial<Pick<NativeRandomized, 'queries'>>;
+export type NativeComputation = keyof NativeRequests;
+
+/** How many threads fit into a bound on memory. */
+export interface NativeFit {
+  /** The most threads, at most the request's, that fit; 0 if not even one does. */
+  threads: number;
+  /** Allocated by that many threads, by one if none fits. */
+  bytes: number;
+}
 
 /** How an operation is run. */
 export interface NativeStep {
@@ -187,12 +191,13 @@ export interface NativeNetwork {
   /** The same CGE by the naive float64 reference: plain loops, one full forward pass a query. */
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
   /** What queries of these coordinates would cost; nothing is computed. */
-  cost(request: NativeCostRequest): NativeJob<NativeCost>;
+  cost(request: { coordinates: Uint32Array }): NativeJob<NativeCost>;
   /**
-   * Bytes that a computation allocates if nothing is there from earlier ones, with the copies of its request's arrays and its result: activations and weights,
-   * of the unperturbed pass and of every thread's queries. What is left out is some bytes a channel. Nothing is allocated.
+   * On how many threads a computation allocates at most `bound` bytes, and how many those are, if nothing is there from
+   * earlier ones: activations and weights of the unperturbed pass and of every thread's queries, copies of the request's
+   * arrays, and the result. Some bytes a channel are not counted. Nothing is allocated.
    */
-  memory(computation: NativeComputation, request: NativeMemoryRequest): number;
+  memory<C extends NativeComputation>(computation: C, request: NativeRequests[C], bound: number): NativeFit;
   /** How each operation is run, in their order. */
   steps(): NativeStep[];
   /** Frees the buffers, after the jobs there are, instead of at garbage collection; later jobs allocate them again. */

@@ -4,31 +4,23 @@
  * @module
  */
 import { InvalidArgumentError } from '../support/errors.js';
+import type { NativeFit } from './addon.js';
 
 /** In bytes. */
 export const UNITS = { B: 1, KB: 1e3, MB: 1e6, GB: 1e9, KiB: 1024, MiB: 1_048_576, GiB: 1_073_741_824 } as const;
 
 /**
- * The threads that a computation on `images` images may use, of which so many take `bytes(threads)`.
+ * The threads on which a computation on `images` images fits into `memory` bytes.
  *
- * @throws InvalidArgumentError if not even one fits into `memory` bytes.
+ * @throws InvalidArgumentError if not even one fits.
  */
-export function threadsWithin(
-  memory: number,
-  bytes: (threads: number) => number,
-  { threads, images }: { threads: number; images: number },
-): number {
-  const needed = bytes(1);
-  if (needed > memory) {
-    const least = `at least ${inWords(needed, Math.ceil)}, what ${images} image${images === 1 ? ' takes' : 's take'} on one thread`;
-    const received = inWords(memory, Math.floor);
-    throw new InvalidArgumentError(
-      `Expected memory to be ${least}, received ${received}: take a smaller batch, or raise it`,
-    );
-  }
-  let fitting = threads;
-  while (fitting > 1 && bytes(fitting) > memory) fitting--;
-  return fitting;
+export function threadsWithin(memory: number, { threads, bytes }: NativeFit, images: number): number {
+  if (threads > 0) return threads;
+  const least = `at least ${inWords(bytes, Math.ceil)}, what ${images} image${images === 1 ? ' takes' : 's take'} on one thread`;
+  const received = inWords(memory, Math.floor);
+  throw new InvalidArgumentError(
+    `Expected memory to be ${least}, received ${received}: take a smaller batch, or raise it`,
+  );
 }
 
 /** With four digits, 1234567 → `1.235MB`: rounded up it is enough, rounded down too little. */

@@ -42,7 +42,7 @@ Outcome attempt(const Computation& computation, const Control& control) {
   } catch (const NonFinite& error) {
     return failure("DEEPZERO_NON_FINITE", error.what(), error.coordinate);
   } catch (const std::exception& error) {
-    return failure(kNativeCode, describe(error));
+    return failure(kNativeCode, messageOf(error));
   }
 }
 

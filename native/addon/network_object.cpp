@@ -1,16 +1,14 @@
 #include "addon/network_object.hpp"
 
 #include <algorithm>
-#include <array>
 #include <memory>
+#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "addon/convert.hpp"
+#include "addon/requests.hpp"
 #include "addon/start_job.hpp"
-#include "estimators/estimators.hpp"
-#include "estimators/query_work.hpp"
-#include "network/reference/reference.hpp"
 
 namespace deepzero {
 
@@ -44,13 +42,6 @@ Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
   return result;
 }
 
-using CostResult = std::array<Work, 4>;  // by Reuse, of all coordinates together
-
-struct ReferenceResult {
-  double loss = 0;
-  std::vector<double> values;
-};
-
 Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
   Napi::Object result = Napi::Object::New(env);
   result.Set("loss", reference.loss);
@@ -58,41 +49,49 @@ Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
   return result;
 }
 
-Napi::Object toObject(Napi::Env env, const CostResult& cost) {
+Napi::Object toObject(Napi::Env env, const Cost& cost) {
   Napi::Object result = Napi::Object::New(env);
   const char* const names[] = {"none", "block", "layer", "incremental"};
   for (std::size_t reuse = 0; reuse < cost.size(); ++reuse) result.Set(names[reuse], toObject(env, cost[reuse]));
   return result;
 }
 
-std::size_t footprintOf(const Engine& engine, const MemoryRequest& request) {
-  const auto& [computation, count, threads, coordinatewise, randomized, precision, copied] = request;
-  switch (computation) {
-    case ComputationName::Evaluate: return engine.footprint(QueryKind::None, count, threads);
-    case ComputationName::Gradient: return engine.footprint(Engine::kindOf(precision), count, threads);
-    case ComputationName::Coordinatewise: return footprint(engine, count, coordinatewise, threads);
-    case ComputationName::Randomized: return footprint(engine, count, randomized, threads);
-    case ComputationName::Reference: break;
+// { threads, bytes }: the most threads, up to `threads`, that fit into a bound, and their bytes; 0 threads and the
+// bytes of one if none fits. More threads never take less.
+template <typename Bytes>
+Napi::Object mostThreads(Napi::Env env, int threads, Bytes bytes, double bound) {
+  int fitting = threads;
+  double needed = bytes(threads);
+  if (needed > bound) {
+    // `fitting` threads fit, if not 0, and `beyond` do not.
+    int beyond = threads;
+    for (fitting = 0; beyond - fitting > 1;) {
+      const int middle = fitting + (beyond - fitting) / 2;
+      (bytes(middle) <= bound ? fitting : beyond) = middle;
+    }
+    needed = bytes(fitting > 0 ? fitting : 1);
   }
-  return referenceBytes(engine.graph(), count, coordinatewise.count);
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("threads", fitting);
+  result.Set("bytes", needed);
+  return result;
 }
 
 }  // namespace
 
 Napi::Function NetworkObject::define(Napi::Env env, const Kernels& kernels) {
-  return DefineClass(env, "Network",
-                     {
-                         InstanceMethod<&NetworkObject::evaluate>("evaluate"),
-                         InstanceMethod<&NetworkObject::gradient>("gradient"),
-                         InstanceMethod<&NetworkObject::coordinatewise>("coordinatewise"),
-                         InstanceMethod<&NetworkObject::randomized>("randomized"),
-                         InstanceMethod<&NetworkObject::reference>("reference"),
-                         InstanceMethod<&NetworkObject::cost>("cost"),
-                         InstanceMethod<&NetworkObject::steps>("steps"),
-                         InstanceMethod<&NetworkObject::memory>("memory"),
-                         InstanceMethod<&NetworkObject::release>("release"),
-                     },
-                     const_cast<Kernels*>(&kernels));
+  std::vector<Napi::ClassPropertyDescriptor<NetworkObject>> methods{
+      InstanceMethod<&NetworkObject::cost>("cost"),
+      InstanceMethod<&NetworkObject::steps>("steps"),
+      InstanceMethod<&NetworkObject::memory>("memory"),
+      InstanceMethod<&NetworkObject::release>("release"),
+  };
+  const auto add = [&](auto computation) {
+    using RequestType = typename decltype(computation)::Type;
+    methods.push_back(InstanceMethod<&NetworkObject::compute<RequestType>>(computation.name));
+  };
+  std::apply([&](auto... computations) { (add(computations), ...); }, kComputations);
+  return DefineClass(env, "Network", methods, const_cast<Kernels*>(&kernels));
 }
 
 NetworkObject::NetworkObject(const Napi::CallbackInfo& info)
@@ -104,65 +103,21 @@ NetworkObject::NetworkObject(const Napi::CallbackInfo& info)
                               })),
       memory_(std::make_shared<ExternalMemory>(info.Env())) {}
 
-template <typename Requested, typename Compute>
-Napi::Value NetworkObject::start(const Napi::CallbackInfo& info, Requested convert(Napi::Object, const Graph&),
-                                 Compute compute) {
+template <typename Convert>
+Napi::Value NetworkObject::start(const Napi::CallbackInfo& info, Convert convert) {
   return startJob(
-      info, [&](Napi::Object from) { return convert(from, engine_->graph()); },
-      [engine = engine_, compute](const Requested& request, const Control& control) {
-        return compute(*engine, request, control);
-      },
+      info, convert,
+      [engine = engine_](const auto& request, const Control& control) { return request.run(*engine, control); },
       [](Napi::Env env, const auto& result) { return toObject(env, result); }, memory_);
 }
 
-Napi::Value NetworkObject::evaluate(const Napi::CallbackInfo& info) {
-  return start(info, toRequest, [](Engine& engine, const Request& request, const Control& control) {
-    return engine.evaluate(request.problem(), control);
-  });
-}
-
-Napi::Value NetworkObject::gradient(const Napi::CallbackInfo& info) {
-  return start(info, toGradient, [](Engine& engine, const GradientRequest& request, const Control& control) {
-    return engine.gradient(request.problem(), control, request.precision);
-  });
-}
-
-Napi::Value NetworkObject::coordinatewise(const Napi::CallbackInfo& info) {
-  return start(info, toCoordinatewise,
-               [](Engine& engine, const CoordinatewiseRequest& request, const Control& control) {
-                 return deepzero::coordinatewise(engine, request.problem(), request.options(), control);
-               });
-}
-
-Napi::Value NetworkObject::randomized(const Napi::CallbackInfo& info) {
-  return start(info, toRandomized, [](Engine& engine, const RandomizedRequest& request, const Control& control) {
-    return deepzero::randomized(engine, request.problem(), request.options, control);
-  });
-}
-
-Napi::Value NetworkObject::reference(const Napi::CallbackInfo& info) {
-  return start(
-      info, toCoordinatewise, [](const Engine& engine, const CoordinatewiseRequest& request, const Control& control) {
-        ReferenceResult result;
-        result.values =
-            referenceCoordinatewise(engine.graph(), request.problem(), request.coordinates.data(),
-                                    request.coordinates.size(), request.mu, request.central, control, &result.loss);
-        return result;
-      });
+template <typename RequestType>
+Napi::Value NetworkObject::compute(const Napi::CallbackInfo& info) {
+  return start(info, [&](Napi::Object from) { return RequestType(from, engine_->graph(), Arrays::Copied); });
 }
 
 Napi::Value NetworkObject::cost(const Napi::CallbackInfo& info) {
-  return start(info, toCost, [](const Engine& engine, const CostRequest& request, const Control& control) {
-    CostResult result;
-    QueryWork work(engine);
-    for (const std::uint32_t coordinate : request.coordinates) {
-      if (control.stop()) throw Cancelled();
-      for (std::size_t reuse = 0; reuse < result.size(); ++reuse) {
-        result[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
-      }
-    }
-    return result;
-  });
+  return start(info, [&](Napi::Object from) { return CostRequest(from, engine_->graph()); });
 }
 
 Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
@@ -179,10 +134,25 @@ Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkObject::memory(const Napi::CallbackInfo& info) {
-  return withClearErrors(info.Env(), [&] {
-    const MemoryRequest request = toMemory(info[0], info[1]);
-    const std::size_t bytes = footprintOf(*engine_, request) + request.copied;
-    return Napi::Number::New(info.Env(), static_cast<double>(bytes));
+  const Napi::Env env = info.Env();
+  return withClearErrors(env, [&] {
+    const Napi::Object from = toObject(info[1], "the request");
+    if (!info[2].IsNumber()) throw expected(env, "the bound", "a number");
+    const double bound = info[2].As<Napi::Number>().DoubleValue();
+    Napi::Object result;
+    const auto answer = [&](auto computation) {
+      if (!info[0].IsString() || info[0].As<Napi::String>().Utf8Value() != computation.name) return false;
+      const typename decltype(computation)::Type request(from, engine_->graph(), Arrays::Counted);
+      const auto bytes = [&](int threads) {
+        return static_cast<double>(request.footprint(*engine_, threads) + request.arrayBytes);
+      };
+      result = mostThreads(env, request.threads, bytes, bound);
+      return true;
+    };
+    if (!std::apply([&](auto... computations) { return (answer(computations) || ...); }, kComputations)) {
+      throw expected(env, "the computation", "one of the network's methods that compute");
+    }
+    return result;
   });
 }
 

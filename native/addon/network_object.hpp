@@ -19,19 +19,17 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
   explicit NetworkObject(const Napi::CallbackInfo& info);
 
  private:
-  Napi::Value evaluate(const Napi::CallbackInfo& info);
-  Napi::Value gradient(const Napi::CallbackInfo& info);
-  Napi::Value coordinatewise(const Napi::CallbackInfo& info);
-  Napi::Value randomized(const Napi::CallbackInfo& info);
-  Napi::Value reference(const Napi::CallbackInfo& info);
+  // Starts a computation of kComputations as a job.
+  template <typename RequestType>
+  Napi::Value compute(const Napi::CallbackInfo& info);
   Napi::Value cost(const Napi::CallbackInfo& info);
   Napi::Value steps(const Napi::CallbackInfo& info);
   Napi::Value memory(const Napi::CallbackInfo& info);
   Napi::Value release(const Napi::CallbackInfo& info);
 
-  // Starts `compute(engine, convert(request), control)` as a job.
-  template <typename Requested, typename Compute>
-  Napi::Value start(const Napi::CallbackInfo& info, Requested convert(Napi::Object, const Graph&), Compute compute);
+  // Starts `convert(request).run(engine, control)` as a job.
+  template <typename Convert>
+  Napi::Value start(const Napi::CallbackInfo& info, Convert convert);
 
   // Shared with jobs, which may outlive this object. Only the compute thread uses it, but for its graph and
   // plan, which nothing changes.

@@ -20,7 +20,7 @@ const DROPPING = `
   let [most, bytes] = [0, 0];
   for (let i = 0; i < ${NETWORKS}; i++) {
     const network = new native.Network([1, size, size], [mean]);
-    bytes = network.memory('evaluate', { count, threads: 1 });
+    bytes = network.memory('evaluate', request, Infinity).bytes;
     await network.evaluate(request).promise;
     most = Math.max(most, process.memoryUsage.rss() - before);
   }

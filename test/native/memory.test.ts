@@ -4,7 +4,7 @@ import { size } from '../../lib/cli/options.js';
 import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';
 import { Model } from '../../lib/model/model.js';
-import type { NativeAddon, NativeNetwork } from '../../lib/native/addon.js';
+import type { NativeAddon, NativeFit, NativeNetwork } from '../../lib/native/addon.js';
 import { native } from '../../lib/native/addon.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
@@ -76,24 +76,40 @@ async function recorded(body: () => Promise<void>): Promise<string[]> {
 
 describe('memory', () => {
   it('allows as many threads as fit', () => {
-    const counted = (threads: number): number => 100 + 10 * threads;
-    const within = (memory: number, threads: number): number => threadsWithin(memory, counted, { threads, images: 3 });
-    assert.deepEqual(
-      [110, 119.5, 120, 139, 140, 1e9, Infinity].map((memory) => within(memory, 4)),
-      [1, 1, 2, 3, 4, 4, 4],
+    const network = new native.Network(
+      [1, 4, 4],
+      [
+        { kind: 'conv2d', inputs: [0], channels: 2, kernel: [3, 3], stride: 1, padding: 1, bias: false },
+        { kind: 'averagePool', inputs: [1], kernel: [4, 4], stride: 1 },
+      ],
     );
-    assert.equal(within(110, 1), 1);
-    assert.equal(
-      threadsWithin(100, () => 100, { threads: 7, images: 3 }),
-      7,
+    const floats = (length: number): Float32Array => new Float32Array(length);
+    const batch = { images: floats(40 * 16), labels: new Int32Array(40), count: 40 };
+    const point = { parameters: floats(18), statistics: floats(0), loss: 'cross-entropy', training: true } as const;
+    const fit = (threads: number, bound: number): NativeFit =>
+      network.memory('evaluate', { ...point, ...batch, threads }, bound);
+    const bytes = [1, 2, 3, 4, 5].map((threads) => fit(threads, Infinity).bytes);
+    bytes.forEach((needed, i) => {
+      assert.ok(i === 0 || needed > bytes[i - 1]!);
+      assert.deepEqual(fit(i + 1, Infinity), { threads: i + 1, bytes: needed });
+      for (const threads of [i + 1, 5]) assert.deepEqual(fit(threads, needed), { threads: i + 1, bytes: needed });
+      assert.deepEqual(fit(5, needed - 0.5), { threads: i, bytes: bytes[Math.max(0, i - 1)] });
+    });
+    assert.throws(() => network.memory('evaluate', { ...point, ...batch, threads: 1, count: 41 }, 1), /long, received/);
+    assert.throws(
+      () => network.memory('steps' as 'evaluate', { ...point, ...batch, threads: 1 }, 1),
+      /the computation/,
     );
-    assert.throws(() => within(109, 4), {
+  });
+
+  it('says how much is needed where not even one thread fits', () => {
+    assert.equal(threadsWithin(110, { threads: 2, bytes: 110 }, 3), 2);
+    assert.throws(() => threadsWithin(109, { threads: 0, bytes: 110 }, 3), {
       name: 'InvalidArgumentError',
       message:
         'Expected memory to be at least 110B, what 3 images take on one thread, received 109B: take a smaller batch, or raise it',
     });
-    const large = (): number => 1_234_000_001;
-    assert.throws(() => threadsWithin(98_769, large, { threads: 1, images: 1 }), {
+    assert.throws(() => threadsWithin(98_769, { threads: 0, bytes: 1_234_000_001 }, 1), {
       message: /at least 1\.235GB, what 1 image takes on one thread, received 98\.76KB:/,
     });
   });

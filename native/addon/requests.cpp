@@ -1,0 +1,199 @@
+#include "addon/requests.hpp"
+
+#include <cstring>
+#include <string>
+#include <type_traits>
+
+#include "addon/convert.hpp"
+#include "network/reference/reference.hpp"
+
+namespace deepzero {
+
+namespace {
+
+// Copies an array before anything in it is checked: another thread may be writing to shared memory.
+template <typename T>
+std::vector<T> copied(const Napi::TypedArrayOf<T>& array) {
+  const std::size_t length = array.ElementLength();
+  std::vector<T> result(length);
+  if (length > 0) std::memcpy(result.data(), array.Data(), length * sizeof(T));
+  return result;
+}
+
+// Every element must be in [0, bound).
+template <typename T>
+void checkIndices(Napi::Env env, const char* key, const std::vector<T>& values, std::size_t bound) {
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (values[i] >= T{0} && static_cast<std::size_t>(values[i]) < bound) continue;
+    throw expected(env, std::string(key) + "[" + std::to_string(i) + "]",
+                   ">= 0 and < " + std::to_string(bound) + ", received " + std::to_string(values[i]));
+  }
+}
+
+std::vector<std::uint32_t> toCoordinates(Napi::Object from, const Graph& graph) {
+  std::vector<std::uint32_t> result = copied(toTypedArrayOf<std::uint32_t>(from, "coordinates"));
+  checkIndices(from.Env(), "coordinates", result, graph.parameterCount());
+  return result;
+}
+
+Reuse toReuse(Napi::Object from) {
+  return toChoice<Reuse>(
+      from, "reuse",
+      {{"none", Reuse::None}, {"block", Reuse::Block}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
+}
+
+}  // namespace
+
+Request::Request(Napi::Object from, const Graph& graph, Arrays arrays) {
+  const std::size_t outputs = graph.output().size();
+  count = toInt(from, "count", 1);
+  threads = toThreads(from);
+  training = toBoolean(from, "training");
+  loss = toChoice<Loss>(from, "loss",
+                        {{"cross-entropy", Loss::CrossEntropy},
+                         {"mean-squared-error", Loss::MeanSquaredError},
+                         {"mean-absolute-error", Loss::MeanAbsoluteError}});
+  const auto read = [&](auto& to, const char* key, std::size_t length) {
+    using T = typename std::decay_t<decltype(to)>::value_type;
+    const auto array = toTypedArrayOf<T>(from, key);
+    if (arrays == Arrays::Copied) to = copied(array);
+    const std::size_t received = arrays == Arrays::Copied ? to.size() : array.ElementLength();
+    if (received != length) {
+      throw expected(from.Env(), key, std::to_string(length) + " long, received " + std::to_string(received));
+    }
+    arrayBytes += length * sizeof(T);
+  };
+  const auto images_ = static_cast<std::size_t>(count);
+  read(parameters, "parameters", graph.parameterCount());
+  read(statistics, "statistics", graph.statisticsCount());
+  read(images, "images", images_ * graph.shapes()[0].size());
+  if (loss == Loss::CrossEntropy) {
+    if (outputs != static_cast<std::size_t>(graph.output().channels)) {
+      throw expected(from.Env(), "the network's output", "1×1 for the cross-entropy");
+    }
+    read(labels, "labels", images_);
+    checkIndices(from.Env(), "labels", labels, outputs);
+  } else {
+    read(targets, "targets", images_ * outputs);
+  }
+}
+
+Problem Request::problem() const {
+  Problem problem;
+  problem.parameters = parameters.data();
+  problem.statistics = statistics.data();
+  problem.images = images.data();
+  problem.count = count;
+  problem.loss = loss;
+  problem.labels = labels.data();
+  problem.targets = targets.data();
+  problem.training = training;
+  return problem;
+}
+
+Evaluation EvaluateRequest::run(Engine& engine, const Control& control) const {
+  return engine.evaluate(problem(), control);
+}
+
+std::size_t EvaluateRequest::footprint(const Engine& engine, int onThreads) const {
+  return engine.footprint(QueryKind::None, count, onThreads);
+}
+
+GradientRequest::GradientRequest(Napi::Object from, const Graph& graph, Arrays arrays) : Request(from, graph, arrays) {
+  precision = toChoice<Precision>(from, "precision", {{"single", Precision::Single}, {"double", Precision::Double}});
+}
+
+Gradient GradientRequest::run(Engine& engine, const Control& control) const {
+  return engine.gradient(problem(), control, precision);
+}
+
+std::size_t GradientRequest::footprint(const Engine& engine, int onThreads) const {
+  return engine.footprint(Engine::kindOf(precision), count, onThreads);
+}
+
+CoordinatesRequest::CoordinatesRequest(Napi::Object from, const Graph& graph, Arrays arrays)
+    : Request(from, graph, arrays) {
+  if (arrays == Arrays::Copied) {
+    coordinates = toCoordinates(from, graph);
+    coordinateCount = coordinates.size();
+  } else {
+    coordinateCount = toTypedArrayOf<std::uint32_t>(from, "coordinates").ElementLength();
+  }
+  arrayBytes += coordinateCount * sizeof(std::uint32_t);
+  mu = toFinite(from, "mu");
+  central = toBoolean(from, "central");
+}
+
+CoordinatewiseRequest::CoordinatewiseRequest(Napi::Object from, const Graph& graph, Arrays arrays)
+    : CoordinatesRequest(from, graph, arrays) {
+  reuse = toReuse(from);
+}
+
+CoordinatewiseOptions CoordinatewiseRequest::options() const {
+  CoordinatewiseOptions options;
+  options.mu = mu;
+  options.central = central;
+  options.reuse = reuse;
+  options.coordinates = coordinates.data();
+  options.count = coordinateCount;
+  return options;
+}
+
+Estimate CoordinatewiseRequest::run(Engine& engine, const Control& control) const {
+  return coordinatewise(engine, problem(), options(), control);
+}
+
+std::size_t CoordinatewiseRequest::footprint(const Engine& engine, int onThreads) const {
+  return deepzero::footprint(engine, count, options(), onThreads);
+}
+
+RandomizedRequest::RandomizedRequest(Napi::Object from, const Graph& graph, Arrays arrays)
+    : Request(from, graph, arrays) {
+  options.mu = toFinite(from, "mu");
+  options.central = toBoolean(from, "central");
+  options.reuse = toReuse(from);
+  options.queries = static_cast<std::size_t>(toInt(from, "queries", 1));
+  options.distribution = toChoice<Distribution>(from, "distribution",
+                                                {{"gaussian", Distribution::Gaussian},
+                                                 {"sphere", Distribution::Sphere},
+                                                 {"rademacher", Distribution::Rademacher}});
+  options.perTensor = toBoolean(from, "perTensor");
+  options.seed = static_cast<std::uint64_t>(toInteger(from.Get("seed"), "seed", 0, kMaxSafeInteger));
+  options.stream = static_cast<std::uint32_t>(toInteger(from.Get("stream"), "stream", 0, UINT32_MAX));
+  options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));
+}
+
+Estimate RandomizedRequest::run(Engine& engine, const Control& control) const {
+  return randomized(engine, problem(), options, control);
+}
+
+std::size_t RandomizedRequest::footprint(const Engine& engine, int onThreads) const {
+  return deepzero::footprint(engine, count, options, onThreads);
+}
+
+ReferenceResult ReferenceRequest::run(Engine& engine, const Control& control) const {
+  ReferenceResult result;
+  result.values = referenceCoordinatewise(engine.graph(), problem(), coordinates.data(), coordinates.size(), mu,
+                                          central, control, &result.loss);
+  return result;
+}
+
+std::size_t ReferenceRequest::footprint(const Engine& engine, int) const {
+  return referenceBytes(engine.graph(), count, coordinateCount);
+}
+
+CostRequest::CostRequest(Napi::Object from, const Graph& graph) : coordinates(toCoordinates(from, graph)) {}
+
+Cost CostRequest::run(Engine& engine, const Control& control) const {
+  Cost cost;
+  QueryWork work(engine);
+  for (const std::uint32_t coordinate : coordinates) {
+    if (control.stop()) throw Cancelled();
+    for (std::size_t reuse = 0; reuse < cost.size(); ++reuse) {
+      cost[reuse] += work.of(coordinate, static_cast<Reuse>(reuse));
+    }
+  }
+  return cost;
+}
+
+}  // namespace deepzero
