@@ -5,7 +5,7 @@
 #include <string>
 
 #include "addon/convert.hpp"
-#include "addon/jobs.hpp"
+#include "addon/jobs/jobs.hpp"
 #include "addon/measure.hpp"
 #include "addon/network_object.hpp"
 #include "estimators/random.hpp"

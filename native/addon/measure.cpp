@@ -1,7 +1,7 @@
 #include "addon/measure.hpp"
 
 #include "addon/convert.hpp"
-#include "addon/start_job.hpp"
+#include "addon/jobs/start_job.hpp"
 #include "measure/kernel_runs.hpp"
 
 namespace deepzero {

@@ -7,8 +7,8 @@
 #include <vector>
 
 #include "addon/convert.hpp"
+#include "addon/jobs/start_job.hpp"
 #include "addon/requests.hpp"
-#include "addon/start_job.hpp"
 
 namespace deepzero {
 

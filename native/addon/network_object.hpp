@@ -5,7 +5,7 @@
 
 #include <memory>
 
-#include "addon/jobs.hpp"
+#include "addon/jobs/jobs.hpp"
 #include "kernels/kernels.hpp"
 #include "runtime/engine.hpp"
 

@@ -41,7 +41,7 @@ const MAX_FILES = 12;
 const MAX_FILES_ON_TOP = 3;
 
 /** Folders that have more files, to be split. */
-const LARGE_FOLDERS: readonly string[] = ['lib/cli', 'bench', 'experiments', 'native/kernels'];
+const LARGE_FOLDERS: readonly string[] = ['lib/cli', 'bench', 'experiments'];
 
 const foldersAreSmall: Rule = (files) => {
   const sources = files.filter(({ path }) => /^(lib|experiments|bench|native)\/.*\.(ts|py|cpp|hpp)$/.test(path));

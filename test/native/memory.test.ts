@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { InvalidArgumentError } from '../../lib/support/check.js';
+import { InvalidArgumentError } from '../../lib/support/errors.js';
 import { size } from '../../lib/cli/options.js';
 import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';

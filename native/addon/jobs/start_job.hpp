@@ -9,7 +9,7 @@
 #include <utility>
 
 #include "addon/convert.hpp"
-#include "addon/jobs.hpp"
+#include "addon/jobs/jobs.hpp"
 #include "estimators/query_work.hpp"
 
 namespace deepzero {

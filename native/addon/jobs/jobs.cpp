@@ -1,4 +1,4 @@
-#include "addon/jobs.hpp"
+#include "addon/jobs/jobs.hpp"
 
 #include <chrono>
 #include <exception>
@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "addon/compute_thread.hpp"
 #include "addon/convert.hpp"
+#include "addon/jobs/compute_thread.hpp"
 #include "support/aligned.hpp"
 
 namespace deepzero {

@@ -1,4 +1,4 @@
-#include "addon/compute_thread.hpp"
+#include "addon/jobs/compute_thread.hpp"
 
 #include <algorithm>
 #include <stdexcept>
