@@ -11,7 +11,6 @@ import { native } from '../lib/native/addon.js';
 import type { CompiledNetwork } from '../lib/network/compile.js';
 import type { Network } from '../lib/network/description.js';
 import type { Contender } from './sampling.js';
-import { quickest, wallClock } from './sampling.js';
 
 interface Counted {
   readonly network: Network;
@@ -41,6 +40,8 @@ export function countMemory(
 
 /** One kernel, called so often that a run takes about `CALL_SECONDS`. */
 export interface KernelContender extends Contender {
+  /** Of the calls alone: making the buffers takes as long as hundreds of calls. */
+  readonly sample: () => Promise<number>;
   readonly cost: NativeKernelCost;
   /** By all threads together. */
   readonly calls: number;
@@ -53,19 +54,16 @@ export async function kernelContender(
   run: Omit<NativeKernelRun, 'calls'>,
   seconds: number = CALL_SECONDS,
 ): Promise<KernelContender> {
-  let cost: NativeKernelCost | undefined;
-  const calling = (calls: number): Contender => ({
-    name,
-    run: async () => (cost = await native.runKernel({ ...run, calls }).promise),
-  });
-  await calling(1).run();
+  const calling = (calls: number): Promise<NativeKernelCost> => native.runKernel({ ...run, calls }).promise;
   let calls = 1;
   for (;;) {
-    const taken = await quickest(calling(calls));
-    if (taken >= seconds / 2) break;
-    calls = Math.ceil(calls * Math.min(16, Math.max(2, (0.8 * seconds) / taken)));
+    const cost = await calling(calls);
+    if (cost.seconds >= seconds / 2) {
+      const sample = async (): Promise<number> => (await calling(calls)).seconds;
+      return { name, run: sample, sample, cost, calls: calls * run.threads };
+    }
+    calls = Math.ceil(calls * Math.min(16, Math.max(2, (0.8 * seconds) / cost.seconds)));
   }
-  return { ...calling(calls), cost: cost!, calls: calls * run.threads };
 }
 
 /** The processor's peak: a contender, so that it is measured while what is held against it is. */
@@ -89,7 +87,7 @@ export async function peakContender(threads: number): Promise<PeakContender> {
     name,
     run: async () => {
       for (let i = 0; i < PEAK_CALLS; i++) {
-        peaks.set(threads, Math.max(peaks.get(threads) ?? 0, flopsOf(await wallClock(call))));
+        peaks.set(threads, Math.max(peaks.get(threads) ?? 0, flopsOf(await call.sample())));
       }
     },
     flops: () => peaks.get(threads)!,

@@ -150,10 +150,12 @@ export interface NativeKernelRun {
   threads: number;
 }
 
-/** Of one call. */
+/** The work of one call, and the time of all. */
 export interface NativeKernelCost extends NativeWork {
   /** Of the values read and written, each once. */
   bytes: number;
+  /** All calls of the slowest thread by its own clock; making buffers and the first, uncounted call are left out. */
+  seconds: number;
 }
 
 export interface NativeReferenceResult {
@@ -212,7 +214,7 @@ export interface NativeAddon {
   Network: new (input: [number, number, number], operations: readonly NativeOperation[]) => NativeNetwork;
   /** `count` 32-bit words of Philox4x32-10 under key `seed`, from word `offset` of (stream, index). */
   random(seed: number, stream: number, index: number, offset: number, count: number): Uint32Array;
-  /** Calls one kernel again and again on every thread, for the caller's clock. */
+  /** Calls one kernel repeatedly on every thread, and times the calls. */
   runKernel(request: NativeKernelRun): NativeJob<NativeKernelCost>;
 }
 

@@ -52,6 +52,7 @@ Napi::Function defineRunKernel(Napi::Env env, const Kernels& kernels) {
             [](Napi::Env env, const KernelCost& cost) {
               Napi::Object result = toObject(env, cost.work);
               result.Set("bytes", cost.bytes);
+              result.Set("seconds", cost.seconds);
               return result;
             });
       },

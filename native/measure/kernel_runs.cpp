@@ -1,5 +1,9 @@
 #include "measure/kernel_runs.hpp"
 
+#include <omp.h>
+
+#include <algorithm>
+#include <chrono>
 #include <vector>
 
 #include "support/aligned.hpp"
@@ -95,12 +99,24 @@ KernelCost runKernel(const Kernels& kernels, const KernelRun& run, const Control
   std::vector<Bench> benches;
   benches.reserve(control.threads);
   for (int thread = 0; thread < control.threads; ++thread) benches.emplace_back(kernels, run);
-#pragma omp parallel for schedule(static, 1) num_threads(control.threads)
-  for (int thread = 0; thread < control.threads; ++thread) {
-    for (int i = 0; i < run.calls && !control.stop(); ++i) benches[thread].call();
+  std::vector<double> seconds(control.threads);
+#pragma omp parallel num_threads(control.threads)
+  {
+    // A team may be smaller than it was asked to be.
+    const int first = omp_get_thread_num(), team = omp_get_num_threads();
+    // The first call touches fresh memory.
+    for (int i = first; i < control.threads; i += team) benches[i].call();
+#pragma omp barrier
+    for (int i = first; i < control.threads; i += team) {
+      const auto start = std::chrono::steady_clock::now();
+      for (int call = 0; call < run.calls && !control.stop(); ++call) benches[i].call();
+      seconds[i] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    }
   }
   if (control.stop()) throw Cancelled();
-  return benches.front().cost();
+  KernelCost cost = benches.front().cost();
+  cost.seconds = *std::max_element(seconds.begin(), seconds.end());
+  return cost;
 }
 
 }  // namespace deepzero

@@ -1,4 +1,4 @@
-// Repeated calls of one kernel, for the clock of whoever asks.
+// Repeated calls of one kernel, timed.
 #pragma once
 
 #include "estimators/query_work.hpp"
@@ -22,13 +22,15 @@ struct KernelRun {
   }
 };
 
-// The work of one call.
+// What one call does, and how long all of them took.
 struct KernelCost {
   Work work;         // for all images of the block
-  double bytes = 0;  // size of the values read and written, each counted once
+  double bytes = 0;  // of the values read and written, each once
+  // All calls of the slowest thread by its own clock, once its buffers are in memory and in the caches.
+  double seconds = 0;
 };
 
-// Calls the kernel on every thread, each on an image block of its own. Throws Cancelled.
+// Calls the kernel on every thread, each on its own image block. Throws Cancelled.
 KernelCost runKernel(const Kernels& kernels, const KernelRun& run, const Control& control);
 
 }  // namespace deepzero

@@ -84,6 +84,12 @@ describe('bench', () => {
       await assert.rejects(alternate(contenders, { sampler: wallClock, seconds: 0, signal }), /enough/);
     });
 
+    it('takes the time that a contender measures itself', async () => {
+      const contender = { name: 'a', run: () => Promise.reject(new Error('no')), sample: () => Promise.resolve(7) };
+      const [timings] = await alternate([contender], { sampler: wallClock, seconds: 0 });
+      assert.deepEqual(timings, new Array(LEAST_ROUNDS).fill(7));
+    });
+
     it('can be left to the package benchmark, failures included', async () => {
       const pause = { name: 'pause', run: () => new Promise((resolve) => setTimeout(resolve, 60)) };
       assert.ok((await benchmarkSampler(pause)) > 0.05);

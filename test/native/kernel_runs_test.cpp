@@ -1,4 +1,4 @@
-// Runs of single kernels: what they say they did.
+// Runs of single kernels: what they report.
 #include "measure/kernel_runs.hpp"
 
 #include <atomic>
@@ -16,6 +16,7 @@ ISA_TEST("kernel runs: every kernel, whole shapes and ragged ones, on one thread
         KernelRun run{KernelName::Convolution, channels, 7, size, 1, 2};
         const KernelCost direct = runKernel(kernels(), run, threads(count));
         CHECK(direct.work.done == 16.0 * channels * 7 * 9 * size * size);
+        CHECK(direct.seconds > 0);
         CHECK(direct.bytes == 64.0 * (channels + 7) * size * size);
         if (size % 4 == 0) {
           run.kernel = KernelName::Winograd;
