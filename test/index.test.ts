@@ -1,89 +1,120 @@
-/**
- * The public surface: the names that users may import, and what their types must not show.
- *
- * @module
- */
 import assert from 'node:assert/strict';
-import { join, relative } from 'node:path';
-import ts from 'typescript';
-import { root } from '../scripts/run.js';
+import { join } from 'node:path';
+import * as deepzero from '../lib/index.js';
+import { tinyImages, tinyNetwork, tinyTensors, whole, withFolder } from './helpers/tiny.js';
 
-const VALUES = `
-  CIFAR10_CLASSES CIFAR10_MEAN CIFAR10_STD FileError ImageDataset InvalidArgumentError Model
-  NonFiniteLossError TensorDataset TrainRun adam availableCores averagePool batchNorm cge cifar10
-  cnn compile constant conv2d cosine defaultThreads firstOrder flatten forwardGradient
-  globalAveragePool gradcheck grasp graspImportance keptCoordinates linear magnitudePruning maxPool
-  optionA patternSearch pruneWeights randomPruning rankedRatios readSafetensors relu residual resnet
-  resnet20 rge sgd step synthetic train version writeCifar10 writeSafetensors zoGrasp
-  zoGraspImportance
-`;
+const { Model, InvalidArgumentError, FileError } = deepzero;
 
-const TYPES = `
-  AdamOptions Augmentation AveragePool Batch BatchNorm CallOptions CgeOptions Cifar10Options
-  CnnOptions CompiledNetwork Conv2d Coordinate CoordinatewiseOptions CosineOptions Dataset
-  DifferenceOptions Distribution Dtype EstimateContext EstimatePosition Estimator EvaluateOptions
-  EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions ForwardResult
-  GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate GradientOptions
-  GradientResult GraspImportanceOptions GraspOptions ImageDatasetOptions ImageDatasets Importance
-  KeepOptions Layer LayerRatios Linear LoadOptions LossName MagnitudePruningOptions MaskOptions
-  MaxPool ModelOptions Network Optimizer OptimizerState OptionA PassResult PatternSearchOptions
-  Position Precision QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse
-  ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions Safetensors Schedule
-  SgdOptions StatisticInfo StepOptions SyntheticOptions Tensor TensorData TensorDatasetOptions
-  TensorInfo TrainCost TrainOptions TrainStep ZoGraspImportanceOptions ZoGraspOptions
-`;
+const JUNK: readonly unknown[] = [null, undefined, Symbol('junk'), {}, 1n, -1, NaN, '', true, [], () => undefined];
 
-interface Export {
-  name: string;
-  value: boolean;
-  /** The declaration that users get, without comments. */
-  text: string;
+/** Calls with one argument replaced by each piece of junk; what is refused must be refused by the library. */
+async function refusesJunk(
+  name: string,
+  call: (...args: unknown[]) => unknown,
+  valid: readonly unknown[],
+): Promise<void> {
+  for (const position of valid.keys()) {
+    for (const junk of JUNK) {
+      const what = `${name}, argument ${position}: ${String(junk)}`;
+      try {
+        await call(...valid.with(position, junk));
+      } catch (error) {
+        const ours = error instanceof InvalidArgumentError || error instanceof FileError;
+        assert.ok(ours, `${what}: ${String(error)}`);
+        assert.ok(error.message.length < 300 && !error.message.includes('\n'), `${what}: ${error.message}`);
+      }
+    }
+  }
 }
 
-/** What a module exports, through however many others. */
-function exportsOf(module: string): Export[] {
-  const file = ts.readJsonConfigFile(join(root, 'tsconfig.build.json'), (path) => ts.sys.readFile(path));
-  const { options } = ts.parseJsonSourceFileConfigFileContent(file, ts.sys, root);
-  const program = ts.createProgram([module], { ...options, emitDeclarationOnly: true, removeComments: true });
-  const emitted = new Map<string, ts.SourceFile>();
-  program.emit(undefined, (file, text) => {
-    emitted.set(relative(options.outDir!, file), ts.createSourceFile(file, text, ts.ScriptTarget.Latest));
-  });
+describe('the public functions', () => {
+  const dataset = tinyTensors(12);
+  const images = tinyImages();
+  const batch = whole(dataset);
+  const at = { seed: 0, step: 0, epoch: 0 };
+  const sgd = deepzero.sgd({ lr: 0.1 });
+  const estimators = {
+    cge: deepzero.cge({ mu: 0.1, coordinates: Uint32Array.of(1) }),
+    rge: deepzero.rge({ mu: 0.1, queries: 1 }),
+    forwardGradient: deepzero.forwardGradient({ queries: 1 }),
+    firstOrder: deepzero.firstOrder(),
+    patternSearch: deepzero.patternSearch({ radius: 0.1, queries: 1 }),
+  };
+  const make = (): deepzero.Model => new Model(tinyNetwork());
+  const model = make();
+  const coordinates = Uint32Array.of(1);
 
-  const checker = program.getTypeChecker();
-  const symbol = checker.getSymbolAtLocation(program.getSourceFile(module)!)!;
-  return checker.getExportsOfModule(symbol).map((exported) => {
-    const original = exported.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(exported) : exported;
-    const source = original.declarations![0]!.getSourceFile().fileName;
-    const file = emitted.get(relative(options.rootDir!, source).replace(/\.ts$/, '.d.ts'))!;
-    const text = file.statements
-      .map((statement) => statement.getText(file))
-      .filter((statement) => new RegExp(`^export [\\w ]*\\b${original.name}\\b`).test(statement))
-      .join('\n');
-    return { name: exported.name, value: (original.flags & ts.SymbolFlags.Value) !== 0, text };
-  });
-}
+  const calls: Record<string, [(...args: never[]) => unknown, unknown[]]> = {
+    Model: [(...args: ConstructorParameters<typeof Model>) => new Model(...args), [tinyNetwork(), {}]],
+    'Model.load': [Model.load.bind(Model), ['none', {}]],
+    'model.save': [(file: string) => make().save(file), ['/']],
+    'model.tensor': [(name: string) => model.tensor(name), ['fc.bias']],
+    'model.parameterIndex': [(one: deepzero.Coordinate) => model.parameterIndex(one), [{ name: 'fc.bias', index: 0 }]],
+    'model.parameterName': [(index: number) => model.parameterName(index), [0]],
+    'model.forward': [model.forward.bind(model), [batch, {}]],
+    'model.evaluate': [model.evaluate.bind(model), [dataset, {}]],
+    'model.predict': [model.predict.bind(model), [batch.images, {}]],
+    'model.gradient': [model.gradient.bind(model), [batch, {}]],
+    'model.coordinatewise': [model.coordinatewise.bind(model), [batch, { mu: 0.1, coordinates }]],
+    'model.randomized': [model.randomized.bind(model), [batch, { mu: 0.1, queries: 1 }]],
+    'model.reference': [model.reference.bind(model), [batch, { mu: 0.1, coordinates }]],
+    gradcheck: [deepzero.gradcheck, [model, batch, { mu: 0.1, coordinates }]],
+    train: [deepzero.train, [model, dataset, { estimator: estimators.cge, optimizer: sgd, steps: 1, batchSize: 4 }]],
+    cge: [deepzero.cge, [{ mu: 0.1 }]],
+    rge: [deepzero.rge, [{ mu: 0.1, queries: 1 }]],
+    forwardGradient: [deepzero.forwardGradient, [{ queries: 1 }]],
+    firstOrder: [deepzero.firstOrder, [{}]],
+    patternSearch: [deepzero.patternSearch, [{ radius: 0.1, queries: 1 }]],
+    sgd: [deepzero.sgd, [{ lr: 0.1 }]],
+    adam: [deepzero.adam, [{ lr: 0.1 }]],
+    constant: [deepzero.constant, [0.1]],
+    cosine: [deepzero.cosine, [{ peak: 0.1 }]],
+    step: [deepzero.step, [{ initial: 0.1, every: 1 }]],
+    cnn: [deepzero.cnn, [{}]],
+    resnet: [deepzero.resnet, [{}]],
+    resnet20: [deepzero.resnet20, [{}]],
+    compile: [deepzero.compile, [tinyNetwork()]],
+    grasp: [deepzero.grasp, [model, images, { sparsity: 0.5, samplesPerClass: 1 }]],
+    graspImportance: [deepzero.graspImportance, [model, images, { samplesPerClass: 1 }]],
+    zoGrasp: [deepzero.zoGrasp, [model, images, { sparsity: 0.5, samplesPerClass: 1, queries: 2 }]],
+    zoGraspImportance: [deepzero.zoGraspImportance, [model, images, { samplesPerClass: 1, queries: 2 }]],
+    randomPruning: [deepzero.randomPruning, [model, { sparsity: 0.5 }]],
+    magnitudePruning: [deepzero.magnitudePruning, [model, { sparsity: 0.5 }]],
+    rankedRatios: [deepzero.rankedRatios, [model, model.parameters, 0.5]],
+    keptCoordinates: [deepzero.keptCoordinates, [model, 0.5, {}]],
+    pruneWeights: [(one: deepzero.Model, ...args: [number]) => deepzero.pruneWeights(one, ...args), [make(), 0.5, {}]],
+    ImageDataset: [(options: deepzero.ImageDatasetOptions) => new deepzero.ImageDataset(options), [{}]],
+    TensorDataset: [(options: deepzero.TensorDatasetOptions) => new deepzero.TensorDataset(options), [{}]],
+    readSafetensors: [deepzero.readSafetensors, ['none']],
+    cifar10: [deepzero.cifar10, ['none', {}]],
+  };
+  for (const [name, estimator] of Object.entries(estimators)) {
+    calls[`${name}().estimate`] = [estimator.estimate.bind(estimator), [model, batch, at]];
+    calls[`${name}().coordinates`] = [(one: deepzero.Model) => estimator.coordinates?.(one, at), [model]];
+    calls[`${name}().queriesPerStep`] = [(one: deepzero.Model) => estimator.queriesPerStep(one), [model]];
+  }
 
-function listed(names: string): string[] {
-  return names.trim().split(/\s+/);
-}
+  for (const [name, [call, valid]] of Object.entries(calls)) {
+    it(`refuse junk in a line of their own: ${name}`, () =>
+      refusesJunk(name, call as (...args: unknown[]) => unknown, valid));
+  }
 
-describe('the public surface', () => {
-  let exported: Export[];
-  before(() => {
-    exported = exportsOf(join(root, 'lib/index.ts'));
-  });
+  it('refuse junk in a line of their own: writeSafetensors', () =>
+    withFolder(async (folder) => {
+      const tensors = new Map([['a', { dtype: 'F32', shape: [1], data: new Float32Array(1) }]]);
+      const write = deepzero.writeSafetensors as (...args: unknown[]) => unknown;
+      await refusesJunk('writeSafetensors', write, [join(folder, 'a'), tensors, {}]);
+    }));
 
-  it('is the values and types that are listed here', () => {
-    const names = (value: boolean) => exported.filter((one) => one.value === value).map(({ name }) => name);
-    assert.deepEqual(names(true).sort(), listed(VALUES));
-    assert.deepEqual(names(false).sort(), listed(TYPES));
-  });
-
-  it('shows neither any nor types of the addon', () => {
-    assert.ok(exported.every(({ text }) => text !== ''));
-    const shown = exported.filter(({ text }) => /\bany\b|\bNative[A-Z]/.test(text)).map(({ name }) => name);
-    // The operations of a compiled network are the addon's; this list is to become empty.
-    assert.deepEqual(shown, ['CompiledNetwork']);
+  it('tell which option is at fault', () => {
+    for (const [action, option] of [
+      [() => deepzero.cge({ mu: -1 }), 'mu'],
+      [() => deepzero.rge({ mu: 1, queries: 0.5 }), 'queries'],
+      [() => deepzero.sgd({ lr: 0 }), 'lr'],
+      [() => deepzero.resnet({ depth: 2147483648 }), 'depth'],
+      [() => new Model(tinyNetwork(), { threads: 0 }), 'threads'],
+    ] as const) {
+      assert.throws(action, (error) => error instanceof InvalidArgumentError && error.option === option);
+    }
   });
 });

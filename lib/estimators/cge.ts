@@ -64,11 +64,12 @@ function coordinatewise(
       return coordinatewise(config, difference, (model, position) => spread(draw(model, position), count));
     },
     async estimate(model, batch, context) {
+      const call = callOptionsOf(model, context);
       const coordinates = draw(model, context);
       const { values, ...rest } = await model.coordinatewise(batch, {
         ...difference,
         coordinates,
-        ...callOptionsOf(context),
+        ...call,
       });
       const gradient = new Float32Array(model.parameterCount);
       coordinates.forEach((flat, i) => {

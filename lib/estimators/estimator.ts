@@ -1,3 +1,8 @@
+import * as v from 'valibot';
+
+import { checkModel } from '../model/problem.js';
+import { progressOptions } from '../native/jobs.js';
+import { integer, parseOptions } from '../support/schema.js';
 import type { Batch } from '../data/dataset.js';
 import type { Model } from '../model/model.js';
 import type { CallOptions } from '../native/jobs.js';
@@ -13,11 +18,24 @@ export interface EstimatePosition {
   epoch: number;
 }
 
+const contextOptions = v.strictObject({
+  ...progressOptions.entries,
+  seed: integer(),
+  step: integer(0, 2 ** 32 - 1),
+  epoch: integer(0, 2 ** 32 - 1),
+});
+
 /** The position, and how the estimate reports its progress and is stopped. */
 export interface EstimateContext extends EstimatePosition, Omit<CallOptions, 'step'> {}
 
-/** The part of a context that a call of the model takes. */
-export function callOptionsOf({ signal, onProgress, step }: EstimateContext): CallOptions {
+/**
+ * The part of a context that a call of the model takes.
+ *
+ * @throws InvalidArgumentError if the model or the context of an estimate is none.
+ */
+export function callOptionsOf(model: Model, context: EstimateContext): CallOptions {
+  checkModel(model);
+  const { signal, onProgress, step } = parseOptions(contextOptions, context, 'estimate');
   return { signal, onProgress, step };
 }
 

@@ -36,8 +36,9 @@ export function firstOrder(options: FirstOrderOptions = {}): Estimator {
     queriesPerStep: () => 1,
     sample: () => estimator,
     async estimate(model, batch, context) {
+      const call = callOptionsOf(model, context);
       const coordinates = dense ? undefined : draw(model, context);
-      const exact = await model.gradient(batch, { training: true, ...callOptionsOf(context) });
+      const exact = await model.gradient(batch, { training: true, ...call });
       const { loss, outputs, statistics, values } = exact;
       const gradient = coordinates ? new Float32Array(values.length) : Float32Array.from(values);
       coordinates?.forEach((flat) => {

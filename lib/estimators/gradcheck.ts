@@ -6,6 +6,7 @@ import type { Coordinate } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
 import { progressOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
+import { checkModel } from '../model/problem.js';
 
 export const gradcheckOptions = v.strictObject({
   ...progressOptions.entries,
@@ -56,6 +57,7 @@ export interface GradcheckResult {
  * const { relativeError } = await gradcheck(model, batch, { mu: 5e-3, coordinates: [{ name: 'conv1.weight', index: 0 }] });
  */
 export async function gradcheck(model: Model, batch: Batch, options: GradcheckOptions): Promise<GradcheckResult> {
+  checkModel(model);
   const { mu, coordinates, central, signal, onProgress } = parseOptions(gradcheckOptions, options, 'gradcheck');
   const flat =
     coordinates instanceof Uint32Array

@@ -6,7 +6,7 @@
 import * as v from 'valibot';
 
 import { didYouMean, InvalidArgumentError, quote } from '../support/errors.js';
-import { checked, fraction, integer, nonEmpty, parseOptions, unit } from '../support/schema.js';
+import { checked, expected, fraction, integer, nonEmpty, parseOptions, unit } from '../support/schema.js';
 import { checkCoordinates } from '../network/coordinates.js';
 import { digest } from '../support/digest.js';
 import type { EstimatePosition } from './estimator.js';
@@ -116,9 +116,9 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
   }
   const { sparsity, ratios, redrawEvery } = options;
   if (options.coordinates === undefined) {
-    const draw: Draw = ({ compiled }, { seed, epoch }) =>
+    const draw: Draw = (model, { seed, epoch }) =>
       drawCoordinates(
-        compiled.parameters,
+        compiledOf(model).parameters,
         ratios ?? sparsity,
         new Random(seed, 'mask', Math.floor(epoch / redrawEvery)),
       );
@@ -129,6 +129,12 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
   const sorted = coordinates.toSorted();
   return {
     config: { coordinates: { count: coordinates.length, digest: digest(sorted) } },
-    draw: ({ compiled }) => (checkCoordinates(compiled, coordinates), sorted),
+    draw: (model) => (checkCoordinates(compiledOf(model), coordinates), sorted),
   };
+}
+
+function compiledOf(model: { compiled: CompiledNetwork }): CompiledNetwork {
+  const { compiled } = Object(model) as Partial<typeof model>;
+  if (!compiled) throw expected('model', 'a Model', model);
+  return compiled;
 }

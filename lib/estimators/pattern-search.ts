@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { checked, leaf, parseOptions, queryCount, smoothing } from '../support/schema.js';
 import type { Batch } from '../data/dataset.js';
 import type { EstimateContext, Estimator } from './estimator.js';
+import { callOptionsOf } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
 import type { Model } from '../model/model.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
@@ -54,7 +55,8 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
     sample: (evaluations) =>
       patternSearch({ radius, decay, queries: Math.min(queries, Math.max(1, Math.floor(evaluations - 1))) }),
     async estimate(model, batch, context) {
-      const { signal, step } = context;
+      const { signal } = callOptionsOf(model, context);
+      const { step } = context;
       const reach = checked(smoothing, radius * decay ** step, `radius·decay^${step}`);
       const start = model.parameters.slice();
       const { loss, outputs, statistics } = await model.forward(batch, { at: start, training: true, signal, step });

@@ -60,8 +60,9 @@ export function rge(options: RgeOptions): Estimator {
       return rge({ ...options, queries: Math.min(queries, fewer) });
     },
     async estimate(model, batch, context) {
+      const call = callOptionsOf(model, context);
       const directions = { queries, distribution, perTensor, reuse, seed: context.seed };
-      const options = { mu, central, ...directions, ...callOptionsOf(context) };
+      const options = { mu, central, ...directions, ...call };
       const { values, ...rest } = await model.randomized(batch, options);
       const gradient = Float32Array.from(values);
       if (scale === 'unbiased') undoExpectation(gradient, model, distribution, perTensor);

@@ -91,8 +91,13 @@ export class Evaluator {
 
   /** Frees the buffers, after the jobs in flight; no other starts any more. */
   dispose(): void {
-    this.#native?.release();
+    const network = this.#native;
     this.#native = undefined;
+    try {
+      network?.release();
+    } catch {
+      // Garbage collection frees them too; an error here would hide the one that ended the scope.
+    }
   }
 
   async forward(point: Weights, batch: Batch, options: ForwardOptions): Promise<PassResult> {
@@ -215,7 +220,7 @@ export class Evaluator {
     } catch (error) {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
-      const problem = `it is NaN or infinite ${query.words}${advice(query, options)}`;
+      const problem = `it is NaN or infinite ${query.words}${spoiltImage(request) ?? advice(query, options)}`;
       throw new NonFiniteLossError(problem, options.step ?? null, query.coordinate);
     }
   }
@@ -242,6 +247,14 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
     throw expectedOption('at', `a Float32Array of ${parameters.length}, the parameters`, show(at));
   }
   return { parameters: at, statistics };
+}
+
+/** The first image that no finite loss can come from. */
+function spoiltImage({ images, count }: NativeRequest): string | undefined {
+  const at = images.findIndex((value) => !Number.isFinite(value));
+  if (at < 0) return undefined;
+  const size = images.length / count;
+  return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;
 }
 
 /** What to do about a loss that is not finite: outside a training run there is no learning rate. */

@@ -118,10 +118,10 @@ describe('cge', () => {
       assert.throws(() => cge({ mu: 1, ...options }), { name: 'InvalidArgumentError', message });
     }
     const twice = gradientOf(cge({ mu: 1, coordinates: Uint32Array.of(9, 4, 9, 1) }));
-    await assert.rejects(twice, /coordinates\[2\] to be different from all before it, received 9/);
+    await assert.rejects(twice, /coordinates to be unique, received 9 again at index 2/);
     await assert.rejects(
       gradientOf(cge({ mu: 1, coordinates: Uint32Array.of(99) })),
-      /below 99, the parameters, received 99/,
+      /below 99, the number of parameters, received 99/,
     );
   });
 });
