@@ -45,6 +45,7 @@ import {
   randomizedOptions,
   referenceOptions,
 } from './options.js';
+import { indexOfNonFinite } from './float32.js';
 import { NonFiniteLossError } from './non-finite.js';
 import type { LossName } from './problem.js';
 import { checkBatch } from './problem.js';
@@ -173,7 +174,7 @@ export class Evaluator {
     const { loss, threads, compiled } = this.#setup;
     checkBatch(batch, this.#setup);
     const { parameters, statistics } = point;
-    const at = parameters.findIndex((value) => !Number.isFinite(value));
+    const at = indexOfNonFinite(parameters);
     if (at >= 0) {
       const coordinate = coordinateAt(compiled, at);
       throw new NonFiniteLossError(`${nameOf(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);

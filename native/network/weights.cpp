@@ -1,5 +1,7 @@
 #include "network/weights.hpp"
 
+#include <cstring>
+
 namespace deepzero {
 
 Weights::Weights(const Graph& graph, const Plan& plan, bool transposed) : graph_(graph), transposed_(transposed) {
@@ -34,12 +36,21 @@ std::size_t Weights::placeOf(int parameter, std::size_t index) const {
 void Weights::assign(const float* parameters) {
   for (int p = 0; p < static_cast<int>(offset_.size()); ++p) {
     const Parameter& parameter = graph_.parameters()[p];
-    for (std::size_t i = 0; i < parameter.size; ++i) {
-      data_.data()[position(p, placeOf(p, i))] = parameters[parameter.offset + i];
+    const bool transforms = transformed_[p].size() > 0;
+    const std::size_t window = transforms ? 9 : 1;
+    for (std::size_t first = 0; first < parameter.size; first += window) {
+      bool changed = !assigned_;
+      for (std::size_t i = first; i < first + window; ++i) {
+        const float value = parameters[parameter.offset + i];
+        float& here = data_.data()[position(p, placeOf(p, i))];
+        changed |= std::memcmp(&here, &value, sizeof value) != 0;
+        here = value;
+      }
+      // Transforming every weight takes as long as half an image block's forward pass.
+      if (changed && transforms) transform(p, placeOf(p, first) / window);
     }
-    if (transformed_[p].size() == 0) continue;
-    for (std::size_t pair = 0; pair < parameter.size / 9; ++pair) transform(p, pair);
   }
+  assigned_ = true;
 }
 
 void Weights::set(std::size_t index, float value) {

@@ -15,6 +15,7 @@ class Weights {
   // `transposed`: for the transposed convolutions, which compute gradients of inputs.
   Weights(const Graph& graph, const Plan& plan, bool transposed = false);
 
+  // Sets all parameters. Costs little where most are equal to those set before.
   void assign(const float* parameters);  // [Graph::parameterCount()]
   // Sets one parameter by its flat index.
   void set(std::size_t index, float value);
@@ -38,6 +39,7 @@ class Weights {
   bool transposed_;
   std::vector<std::size_t> offset_;        // by parameter tensor, into data_
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
+  bool assigned_ = false;                  // whether every parameter has been set
   AlignedFloats data_;
   std::vector<AlignedFloats> transformed_;  // by parameter tensor, empty where the Winograd kernel is not used
 };
