@@ -9,6 +9,7 @@ import type { FileHandle } from 'node:fs/promises';
 import type { EvaluateResult } from '../model/options.js';
 import { FileError } from '../support/errors.js';
 import { exists, readFileBytes, writeFileAtomically } from '../support/files.js';
+import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 
 /** One training step: a line of the log. */
@@ -97,7 +98,7 @@ async function linesOf(file: string): Promise<string[]> {
 function parseLine(file: string, line: string, step: number): TrainStep {
   let entry: unknown;
   try {
-    entry = JSON.parse(line);
+    entry = parseJson(line, file);
   } catch {
     // Reported below, like any other line that training did not write.
   }
