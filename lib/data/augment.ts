@@ -11,13 +11,13 @@ export const PADDING = 4;
 
 const SHIFTS: number = 2 * PADDING + 1;
 
-/** What the draws depend on, besides the image's index: the same triple always gives the same crop and flip. */
+/** With the image's index these fix the crop and the flip. */
 export interface Augmentation {
   seed: number;
   epoch: number;
 }
 
-/** Where an image lands: output pixel (y, x) shows pixel (y + dy, x + dx), columns then reversed if `flip`. */
+/** How an image is moved: output pixel (y, x) shows pixel (y + dy, x + dx), columns then reversed if `flip`. */
 export interface Placement {
   /** −4 … 4 rows. */
   dy: number;
@@ -37,7 +37,7 @@ export function drawPlacement({ seed, epoch }: Augmentation, index: number): Pla
   return { dy: Math.floor(shift / SHIFTS) - PADDING, dx: (shift % SHIFTS) - PADDING, flip: choice % 2 === 1 };
 }
 
-/** Bytes of C×H×W images, and what each byte becomes: 256 values per channel. */
+/** C×H×W images of bytes; `table` holds the value of each byte, 256 per channel. */
 export interface PixelSource {
   pixels: Uint8Array;
   shape: readonly [number, number, number];

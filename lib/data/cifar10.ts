@@ -46,7 +46,7 @@ const NAMES_FILE = 'batches.meta.txt';
 /** Name and normalisation of sets other than CIFAR-10, for which its layout has no place. */
 const ABOUT_FILE = 'deepzero.json';
 
-/** What the training set of CIFAR-10 itself is called. */
+/** The name of CIFAR-10's training set. */
 export const CIFAR10_TRAIN = 'cifar10 train';
 
 /** The folder's name in the official archive. */
@@ -167,7 +167,7 @@ async function readAbout(file: string): Promise<AboutSets> {
 
 /**
  * Loads CIFAR-10 from a folder with its binary files, or from one that holds `cifar-10-batches-bin/`. Any number
- * of training batches and any number of whole records in each will do, and `missing` and `short` name those that CIFAR-10 would
+ * of training batches and any number of whole records in each are accepted; `missing` and `short` name those that CIFAR-10 would
  * have. Class names come from `batches.meta.txt` where there is one, and name and normalisation of another set in these files
  * from `deepzero.json`, which `writeCifar10` writes.
  *

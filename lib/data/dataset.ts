@@ -21,7 +21,7 @@ export interface Batch {
   targets?: Float32Array;
 }
 
-/** What training and testing need of data; write your own to train on something else. */
+/** The data that training and evaluation take. Implement it for other sources than arrays. */
 export interface Dataset {
   readonly name: string;
   /** Number of images. */
@@ -31,13 +31,13 @@ export interface Dataset {
   readonly classes?: number;
   /** One class per image, for drawing the same number of every class. */
   readonly labels?: Uint8Array;
-  /** What tells the images from others of the same name and count, as JSON: a run resumes only on an equal one. */
+  /** Fixes the content, as JSON, with name and count: a run resumes only on a data set of equal identity. */
   readonly identity?: object;
   /** Gathers images by index; with `augmentation` each is cropped and flipped at random. */
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch;
 }
 
-/** What a result that depends on a data set says of it. */
+/** A data set's name, count and identity, for results that depend on it. */
 export const describeDataset = ({ name, count, identity }: Dataset): object => ({ name, count, ...identity });
 
 /** The first images of a data set. */
@@ -61,7 +61,7 @@ export interface ImageDatasetOptions {
 const bytes = instance(Uint8Array, 'a Uint8Array');
 const floats = instance(Float32Array, 'a Float32Array');
 
-/** The number of channels is taken from the shape, which is checked before what depends on it. */
+/** `channels` comes from the shape, which is checked before the entries that depend on it. */
 function imageDatasetOptions(channels: number) {
   const entries = { name: string, images: bytes, labels: bytes, shape: imageShape, classNames: names };
   return v.strictObject({ ...entries, ...normalization(channels) });

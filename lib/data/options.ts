@@ -1,5 +1,5 @@
 /**
- * Schemas of what data sets are made from.
+ * Schemas of the options of data sets.
  *
  * @module
  */
@@ -35,12 +35,12 @@ export const names: ListSchema<readonly string[]> = list(string, 'a list of name
 const between = (low: number, high: number): Leaf<number> =>
   leaf(
     'number',
-    `a number from ${low} to ${high}, as of pixels scaled to 0 … 1 (of pixels from 0 to 255: divide it by 255)`,
+    `a number from ${low} to ${high}, since pixels are scaled to 0 … 1 (divide statistics of pixels from 0 to 255 by 255)`,
     (value) => typeof value === 'number' && value >= low && value <= high,
   );
 
 const MEAN = between(0, 1);
-/** Wide bounds: what they admit leaves every value finite. */
+/** Wide bounds, within which all normalised values are finite. */
 const STD = between(1e-6, 10);
 
 type PerChannel = ListSchema<readonly number[]>;

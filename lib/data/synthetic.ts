@@ -2,7 +2,7 @@
  * The embedded data set: ten classes, a disc or a star on one of five textures, 3×32×32, generated in a moment
  * and the same on every machine (only + − × ÷ and square roots, which IEEE 754 fixes to the last bit).
  *
- * Place, size, rotation, phase and colours are random, so no pixel tells the class by itself and a linear classifier
+ * Place, size, rotation, phase and colours are random, so no single pixel determines the class and a linear classifier
  * of pixels fails; a small CNN does well. Textures fill the image, so that a run of few steps already learns them;
  * the shape takes longer.
  *

@@ -6,15 +6,15 @@
 import type { CompiledNetwork } from '../network/compile.js';
 import { quote } from '../support/errors.js';
 
-/** For each of a network's tensors the name that it would have in a file, and notes on where the two differ. */
+/** For each of a network's tensors its name in the file, and notes on systematic differences. */
 export interface NameMatch {
   readonly names: Map<string, string>;
   readonly notes: string[];
 }
 
 /**
- * Finds a network's tensors among a file's names: under their own, behind a prefix that all names share (PyTorch's
- * `DataParallel` puts `module.` before them), and those of the only linear layer under another name than the network's.
+ * Finds a network's tensors among a file's names. All names in the file may share a prefix (PyTorch's `DataParallel` puts
+ * `module.` before them), and the only linear layer may have another name there than in the network.
  */
 export function matchNames(theirs: readonly string[], compiled: CompiledNetwork): NameMatch {
   const there = new Set(theirs);
@@ -59,7 +59,7 @@ function sharedPrefixes(names: readonly string[]): string[] {
   return ['', ...prefixes.filter((prefix) => others.every((name) => name.startsWith(prefix)))];
 }
 
-/** The layer of a file that stands for the network's only linear layer: all that is missing of one, and all that is extra. */
+/** The file's layer to read as the network's only linear layer: all missing tensors are of one, all extra ones of the other. */
 function otherLinear(
   missing: readonly string[],
   extra: readonly string[],

@@ -96,11 +96,11 @@ export function checkValues(file: string, tensors: ReadonlyMap<string, Tensor>):
 const savedLoss = v.object({ loss: v.optional(oneOf(LOSSES)) });
 
 /**
- * The network and the loss of a weights file, from its metadata unless the caller says them. The loss of a file without one is
- * `cross-entropy`, and so is that of a file without a network of ours, where the word may mean another.
+ * The network and the loss of a weights file: the caller's, or else those in its metadata. The default loss is
+ * `cross-entropy`. Beside a network of the caller's, a loss that is unknown here is another program's and ignored.
  *
- * @throws FileError if there is no network, or what there is cannot be a network or its loss.
- * @throws InvalidArgumentError if the caller's network or loss cannot be.
+ * @throws FileError if there is no network, or the metadata's network or loss is invalid.
+ * @throws InvalidArgumentError if the caller's network is invalid.
  */
 export function describedIn(
   { path, metadata }: Pick<TensorFile, 'path' | 'metadata'>,
@@ -136,7 +136,7 @@ function ignored(name: string, metadata: TensorFile['metadata']): boolean {
 
 /** Weights from a file. */
 export interface LoadedWeights extends Weights {
-  /** How they differ from the file's, in sentences. */
+  /** How they differ from the file's: sentences. */
   readonly notes: readonly string[];
 }
 

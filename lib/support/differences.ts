@@ -1,5 +1,5 @@
 /**
- * Where two JSON values differ, for what is resumed or reused under equal options only.
+ * Differences of two JSON values, for runs and results that depend on equal options.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 
-/** A number that other content hardly has. */
+/** The first 64 bits of SHA-256, in hexadecimal. */
 export function digest(...arrays: (Uint8Array | Uint32Array | Float32Array | undefined)[]): string {
   const hash = createHash('sha256');
   for (const array of arrays) {

@@ -13,7 +13,7 @@ import { getSystemErrorMap } from 'node:util';
 import { FileError } from './errors.js';
 import { removeLeftTemporaries, temporaryIn } from './temporaries.js';
 
-/** What the operating system said, in its own words: `permission denied`, `no space left on device`, … */
+/** The operating system's description of an error: `permission denied`, `no space left on device`, … */
 function reason(error: unknown): string {
   const { code, errno, message } = error as NodeJS.ErrnoException;
   if (code === 'EISDIR') return 'is a folder, expected a file';
@@ -156,7 +156,7 @@ const MOST_BYTES = 2 ** 28;
 /**
  * Reads a whole file into its own memory.
  *
- * @throws FileError as of `withInputFile`, or if the file has more than 256 MiB.
+ * @throws FileError like `withInputFile`, or if the file has more than 256 MiB.
  */
 export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffer>> {
   return withInputFile(file, async (input) => {
@@ -184,7 +184,7 @@ export async function makeNewFolder(folder: string): Promise<boolean> {
  * neither be made nor found, as below /proc.
  *
  * @returns the outermost folder that it made, for `removeEmptyFolders`; undefined if all were there.
- * @throws FileError as of `makeNewFolder`.
+ * @throws FileError like `makeNewFolder`.
  */
 export async function makeFolder(path: string): Promise<string | undefined> {
   const folder = normalize(path);
@@ -201,7 +201,7 @@ export async function makeFolder(path: string): Promise<string | undefined> {
   }
 }
 
-/** Removes what `makeFolder` made of a folder and those above it, as far as nothing is in them. */
+/** Removes the folders that `makeFolder` made, from the innermost on, while they are empty. */
 export async function removeEmptyFolders(path: string, outermost: string | undefined): Promise<void> {
   if (outermost === undefined) return;
   const folder = normalize(path);
@@ -227,7 +227,7 @@ async function madeFolder(folder: string): Promise<boolean> {
 /**
  * Whether a file or folder of that name exists.
  *
- * @throws FileError if that cannot be told: what cannot be read is not taken for what is not there.
+ * @throws FileError if the system does not say, for example without permission to look.
  */
 export async function exists(path: string): Promise<boolean> {
   try {

@@ -84,7 +84,7 @@ const LENGTH_BYTES = 8;
 const MAX_HEADER_BYTES = 100_000_000;
 const METADATA = '__metadata__';
 
-/** What the header says of a tensor, checked. */
+/** A tensor's entry in the header, checked. */
 export interface TensorHeader {
   readonly dtype: Dtype;
   readonly shape: number[];
@@ -235,9 +235,9 @@ export class SafetensorsFile {
 }
 
 /**
- * Opens a safetensors file for the time of an action, for those who do not need all of it or have memory for it.
+ * Opens a safetensors file for the time of an action that does not read all of it, or reads into existing arrays.
  *
- * @throws FileError as of `readSafetensors`.
+ * @throws FileError like `readSafetensors`.
  */
 export async function withSafetensors<T>(file: string, action: (opened: SafetensorsFile) => Promise<T>): Promise<T> {
   return withInputFile(checked(string, file, 'file'), async (input) => action(await SafetensorsFile.open(input)));
@@ -312,7 +312,7 @@ export function encodeSafetensors(
 
 /**
  * Writes a safetensors file atomically. Tensors lie in the order given, wider elements first, so that each
- * begins at a multiple of its element's size. Content is copied before the call returns its promise: later changes
+ * begins at a multiple of its element's size. Content is copied before the call returns its promise, so later changes
  * do not reach the file.
  *
  * @throws FileError if the file cannot be written; InvalidArgumentError if a tensor's length is not its shape's, or

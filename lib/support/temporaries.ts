@@ -1,5 +1,5 @@
 /**
- * Temporary files that tell who writes them, so that those of killed processes can be removed.
+ * Temporary files whose names identify the process that writes them, so that those of killed processes can be removed.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const PATTERN = /^\.deepzero-([0-9a-f]{16})-(\d+)-(\d+)-[0-9a-f]{12}\.tmp$/;
 /** Age from which a temporary file of another machine or container counts as left: a write takes minutes at most. */
 const LEFT_AFTER_MS = 24 * 60 * 60 * 1000;
 
-/** Processes with this value in common see each other's numbers: one boot of one machine, one container. */
+/** Equal for processes that see each other's numbers: of one boot of one machine, and of one container. */
 function machine(): string {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
@@ -59,7 +59,7 @@ async function isLeft(file: string, [, writer, pid, start]: readonly string[]): 
   return Date.now() - (await stat(file)).mtimeMs > LEFT_AFTER_MS;
 }
 
-/** Removes the temporary files in a folder whose writers are gone. What cannot be removed stays. */
+/** Removes the temporary files in a folder whose writers are gone, as far as the system allows. */
 export async function removeLeftTemporaries(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
     const parts = PATTERN.exec(name);

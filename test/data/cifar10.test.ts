@@ -117,7 +117,7 @@ describe('cifar10', () => {
     });
   });
 
-  it('refuses a deepzero.json without what it is for', async () => {
+  it('refuses a deepzero.json with other content', async () => {
     await withBatches(async (folder) => {
       const file = join(folder, 'deepzero.json');
       const about = { name: 'a', mean: [0, 0, 0], std: [1, 1, 1] };

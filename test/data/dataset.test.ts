@@ -82,7 +82,7 @@ describe('ImageDataset', () => {
     assert.throws(() => dataset.take(Uint32Array.of(7)), /indices\[0\] to be < 7/);
   });
 
-  it('is told from others by shape, normalisation and content', () => {
+  it('has an identity that depends on shape, normalisation and content', () => {
     const { images, labels } = options();
     assert.deepEqual(dataset.identity, new ImageDataset(options()).identity);
     const others = [
@@ -114,8 +114,8 @@ describe('ImageDataset', () => {
     refused({ std: [1, 0] }, /std\[1\] to be a number from 0.000001 to 10, .*, received 0/);
     refused({ std: [1e-320, 1] }, /std\[0\] to be a number from 0.000001 to 10, .*, received 1e-320/);
     refused({ mean: [0, 1e308] }, /mean\[1\] to be a number from 0 to 1, .*, received 1e\+308/);
-    refused({ mean: [123, 116] }, /mean\[0\] to be a number from 0 to 1, .* divide it by 255\), received 123/);
-    refused({ std: [58, 57] }, /std\[0\] .* divide it by 255\), received 58/);
+    refused({ mean: [123, 116] }, /mean\[0\] to be a number from 0 to 1, .* by 255\), received 123/);
+    refused({ std: [58, 57] }, /std\[0\] .* by 255\), received 58/);
     refused({ shape: [2, 3] }, /shape to be \[channels, height, width\], received \[2, 3\]/);
     refused({ shape: [2, 0, 5] }, /shape\[1\] to be an integer >= 1, received 0/);
     refused({ images: [1, 2] }, /images to be a Uint8Array/);

@@ -104,7 +104,7 @@ describe('synthetic', () => {
     assert.ok(nearestMean(sets, changes) > 0.5);
   });
 
-  it('refuses sizes and seeds that make no sense', () => {
+  it('refuses sizes and seeds out of range', () => {
     assert.throws(() => synthetic({ train: 0 }), /Expected train to be an integer from 1 to 1000000, received 0/);
     assert.throws(() => synthetic({ test: 1.5 }), /Expected test to be an integer/);
     assert.throws(() => synthetic({ seed: -1 }), /Expected seed to be an integer >= 0, received -1/);

@@ -49,7 +49,7 @@ function fileError(file: string, problem: string) {
 }
 
 describe('writeFileAtomically', () => {
-  it('writes text and chunks, and replaces what was there', async () => {
+  it('writes text and chunks, and replaces the old content', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'a file');
       await writeFileAtomically(file, 'π\n');
@@ -186,7 +186,7 @@ describe('temporary files', () => {
 });
 
 describe('checkDestination', () => {
-  it('refuses what writing would refuse', async () => {
+  it('refuses the places that writing would refuse', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       await checkDestination(file);
@@ -204,7 +204,7 @@ describe('checkDestination', () => {
 });
 
 describe('readFileBytes', () => {
-  it('gives the bytes in memory of their own', async () => {
+  it('gives the bytes in their own memory', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       await writeFile(file, Uint8Array.of(5, 0, 255));
@@ -215,7 +215,7 @@ describe('readFileBytes', () => {
     });
   });
 
-  it('gives all of what is read in several parts', async () => {
+  it('reads a file of several parts', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'file');
       const content = Uint8Array.from({ length: 3 * 2 ** 20 + 1 }, (_, i) => (i * 2654435761) >>> 24);
@@ -224,7 +224,7 @@ describe('readFileBytes', () => {
     });
   });
 
-  it('says what is wrong with the path', async () => {
+  it('names the problem with the path', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'absent');
       await assert.rejects(readFileBytes(file), fileError(file, 'file does not exist'));
@@ -246,7 +246,7 @@ describe('readFileBytes', () => {
 });
 
 describe('exists', () => {
-  it('does not take what cannot be read for what is not there', async () => {
+  it('rejects where the system does not say', async () => {
     await withFolder(async (folder) => {
       const [file, loop] = [join(folder, 'file'), join(folder, 'loop')];
       await writeFile(file, '');
@@ -268,7 +268,7 @@ describe('makeFolder', () => {
     });
   });
 
-  it('says what it made, which can be taken back as far as nothing is in it', async () => {
+  it('returns the outermost new folder, and empty new folders can be removed', async () => {
     await withFolder(async (folder) => {
       const [outer, inner] = [join(folder, 'a'), join(folder, 'a', 'b')];
       const made = await makeFolder(inner);
