@@ -37,6 +37,15 @@ describe('patternSearch', () => {
     });
   });
 
+  it('moves nowhere where no loss falls: an equal one is no improvement', async () => {
+    using model = new Model(tinyNetwork(), { seed: 2 });
+    const { loss, ...pass } = await model.forward(batch, { training: true });
+    model.forward = () => Promise.resolve({ loss, ...pass });
+    const { gradient, queries } = await patternSearch({ radius: 0.1, queries: 30 }).estimate(model, batch, POSITION);
+    assert.equal(queries, 31);
+    assert.deepEqual(gradient, new Float32Array(model.parameterCount));
+  });
+
   it('ends the step of plain SGD where its trials ended, to the bit, and no loss rises', async () => {
     using model = new Model(tinyNetwork(), { seed: 3 });
     const estimator = patternSearch({ radius: 0.1, queries: 40 });

@@ -167,6 +167,23 @@ describe('grasp', () => {
     assert.notEqual(inA, SIZE / 2);
   });
 
+  it('takes gradients at θ and 3e-3·‖θ‖ before and behind it along the gradient', async () => {
+    const { model, gradient } = quadratic((i) => 40 * theta(i));
+    const points: Float32Array[] = [];
+    const compute = model.gradient.bind(model);
+    model.gradient = (batch, options) => {
+      points.push(options!.at!);
+      return compute(batch, options);
+    };
+    await graspImportance(model, quadraticDataset(), { samplesPerClass: 5 });
+    const step = (3e-3 * Math.hypot(...model.parameters)) / Math.hypot(...gradient);
+    const along = (factor: number): Float32Array => model.parameters.map((value, i) => value + factor * gradient[i]!);
+    assert.equal(points.length, 3);
+    [0, step, -step].forEach((factor, i) => {
+      assertClose(points[i]!, along(factor), 1e-6);
+    });
+  });
+
   it('is what ZO-GraSP estimates', async () => {
     const { model } = quadratic(theta);
     const exact = await graspImportance(model, quadraticDataset(), { samplesPerClass: 5 });
