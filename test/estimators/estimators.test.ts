@@ -92,6 +92,12 @@ describe('cge', () => {
     assert.equal(queries, 1 + 4 + 4 + 4 + 6 + 3);
   });
 
+  it('samples its coordinates evenly, from the middle of equal parts', () => {
+    using model = new Model(tinyNetwork());
+    const sample = cge({ mu: 5e-3 }).sample(6);
+    assert.deepEqual([...sample.coordinates!(model, POSITION)], [9, 29, 49, 69, 89]);
+  });
+
   it('refuses options that are wrong', async () => {
     assert.throws(() => cge({ mu: 0 }), /Expected mu to be a finite number > 0 that float32 can hold, received 0/);
     assert.throws(() => cge({ mu: NaN }), /mu/);
