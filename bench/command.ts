@@ -14,8 +14,8 @@ import { MOST_IMAGES } from '../lib/data/synthetic.js';
 import type { Network } from '../lib/network/description.js';
 import { BATCH_SIZE } from '../lib/paper.js';
 import { benchTable } from './tables.js';
-import type { Command } from '../lib/cli/command.js';
-import { command } from '../lib/cli/command.js';
+import type { Command } from '../lib/cli/old/command.js';
+import { command } from '../lib/cli/old/command.js';
 import {
   buildNetwork,
   memoryOption,
@@ -23,11 +23,11 @@ import {
   seedOption,
   threadsOption,
   whole,
-} from '../lib/cli/inputs.js';
-import type { NetworkChoice } from '../lib/cli/inputs.js';
-import { choice, list, number, text } from '../lib/cli/options.js';
+} from '../lib/cli/old/inputs.js';
+import type { NetworkChoice } from '../lib/cli/old/inputs.js';
+import { choice, list, number, text } from '../lib/cli/old/options.js';
 import type { Output } from '../lib/cli/output.js';
-import { muOption } from '../lib/cli/ratios.js';
+import { muOption } from '../lib/cli/old/ratios.js';
 
 const SUMMARIES: Readonly<Record<BenchmarkName, string>> = {
   reuse: 'Times CGE by how much of the unperturbed pass a query reuses.',

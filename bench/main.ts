@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { run } from '../lib/cli/program.js';
+import { run } from '../lib/cli/old/program.js';
 import { benchCommands } from './command.js';
 
 await run({

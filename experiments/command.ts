@@ -22,11 +22,19 @@ import { checkDestination } from '../lib/support/files.js';
 import { BATCH_SIZE, GRASP_QUERIES, SAMPLES_PER_CLASS } from '../lib/paper.js';
 import { checkBatchSize } from '../lib/model/problem.js';
 import { RunFolder } from '../lib/training/folder.js';
-import type { Command, Context } from '../lib/cli/command.js';
-import { command } from '../lib/cli/command.js';
-import { computeOptions, dataOption, fraction, inWords, loadData, threadsOption, whole } from '../lib/cli/inputs.js';
-import type { OptionTable } from '../lib/cli/options.js';
-import { choice, flag, list, number, text, written } from '../lib/cli/options.js';
+import type { Command, Context } from '../lib/cli/old/command.js';
+import { command } from '../lib/cli/old/command.js';
+import {
+  computeOptions,
+  dataOption,
+  fraction,
+  inWords,
+  loadData,
+  threadsOption,
+  whole,
+} from '../lib/cli/old/inputs.js';
+import type { OptionTable } from '../lib/cli/old/options.js';
+import { choice, flag, list, number, text, written } from '../lib/cli/old/options.js';
 import { counted, grouped, table } from '../lib/cli/output.js';
 
 const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written anew after each.';

@@ -1,29 +1,27 @@
 /**
- * What a command is made of: a name, an option table and a function from validated values to its JSON result.
+ * A command is a name, a table of options and a function from validated values to its JSON result.
  *
  * @module
  */
-import { InvalidArgumentError } from '../support/check.js';
-import { checkBelonging, dashed, flag, optionsHelp, parse, WIDTH, withDefaults, wrap } from './options.js';
-import type { Given, OptionTable, Values } from './options.js';
-import { Output } from './output.js';
+import type { Command as Commander } from 'commander';
+import { Option as CommanderOption } from 'commander';
 
-export interface Command {
-  /** The words that choose it: `train`, or `data info`. */
-  readonly name: string;
-  readonly summary: string;
-  /** @param call What is typed before the name: `deepzero`. */
-  help(call: string): string;
-  run(call: string, args: readonly string[], signal: AbortSignal): Promise<void>;
-}
+import { FileError, InvalidArgumentError, nearest, quote } from '../support/errors.js';
+import type { OptionTable, Values } from './options.js';
+import { checkRequirements, dashed, flag, helpOf, readOption, withDefaults } from './options.js';
+import { Output, wrap } from './output.js';
 
-export interface Context<T extends OptionTable> extends Given<T> {
+export interface Context<T extends OptionTable> {
+  /** Options that the command line names. */
+  readonly given: Partial<Values<T>>;
+  readonly operands: readonly string[];
   readonly output: Output;
-  /** Aborts on Ctrl-C and its like. */
+  /** Aborts on Ctrl-C and the like. */
   readonly signal: AbortSignal;
 }
 
 interface Definition<T extends OptionTable> {
+  /** The words that choose it: `train`, or `data info`. */
   readonly name: string;
   readonly summary: string;
   /** Names of the operands, all of them required. */
@@ -35,62 +33,66 @@ interface Definition<T extends OptionTable> {
   run(values: Values<T>, context: Context<T>): Promise<object>;
 }
 
-const COMMON = {
-  json: flag(
-    'print one JSON object as the last line of standard output, and all else on standard error; after an error none, but an exit code other than 0',
-  ),
-  help: { ...flag('print this help'), short: 'h' },
-};
+export interface Command {
+  /** Adds the command to those of a program, in the group that its first word names. */
+  addTo(program: Commander, signal: AbortSignal): void;
+}
 
-export function command<T extends OptionTable>(definition: Definition<T>): Command {
-  const { name, summary, operands: expectedOperands = [], notes } = definition;
-  const table: OptionTable = { ...definition.options, ...COMMON };
-  const usage = (call: string): string => [call, name, ...expectedOperands, '[options]'].join(' ');
-  const help = (call: string): string => {
-    const paragraphs = [`Usage: ${usage(call)}`, summary, `Options:\n${optionsHelp(table)}`];
-    if (notes !== undefined) paragraphs.push(wrap(notes, WIDTH).join('\n'));
-    return paragraphs.join('\n\n');
-  };
-  return {
-    name,
-    summary,
-    help,
-    async run(call, args, signal) {
-      const given = parse(table, args);
-      if (given.options['help'] === true) {
-        process.stdout.write(`${help(call)}\n`);
-        return;
-      }
-      checkOperands(given.operands, expectedOperands, usage(call));
-      const values = withDefaults(table, given.options);
-      checkBelonging(table, given.options, values);
+const JSON_HELP =
+  'print one JSON object as the last line of standard output, and everything else on standard error; after an error, no object but an exit code other than 0';
+
+export function command<T extends OptionTable>({
+  name,
+  summary,
+  operands = [],
+  notes,
+  ...more
+}: Definition<T>): Command {
+  const table: OptionTable = { ...more.options, json: flag(JSON_HELP) };
+  const addTo = (program: Commander, signal: AbortSignal): void => {
+    const [last = '', group] = name.split(' ').toReversed();
+    const parent =
+      group === undefined ? program : (program.commands.find((one) => one.name() === group) ?? program.command(group));
+    const leaf = parent.command(last).description(summary);
+    for (const operand of operands) leaf.argument(`<${operand}>`);
+    for (const [key, one] of Object.entries(table)) {
+      const flags = one.placeholder === undefined ? dashed(key) : `${dashed(key)} <${one.placeholder}>`;
+      const added = new CommanderOption(flags, helpOf(one)).helpGroup(`${one.group ?? 'Options'}:`);
+      if (one.placeholder !== undefined) added.argParser((written) => readOption(one, dashed(key), written));
+      leaf.addOption(added);
+    }
+    if (notes !== undefined) leaf.addHelpText('after', `\n${wrap(notes)}`);
+    // Refused in the action, by name and with what is near.
+    leaf.allowUnknownOption().allowExcessArguments();
+    leaf.action(async () => {
+      const surplus = leaf.args.find((arg) => arg.startsWith('-')) ?? leaf.args[operands.length];
+      if (surplus !== undefined) throw unexpected(surplus, table, `deepzero ${name} ${leaf.usage()}`);
+      const given = leaf.opts<Partial<Values<T>>>();
+      const values = withDefaults(table, given);
+      checkRequirements(table, given, values);
       const output = new Output(values['json'] === true);
       try {
-        // The table is the definition's and two flags, so its values are what the definition expects.
-        const result = await definition.run(values as Values<T>, { ...(given as Given<T>), output, signal });
-        output.result(result);
+        // The table is the definition's and a flag, so its values are what the definition expects.
+        output.result(await more.run(values as Values<T>, { given, operands: leaf.args, output, signal }));
       } catch (error) {
-        throw inCommandsWords(error, table);
+        // The library calls an option by its key, the command line by its name.
+        const known = error instanceof InvalidArgumentError || error instanceof FileError;
+        const { option: key = '' } = known ? error : {};
+        throw known && Object.hasOwn(table, key) ? error.renamed(dashed(key)) : error;
       } finally {
         output.clearStatus();
       }
-    },
+    });
   };
+  return { addTo };
 }
 
-/** The library calls an option by its key, `batchSize`: a message about it says what is written, `--batch-size`. */
-function inCommandsWords(error: unknown, table: OptionTable): unknown {
-  if (!(error instanceof InvalidArgumentError)) return error;
-  const [expected, key = ''] = /^Expected (\w+) to be /.exec(error.message) ?? [];
-  if (expected === undefined || !Object.hasOwn(table, key)) return error;
-  const rest = error.message.slice(expected.length);
-  return new InvalidArgumentError(`Expected ${dashed(key)} to be ${rest}`, { cause: error });
-}
-
-function checkOperands(operands: readonly string[], expected: readonly string[], usage: string): void {
-  if (operands.length === expected.length) return;
-  const surplus = operands[expected.length];
-  const problem =
-    surplus === undefined ? `${expected.at(-1) ?? ''} is missing` : `unexpected ${JSON.stringify(surplus)}`;
-  throw new InvalidArgumentError(`Expected ${usage}: ${problem}`);
+function unexpected(argument: string, table: OptionTable, usage: string): InvalidArgumentError {
+  if (!argument.startsWith('-')) return new InvalidArgumentError(`Expected ${usage}: unexpected ${quote(argument)}`);
+  const name = argument.replace(/=.*/s, '');
+  if (Object.hasOwn(table, name.slice(2))) return new InvalidArgumentError(`${name} takes no value`);
+  const word = name.replace(/^-+/, '');
+  const known = Object.keys(table).map(dashed);
+  const near = word.length > 1 ? nearest(`--${word}`, known) : '';
+  return new InvalidArgumentError(`Unknown option ${quote(name)}${near || '; --help lists the options'}`);
 }

@@ -1,23 +1,24 @@
-import { InvalidArgumentError } from '../support/check.js';
+import * as v from 'valibot';
+
 import { writeCifar10 } from '../data/cifar10.js';
 import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { countClasses, DATA, dataHelp, inWords, loadData, whole } from './inputs.js';
-import { number, text } from './options.js';
+import { integer, string } from '../support/schema.js';
+import { countClasses, DATA, dataHelp, inWords, loadData, seedOption } from './inputs.js';
+import { option } from './options.js';
 import { grouped, table } from './output.js';
 
 export const dataSynthetic: Command = command({
   name: 'data synthetic',
   summary: 'Writes the generated ten-class data set as CIFAR-10 binary files.',
   options: {
-    out: text('DIR', { help: 'folder to write to; required' }),
-    train: number(whole(5, MOST_IMAGES), { help: 'training images, spread over five files', default: 5000 }),
-    test: number(whole(1, MOST_IMAGES), { help: 'test images', default: 1000 }),
-    seed: number(whole(0), { help: 'another seed draws other images', default: 0 }),
+    out: option(string, { placeholder: 'DIR', help: 'folder to write to' }),
+    train: option(v.optional(integer(5, MOST_IMAGES), 5000), { help: 'training images, spread over five files' }),
+    test: option(v.optional(integer(1, MOST_IMAGES), 1000), { help: 'test images' }),
+    seed: { ...seedOption, help: 'another seed draws other images' },
   },
   async run({ out, train, test, seed }, { output }) {
-    if (out === undefined) throw new InvalidArgumentError('Expected --out DIR, the folder to write to');
     const files = await writeCifar10(out, synthetic({ seed, train, test }));
     for (const file of files) output.line(file);
     return { out, files, train, test, seed };

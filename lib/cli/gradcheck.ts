@@ -1,5 +1,5 @@
-import { expected, FileError, InvalidArgumentError, isObject } from '../support/check.js';
-import type { Coordinate } from '../network/coordinates.js';
+import * as v from 'valibot';
+
 import { nameOf } from '../network/coordinates.js';
 import { firstBatch } from '../data/dataset.js';
 import type { GradcheckEntry } from '../estimators/gradcheck.js';
@@ -7,10 +7,13 @@ import { cosineOf, gradcheck as checkGradient } from '../estimators/gradcheck.js
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { Random } from '../native/random.js';
+import { FileError, InvalidArgumentError } from '../support/errors.js';
 import { readJson } from '../support/json.js';
+import { expectedOption, integer, parseContent, string } from '../support/schema.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import {
+  batchSizeOption,
   computeOptions,
   dataOption,
   loadData,
@@ -18,11 +21,10 @@ import {
   openModel,
   optionalNetworkOptions,
   seedOption,
-  whole,
 } from './inputs.js';
-import { number, text } from './options.js';
+import { option } from './options.js';
 import { counted, table } from './output.js';
-import { muOption } from './ratios.js';
+import { muOption } from './prune.js';
 
 const NOTES =
   'Takes the first test images without augmentation, batch norm in training mode and the cross-entropy. --coordinates is ' +
@@ -36,15 +38,22 @@ export const gradcheck: Command = command({
   summary: 'Compares CGE of the engine with a naive float64 reference, coordinate by coordinate.',
   notes: NOTES,
   options: {
-    ...optionalNetworkOptions('resnet20 unless given, or what the weights file says'),
-    weights: text('FILE', { help: 'safetensors; initial weights by --seed unless given' }),
+    weights: option(v.optional(string), {
+      placeholder: 'FILE',
+      help: 'safetensors',
+      otherwise: 'initial weights by --seed',
+    }),
+    batchSize: batchSizeOption('test images', 16),
+    mu: muOption,
+    coordinates: option(v.optional(string), { placeholder: 'FILE', help: 'coordinates to compare' }),
+    count: option(v.optional(integer(1, 2 ** 31 - 1)), {
+      help: 'number of coordinates, instead of --coordinates',
+      otherwise: '32',
+    }),
+    seed: seedOption,
+    ...optionalNetworkOptions('the network in the weights file, or resnet20'),
     data: dataOption,
     ...normalisationOptions,
-    batchSize: number(whole(1), { help: 'test images', default: 16 }),
-    mu: muOption,
-    coordinates: text('FILE', { help: 'which coordinates' }),
-    count: number(whole(1), { help: 'how many coordinates, instead of --coordinates; 32 unless given' }),
-    seed: seedOption,
     ...computeOptions,
   },
   async run(values, { output, signal }) {
@@ -112,7 +121,7 @@ function byLayer(entries: readonly GradcheckEntry[]): LayerCosine[] {
 
 /** `count` coordinates, about as many in every tensor, small tensors first so that large ones make up for them. */
 function spread({ compiled, parameterCount }: Model, count: number, seed: number): Uint32Array {
-  if (count > parameterCount) throw expected('--count', `at most ${parameterCount}, the parameters`, count);
+  if (count > parameterCount) throw expectedOption('count', `at most ${parameterCount}, the parameters`, String(count));
   const random = new Random(seed, 'samples');
   const tensors = compiled.parameters.toSorted((a, b) => a.size - b.size);
   let left = count;
@@ -124,17 +133,22 @@ function spread({ compiled, parameterCount }: Model, count: number, seed: number
   return Uint32Array.from(chosen).sort();
 }
 
+const coordinatesFile = v.pipe(
+  v.array(v.strictObject({ name: string, index: integer() })),
+  v.check((entries) => entries.length > 0, 'a list of at least one {"name", "index"}'),
+);
+
 async function readCoordinates(file: string, model: Model): Promise<Uint32Array> {
-  const content = await readJson(file);
-  if (!Array.isArray(content) || content.length === 0) {
-    throw new FileError(file, 'expected a JSON list of {"name", "index"}, at least one');
-  }
-  return Uint32Array.from(content, (entry: unknown, i) => {
-    if (!isObject(entry)) throw new FileError(file, `expected entry ${i} to be {"name", "index"}`);
+  const coordinates: number[] = [];
+  for (const [i, entry] of parseContent(coordinatesFile, await readJson(file), file).entries()) {
     try {
-      return model.parameterIndex(entry as unknown as Coordinate);
+      const coordinate = model.parameterIndex(entry);
+      const first = coordinates.indexOf(coordinate);
+      if (first >= 0) throw new InvalidArgumentError(`${nameOf(entry)} is repeated from entry ${first}`);
+      coordinates.push(coordinate);
     } catch (cause) {
       throw new FileError(file, `entry ${i}: ${(cause as Error).message}`, { cause });
     }
-  });
+  }
+  return Uint32Array.from(coordinates);
 }

@@ -8,8 +8,7 @@ import { version } from '../support/version.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, optionalNetworkOptions } from './inputs.js';
-import { WIDTH, wrap } from './options.js';
-import { grouped, table } from './output.js';
+import { grouped, table, wrap } from './output.js';
 
 /** Layers of equal `step` are one kernel's work. */
 interface LayerRow extends NativeStep {
@@ -26,7 +25,7 @@ const KERNELS =
 export const info: Command = command({
   name: 'info',
   summary: 'Says what runs here: version, instruction set, threads; with --network, its layers and what runs them.',
-  options: optionalNetworkOptions('none unless given'),
+  options: optionalNetworkOptions('none'),
   run({ network: name, depth, width }, { output }) {
     const network = name && buildNetwork({ network: name, depth, width }, 10);
     const machine = {
@@ -51,7 +50,7 @@ export const info: Command = command({
       ...[row.name, row.kind, row.kernel, row.output.join('×'), grouped(row.parameters), String(row.step)],
     ]);
     output.line(table([['layer', 'kind', 'kernel', 'output', 'parameters', 'step'], ...rows], 3));
-    output.line(`\n${wrap(KERNELS, WIDTH).join('\n')}`);
+    output.line(`\n${wrap(KERNELS)}`);
     return Promise.resolve({ ...machine, network: network.name, parameters: compiled.parameterCount, layers });
   },
 });

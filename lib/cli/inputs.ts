@@ -1,9 +1,10 @@
 /**
- * The inputs that several commands share, as options and as what they stand for: networks, data, JSON files.
+ * The inputs that several commands share, as options and as the networks and data that they name.
  *
  * @module
  */
-import * as check from '../support/check.js';
+import * as v from 'valibot';
+
 import { cifar10 } from '../data/cifar10.js';
 import type { ImageDatasets } from '../data/cifar10.js';
 import type { ImageDataset } from '../data/dataset.js';
@@ -13,87 +14,91 @@ import { cnn } from '../network/cnn.js';
 import { Model } from '../model/model.js';
 import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
-import { choice, number, size, text, triple } from './options.js';
+import { checked, integer, oneOf, positive, seed, string } from '../support/schema.js';
 import type { Option, OptionsOf } from './options.js';
+import { inGroup, option, size, triple } from './options.js';
 import { counted } from './output.js';
 
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
-type NetworkName = (typeof NETWORKS)[number];
 
-/** An option that is an integer from `low` on, to `high` where there is one. */
-export function whole(low: number, high?: number): (value: unknown, what: string) => number {
-  return (value, what) => check.integer(value, what, low, high);
-}
-
-/** An option that is a number in [0, 1). */
-export const fraction = (value: unknown, what: string): number => check.fraction(value, what);
+/** Bounds of what the command line asks for; the library's own, where they are lower, are checked by it. */
+const MOST_LAYERS = 1000;
+const MOST_CHANNELS = 2 ** 16;
+const MOST_BATCH = 10 ** 6;
 
 const SHAPED = { option: 'network', values: ['resnet', 'cnn'] };
 
 const shapeOptions = {
-  depth: number(whole(1), {
-    help: 'layers with weights, 6n + 2, of resnet (20 unless given); convolutions, 1 to 5, of cnn (5 unless given)',
-    only: SHAPED,
+  depth: option(v.optional(integer(1, MOST_LAYERS)), {
+    help: 'of resnet 6n + 2 layers with weights, of cnn 1 to 5 convolutions',
+    otherwise: '20 of resnet, 5 of cnn',
+    requires: SHAPED,
   }),
-  width: number(whole(1), {
-    help: 'channels of the first stage of resnet (16 unless given), of every convolution of cnn (18 unless given)',
-    only: SHAPED,
+  width: option(v.optional(integer(1, MOST_CHANNELS)), {
+    help: 'channels of the first stage of resnet, of every convolution of cnn',
+    otherwise: '16 of resnet, 18 of cnn',
+    requires: SHAPED,
   }),
 };
 
-const networkHelp = 'ResNet-20; another residual network; the small CNN of the paper';
+const NETWORK_HELP = 'ResNet-20; another residual network; the small CNN of the paper';
 
 export interface NetworkChoice {
-  network: NetworkName;
+  network: (typeof NETWORKS)[number];
   depth: number | undefined;
   width: number | undefined;
 }
 
-export const networkOptions: OptionsOf<NetworkChoice> = {
-  network: choice(NETWORKS, { help: networkHelp, default: 'resnet20' }),
+export const networkOptions: OptionsOf<NetworkChoice> = inGroup('Network', {
+  network: option(v.optional(oneOf(NETWORKS), 'resnet20'), { help: NETWORK_HELP }),
   ...shapeOptions,
-};
+});
 
-/** Where a network need not be named; `otherwise` says what is taken unless it is. */
-export function optionalNetworkOptions(
-  otherwise: string,
-): OptionsOf<{ [K in keyof NetworkChoice]: NetworkChoice[K] | undefined }> {
-  return { network: choice(NETWORKS, { help: `${networkHelp}; ${otherwise}` }), ...shapeOptions };
+type OptionalNetworkChoice = { [K in keyof NetworkChoice]: NetworkChoice[K] | undefined };
+
+/** Where a network need not be named; `otherwise` says which one is taken then. */
+export function optionalNetworkOptions(otherwise: string): OptionsOf<OptionalNetworkChoice> {
+  const network = option(v.optional(oneOf(NETWORKS)), { help: NETWORK_HELP, otherwise });
+  return inGroup('Network', { network, ...shapeOptions });
 }
 
 export const DATA = 'DIR|synthetic';
 export const dataHelp = 'a folder of CIFAR-10 binary files, or the embedded generated data set';
-
-export const dataOption: Option<string> = text(DATA, { help: dataHelp, default: 'synthetic' });
 
 interface Normalisation {
   mean: readonly number[] | undefined;
   std: readonly number[] | undefined;
 }
 
-export const normalisationOptions: OptionsOf<Normalisation> = {
-  mean: triple({
-    help: "per channel, of pixels scaled to 0 … 1; unless given the data set's own, which in DIR is CIFAR-10's or deepzero.json's",
-  }),
-  std: triple({ help: 'per channel, likewise' }),
-};
+/** A data set that has to be named. */
+export const namedDataOption: Option<string> = option(string, { help: dataHelp, placeholder: DATA, group: 'Data' });
 
-export const seedOption: Option<number> = number(whole(0), { help: 'fixes every random choice', default: 0 });
+export const dataOption: Option<string> = { ...namedDataOption, schema: v.optional(string, 'synthetic') };
 
-export const threadsOption: Option<number> = number((value, what) => check.integer(value, what, 1, MOST_THREADS), {
-  help: 'threads; results do not depend on it',
-  default: defaultThreads(),
+export const normalisationOptions: OptionsOf<Normalisation> = inGroup('Data', {
+  mean: triple(
+    'mean of each channel, of pixels scaled to 0 … 1',
+    "the data set's own, which in DIR is that of deepzero.json or CIFAR-10",
+  ),
+  std: triple('standard deviation of each channel', 'likewise'),
 });
 
-export const memoryOption: Option<number | undefined> = size({
-  help: 'the most memory that a computation may allocate, such as 500MB or 2GB: as many threads as fit are used; no bound unless given',
-});
+export function batchSizeOption(images: string, standard: number, demo?: number): Option<number> {
+  return option(v.optional(integer(1, MOST_BATCH), standard), { help: images, ...(demo !== undefined && { demo }) });
+}
+
+export const seedOption: Option<number> = option(v.optional(seed, 0), { help: 'fixes every random choice' });
 
 /** How a command's models compute. */
-export const computeOptions: OptionsOf<{ threads: number; memory: number | undefined }> = {
-  threads: threadsOption,
-  memory: memoryOption,
-};
+export const computeOptions: OptionsOf<{ threads: number; memory: number | undefined }> = inGroup('Computing', {
+  threads: option(v.optional(integer(1, MOST_THREADS), defaultThreads()), {
+    help: 'results do not depend on it',
+  }),
+  memory: size(
+    'the most memory that a computation may allocate, such as 500MB or 2GB: as many threads as fit are used',
+    'no bound',
+  ),
+});
 
 export function buildNetwork({ network, depth, width }: NetworkChoice, classes: number): Network {
   if (network === 'resnet20') return resnet20({ classes });
@@ -104,7 +109,7 @@ export function buildNetwork({ network, depth, width }: NetworkChoice, classes: 
 
 /** The model in a weights file, or one with initial weights. */
 export async function openModel(
-  options: { [K in keyof NetworkChoice]: NetworkChoice[K] | undefined } & {
+  options: OptionalNetworkChoice & {
     weights: string | undefined;
     seed?: number;
     threads: number;
@@ -112,21 +117,21 @@ export async function openModel(
   },
   classes: number,
 ): Promise<Model> {
-  const { network: name, depth, width, weights, seed = 0, threads, memory } = options;
-  const named = (network: NetworkName): Network => buildNetwork({ network, depth, width }, classes);
-  if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed, threads, memory });
+  const { network: name, depth, width, weights, threads, memory } = options;
+  const named = (network: NetworkChoice['network']): Network => buildNetwork({ network, depth, width }, classes);
+  if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed: options.seed ?? 0, threads, memory });
   return Model.load(weights, { threads, memory, ...(name !== undefined && { network: named(name) }) });
 }
 
 export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {
   const sets = options.data === 'synthetic' ? synthetic() : await cifar10(options.data);
   const { mean, std } = options;
-  if (std) for (const value of std) check.positive(value, 'each of --std');
+  for (const value of std ?? []) checked(positive, value, 'each of --std');
   const normalised = (set: ImageDataset): ImageDataset => set.withNormalization(mean ?? set.mean, std ?? set.std);
   return { ...sets, train: normalised(sets.train), test: normalised(sets.test) };
 }
 
-/** The training images: how many of what, and what is missing of them. */
+/** The training images: their number, the data set, and the files that it lacks. */
 export function inWords({ train, missing = [] }: ImageDatasets): string {
   const without = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
   return `${counted(train.count, 'image')} of ${train.name}${without}`;

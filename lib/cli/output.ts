@@ -4,6 +4,12 @@
  *
  * @module
  */
+import { Help } from 'commander';
+
+import { escaped } from '../support/errors.js';
+
+/** Columns of help and paragraphs. */
+export const WIDTH = 100;
 
 /** How often a status is printed at most: rewritten in place on a terminal, and else, after a large or a small change. */
 const SECONDS = { terminal: 0.05, large: 5, small: 30 };
@@ -24,7 +30,7 @@ export class Output {
   /** A line that stays. */
   line(text = ''): void {
     this.clearStatus();
-    this.#stream.write(`${text}\n`);
+    this.#stream.write(`${printable(text)}\n`);
     this.#lastStatus = now();
   }
 
@@ -36,7 +42,8 @@ export class Output {
     const terminal = this.#stream.isTTY;
     if (now() - this.#lastStatus < SECONDS[terminal ? 'terminal' : change]) return;
     this.#lastStatus = now();
-    this.#stream.write(terminal ? `\r\x1b[K${text.slice(0, (this.#stream.columns || COLUMNS) - 1)}` : `${text}\n`);
+    const shown = printable(text);
+    this.#stream.write(terminal ? `\r\x1b[K${shown.slice(0, (this.#stream.columns || COLUMNS) - 1)}` : `${shown}\n`);
     this.#statusShown = terminal;
   }
 
@@ -50,6 +57,16 @@ export class Output {
     this.clearStatus();
     if (this.#json) process.stdout.write(`${JSON.stringify(value)}\n`);
   }
+}
+
+/** Lines of at most `WIDTH` columns. */
+export function wrap(text: string): string {
+  return new Help().boxWrap(text, WIDTH);
+}
+
+/** Each line with its control characters escaped. */
+function printable(text: string): string {
+  return text.split('\n').map(escaped).join('\n');
 }
 
 function now(): number {

@@ -16,8 +16,8 @@ import type { Output } from './output.js';
 import { counted, grouped, percent } from './output.js';
 import { ofOtherIsa } from '../native/machine.js';
 import { duration } from '../support/words.js';
-import type { Method } from './ratios.js';
-import { findRatios, ratioTable, readRatios, writeRatios } from './ratios.js';
+import type { Method } from './prune.js';
+import { findRatios, ratioTable, readRatios, writeRatios } from './prune.js';
 import type { RunFolder } from '../training/folder.js';
 import { ProgressMeter, WINDOW } from './train-progress.js';
 import type { TrainSettings } from './train-settings.js';
@@ -84,7 +84,7 @@ export class TrainSession {
   async #prune(method: Method): Promise<LayerRatios> {
     const { settings, model, data, folder, output } = this.#parts;
     const ratios = await findRatios(method, model, data.train, settings, this.#parts);
-    await writeRatios(folder.ratios, ratios);
+    await writeRatios(folder.ratios, { ratios });
     output.line(`${ratioTable(model, ratios)}\n`);
     return ratios;
   }

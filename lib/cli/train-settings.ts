@@ -5,8 +5,20 @@
  */
 import { resolve as absolutePath } from 'node:path';
 
-import * as check from '../support/check.js';
-import { FileError, InvalidArgumentError, isObject } from '../support/check.js';
+import * as v from 'valibot';
+
+import { didYouMean, FileError, InvalidArgumentError, quote } from '../support/errors.js';
+import {
+  expectedOption,
+  fraction,
+  integer,
+  isObject,
+  nonNegative,
+  oneOf,
+  positive,
+  queryCount,
+  string,
+} from '../support/schema.js';
 import type { Estimator } from '../estimators/estimator.js';
 import { cge } from '../estimators/cge.js';
 import { rge } from '../estimators/rge.js';
@@ -21,11 +33,11 @@ import type { Schedule } from '../optimizers/schedules.js';
 import { constant, cosine, step } from '../optimizers/schedules.js';
 import { version } from '../support/version.js';
 import type { NetworkChoice } from './inputs.js';
-import { dataOption, fraction, networkOptions, seedOption, whole } from './inputs.js';
+import { batchSizeOption, dataOption, networkOptions, seedOption } from './inputs.js';
 import type { OptionsOf } from './options.js';
-import { choice, dashed, flag, number, text, withDefaults } from './options.js';
-import type { GraspChoice, Method } from './ratios.js';
-import { graspOptions, METHODS, muOption } from './ratios.js';
+import { dashed, flag, inGroup, option, validate, withDefaults } from './options.js';
+import type { GraspChoice, Method } from './prune.js';
+import { graspOptions, METHODS, muOption } from './prune.js';
 
 /** What fixes a run: the same settings on the same data train to the same bits. */
 export interface TrainSettings extends NetworkChoice, GraspChoice {
@@ -70,58 +82,70 @@ export const SPREADS: readonly string[] = [...METHODS, 'uniform'];
 export const settingsOptions: OptionsOf<GivenSettings> = {
   ...networkOptions,
   data: dataOption,
-  estimator: choice(['sparse-cge', 'cge', 'rge', 'first-order'], {
-    help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare with, back-propagation',
-    default: 'sparse-cge',
-  }),
-  mu: muOption,
-  central: flag('central differences: twice the queries, and an error of order μ² instead of μ', DIFFERENCE),
-  sparsity: number(fraction, {
-    help: 'fraction of the weights whose gradient is left out at a step, from 0 to below 1; unless given 0.9, or 0.99 on synthetic data; with first-order 0',
-    only: MASKED,
-  }),
-  ratios: text(`${SPREADS.join('|')}|FILE`, {
-    help: 'how the sparsity is spread over the layers: as a method of prune finds, evenly, or as in a file of prune --out',
-    default: 'zo-grasp',
-    only: MASKED,
+  ...inGroup('Gradient estimate', {
+    estimator: option(v.optional(oneOf(['sparse-cge', 'cge', 'rge', 'first-order']), 'sparse-cge'), {
+      help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare with, back-propagation',
+    }),
+    mu: muOption,
+    central: flag('central differences: twice the queries, and an error of order μ² instead of μ', {
+      requires: DIFFERENCE,
+    }),
+    sparsity: option(v.optional(fraction), {
+      help: 'fraction of the weights whose gradient is left out at a step',
+      otherwise: '0.9, on synthetic data 0.99, with first-order 0',
+      requires: MASKED,
+    }),
+    ratios: option(v.optional(string, 'zo-grasp'), {
+      placeholder: 'NAME|FILE',
+      help: `how the sparsity is spread over the layers: ${SPREADS.join(', ')}, or as in a file of prune --out`,
+      requires: MASKED,
+    }),
+    redrawEvery: option(v.optional(integer(1), 5), {
+      help: 'epochs after which other coordinates are drawn',
+      requires: MASKED,
+    }),
+    queries: option(v.optional(queryCount, 192), { help: 'random directions of a step', requires: RANDOM }),
+    distribution: option(v.optional(oneOf(['gaussian', 'sphere', 'rademacher']), 'gaussian'), {
+      help: "of a direction's entries: standard normal, on the unit sphere, or ±1",
+      requires: RANDOM,
+    }),
+    perTensor: flag("scale each tensor's part of a direction to unit length, as the public code does", {
+      requires: RANDOM,
+    }),
+    scale: option(v.optional(oneOf(['paper', 'unbiased']), 'paper'), {
+      help: 'the mean over directions as it stands, or times the factor that makes it unbiased',
+      requires: RANDOM,
+    }),
   }),
   ...graspOptions('ratios'),
-  redrawEvery: number(whole(1), { help: 'epochs after which other coordinates are drawn', default: 5, only: MASKED }),
-  queries: number(check.queryCount, { help: 'random directions of a step', default: 192, only: RANDOM }),
-  distribution: choice(['gaussian', 'sphere', 'rademacher'], {
-    help: "of a direction's entries: standard normal, on the unit sphere, or ±1",
-    default: 'gaussian',
-    only: RANDOM,
+  ...inGroup('Training', {
+    batchSize: batchSizeOption('images of a step', BATCH_SIZE, 16),
+    epochs: option(v.optional(integer(1)), { help: 'length of the run', otherwise: '50' }),
+    steps: option(v.optional(integer(1)), {
+      help: 'length of the run, instead of --epochs',
+      otherwise: '40 on synthetic data',
+    }),
+    optimizer: option(v.optional(oneOf(['sgd', 'adam']), 'sgd'), { help: 'turns gradients into updates' }),
+    lr: option(v.optional(positive), {
+      help: 'learning rate after the warm-up',
+      otherwise: '0.1, on synthetic data 1; with rge 1e-3 and 1e-2; with first-order 0.1; with adam 1e-3',
+    }),
+    momentum: option(v.optional(fraction, MOMENTUM), {
+      help: 'momentum',
+      demo: 0.5,
+      requires: { option: 'optimizer', values: ['sgd'] },
+    }),
+    weightDecay: option(v.optional(nonNegative, WEIGHT_DECAY), { help: 'strength of the L2 penalty' }),
+    schedule: option(v.optional(oneOf(['cosine', 'step', 'constant']), 'cosine'), {
+      help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or not',
+    }),
+    warmupEpochs: option(v.optional(nonNegative), {
+      help: 'epochs in which the learning rate climbs',
+      otherwise: '3, or a tenth of a run of less than 30 epochs',
+      requires: { option: 'schedule', values: ['cosine', 'step'] },
+    }),
+    seed: seedOption,
   }),
-  perTensor: flag("scale each tensor's part of a direction to unit length, as the public code does", RANDOM),
-  scale: choice(['paper', 'unbiased'], {
-    help: 'the mean over directions as it stands, or times the factor that makes it unbiased',
-    default: 'paper',
-    only: RANDOM,
-  }),
-  batchSize: number(whole(1), { help: 'images of a step', default: BATCH_SIZE, demo: 16 }),
-  epochs: number(whole(1), { help: 'length of the run; 50 unless given' }),
-  steps: number(whole(1), { help: 'length of the run, instead of --epochs; 40 on synthetic data unless given' }),
-  optimizer: choice(['sgd', 'adam'], { help: 'what turns gradients into updates', default: 'sgd' }),
-  lr: number(check.positive, {
-    help: 'learning rate after the warm-up; unless given 0.1, or 1 on synthetic data; with rge 1e-3 and 1e-2; with first-order 0.1; with adam 1e-3',
-  }),
-  momentum: number(fraction, {
-    help: 'momentum',
-    default: MOMENTUM,
-    demo: 0.5,
-    only: { option: 'optimizer', values: ['sgd'] },
-  }),
-  weightDecay: number(check.nonNegative, { help: 'strength of the L2 penalty', default: WEIGHT_DECAY }),
-  schedule: choice(['cosine', 'step', 'constant'], {
-    help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or not',
-    default: 'cosine',
-  }),
-  warmupEpochs: number(check.nonNegative, {
-    help: 'epochs in which the learning rate climbs; unless given 3, or a tenth of a run of less than 30 epochs',
-    only: { option: 'schedule', values: ['cosine', 'step'] },
-  }),
-  seed: seedOption,
 };
 
 /** What masks are drawn by, and their ratios found. */
@@ -187,7 +211,7 @@ export function makeOptimizer(settings: TrainSettings, images: number): Optimize
 function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epochs: number): Schedule {
   const warmupEpochs = given ?? warmupOf(epochs);
   if (warmupEpochs > epochs) {
-    throw check.expected('--warmup-epochs', `at most ${Number(epochs.toPrecision(3))}, the run's length`, given);
+    throw expectedOption('warmupEpochs', `at most ${Number(epochs.toPrecision(3))}, the run's length`, String(given));
   }
   if (schedule === 'constant') return constant(lr);
   if (schedule === 'step') return step({ initial: lr, every: epochs / 3, warmupEpochs });
@@ -215,12 +239,9 @@ export async function readConfig(file: string): Promise<TrainSettings> {
   for (const [key, value] of Object.entries(options)) {
     const known = Object.hasOwn(settingsOptions, key) ? settingsOptions[key as keyof TrainSettings] : undefined;
     if (!known)
-      throw new FileError(
-        file,
-        `unknown option ${JSON.stringify(key)}${check.didYouMean(key, Object.keys(settingsOptions))}`,
-      );
+      throw new FileError(file, `unknown option ${quote(key)}${didYouMean(key, Object.keys(settingsOptions))}`);
     try {
-      given[key] = known.parse(String(value), dashed(key));
+      given[key] = validate(known, value, dashed(key));
     } catch (cause) {
       throw new FileError(file, (cause as Error).message, { cause });
     }

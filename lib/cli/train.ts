@@ -3,7 +3,10 @@
  *
  * @module
  */
-import { expected, FileError, InvalidArgumentError, nearest } from '../support/check.js';
+import * as v from 'valibot';
+
+import { FileError, InvalidArgumentError, nearest } from '../support/errors.js';
+import { expected, string } from '../support/schema.js';
 import type { ImageDataset } from '../data/dataset.js';
 import { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
@@ -11,9 +14,9 @@ import type { Command } from './command.js';
 import { command } from './command.js';
 import { buildNetwork, computeOptions, inWords, loadData } from './inputs.js';
 import type { OptionsOf } from './options.js';
-import { dashed, text } from './options.js';
+import { dashed, option } from './options.js';
 import { grouped } from './output.js';
-import { checkSamples, readRatios, writeRatios } from './ratios.js';
+import { checkSamples, readRatios, writeRatios } from './prune.js';
 import { exists } from '../support/files.js';
 import { RunFolder } from '../training/folder.js';
 import { WINDOW } from './train-progress.js';
@@ -38,14 +41,17 @@ interface CommandOptions extends GivenSettings {
 }
 
 const options: OptionsOf<CommandOptions> = {
-  ...settingsOptions,
-  ...computeOptions,
-  out: text('DIR', {
-    help: 'folder for checkpoint, log and weights; unless given runs/NAME-1, or the next free number',
+  out: option(v.optional(string), {
+    placeholder: 'DIR',
+    help: 'folder for checkpoint, log and weights',
+    otherwise: 'runs/NAME-1, or the next free number',
   }),
-  resume: text('DIR', {
+  resume: option(v.optional(string), {
+    placeholder: 'DIR',
     help: 'continues the run in that folder to the bits of one never stopped; takes only --threads and --memory beside it',
   }),
+  ...settingsOptions,
+  ...computeOptions,
 };
 
 const NOTES =
@@ -61,7 +67,7 @@ export const train: Command = command({
   summary: 'Trains a network from forward passes alone: ZO-GraSP, layer-wise ratios, sparse-CGE, SGD.',
   notes: NOTES,
   options,
-  async run(values, { options: given, output, signal }) {
+  async run(values, { given, output, signal }) {
     if (values.resume !== undefined) refuseBesideResume(given);
     if (given.sparsity !== undefined && ratiosFrom(values) === 'file') {
       throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
@@ -123,7 +129,7 @@ async function begin(
   if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
   const folder = await create(out, `${model.network.name}-${kindOf(images)}`);
   try {
-    if (given) await writeRatios(folder.ratios, given);
+    if (given) await writeRatios(folder.ratios, { ratios: given });
     await writeConfig(folder.config, settings);
     return folder;
   } catch (error) {
@@ -166,7 +172,7 @@ function refuseUnmasked(given: Partial<CommandOptions>, values: CommandOptions):
   if (estimator !== 'first-order' || sparsity > 0 || ratiosFrom(values) === 'file') return;
   const extra = MASK_SETTINGS.find((key) => given[key] !== undefined);
   if (extra === undefined) return;
-  throw new InvalidArgumentError(`${dashed(extra)} goes with --sparsity above 0 where --estimator is first-order`);
+  throw new InvalidArgumentError(`${dashed(extra)} requires --sparsity above 0 where --estimator is first-order`);
 }
 
 /** How the user started this, so that what is printed can be typed again. */

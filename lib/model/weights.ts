@@ -111,7 +111,9 @@ export function describedIn(
     return { network: given.network, loss, compiled: compile(given.network) };
   }
   if (metadata['network'] === undefined) {
-    throw new FileError(path, 'expected a network in the metadata, found none: say which network the weights are of');
+    throw new FileError(path, (name) => `expected a network in the metadata, found none: name it by ${name}`, {
+      option: 'network',
+    });
   }
   const network = parseJson(metadata['network'], path, '"network" in the metadata') as Network;
   const loss = given.loss ?? parseContent(savedLoss, metadata, path).loss ?? 'cross-entropy';

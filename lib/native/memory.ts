@@ -18,9 +18,9 @@ export function threadsWithin(memory: number, { threads, bytes }: NativeFit, ima
   if (threads > 0) return threads;
   const least = `at least ${inWords(bytes, Math.ceil)}, what ${images} image${images === 1 ? ' takes' : 's take'} on one thread`;
   const received = inWords(memory, Math.floor);
-  throw new InvalidArgumentError(
-    `Expected memory to be ${least}, received ${received}: take a smaller batch, or raise it`,
-  );
+  const message = (name: string): string =>
+    `Expected ${name} to be ${least}, received ${received}: take a smaller batch, or raise it`;
+  throw new InvalidArgumentError(message, { option: 'memory' });
 }
 
 /** With four digits, 1234567 → `1.235MB`: rounded up it is enough, rounded down too little. */

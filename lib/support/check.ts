@@ -6,12 +6,15 @@
  */
 
 import { didYouMean, FileError, InvalidArgumentError, nearest, quote, show } from './errors.js';
+import * as schema from './schema.js';
 
 export { didYouMean, FileError, InvalidArgumentError, nearest };
 
 /** Builds the one message every check throws. */
 export function expected(what: string, constraint: string, received: unknown): InvalidArgumentError {
-  return new InvalidArgumentError(`Expected ${what} to be ${constraint}, received ${show(received)}`);
+  // The key of an option, which the error then names.
+  if (/^[A-Za-z]\w*$/.test(what)) return schema.expectedOption(what, constraint, show(received));
+  return schema.expected(what, constraint, received);
 }
 
 /** What a message calls an option, so that its default is known for what it is. */

@@ -34,15 +34,35 @@ export class InvalidArgumentError extends TypeError {
   }
 }
 
-/** An error in a file's content or name; the message starts with the file's path. */
+/**
+ * An error in a file's content or name; the message starts with the file's path. `option` is the key of the option that
+ * would supply what the file lacks, if there is one.
+ */
 export class FileError extends Error {
   readonly code = 'DEEPZERO_FILE';
   override readonly name = 'FileError';
   readonly file: string;
 
-  constructor(file: string, problem: string, options?: ErrorOptions) {
-    super(`${escaped(file)}: ${problem}`, options);
+  readonly option: string | undefined;
+  readonly #problem: (name: string) => string;
+
+  /** @param problem A text, or for an option the text given the name that it goes by. */
+  constructor(
+    file: string,
+    problem: string | ((name: string) => string),
+    { option, ...options }: ErrorOptions & { option?: string } = {},
+  ) {
+    const text = typeof problem === 'string' ? (): string => problem : problem;
+    super(`${escaped(file)}: ${text(option ?? '')}`, options);
     this.file = file;
+    this.option = option;
+    this.#problem = text;
+  }
+
+  /** The same error where the option goes by another name. */
+  renamed(name: string): FileError {
+    if (this.option === undefined) return this;
+    return new FileError(this.file, this.#problem, { option: name, cause: this });
   }
 }
 

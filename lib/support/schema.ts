@@ -79,6 +79,11 @@ export function integer(low = 0, high: number = Number.MAX_SAFE_INTEGER): Leaf<n
   return number(`an integer ${range}`, (value) => Number.isSafeInteger(value) && value >= low && value <= high);
 }
 
+/** A seed: any integer that a double holds exactly. */
+export const seed: Leaf<number> = number(`an integer from 0 to ${Number.MAX_SAFE_INTEGER}`, (value) => {
+  return Number.isSafeInteger(value) && value >= 0;
+});
+
 /** How many queries an estimate makes; the native core counts them in 32 bits with a sign. */
 export const queryCount: Leaf<number> = integer(1, 2 ** 31 - 1);
 

@@ -21,7 +21,7 @@ describe('deepzero prune', () => {
       await json(['train', ...TINY, ...data, '--ratios', file, ...length]);
       const [line] = (await readFile(join(out, 'log.jsonl'), 'utf8')).split('\n');
       assert.equal((JSON.parse(line!) as { queries: number }).queries, (found['queried'] as number) + 1);
-      await fails(['train', '--ratios', file], 1, /ratios\.json: holds the ratios of cnn1, not of resnet20$/);
+      await fails(['train', '--ratios', file], 1, /ratios\.json: holds the ratios of "cnn1", not of "resnet20"$/);
       const { network, ...anonymous } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
       assert.equal(network, 'cnn1');
       await writeFile(file, JSON.stringify(anonymous));
@@ -46,8 +46,8 @@ describe('deepzero prune', () => {
   }
 
   it('takes options with the methods that they belong to', async () => {
-    await fails(['prune', '--method', 'grasp', '--mu', '1'], 2, /--mu goes with --method zo-grasp, not with grasp$/);
-    const samples = /--samples-per-class goes with --method zo-grasp or grasp, not with random$/;
+    await fails(['prune', '--method', 'grasp', '--mu', '1'], 2, /--mu requires --method zo-grasp, not grasp$/);
+    const samples = /--samples-per-class requires --method zo-grasp or grasp, not random$/;
     await fails(['prune', '--method', 'random', '--samples-per-class', '1'], 2, samples);
     await fails(
       ['prune', '--method', 'grasp', '--samples-per-class', '999999'],

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { InvalidArgumentError } from '../../lib/support/errors.js';
-import { size } from '../../lib/cli/options.js';
+import { readOption, size } from '../../lib/cli/options.js';
 import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';
 import { Model } from '../../lib/model/model.js';
@@ -40,7 +40,7 @@ async function needed(compute: (model: Model) => Promise<string>): Promise<numbe
       /^Expected memory to be at least (\d+(?:\.\d+)?[KM]?B), what 40 images take on one thread, received 1B: take a smaller batch, or raise it$/;
     const [, least] = pattern.exec(error.message) ?? [];
     assert.ok(least, error.message);
-    return size({ help: '' }).parse(least, '--memory')!;
+    return readOption(size('', ''), '--memory', least) as number;
   }
   throw new Error('One byte was enough');
 }

@@ -3,26 +3,26 @@
  *
  * @module
  */
-import * as check from '../support/check.js';
-import { FileError, isObject } from '../support/check.js';
-import { imagesByClass } from '../pruning/class-samples.js';
-import type { ImageDataset } from '../data/dataset.js';
-import { writeFileAtomically } from '../support/files.js';
-import { readJson } from '../support/json.js';
-import { grasp } from '../pruning/grasp.js';
-import { keptCounts } from '../estimators/masks.js';
-import type { LayerRatios } from '../estimators/masks.js';
-import type { Model } from '../model/model.js';
-import { magnitudePruning, randomPruning } from '../pruning/ratios.js';
-import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
-import { sum } from '../support/statistics.js';
-import { zoGrasp } from '../pruning/zo-grasp.js';
+import * as check from '../../support/check.js';
+import { FileError, isObject } from '../../support/check.js';
+import { imagesByClass } from '../../pruning/class-samples.js';
+import type { ImageDataset } from '../../data/dataset.js';
+import { writeFileAtomically } from '../../support/files.js';
+import { readJson } from '../../support/json.js';
+import { grasp } from '../../pruning/grasp.js';
+import { keptCounts } from '../../estimators/masks.js';
+import type { LayerRatios } from '../../estimators/masks.js';
+import type { Model } from '../../model/model.js';
+import { magnitudePruning, randomPruning } from '../../pruning/ratios.js';
+import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../../paper.js';
+import { sum } from '../../support/statistics.js';
+import { zoGrasp } from '../../pruning/zo-grasp.js';
 import { whole } from './inputs.js';
 import { choice, flag, number } from './options.js';
 import type { Option, OptionsOf } from './options.js';
-import { counted, grouped, percent, table } from './output.js';
-import { duration } from '../support/words.js';
-import type { Output } from './output.js';
+import { counted, grouped, percent, table } from '../output.js';
+import { duration } from '../../support/words.js';
+import type { Output } from '../output.js';
 
 /** How layer-wise ratios are found. */
 export const METHODS = ['zo-grasp', 'grasp', 'random', 'magnitude'] as const;

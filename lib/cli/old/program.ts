@@ -4,8 +4,8 @@
  *
  * @module
  */
-import { didYouMean, InvalidArgumentError } from '../support/check.js';
-import { version } from '../support/version.js';
+import { didYouMean, InvalidArgumentError } from '../../support/check.js';
+import { version } from '../../support/version.js';
 import type { Command } from './command.js';
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGTERM: 15, SIGPIPE: 13 } as const;
