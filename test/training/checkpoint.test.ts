@@ -9,6 +9,7 @@ import { cge } from '../../lib/estimators/cge.js';
 import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { native } from '../../lib/native/addon.js';
+import type { Optimizer } from '../../lib/optimizers/optimizers.js';
 import { adam, sgd } from '../../lib/optimizers/optimizers.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { cosine, step as stepwise } from '../../lib/optimizers/schedules.js';
@@ -19,6 +20,17 @@ import type { Trained } from '../helpers/trained.js';
 import { OPTIONS, trained, withCheckpoint } from '../helpers/trained.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
 
+/** An optimizer whose count of updates is not that of the steps. */
+function idleAtEvenSteps(optimizer: Optimizer): Optimizer {
+  return {
+    ...optimizer,
+    lr: { config: {}, at: ({ step }) => (step % 2) * 0.01 },
+    update: (parameters, gradient, state, lr) => {
+      if (lr > 0) optimizer.update(parameters, gradient, state, lr);
+    },
+  };
+}
+
 describe('a checkpoint', () => {
   const momentum = sgd({ lr: stepwise({ initial: 0.05, every: 1 }), momentum: 0.8, nesterov: true });
   const runs: Record<string, [TrainOptions, Dataset]> = {
@@ -27,6 +39,10 @@ describe('a checkpoint', () => {
     'RGE, Adam': [
       { ...OPTIONS, estimator: rge({ mu: 5e-3, queries: 5 }), optimizer: adam({ lr: 0.01 }) },
       tinyImages(),
+    ],
+    'a custom optimizer that counts only the updates it makes': [
+      { ...OPTIONS, optimizer: idleAtEvenSteps(adam({ lr: 0.01 })) },
+      tinyTensors(),
     ],
     'given coordinates, Nesterov': [
       { ...OPTIONS, estimator: cge({ mu: 5e-3, coordinates: Uint32Array.of(80, 2, 76) }), optimizer: momentum },

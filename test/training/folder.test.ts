@@ -71,6 +71,21 @@ describe('a run in a folder', () => {
       assert.deepEqual(await courseOf(parts), expected);
     }));
 
+  it('does not repeat a test that was finished', () =>
+    withFolder(async (folder) => {
+      const path = join(folder, 'run');
+      await trainIn(path, {}, async (run) => {
+        for await (const { step } of run) if (step === 4) break;
+      });
+      let tests = 0;
+      await trainIn(path, {}, async (run, model) => {
+        const evaluate = model.evaluate.bind(model);
+        model.evaluate = async (...args) => (tests++, evaluate(...args));
+        await finish(run);
+      });
+      assert.equal(tests, 1);
+    }));
+
   it('names the machine at its first step and after every resumption', () =>
     withFolder(async (folder) => {
       await trainIn(folder, {}, async (run) => {

@@ -12,6 +12,7 @@ import type { TrainOptions } from '../../lib/training/options.js';
 import type { TrainStep } from '../../lib/training/log.js';
 import type { TrainRun } from '../../lib/training/train.js';
 import { train } from '../../lib/training/train.js';
+import { readSafetensors } from '../../lib/support/safetensors.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
 
 const OPTIONS = {
@@ -200,7 +201,14 @@ describe('train', () => {
     });
     assert.equal(bits(model.parameters), before);
     assert.equal(run.step, 0);
-    await withFolder((folder) => run.save(join(folder, 'run.safetensors')));
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      await run.save(file);
+      const { tensors, metadata } = await readSafetensors(file);
+      assert.equal((JSON.parse(metadata['run']!) as { updates: number }).updates, 0);
+      const slots = [...tensors].filter(([name]) => name.startsWith('optimizer.'));
+      assert.ok(slots.length > 0 && slots.every(([, { data }]) => data.every((value) => Number(value) === 0)));
+    });
   });
 
   it('whose estimator or schedule yields nonsense does not take the step', async () => {
