@@ -101,6 +101,14 @@ describe('patternSearch', () => {
     const { model, batch: images } = quadratic();
     const { gradient, loss } = await patternSearch({ radius: 3e38, queries: 4 }).estimate(model, images, POSITION);
     assert.ok(Number.isFinite(loss) && gradient.every((value) => value === 0));
+
+    const start = new Float32Array(model.parameterCount).with(0, 3e38);
+    await assert.rejects(model.forward(images, { at: start.with(0, Infinity) }), { name: 'NonFiniteLossError' });
+    model.parameters.set(start);
+    const beyond = await patternSearch({ radius: 3e38, queries: 40 }).estimate(model, images, POSITION);
+    const end = start.map((value, i) => value - beyond.gradient[i]!);
+    assert.ok((await model.forward(images, { at: end })).loss < beyond.loss);
+
     model.parameters[0] = NaN;
     const broken = patternSearch({ radius: 1, queries: 4 }).estimate(model, images, { ...POSITION, step: 2 });
     await assert.rejects(broken, { name: 'NonFiniteLossError', step: 2 });

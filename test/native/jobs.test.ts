@@ -5,9 +5,10 @@
  */
 import assert from 'node:assert/strict';
 import { spawnSync, type SpawnSyncReturns } from 'node:child_process';
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { root } from '../../scripts/run.js';
 import { native, type NativeError, type NativeNetwork } from '../../lib/native/addon.js';
+import { runJob } from '../../lib/native/jobs.js';
 import { endlessJob, makeNetwork, request, shortJob } from '../helpers/native-jobs.js';
 import { startWorker } from '../helpers/start-worker.js';
 import { HANG_MS } from '../helpers/hang.js';
@@ -91,6 +92,14 @@ describe('jobs', () => {
       await job.promise;
       job.cancel();
       job.cancel();
+    });
+
+    it('leaves nothing on the signal of a job that is done', async () => {
+      const { signal } = new AbortController();
+      const call = runJob(() => network.evaluate(request()), { signal });
+      assert.equal(getEventListeners(signal, 'abort').length, 1);
+      await call;
+      assert.equal(getEventListeners(signal, 'abort').length, 0);
     });
 
     it('frees buffers only between jobs', async () => {
