@@ -1,18 +1,27 @@
 /**
  * Builds the native core and its tests with CMake alone, without Node, and runs them.
  *
+ *     tsx scripts/test-native.ts [--compiler clang++] [--sanitize address,undefined]
+ *
  * @module
  */
 import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
+import { parseArgs } from 'node:util';
 import { filesUnder, outputOf, root, run, script } from './run.js';
 
-const folder = 'build/core';
+const { values: options } = parseArgs({ options: { compiler: { type: 'string' }, sanitize: { type: 'string' } } });
+const settings = [
+  ...(options.compiler === undefined ? [] : [`-DCMAKE_CXX_COMPILER=${options.compiler}`]),
+  ...(options.sanitize === undefined ? [] : [`-DSANITIZE=${options.sanitize}`]),
+];
+const folder = ['build/core', options.compiler, options.sanitize?.replace(',', '-')].filter(Boolean).join('-');
 
 await script(() => {
-  run('cmake', ['-S', '.', '-B', folder, '-DDEEPZERO_TESTS=ON', '--log-level=WARNING']);
+  run('cmake', ['-S', '.', '-B', folder, '-DDEEPZERO_TESTS=ON', ...settings, '--log-level=WARNING']);
   run('cmake', ['--build', folder, '--parallel', String(availableParallelism())]);
-  checkKernelObjects();
+  // Sanitizers add inline functions of theirs.
+  if (options.sanitize === undefined) checkKernelObjects();
   run('ctest', ['--test-dir', folder, '--verbose']);
 });
 

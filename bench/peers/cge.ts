@@ -3,7 +3,8 @@
  * and layer-level reuse in each layout, in turn, in one run. On both sides a sweep is the unperturbed pass and the mean time
  * of a query times the number of parameters, over a stratified sample of coordinates that is another in every round; with
  * --coordinates 0 the sweep is whole. PyTorch runs as one process with all threads and as one process a thread; of that
- * and of the layouts, the faster counts. The two sides' gradients are compared first.
+ * and of the layouts, the faster counts, under the fastest allocator that is installed (apt-get install libtcmalloc-minimal4
+ * libjemalloc2). The two sides' gradients are compared first.
  *
  *     apt-get install python3-torch
  *     npx tsx bench/peers/cge.ts [--network resnet20|cnn] [--depth 5] [--batch-size 256] [--threads 2] [--rounds 5]
@@ -20,7 +21,7 @@ import { benchBatch, unperturbedPass } from '../sweeps.js';
 import { cnn, Model, resnet20 } from '../../lib/index.js';
 import { native } from '../../lib/native/addon.js';
 import { Random } from '../../lib/native/random.js';
-import { bytes, LAYOUTS, Peer } from './peer.js';
+import { bytes, fastestAllocator, LAYOUTS, Peer } from './peer.js';
 
 const MU = 5e-3;
 /** For the comparison of values: so large that losses subtracted in float32 keep some digits. */
@@ -75,8 +76,8 @@ function relativeError(actual: ArrayLike<number>, expected: ArrayLike<number>): 
 }
 
 const folder = await mkdtemp(join(tmpdir(), 'deepzero-cge-'));
-const together = [new Peer('cge.py')];
-const apart = Array.from({ length: threads }, () => new Peer('cge.py'));
+const together: Peer[] = [];
+const apart: Peer[] = [];
 try {
   const batch = benchBatch(batchSize);
   using model = new Model(network, { seed: 1, threads });
@@ -89,12 +90,24 @@ try {
   await writeFile(files.images, bytes(batch.images));
   await writeFile(files.labels, bytes(batch.labels!));
   const tensors = model.compiled.parameters.map(({ name, shape }) => ({ name, shape }));
+  const load = { network: options.network, tensors, ...files, count: batchSize };
+  const allocator = await fastestAllocator('cge.py', async (candidate) => {
+    await candidate.ask(load);
+    const few = {
+      threads,
+      layout: LAYOUTS[0],
+      mode: 'none',
+      mu: MU,
+      coordinates: [...stratified(all, 4, new Random(1, 'samples'))],
+    };
+    return (await candidate.ask(few))['seconds'] as number;
+  });
+  together.push(new Peer('cge.py', allocator));
+  for (let i = 0; i < threads; i++) apart.push(new Peer('cge.py', allocator));
   let version: unknown;
-  for (const peer of [...together, ...apart]) {
-    ({ version } = await peer.ask({ network: options.network, tensors, ...files, count: batchSize }));
-  }
+  for (const peer of [...together, ...apart]) ({ version } = await peer.ask(load));
   console.log(`CGE of ${network.name}, ${d} parameters, batch ${batchSize}, ${threads} threads`);
-  console.log(`deepzero (${native.isa}) against PyTorch ${String(version)}`);
+  console.log(`deepzero (${native.isa}) against PyTorch ${String(version)} (${allocator.name})`);
 
   const compared = stratified(all, COMPARED, new Random(1, 'samples', 0xffff));
   const ours = await model.coordinatewise(batch, { mu: COMPARED_MU, coordinates: compared });
