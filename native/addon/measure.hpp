@@ -1,4 +1,4 @@
-// Single kernels as a function of JavaScript's.
+// The JavaScript function that runs single kernels.
 #pragma once
 
 #include <napi.h>
@@ -7,7 +7,7 @@
 
 namespace deepzero {
 
-// runKernel(request), whose kernels are these.
+// runKernel(request), on these kernels.
 Napi::Function defineRunKernel(Napi::Env env, const Kernels& kernels);
 
 }  // namespace deepzero

@@ -13,7 +13,7 @@ namespace deepzero {
 
 class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
  public:
-  // The class, whose networks run on these kernels.
+  // The class of networks that run on these kernels.
   static Napi::Function define(Napi::Env env, const Kernels& kernels);
 
   explicit NetworkObject(const Napi::CallbackInfo& info);
@@ -31,8 +31,8 @@ class NetworkObject : public Napi::ObjectWrap<NetworkObject> {
   template <typename Convert>
   Napi::Value start(const Napi::CallbackInfo& info, Convert convert);
 
-  // Shared with jobs, which may outlive this object. Only the compute thread uses it, but for its graph and
-  // plan, which nothing changes.
+  // Shared with jobs, which may outlive this object. Other threads than the compute thread only read its graph and
+  // plan, which never change.
   std::shared_ptr<Engine> engine_;
   std::shared_ptr<ExternalMemory> memory_;  // of the engine's buffers
 };

@@ -36,7 +36,7 @@ struct Request {
   Problem problem() const;
 };
 
-// Each computation has `run`, and `footprint`, the bytes that it allocates on a number of threads, but for arrayBytes.
+// Each computation has `run`, and `footprint`: the bytes that it allocates on a number of threads, without arrayBytes.
 
 struct EvaluateRequest : Request {
   using Request::Request;
@@ -52,7 +52,7 @@ struct GradientRequest : Request {
   std::size_t footprint(const Engine& engine, int onThreads) const;
 };
 
-// What CGE and its reference have in common.
+// The common part of CGE and its reference.
 struct CoordinatesRequest : Request {
   std::vector<std::uint32_t> coordinates;
   std::size_t coordinateCount = 0;

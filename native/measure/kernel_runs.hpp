@@ -22,10 +22,10 @@ struct KernelRun {
   }
 };
 
-// What one call does, and how long all of them took.
+// The work of one call, and the time of all calls.
 struct KernelCost {
   Work work;         // for all images of the block
-  double bytes = 0;  // of the values read and written, each once
+  double bytes = 0;  // size of the values read and written, each counted once
   // All calls of the slowest thread by its own clock, once its buffers are in memory and in the caches.
   double seconds = 0;
 };

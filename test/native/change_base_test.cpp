@@ -75,7 +75,7 @@ Distances distances(const Example& example) {
   return result;
 }
 
-TEST("change base: what a ReLU reads is exact to its distance from zero, with the exact sign") {
+TEST("change base: the input of a ReLU is accurate relative to its distance from zero, with the right sign") {
   for (const bool training : {true, false}) {
     for (Example example : {Example(smallCnn(), 20), Example(smallResNet(), 20)}) {
       example.training = training;

@@ -1,4 +1,4 @@
-// The checks of what sums changes up, the moments and the loss, and of what spreads the changes of planes.
+// Checks of the kernels of moments and of the loss of changes, and of convolutions fused with what reads them.
 #include "block.hpp"
 #include "kernel_checks.hpp"
 
@@ -91,12 +91,12 @@ std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& g
   Block expected(activation.out), got(activation.out);
   std::vector<AffineChange> affine(given.outChannels);
   std::vector<PlaneMoments> planes(given.outChannels);
-  std::vector<PlaneChange> before, spread;
+  std::vector<PlaneChange> before, fused;
   for (int c = 0; c < given.outChannels; ++c) {
     affine[c] = {values.next(), values.next(), values.next(), values.next(), values.next()};
     planes[c] = {base.plane(c), change.plane(c), {}, {}};
     before.push_back({base.plane(c), change.plane(c), nullptr, nullptr, &affine[c], expected.plane(c)});
-    spread.push_back({base.plane(c), nullptr, nullptr, nullptr, &affine[c], got.plane(c)});
+    fused.push_back({base.plane(c), nullptr, nullptr, nullptr, &affine[c], got.plane(c)});
   }
   std::vector<PlaneMoments> moments = planes;
   for (PlaneMoments& plane : moments) plane.change = nullptr;
@@ -106,7 +106,7 @@ std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& g
   Block scratch(Map{1, 1, static_cast<int>(from.scratch(then.poolKernel) / kLanes), 0});
   const bool measured = from.count == 1;
   if (measured) table.convolveMoments(from, moments.data(), lanes);
-  table.convolveActivate(from, activation, scratch.data(), spread.data());
+  table.convolveActivate(from, activation, scratch.data(), fused.data());
   std::string failure = compare(got, [&](int n, int c, int y, int x) { return Expected{expected.at(n, c, y, x), 0}; });
   if (failure.empty() && !scratch.overrun().empty()) failure = "of the scratch, " + scratch.overrun();
   for (int c = 0; c < given.outChannels && measured && failure.empty(); ++c) {
@@ -125,7 +125,7 @@ std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& g
     }
   }
   if (failure.empty()) return "";
-  return text(table.isa, " spread of ", channels.size(), " channels, the first ", channels.front(), ", of ",
+  return text(table.isa, " fused convolution of ", channels.size(), " channels, the first ", channels.front(), ", of ",
               given.inChannels, "→", given.outChannels, " on ", given.height, "×", given.width, ", kernel ",
               given.kernelHeight, "×", given.kernelWidth, ", stride ", given.stride, ", bias ", given.bias, ", pool ",
               then.poolKernel, "/", then.poolStride, ": ", failure);

@@ -151,7 +151,7 @@ ISA_TEST("activateChange: exact to the size of the changes, across the kinks of 
   }
 }
 
-ISA_TEST("changeMoments: lanes × sizes of planes, added to what is there") {
+ISA_TEST("changeMoments: lanes × sizes of planes, added to earlier sums") {
   for (int lanes = 1; lanes <= kLanes; ++lanes) {
     for (const int width : {1, 2, 3, 5, 8, 32, 65}) {
       for (const int height : {1, 2, 7, 32}) {

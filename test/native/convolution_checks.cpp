@@ -147,7 +147,7 @@ std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase&
 std::string checkWinograd(const Kernels& table, const ConvolutionCase& given) {
   Operands operands(given, allChannels(given));
   const ConvolutionShape& shape = operands.shape;
-  if (!shape.supportsWinograd()) return "the shape does not suit";
+  if (!shape.supportsWinograd()) return "the shape is not supported";
   // |output| is at most Σ |Aᵀ|·|U|·|V|·|A| over inputs and frequencies, and so is every partial sum on the way. An
   // error there passes through at most: three additions for each dimension of the input's transform, one rounding of a
   // weight, a multiplication and the sum over inputs, three additions for each dimension of the output's transform and

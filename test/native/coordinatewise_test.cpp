@@ -255,7 +255,7 @@ ISA_TEST("CGE reports every coordinate, one call at a time") {
   }
 }
 
-ISA_TEST("CGE stops when another thread says so, and leaves no trace") {
+ISA_TEST("CGE stops when another thread cancels it, and leaves no trace") {
   const Example example(smallResNet(), 20);
   Engine engine(example.graph, kernels());
   Run run;

@@ -69,7 +69,7 @@ ISA_TEST("engine: shapes of graphs that a sequence of layers does not have") {
   const int sum = network.value;
   network.add(sum).batchNorm();
   graphs.push_back(network.globalAveragePool().linear(2, true).graph());
-  // The output is not a linear layer's, and a value that nobody reads.
+  // The output is not a linear layer's, and one value has no reader.
   network = Builder({2, 4, 4});
   network.convolution(3, 3, 3, 1, 1, true);
   network.value = 0;
@@ -205,7 +205,7 @@ ISA_TEST("engine: a loss that is not finite is refused, and leaves no trace") {
   }
 }
 
-ISA_TEST("engine: stops when told to, and goes on afterwards") {
+ISA_TEST("engine: stops when cancelled, and goes on afterwards") {
   const Example example(smallResNet(), 20);
   Engine engine(example.graph, kernels());
   std::atomic<bool> cancelled{true};

@@ -190,7 +190,7 @@ TEST("caught: a weight gradient that counts dead lanes, lacks the last row or th
   for (const auto wrong : wrongs) CHECK_PASSES(caughtWeightGradient<float>(wrong));
 }
 
-TEST("caught: a weight gradient in double that rounds to float, or adds to what was there") {
+TEST("caught: a weight gradient in double that rounds to float, or adds to earlier sums") {
   const WeightGradient<double> wrongs[] = {
       [](const ConvolutionShape& shape, const double* in, const double* out, int lanes, double* gradient) {
         const std::vector<float> values(in, in + shape.in.size()), gradients(out, out + shape.out.size());

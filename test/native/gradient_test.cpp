@@ -32,7 +32,7 @@ double singleError(const std::vector<double>& single, const std::vector<double>&
   return std::sqrt(difference) / (std::sqrt(norm) + 0.1);
 }
 
-// At most so many coordinates, evenly spread.
+// At most this many coordinates, evenly spaced.
 std::vector<std::uint32_t> someCoordinates(const Example& example, std::size_t most) {
   const std::size_t all = example.graph.parameterCount(), count = std::min(all, most);
   std::vector<std::uint32_t> result;
@@ -96,7 +96,7 @@ std::vector<Graph> graphs() {
   network.add(twice).convolution(3, 3, 1, 1, 0, true).relu().convolution(3, 4, 2, 2, 1, true).relu();
   network.convolution(4, 1, 3, 2, 0, true).relu().convolution(4, 2, 1, 1, 1, false);
   result.push_back(network.globalAveragePool().linear(3, true).graph());
-  // The output is not a linear layer's, is read on the way, and nobody reads one value with parameters.
+  // The output is not a linear layer's and is read by another operation, and one value with parameters has no reader.
   network = Builder({2, 5, 4});
   network.convolution(3, 3, 3, 1, 1, true);
   network.value = 0;
@@ -192,7 +192,7 @@ ISA_TEST("gradient: one engine serves batches of any size, in any order, between
   }
 }
 
-ISA_TEST("gradient: a network without parameters has none, and what the loss does not depend on has 0") {
+ISA_TEST("gradient: empty without parameters, and 0 for parameters that the loss does not depend on") {
   const Graph bare = Builder({3, 4, 4}).maxPool(2, 2).globalAveragePool().graph();
   CHECK(gradientOf(kernels(), Example(bare, 5), Precision::Single).empty());
   Builder network({2, 4, 4});
@@ -224,7 +224,7 @@ ISA_TEST("gradient: a loss that is not finite is refused, and leaves no trace") 
   }
 }
 
-ISA_TEST("gradient: stops when told to, also on the way back, and goes on afterwards") {
+ISA_TEST("gradient: stops when cancelled, also on the way back, and goes on afterwards") {
   const Example example(smallResNet(), 20);
   static std::atomic<bool> cancelled;
   Control control = threads(2);

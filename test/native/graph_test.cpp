@@ -54,7 +54,7 @@ TEST("graph: parameters follow each other in operation order, weight before bias
   CHECK(graph.statisticsCount() == 10);
 }
 
-TEST("graph: what does not fit together is refused") {
+TEST("graph: operations that do not fit together are refused") {
   using Wrong = std::invalid_argument;
   const Shape input = {2, 4, 4};
   CHECK_THROWS(Wrong, Graph({0, 4, 4}, {Operation{}}));

@@ -69,7 +69,7 @@ ISA_TEST("incremental CGE agrees with the float64 reference on random networks")
   }
 }
 
-ISA_TEST("incremental CGE agrees with the float64 reference where values are subtracted in vain") {
+ISA_TEST("incremental CGE agrees with the float64 reference where subtracting values loses all digits") {
   for (double mu : {1e-6, 1e-4}) {
     CHECK(errorAgainstReference(Example(smallCnn(), 20), mu, false) < kTolerance);
     CHECK(errorAgainstReference(Example(smallResNet(), 20), mu, false) < kTolerance);
@@ -138,7 +138,7 @@ ISA_TEST("incremental CGE agrees with the float64 reference where a value is rea
   CHECK(errorAgainstReference(Example(recomputedLate(), 16), 1e-3, true) < kTolerance);
 }
 
-TEST("an output that nobody reads is computed all the same") {
+TEST("an output without a reader is computed all the same") {
   Builder builder({2, 3, 3});
   builder.batchNorm();
   builder.value = 0;

@@ -14,7 +14,7 @@
 namespace deepzero::test {
 namespace {
 
-// Directions that products pay for in every network here.
+// Enough directions that products are worthwhile in every network here.
 constexpr std::size_t kMany = 1000;
 
 constexpr double kTolerance = 1e-4;
@@ -118,7 +118,7 @@ Graph readTwice(bool bareRelu) {
   return builder.relu().add(deep).globalAveragePool().flatten().linear(3, true).graph();
 }
 
-// Relative error of what a direction changes, with products where they suit.
+// Relative error of the change along a direction, with products where they are supported.
 double directionError(const Example& example, float mu, const Kernels& table = kernels()) {
   const std::size_t d = example.graph.parameterCount();
   std::vector<float> steps(d);
@@ -138,7 +138,7 @@ double directionError(const Example& example, float mu, const Kernels& table = k
   return relativeError({change}, {expected - loss});
 }
 
-// Convolutions of a graph that products suit.
+// The convolutions of a graph that support products.
 int suited(const Graph& graph) {
   const Plan plan(graph);
   const InputProducts products(plan, kernels(), 1);
@@ -158,7 +158,7 @@ ISA_TEST("input products: a direction's change agrees with the float64 reference
   CHECK(examples > 0);
 }
 
-ISA_TEST("input products: a direction's change agrees with the float64 reference, whoever reads the convolution") {
+ISA_TEST("input products: a direction's change agrees with the float64 reference, whatever reads the convolution") {
   for (const Graph& graph : {smallCnn(), smallResNet(), twoFirst(), readTwice(false), readTwice(true)}) {
     for (const int count : {5, 16, 19}) {
       for (const bool training : {true, false}) {
@@ -215,7 +215,7 @@ TEST("input products leave no trace in other queries of an engine") {
   CHECK(sameBits(many(engine), withProducts));
 }
 
-TEST("input products stop when told to") {
+TEST("input products stop when cancelled") {
   const Example example(smallCnn(), 19);
   Run run(example);
   std::atomic<bool> cancelled{true};
@@ -240,7 +240,7 @@ TEST("input products have the same bits for any number of threads") {
   CHECK(covered == 1);
 }
 
-TEST("input products suit first convolutions of few taps whose output activations alone read") {
+TEST("input products support first convolutions of few taps whose output only activations read") {
   CHECK(suited(twoFirst()) == 2);
   CHECK(suited(smallResNet()) == 1);
   CHECK(suited(readTwice(true)) == 1);
@@ -270,7 +270,7 @@ TEST("input products suit first convolutions of few taps whose output activation
   CHECK(suited(readBy([](Builder& at, int normal) { return at.convolution(4, 1, 1, 1, 0, false).add(normal); })) == 0);
 }
 
-TEST("input products are computed for as many directions as they pay for") {
+TEST("input products are computed if there are enough directions to be worthwhile") {
   const Example example(smallCnn(), 19);
   Run run(example);
   int computed = 0;

@@ -183,7 +183,7 @@ std::vector<Graph> graphs() {
   return result;
 }
 
-TEST("memory: what is counted is what is allocated, to the byte for every image") {
+TEST("memory: the count equals the allocations, to the byte for every image") {
   for (const Graph& graph : graphs()) {
     for (const Task& task : tasks()) {
       for (const int threadCount : {1, 3}) CHECK_PASSES(checkCount(task, graph, threadCount));
@@ -207,7 +207,7 @@ TEST("memory: a count that leaves something out, or counts it twice, is caught")
   CHECK(!check(0, 0, -1).empty());
 }
 
-TEST("memory: what no size_t counts is refused, not counted short") {
+TEST("memory: a size beyond size_t is refused, not truncated") {
   // A padding of 1023 around 2×2, for 2²⁰ channels: 2⁴⁶ floats a block.
   Builder network({1, 2, 2});
   network.convolution(1 << 20, 1, 1, 1, 0, false).convolution(1, 1, 1, 2048, 1023, false);

@@ -10,7 +10,7 @@
 
 namespace deepzero::test {
 
-// A computation on so many threads.
+// A computation on a number of threads.
 inline Control threads(int count) {
   Control control;
   control.threads = count;
@@ -62,15 +62,15 @@ struct Example {
   std::vector<std::uint32_t> allCoordinates() const;
 };
 
-// Two residual blocks, the second with a stride and an option-A shortcut: a ResNet in small. ~300 parameters.
+// A small ResNet: two residual blocks, the second with a stride and an option-A shortcut. About 300 parameters.
 Graph smallResNet();
-// Residual blocks of one convolution each: what it reads is added to what it makes.
+// Residual blocks of one convolution each: its input is added to its output.
 Graph shortResiduals();
 // The CNN of the paper at depth 2 with few channels: biases, batch norm, max pool.
 Graph smallCnn();
 // Average pools of the images, of convolutions, activations and a shortcut, read by a convolution, a sum, a batch norm,
-// a ReLU, a shortcut and a flattening. The images have a border, and so has what a pool makes of them; one pool's
-// windows leave the last row and column.
+// a ReLU, a shortcut and a flattening. The images and their pool have a border; one pool's windows leave out the last
+// row and column.
 Graph averagePools();
 // A random sequence of layers and residual blocks that ends in a linear layer.
 Graph randomNetwork(std::uint64_t seed);

@@ -38,7 +38,7 @@ TEST("plan: batch norm, sum, ReLU and max pool that follow each other are one st
   CHECK((stepsOf(network.graph()) == std::vector<int>{0, 1, 2, 3}));
 }
 
-TEST("plan: every operation is in the one step that yields its value or what is made of it") {
+TEST("plan: every operation belongs to the step that computes its value, or a value fused from it") {
   for (int seed = 0; seed < 200; ++seed) {
     const Graph graph = randomNetwork(seed);
     const Plan plan(graph);
@@ -133,7 +133,7 @@ std::string checkKernels(const Graph& graph) {
   return "";
 }
 
-TEST("plan: gradients share buffers, and only what they are needed of has them") {
+TEST("plan: gradients share buffers, and only values that need a gradient have one") {
   Builder network({2, 8, 8});
   for (int i = 0; i < 6; ++i) network.convolution(4, 3, 3, 1, 1, false).batchNorm().relu();
   const Graph graph = network.globalAveragePool().linear(3, true).graph();

@@ -43,7 +43,7 @@ TEST("queries: of several that fail, the smallest is reported, whichever fails f
   }
 }
 
-TEST("queries: what one throws is thrown, and no more are started") {
+TEST("queries: an exception of one is rethrown, and no more queries start") {
   for (const int count : {1, 2}) {
     std::atomic<int> started{0};
     CHECK_THROWS(std::out_of_range, runQueries(1000, threads(count), [&](int, std::size_t i) {

@@ -112,7 +112,7 @@ std::string checkCounting(const Example& example, std::size_t stride) {
   return "";
 }
 
-TEST("query work: what is counted is what the kernels do") {
+TEST("query work: the count equals the work of the kernels") {
   CHECK_PASSES(checkCounting(Example(smallResNet(), 20), 1));
   CHECK_PASSES(checkCounting(Example(smallCnn(), 20), 1));
   for (int seed = 0; seed < 100; ++seed) {

@@ -237,7 +237,7 @@ TEST("RGE over several chunks of coordinates has every tensor's factor in its pl
   }
 }
 
-ISA_TEST("RGE names the query of a loss that is not finite, stops when told to, and leaves no trace") {
+ISA_TEST("RGE names the query of a loss that is not finite, stops when cancelled, and leaves no trace") {
   Example example(Builder({4, 1, 1}).linear(2, false).graph(), 3);
   example.loss = Loss::MeanAbsoluteError;
   Engine engine(example.graph, kernels());

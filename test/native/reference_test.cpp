@@ -160,7 +160,7 @@ TEST("reference: names the coordinate of a loss that is not finite") {
   }
 }
 
-TEST("reference: reports every query, and stops when told to") {
+TEST("reference: reports every query, and stops when cancelled") {
   const Example example = smooth();
   const std::size_t total = 1 + 2 * example.graph.parameterCount();
   std::atomic<bool> cancelled{false};

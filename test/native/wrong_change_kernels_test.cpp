@@ -65,7 +65,7 @@ TEST("caught: a partial convolution that adds to its output") {
   CHECK_PASSES(mustCatch(wrong, partialCheck));
 }
 
-TEST("caught: a spread of another channel, without its last channel, its bias or its last rows") {
+TEST("caught: a fused convolution of another channel, without its last channel, its bias or its last rows") {
   const Kernels other = broken([](Kernels& table) {
     table.convolveMoments = [](const PartialConvolution& from, PlaneMoments* planes, int lanes) {
       PartialConvolution wrong = from;

@@ -1,5 +1,5 @@
-// The one thread of the process that computes, and its queue. One, whatever the number of callers: OpenMP keeps a pool
-// of threads for every thread that opens a parallel region.
+// The process-wide compute thread and its queue. There is only one, because OpenMP keeps a pool of threads for every
+// thread that opens a parallel region.
 #pragma once
 
 #include <atomic>
@@ -11,7 +11,7 @@
 
 namespace deepzero {
 
-// Something to compute. `run` must not throw, and should return soon after `cancelled` is set.
+// A task of the compute thread. `run` must not throw, and should return soon after `cancelled` is set.
 struct Task {
   virtual ~Task() = default;
   virtual void run() = 0;
@@ -19,7 +19,7 @@ struct Task {
   std::atomic<bool> cancelled{false};
 };
 
-// Throws unless this process may have so many threads beside those that earlier calls asked for. OpenMP, which cannot
+// Throws unless this process may have this many threads beside those that earlier calls asked for. OpenMP, which cannot
 // start one, ends the process. For the compute thread alone.
 void tryThreads(int count);
 
@@ -31,7 +31,7 @@ class ComputeThread {
   // the task is not taken.
   void post(std::shared_ptr<Task> task);
 
-  // Takes a task out of the queue again; false if it has begun or is unknown.
+  // Removes a task from the queue; false if it has begun or is unknown.
   bool withdraw(const Task& task);
 
   // Returns once the task is not running.

@@ -145,7 +145,7 @@ void Jobs::cancel(const std::shared_ptr<Job>& job) {
   finish(pending_.at(job.get()), {job.get(), 0, 0, cancellation(), 0});
 }
 
-// Called on the event loop, or with a null environment for messages that nobody can receive any more.
+// Called on the event loop, or with a null environment for messages that arrive after the environment has ended.
 void Jobs::receive(Napi::Env env, Napi::Function progress, std::nullptr_t*, Message* message) {
   const std::unique_ptr<Message> owned(message);
   if (static_cast<napi_env>(env) == nullptr) return;

@@ -1,6 +1,6 @@
-// Computations that a Node environment (the main thread's or a worker's) has asked for. A job holds plain data only;
-// every handle into JavaScript lives here, with the environment. When that ends, its jobs are cancelled and waited for.
-// The compute thread has left a job for good before its promise settles.
+// The jobs of a Node environment (the main thread's or a worker's). A job holds plain data only; all handles into
+// JavaScript are kept here, with the environment. When that ends, its jobs are cancelled and waited for. A promise
+// settles only after the compute thread has finished with its job.
 #pragma once
 
 #include <napi.h>
@@ -14,9 +14,9 @@
 
 namespace deepzero {
 
-// Makes a result into a JavaScript value, on the event loop.
+// Converts a result to a JavaScript value, on the event loop.
 using Delivery = std::function<Napi::Value(Napi::Env)>;
-// Computes a result, on the compute thread. What it throws becomes a rejection.
+// Computes a result, on the compute thread. An exception rejects the promise.
 using Computation = std::function<Delivery(const Control&)>;
 
 // Native memory that a JavaScript object keeps. V8 is told of it: it collects dropped objects by the memory that they

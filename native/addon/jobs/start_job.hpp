@@ -1,5 +1,5 @@
-// From a call of JavaScript's to a job: errors with codes, the request converted at once, the result made into an
-// object at the end.
+// Starts a job for a call from JavaScript: converts the request at once and the result at the end, and gives every
+// error a code.
 #pragma once
 
 #include <napi.h>
@@ -21,7 +21,7 @@ inline Napi::Object toObject(Napi::Env env, const Work& work) {
   return result;
 }
 
-// What the body throws leaves as an error with a code and a message.
+// Converts any exception of the body to an error with a code and a message.
 template <typename Body>
 auto withClearErrors(Napi::Env env, Body body) -> decltype(body()) {
   try {
@@ -33,8 +33,8 @@ auto withClearErrors(Napi::Env env, Body body) -> decltype(body()) {
   }
 }
 
-// Starts `compute(convert(request), control)` as a job, whose result is what `deliver(env, …)` makes of it. A converted
-// request has `threads`; the call's second argument is told of progress, and `memory` of buffers.
+// Starts `compute(convert(request), control)` as a job; `deliver(env, result)` converts its result. A converted request
+// has `threads`. The call's second argument receives progress; `memory` counts the buffers that the job leaves.
 template <typename Convert, typename Compute, typename Deliver>
 Napi::Value startJob(const Napi::CallbackInfo& info, Convert convert, Compute compute, Deliver deliver,
                      std::shared_ptr<ExternalMemory> memory = nullptr) {

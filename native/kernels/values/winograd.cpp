@@ -9,8 +9,8 @@
 namespace deepzero {
 namespace DEEPZERO_ISA {
 
-// Frequencies that are multiplied at once, for a channel tile of outputs and so many tiles: AVX-512 has registers for
-// the sums of 24 products, the others for twelve.
+// Frequencies that are multiplied at once, for a channel tile of outputs and a number of tiles: AVX-512 has registers
+// for the sums of 24 products, the others for twelve.
 template <int Tiles>
 static constexpr int kAtOnce = kWidth == 16 || Tiles == 1 ? 3 : 1;
 

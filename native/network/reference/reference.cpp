@@ -71,7 +71,7 @@ double meanOfWindow(const double* in, int rowStride, int kernelHeight, int kerne
   return sum / (static_cast<double>(kernelHeight) * kernelWidth);
 }
 
-// One forward pass; what it fills can be filled again by the next without allocating.
+// One forward pass; the next one reuses its buffers without allocating.
 class ReferencePass {
  public:
   ReferencePass(const Graph& graph, const Problem& problem, const Control& control)
