@@ -1,9 +1,12 @@
+import { join } from 'node:path';
+
 import * as v from 'valibot';
 
 import { writeCifar10 } from '../data/cifar10.js';
 import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
+import { checkDestination, makeFolder } from '../support/files.js';
 import { integer, string } from '../support/schema.js';
 import { countClasses, DATA, dataHelp, inWords, loadData, seedOption } from './inputs.js';
 import { option } from './options.js';
@@ -19,6 +22,8 @@ export const dataSynthetic: Command = command({
     seed: { ...seedOption, help: 'another seed draws other images' },
   },
   async run({ out, train, test, seed }, { output }) {
+    await makeFolder(out);
+    await checkDestination(join(out, 'test_batch.bin'));
     const files = await writeCifar10(out, synthetic({ seed, train, test }));
     for (const file of files) output.line(file);
     return { out, files, train, test, seed };

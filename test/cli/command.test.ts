@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { Model } from '../../lib/model/model.js';
 import { cnn } from '../../lib/network/cnn.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
@@ -120,6 +121,13 @@ describe('deepzero', () => {
         'gradcheck --network cnn --mu 1e-44',
         /Expected a reference to compare with, received 0 at every coordinate: mu = 1e-44/,
       ],
+      ['train --[31m', /Unknown option "--\\u001b\[31m"; --help lists the options$/],
+      ['eval', /Expected --weights FILE$/],
+      ['info --network resnet --depth 2147483648', /Expected --depth to be .* to \d+, received 2147483648$/],
+      ['info --network cnn --width 1e15', /Expected --width to be .* to \d+, received 1000000000000000$/],
+      ['eval --threads 1e9', /Expected --threads to be an integer from 1 to \d+, received 1000000000$/],
+      ['eval --batch-size 1e12', /Expected --batch-size to be an integer from 1 to \d+, received 1000000000000$/],
+      [`info ${'x'.repeat(3000)}`, /^.{1,200}: unexpected "x+…x+"$/],
       ['eval --memory 5', /Expected --weights FILE$/],
       ['train --memory 0', /Expected --memory to be a number > 0 of B, KB, .*, such as 500MB, received "0"$/],
       ['train --memory 5XB', /Expected --memory to be a number > 0 of B, KB, .*, received "5XB"$/],
@@ -292,6 +300,29 @@ describe('deepzero eval', () => {
       await fails([...evaluate, weights], 1, found);
       await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
       await fails([...evaluate, join(folder, 'none')], 1, /none: file does not exist$/);
+      await writeSafetensors(weights, tensors, {});
+      await fails([...evaluate, weights], 1, /found none: name it by --network$/);
+      await writeSafetensors(weights, tensors, { ...metadata, loss: 'hinge' });
+      await fails([...evaluate, weights], 1, /model\.safetensors: .*loss.*"hinge"$/);
+    }));
+});
+
+describe('paths of the wrong kind', () => {
+  it('are refused by name, with exit code 1', () =>
+    withFolder(async (folder) => {
+      const fifo = join(folder, 'fifo');
+      await promisify(execFile)('mkfifo', [fifo]);
+      const cases = ['/dev/zero', fifo].flatMap((path): [string[], RegExp][] => [
+        [['eval', '--data', 'synthetic', '--weights', path], /: is not a regular file$/],
+        [['gradcheck', ...TINY, '--batch-size', '2', '--coordinates', path], /: is not a regular file$/],
+        [['prune', ...TINY, '--method', 'magnitude', '--out', path], /: is not a regular file$/],
+        [['train', ...TINY, '--ratios', path, '--out', join(folder, 'run')], /: is not a regular file$/],
+        [['data', 'info', path], /: is a file, expected a folder/],
+        [['data', 'synthetic', '--out', path], /: is a file, expected a folder/],
+      ]);
+      for (const some of inFours(cases)) {
+        await Promise.all(some.map(([args, message]) => fails(args, 1, message)));
+      }
     }));
 });
 
@@ -345,6 +376,8 @@ describe('deepzero gradcheck', () => {
         ['[{"name": "fc.bias", "index": 10}]', /entry 0: Expected .*fc\.bias.* from 0 to 9, received 10$/],
         ['[{"index": 0}]', /coordinates\.json: expected \[0\]\.name to be a non-empty string, received undefined$/],
         ['[3]', /coordinates\.json: expected \[0\] to be an object, received 3$/],
+        ['[{"name": "fc.bias", "index": 0, "at": 1}]', /unknown "at" in \[0\]/],
+        ['[{"name": "fc.bias", "index": 0}, {"name": "fc.bias", "index": 0}]', /entry 1: .* is repeated from entry 0$/],
         ['[]', /expected its content to be a list of at least one \{"name", "index"\}, received \[\]$/],
         ['[', /coordinates\.json: is not JSON: /],
       ];

@@ -24,6 +24,8 @@ describe('deepzero prune', () => {
       await fails(['train', '--ratios', file], 1, /ratios\.json: holds the ratios of "cnn1", not of "resnet20"$/);
       const { network, ...anonymous } = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
       assert.equal(network, 'cnn1');
+      await writeFile(file, JSON.stringify({ ...anonymous, spasity: 1 }));
+      await fails(['train', '--ratios', file], 1, /ratios\.json: unknown "spasity"; did you mean "sparsity"\?$/);
       await writeFile(file, JSON.stringify(anonymous));
       await fails(['train', '--ratios', file], 1, /ratios\.json: .*"conv_layers\.0\.weight"/);
       const sparse = await deepzero(['prune', ...TINY, ...data, ...grasp, '--sparsity', '0.999999']);
