@@ -49,6 +49,7 @@ export { availableCores, defaultThreads } from './native/cores.js';
 export type { LayerRatios, MaskOptions } from './estimators/masks.js';
 export type { LoadOptions, ModelOptions } from './model/model.js';
 export { Model } from './model/model.js';
+export type { Weights } from './model/weights.js';
 export type { LossName } from './model/problem.js';
 export type { CnnOptions } from './network/cnn.js';
 export { cnn } from './network/cnn.js';
