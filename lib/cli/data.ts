@@ -38,7 +38,7 @@ export const dataInfo: Command = command({
   options: {},
   async run(_, { output, operands: [data = ''] }) {
     const sets = await loadData({ data });
-    const { train, test, missing = [] } = sets;
+    const { train, test, missing = [], short = [] } = sets;
     const trainClasses = countClasses(train);
     const testClasses = countClasses(test);
     const rows = train.classNames.map((name, label) => [
@@ -57,6 +57,7 @@ export const dataInfo: Command = command({
       train: { count: train.count, classes: trainClasses },
       test: { count: test.count, classes: testClasses },
       missing,
+      short,
       mean: train.mean,
       std: train.std,
     };

@@ -12,6 +12,7 @@ import {
 import { string } from '../support/schema.js';
 import { option } from './options.js';
 import { counted, grouped, percent } from './output.js';
+import { inline } from '../support/errors.js';
 
 export const evaluate: Command = command({
   name: 'eval',
@@ -29,7 +30,7 @@ export const evaluate: Command = command({
   },
   async run(values, { output, signal }) {
     const { test } = await loadData(values);
-    using model = await openModel(values, test.classes);
+    using model = await openModel(values, test.classes, output);
     const { accuracy, loss, count } = await model.evaluate(test, {
       batchSize: values.batchSize,
       signal,
@@ -37,7 +38,7 @@ export const evaluate: Command = command({
         output.status(`${grouped(done)} of ${grouped(total)} images`);
       },
     });
-    output.line(`${model.network.name} on ${counted(count, 'image')} of ${test.name}`);
+    output.line(`${inline(model.network.name)} on ${counted(count, 'image')} of ${inline(test.name)}`);
     output.line(`accuracy ${percent(accuracy ?? NaN)}  loss ${loss.toFixed(4)}`);
     return { accuracy, loss, count };
   },

@@ -7,7 +7,7 @@ import { cosineOf, gradcheck as checkGradient } from '../estimators/gradcheck.js
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { Random } from '../native/random.js';
-import { FileError, InvalidArgumentError } from '../support/errors.js';
+import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
 import { readJson } from '../support/json.js';
 import { expectedOption, integer, parseContent, string } from '../support/schema.js';
 import type { Command } from './command.js';
@@ -63,10 +63,10 @@ export const gradcheck: Command = command({
     }
     const { test } = await loadData(values);
     checkBatchSize(batchSize, test, '--batch-size');
-    using model = await openModel(values, test.classes);
+    using model = await openModel(values, test.classes, output);
     const coordinates = file === undefined ? spread(model, count ?? 32, seed) : await readCoordinates(file, model);
     output.line(
-      `${model.network.name}, ${counted(batchSize, 'image')} of ${test.name}, mu ${mu}, ${counted(coordinates.length, 'coordinate')}`,
+      `${inline(model.network.name)}, ${counted(batchSize, 'image')} of ${inline(test.name)}, mu ${mu}, ${counted(coordinates.length, 'coordinate')}`,
     );
     const result = await checkGradient(model, firstBatch(test, batchSize), {
       mu,

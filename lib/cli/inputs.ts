@@ -18,6 +18,8 @@ import { checked, integer, oneOf, positive, seed, string } from '../support/sche
 import type { Option, OptionsOf } from './options.js';
 import { inGroup, option, size, triple } from './options.js';
 import { counted } from './output.js';
+import type { Output } from './output.js';
+import { inline } from '../support/errors.js';
 
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
 
@@ -116,11 +118,14 @@ export async function openModel(
     memory: number | undefined;
   },
   classes: number,
+  output: Output,
 ): Promise<Model> {
   const { network: name, depth, width, weights, threads, memory } = options;
   const named = (network: NetworkChoice['network']): Network => buildNetwork({ network, depth, width }, classes);
   if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed: options.seed ?? 0, threads, memory });
-  return Model.load(weights, { threads, memory, ...(name !== undefined && { network: named(name) }) });
+  const model = await Model.load(weights, { threads, memory, ...(name !== undefined && { network: named(name) }) });
+  for (const note of model.notes) output.line(note);
+  return model;
 }
 
 export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {
@@ -131,10 +136,14 @@ export async function loadData(options: { data: string } & Partial<Normalisation
   return { ...sets, train: normalised(sets.train), test: normalised(sets.test) };
 }
 
-/** The training images: their number, the data set, and the files that it lacks. */
-export function inWords({ train, missing = [] }: ImageDatasets): string {
-  const without = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
-  return `${counted(train.count, 'image')} of ${train.name}${without}`;
+/** The number and the name of the training images, and which files are missing or short. */
+export function inWords({ train, missing = [], short = [] }: ImageDatasets): string {
+  const remarks = [
+    ...(missing.length === 0 ? [] : [`${missing.join(', ')} missing`]),
+    ...(short.length === 0 ? [] : [`${short.join(', ')} shorter than the others`]),
+  ];
+  const remark = remarks.length === 0 ? '' : ` (${remarks.join('; ')})`;
+  return `${counted(train.count, 'image')} of ${inline(train.name)}${remark}`;
 }
 
 /** How many images each class has. */

@@ -6,7 +6,7 @@
  */
 import { Help } from 'commander';
 
-import { escaped } from '../support/errors.js';
+import { escaped, inline } from '../support/errors.js';
 
 /** Columns of help and paragraphs. */
 export const WIDTH = 100;
@@ -90,8 +90,9 @@ export function percent(fraction: number): string {
 
 /** Columns aligned: the first `words` to the left, the others, which are numbers, to the right. */
 export function table(rows: readonly (readonly string[])[], words = 1): string {
-  const widths = (rows[0] ?? []).map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
-  return rows
+  const cells = rows.map((row) => row.map(inline));
+  const widths = (cells[0] ?? []).map((_, column) => Math.max(...cells.map((row) => row[column]?.length ?? 0)));
+  return cells
     .map((row) =>
       row.map((cell, i) => (i < words ? cell.padEnd(widths[i] ?? 0) : cell.padStart(widths[i] ?? 0))).join('  '),
     )
