@@ -11,7 +11,7 @@ namespace {
 TEST("one engine serves estimates of every kind, at any point, on batches of any size and in any order") {
   const Graph graph = smallCnn();
   Engine engine(graph, kernels());
-  for (const int count : {40, 1, 17, 40}) {
+  for (const int count : {1, 40, 17, 40}) {
     const Example example(graph, count, 100 + count);
     const std::vector<std::uint32_t> coordinates = {0, 5, 90, 120};
     const auto coordinatewiseOf = [&](Engine& on, Reuse reuse) {
