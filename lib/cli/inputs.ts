@@ -67,7 +67,7 @@ export function optionalNetworkOptions(otherwise: string): OptionsOf<OptionalNet
 export const DATA = 'DIR|synthetic';
 export const dataHelp = 'a folder of CIFAR-10 binary files, or the embedded generated data set';
 
-interface Normalisation {
+export interface Normalisation {
   mean: readonly number[] | undefined;
   std: readonly number[] | undefined;
 }

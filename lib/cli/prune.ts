@@ -15,8 +15,18 @@ import type { LayerRatios } from '../estimators/masks.js';
 import { Model } from '../model/model.js';
 import { magnitudePruning, randomPruning } from '../pruning/ratios.js';
 import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
-import { FileError, quote } from '../support/errors.js';
-import { fraction, integer, oneOf, parseContent, queryCount, smoothing, string, unit } from '../support/schema.js';
+import { FileError, quote, show } from '../support/errors.js';
+import {
+  boolean,
+  fraction,
+  integer,
+  oneOf,
+  parseContent,
+  queryCount,
+  smoothing,
+  string,
+  unit,
+} from '../support/schema.js';
 import { sum } from '../support/statistics.js';
 import { zoGrasp } from '../pruning/zo-grasp.js';
 import type { Command } from './command.js';
@@ -81,7 +91,10 @@ export function checkSamples(method: Method, { samplesPerClass }: GraspChoice, d
   if (SAMPLING.includes(method)) imagesByClass(dataset, samplesPerClass, '--samples-per-class');
 }
 
-type Choice = GraspChoice & { sparsity: number; mu: number; seed: number };
+/** The options that ratios are found with. */
+export type FoundBy = GraspChoice & { method: Method; sparsity: number; mu: number; seed: number };
+
+type Choice = Omit<FoundBy, 'method'>;
 
 /** Finds the ratios by a method, with progress. */
 export async function findRatios(
@@ -150,14 +163,25 @@ const ratiosFile = v.strictObject({
   sparsity: v.optional(fraction),
   mu: v.optional(smoothing),
   seed: v.optional(integer()),
+  graspQueries: v.optional(queryCount),
+  samplesPerClass: v.optional(integer(1)),
+  graspDirections: v.optional(string),
+  graspRank: v.optional(string),
+  graspPerTensor: v.optional(boolean),
   queried: v.optional(integer()),
   parameters: v.optional(integer()),
   ratios: v.record(v.string(), unit),
 });
 
-/** The ratios in a file that `writeRatios` wrote for such a network. */
-export async function readRatios(file: string, { compiled, network }: Model): Promise<LayerRatios> {
-  const { ratios, network: owner = network.name } = parseContent(ratiosFile, await readJson(file), file);
+/** The ratios in a file that `writeRatios` wrote for such a network, and with these options if they are given. */
+export async function readRatios(file: string, { compiled, network }: Model, foundBy?: FoundBy): Promise<LayerRatios> {
+  const content = parseContent(ratiosFile, await readJson(file), file);
+  for (const [key, value] of Object.entries(foundBy ?? {})) {
+    const was = content[key as keyof typeof content];
+    if (was === value) continue;
+    throw new FileError(file, `found with ${key} ${show(was)}, but config.json has ${show(value)}`);
+  }
+  const { ratios, network: owner = network.name } = content;
   if (owner !== network.name) {
     throw new FileError(file, `holds the ratios of ${quote(owner)}, not of ${quote(network.name)}`);
   }

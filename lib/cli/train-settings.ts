@@ -1,5 +1,6 @@
 /**
- * The options of `deepzero train`, what they resolve to, and how a run's folder keeps them.
+ * The options that fix a run of `deepzero train`: their table, their defaults, the optimizer and the estimator that they stand
+ * for, and config.json, which holds them.
  *
  * @module
  */
@@ -7,54 +8,64 @@ import { resolve as absolutePath } from 'node:path';
 
 import * as v from 'valibot';
 
-import { didYouMean, FileError, InvalidArgumentError, quote } from '../support/errors.js';
+import type { Estimator } from '../estimators/estimator.js';
+import { cge } from '../estimators/cge.js';
+import { rge } from '../estimators/rge.js';
+import { firstOrder } from '../estimators/first-order.js';
+import type { LayerRatios } from '../estimators/masks.js';
+import { DISTRIBUTIONS } from '../model/options.js';
+import type { Optimizer } from '../optimizers/optimizers.js';
+import { adam, sgd } from '../optimizers/optimizers.js';
+import type { Schedule } from '../optimizers/schedules.js';
+import { constant, cosine, step } from '../optimizers/schedules.js';
+import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
+import { FileError, InvalidArgumentError } from '../support/errors.js';
+import { writeFileAtomically } from '../support/files.js';
+import { readJson } from '../support/json.js';
 import {
   expectedOption,
   fraction,
   integer,
   isObject,
+  leaf,
   nonNegative,
   oneOf,
+  parseContent,
   positive,
   queryCount,
   string,
 } from '../support/schema.js';
-import type { Estimator } from '../estimators/estimator.js';
-import { cge } from '../estimators/cge.js';
-import { rge } from '../estimators/rge.js';
-import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
-import { firstOrder } from '../estimators/first-order.js';
-import { writeFileAtomically } from '../support/files.js';
-import { readJson } from '../support/json.js';
-import type { LayerRatios } from '../estimators/masks.js';
-import type { Optimizer } from '../optimizers/optimizers.js';
-import { adam, sgd } from '../optimizers/optimizers.js';
-import type { Schedule } from '../optimizers/schedules.js';
-import { constant, cosine, step } from '../optimizers/schedules.js';
 import { version } from '../support/version.js';
-import type { NetworkChoice } from './inputs.js';
-import { batchSizeOption, dataOption, networkOptions, seedOption } from './inputs.js';
+import type { RunChange } from '../training/checkpoint.js';
+import { runChange } from '../training/checkpoint.js';
+import type { NetworkChoice, Normalisation } from './inputs.js';
+import { batchSizeOption, dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
 import type { OptionsOf } from './options.js';
-import { dashed, flag, inGroup, option, validate, withDefaults } from './options.js';
+import { checkRequirements, dashed, flag, inGroup, option } from './options.js';
 import type { GraspChoice, Method } from './prune.js';
 import { graspOptions, METHODS, muOption } from './prune.js';
 
-/** What fixes a run: the same settings on the same data train to the same bits. */
-export interface TrainSettings extends NetworkChoice, GraspChoice {
+/** The options that fix a run: the same settings on the same data train to the same bits. */
+export interface TrainSettings extends Omit<NetworkChoice, 'network'>, GraspChoice, Normalisation {
+  /** Undefined where it is that of the file of weights. */
+  network: NetworkChoice['network'] | undefined;
+  /** The absolute path of a file to start from, if not from random weights. */
+  weights: string | undefined;
   /** `synthetic`, or the absolute path of a folder. */
   data: string;
   estimator: 'sparse-cge' | 'cge' | 'rge' | 'first-order';
   mu: number;
   central: boolean;
-  sparsity: number;
+  /** Undefined where a file has the ratios. */
+  sparsity: number | undefined;
   ratios: string;
   redrawEvery: number;
   queries: number;
-  distribution: 'gaussian' | 'sphere' | 'rademacher';
+  distribution: (typeof DISTRIBUTIONS)[number];
   perTensor: boolean;
   scale: 'paper' | 'unbiased';
   batchSize: number;
-  /** The run's length, as one of these two. */
+  /** The run's length is one of these two. */
   epochs: number | undefined;
   steps: number | undefined;
   optimizer: 'sgd' | 'adam';
@@ -66,33 +77,57 @@ export interface TrainSettings extends NetworkChoice, GraspChoice {
   seed: number;
 }
 
-/** The settings as options give them: what may be left open is decided by `settle`. */
-export type GivenSettings = Omit<TrainSettings, 'lr' | 'sparsity'> & {
-  lr: number | undefined;
-  sparsity: number | undefined;
-};
+/** The settings as options give them: `settle` decides those that are open. */
+export type GivenSettings = Omit<TrainSettings, 'lr'> & { lr: number | undefined };
 
 const MASKED = { option: 'estimator', values: ['sparse-cge', 'first-order'] };
 const RANDOM = { option: 'estimator', values: ['rge'] };
 const DIFFERENCE = { option: 'estimator', values: ['sparse-cge', 'cge', 'rge'] };
 
-/** How a sparsity may be spread over the layers, unless as a file says. */
+/** The ways to spread a sparsity over the layers, apart from a file. */
 export const SPREADS: readonly string[] = [...METHODS, 'uniform'];
 
 export const settingsOptions: OptionsOf<GivenSettings> = {
-  ...networkOptions,
-  data: dataOption,
+  ...inGroup('Length and learning rate', {
+    epochs: option(v.optional(positive), {
+      help: 'length of the run, fractions included; rounded to steps',
+      otherwise: '50, or 40 steps on synthetic data',
+    }),
+    steps: option(v.optional(integer(1)), { help: 'length of the run, instead of --epochs' }),
+    batchSize: batchSizeOption('images per step', BATCH_SIZE, 16),
+    optimizer: option(v.optional(oneOf(['sgd', 'adam']), 'sgd'), { help: 'the rule that moves the weights' }),
+    lr: option(v.optional(positive), {
+      help: 'learning rate after the warm-up',
+      otherwise:
+        '0.1; 1 on synthetic data; with rge 1e-3, or 1e-2 on synthetic data; with first-order 0.1; with adam 1e-3',
+    }),
+    momentum: option(v.optional(fraction, MOMENTUM), {
+      help: 'momentum of SGD',
+      demo: 0.5,
+      requires: { option: 'optimizer', values: ['sgd'] },
+    }),
+    weightDecay: option(v.optional(nonNegative, WEIGHT_DECAY), { help: 'strength of the L2 penalty' }),
+    schedule: option(v.optional(oneOf(['cosine', 'step', 'constant']), 'cosine'), {
+      help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or stays',
+    }),
+    warmupEpochs: option(v.optional(nonNegative), {
+      help: 'epochs in which the learning rate rises',
+      otherwise: '3, or a tenth of a run of less than 30 epochs',
+      requires: { option: 'schedule', values: ['cosine', 'step'] },
+    }),
+    seed: seedOption,
+  }),
   ...inGroup('Gradient estimate', {
     estimator: option(v.optional(oneOf(['sparse-cge', 'cge', 'rge', 'first-order']), 'sparse-cge'), {
-      help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare with, back-propagation',
+      help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare, back-propagation',
     }),
     mu: muOption,
     central: flag('central differences: twice the queries, and an error of order μ² instead of μ', {
       requires: DIFFERENCE,
     }),
     sparsity: option(v.optional(fraction), {
-      help: 'fraction of the weights whose gradient is left out at a step',
-      otherwise: '0.9, on synthetic data 0.99, with first-order 0',
+      help: 'fraction of the weights whose gradient a step leaves out',
+      otherwise: '0.9, or 0.99 on synthetic data; with first-order 0',
       requires: MASKED,
     }),
     ratios: option(v.optional(string, 'zo-grasp'), {
@@ -104,51 +139,43 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
       help: 'epochs after which other coordinates are drawn',
       requires: MASKED,
     }),
-    queries: option(v.optional(queryCount, 192), { help: 'random directions of a step', requires: RANDOM }),
-    distribution: option(v.optional(oneOf(['gaussian', 'sphere', 'rademacher']), 'gaussian'), {
-      help: "of a direction's entries: standard normal, on the unit sphere, or ±1",
+    queries: option(v.optional(queryCount, 192), { help: 'random directions per step', requires: RANDOM }),
+    distribution: option(v.optional(oneOf(DISTRIBUTIONS), 'gaussian'), {
+      help: 'entries of a direction: standard normal, on the unit sphere, or ±1',
       requires: RANDOM,
     }),
     perTensor: flag("scale each tensor's part of a direction to unit length, as the public code does", {
       requires: RANDOM,
     }),
     scale: option(v.optional(oneOf(['paper', 'unbiased']), 'paper'), {
-      help: 'the mean over directions as it stands, or times the factor that makes it unbiased',
+      help: 'the mean over directions, or this times the factor that makes it unbiased',
       requires: RANDOM,
     }),
   }),
   ...graspOptions('ratios'),
-  ...inGroup('Training', {
-    batchSize: batchSizeOption('images of a step', BATCH_SIZE, 16),
-    epochs: option(v.optional(integer(1)), { help: 'length of the run', otherwise: '50' }),
-    steps: option(v.optional(integer(1)), {
-      help: 'length of the run, instead of --epochs',
-      otherwise: '40 on synthetic data',
-    }),
-    optimizer: option(v.optional(oneOf(['sgd', 'adam']), 'sgd'), { help: 'turns gradients into updates' }),
-    lr: option(v.optional(positive), {
-      help: 'learning rate after the warm-up',
-      otherwise: '0.1, on synthetic data 1; with rge 1e-3 and 1e-2; with first-order 0.1; with adam 1e-3',
-    }),
-    momentum: option(v.optional(fraction, MOMENTUM), {
-      help: 'momentum',
-      demo: 0.5,
-      requires: { option: 'optimizer', values: ['sgd'] },
-    }),
-    weightDecay: option(v.optional(nonNegative, WEIGHT_DECAY), { help: 'strength of the L2 penalty' }),
-    schedule: option(v.optional(oneOf(['cosine', 'step', 'constant']), 'cosine'), {
-      help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or not',
-    }),
-    warmupEpochs: option(v.optional(nonNegative), {
-      help: 'epochs in which the learning rate climbs',
-      otherwise: '3, or a tenth of a run of less than 30 epochs',
-      requires: { option: 'schedule', values: ['cosine', 'step'] },
-    }),
-    seed: seedOption,
+  ...networkOptions,
+  weights: option(v.optional(string), {
+    placeholder: 'FILE',
+    help: 'weights to start from, with the network of that file if --network is absent',
+    otherwise: 'random weights',
+    group: 'Network',
   }),
+  data: dataOption,
+  ...normalisationOptions,
 };
 
-/** What masks are drawn by, and their ratios found. */
+/** The options that a resumed run may change. The results so far do not depend on them. */
+export const CHANGEABLE = [
+  'steps',
+  'epochs',
+  'lr',
+  'schedule',
+  'warmupEpochs',
+  'momentum',
+  'weightDecay',
+] as const satisfies (keyof TrainSettings)[];
+
+/** The options of masks and their ratios. */
 export const MASK_SETTINGS: readonly (keyof TrainSettings)[] = [
   'mu',
   'ratios',
@@ -156,17 +183,17 @@ export const MASK_SETTINGS: readonly (keyof TrainSettings)[] = [
   ...(Object.keys(graspOptions('ratios')) as (keyof GraspChoice)[]),
 ];
 
-/** The settings among a command's values, with the run's length, its learning rate and the data's place decided. */
-export function settle(values: GivenSettings): TrainSettings {
-  const { data, epochs, steps, lr = defaultRate(values), sparsity = defaultSparsity(values) } = values;
-  if (epochs !== undefined && steps !== undefined) {
-    throw new InvalidArgumentError('Expected --epochs or --steps, received both');
-  }
+/** The settings among a command's values, with absolute paths, the run's length, its learning rate and sparsity decided. */
+export function settle(values: GivenSettings, given: Partial<GivenSettings>): TrainSettings {
+  const { data, weights, epochs, steps, lr = defaultRate(values) } = values;
+  refuseTwoLengths(values);
   const open = epochs === undefined && steps === undefined;
   const settled: TrainSettings = {
     ...values,
     lr,
-    sparsity,
+    network: weights === undefined ? values.network : given.network,
+    weights: weights === undefined ? undefined : absolutePath(weights),
+    sparsity: values.sparsity ?? (ratiosFrom(values) === 'file' ? undefined : defaultSparsity(values)),
     data: data === 'synthetic' ? data : absolutePath(data),
     steps: open && data === 'synthetic' ? 40 : steps,
     epochs: open && data !== 'synthetic' ? 50 : epochs,
@@ -175,10 +202,28 @@ export function settle(values: GivenSettings): TrainSettings {
   return Object.fromEntries(names.map((name) => [name, settled[name]])) as unknown as TrainSettings;
 }
 
+/** The settings of a run that is resumed with other options. */
+export function change(settings: TrainSettings, given: Partial<GivenSettings>): TrainSettings {
+  refuseTwoLengths(given);
+  const changes = Object.fromEntries(
+    CHANGEABLE.filter((key) => given[key] !== undefined).map((key) => [key, given[key]]),
+  );
+  const length = given.epochs === undefined && given.steps === undefined ? {} : { epochs: undefined, steps: undefined };
+  const changed: TrainSettings = { ...settings, ...length, ...changes };
+  checkRequirements(settingsOptions, changes, changed);
+  return changed;
+}
+
+function refuseTwoLengths({ epochs, steps }: Partial<GivenSettings>): void {
+  if (epochs !== undefined && steps !== undefined) {
+    throw new InvalidArgumentError('Expected --epochs or --steps, received both');
+  }
+}
+
 /**
- * Adam's is the one its authors advise, SGD's along coordinates and first-order the paper's. Along random directions the square of the estimate
- * is about d/q times that of the gradient, so the rate must be smaller: of 0.1, 1e-2, 1e-3 and 1e-4, 25 steps of ResNet-20 on
- * synthetic data ended at losses of 2.20, 1.79, 2.61 and 2.94.
+ * Adam's is the one that its authors advise, SGD's along coordinates and first-order the paper's. Along random directions the
+ * square of the estimate is about d/q times that of the gradient, so the rate must be smaller: with 0.1, 1e-2, 1e-3 and 1e-4,
+ * 25 steps of ResNet-20 on synthetic data ended at losses of 2.20, 1.79, 2.61 and 2.94.
  */
 function defaultRate({ optimizer, estimator, data }: GivenSettings): number {
   if (optimizer === 'adam') return 1e-3;
@@ -187,21 +232,25 @@ function defaultRate({ optimizer, estimator, data }: GivenSettings): number {
   return data === 'synthetic' ? 1 : 0.1;
 }
 
-/** The paper's with estimates, where it saves queries. */
+/** The paper's for estimates, where it saves queries. */
 function defaultSparsity({ estimator, data }: GivenSettings): number {
   if (estimator === 'first-order') return 0;
   return data === 'synthetic' ? 0.99 : 0.9;
 }
 
-/** Where the ratios that masks are drawn to come from: found by a method, read from a file, or the same everywhere. */
-export function ratiosFrom({ estimator, ratios, sparsity }: GivenSettings): Method | 'uniform' | 'file' {
+/** Where the ratios of the masks come from: a method finds them, a file has them, or they are the same everywhere. */
+export function ratiosFrom({
+  estimator,
+  ratios,
+  sparsity,
+}: Pick<TrainSettings, 'estimator' | 'ratios' | 'sparsity'>): Method | 'uniform' | 'file' {
   if (!MASKED.values.includes(estimator) || ratios === 'uniform') return 'uniform';
   const method = METHODS.find((known) => known === ratios);
   if (method === undefined) return 'file';
   return estimator === 'first-order' && (sparsity ?? 0) === 0 ? 'uniform' : method;
 }
 
-/** The optimizer of a run on so many images. */
+/** The optimizer of a run on a number of images. */
 export function makeOptimizer(settings: TrainSettings, images: number): Optimizer {
   const { optimizer, momentum, weightDecay, batchSize, epochs, steps = 1 } = settings;
   const lr = makeSchedule(settings, epochs ?? steps / Math.floor(images / batchSize));
@@ -209,11 +258,11 @@ export function makeOptimizer(settings: TrainSettings, images: number): Optimize
 }
 
 function makeSchedule({ schedule, lr, warmupEpochs: given }: TrainSettings, epochs: number): Schedule {
+  if (schedule === 'constant') return constant(lr);
   const warmupEpochs = given ?? warmupOf(epochs);
   if (warmupEpochs > epochs) {
     throw expectedOption('warmupEpochs', `at most ${Number(epochs.toPrecision(3))}, the run's length`, String(given));
   }
-  if (schedule === 'constant') return constant(lr);
   if (schedule === 'step') return step({ initial: lr, every: epochs / 3, warmupEpochs });
   return cosine({ peak: lr, warmupEpochs });
 }
@@ -226,25 +275,53 @@ export function makeEstimator(settings: TrainSettings, ratios: number | LayerRat
   return estimator === 'cge' ? cge({ mu, central }) : cge({ mu, central, ...mask });
 }
 
-export async function writeConfig(file: string, settings: TrainSettings): Promise<void> {
-  await writeFileAtomically(file, `${JSON.stringify({ deepzero: version, options: settings }, undefined, 2)}\n`);
+/** Options that have no value in some runs. */
+const OPEN: readonly string[] = [
+  ...['network', 'depth', 'width', 'weights', 'mean', 'std'],
+  ...['sparsity', 'epochs', 'steps', 'warmupEpochs'],
+];
+
+const object = leaf<object>('other', 'an object', isObject);
+
+/** config.json. An option without a value is null. */
+const configFile = v.strictObject({
+  deepzero: string,
+  options: v.strictObject(
+    Object.fromEntries(
+      Object.entries(settingsOptions).map(([key, { schema }]) => {
+        const inner = 'wrapped' in schema ? (schema.wrapped as v.GenericSchema) : schema;
+        return [key, OPEN.includes(key) ? v.nullable(inner) : inner];
+      }),
+    ),
+  ),
+  /** The identities of the data, and a digest of the weights to start from. */
+  inputs: v.strictObject({ train: object, test: object, weights: v.nullable(string) }),
+  changes: v.array(runChange),
+});
+
+export interface RunConfig {
+  readonly settings: TrainSettings;
+  readonly inputs: v.InferOutput<typeof configFile>['inputs'];
+  readonly changes: readonly RunChange[];
 }
 
-/** Reads the settings back through the option table, so that an edited file is checked like a command line. */
-export async function readConfig(file: string): Promise<TrainSettings> {
-  const content = await readJson(file);
-  const options = isObject(content) ? content['options'] : undefined;
-  if (!isObject(options)) throw new FileError(file, 'has no "options", as deepzero train writes them');
-  const given: Record<string, unknown> = {};
-  for (const [key, value] of Object.entries(options)) {
-    const known = Object.hasOwn(settingsOptions, key) ? settingsOptions[key as keyof TrainSettings] : undefined;
-    if (!known)
-      throw new FileError(file, `unknown option ${quote(key)}${didYouMean(key, Object.keys(settingsOptions))}`);
-    try {
-      given[key] = validate(known, value, dashed(key));
-    } catch (cause) {
-      throw new FileError(file, (cause as Error).message, { cause });
-    }
-  }
-  return settle(withDefaults(settingsOptions, given));
+export async function writeConfig(file: string, { settings, inputs, changes }: RunConfig): Promise<void> {
+  const options = Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, (value ?? null) as unknown]));
+  await writeFileAtomically(file, `${JSON.stringify({ deepzero: version, options, inputs, changes }, undefined, 2)}\n`);
 }
+
+/** @throws FileError naming the first entry that is unknown, missing or wrong. */
+export async function readConfig(file: string): Promise<RunConfig> {
+  const { options, inputs, changes } = parseContent(configFile, await readJson(file), file);
+  const settings = Object.fromEntries(
+    Object.entries(options).map(([key, value]) => [key, value ?? undefined]),
+  ) as unknown as TrainSettings;
+  const { epochs, steps } = settings;
+  if ((epochs === undefined) === (steps === undefined)) {
+    throw new FileError(file, 'expected one of options.epochs and options.steps to be null');
+  }
+  return { settings, inputs, changes };
+}
+
+/** The options that a resumed run may change, as they are written on the command line. */
+export const changeable = (): string => CHANGEABLE.map(dashed).join(', ');

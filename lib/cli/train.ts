@@ -1,35 +1,41 @@
 /**
- * `deepzero train`: algorithm 1 from a data folder to a weights file, in a folder that a stopped run continues from.
+ * `deepzero train`: algorithm 1 from a data folder to a weights file, in a folder from which a stopped run goes on.
  *
  * @module
  */
 import * as v from 'valibot';
 
-import { FileError, InvalidArgumentError, nearest } from '../support/errors.js';
-import { expected, string } from '../support/schema.js';
+import type { ImageDatasets } from '../data/cifar10.js';
 import type { ImageDataset } from '../data/dataset.js';
-import { Model } from '../model/model.js';
+import { describeDataset } from '../data/dataset.js';
+import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
+import { differences } from '../support/differences.js';
+import { digest } from '../support/digest.js';
+import { FileError, InvalidArgumentError } from '../support/errors.js';
+import { exists } from '../support/files.js';
+import { nonNegative, string } from '../support/schema.js';
+import { RunFolder } from '../training/folder.js';
 import type { Command } from './command.js';
 import { command } from './command.js';
-import { buildNetwork, computeOptions, inWords, loadData } from './inputs.js';
+import { computeOptions, inWords, loadData, openModel } from './inputs.js';
 import type { OptionsOf } from './options.js';
-import { dashed, option } from './options.js';
+import { dashed, flag, option } from './options.js';
 import { grouped } from './output.js';
-import { checkSamples, readRatios, writeRatios } from './prune.js';
-import { exists } from '../support/files.js';
-import { RunFolder } from '../training/folder.js';
-import { WINDOW } from './train-progress.js';
-import { TrainSession } from './train-session.js';
-import type { GivenSettings, TrainSettings } from './train-settings.js';
+import { writeRatios } from './prune.js';
+import type { Session } from './train-run.js';
+import { givenRatios, predict, trainIn, WINDOW } from './train-run.js';
+import type { GivenSettings, RunConfig, TrainSettings } from './train-settings.js';
 import {
+  change,
+  CHANGEABLE,
+  changeable,
   makeOptimizer,
   MASK_SETTINGS,
   ratiosFrom,
   readConfig,
   settingsOptions,
   settle,
-  SPREADS,
   writeConfig,
 } from './train-settings.js';
 
@@ -38,29 +44,43 @@ interface CommandOptions extends GivenSettings {
   memory: number | undefined;
   out: string | undefined;
   resume: string | undefined;
+  checkpointEvery: number;
+  dryRun: boolean;
 }
+
+const RUN = 'Run';
 
 const options: OptionsOf<CommandOptions> = {
   out: option(v.optional(string), {
     placeholder: 'DIR',
     help: 'folder for checkpoint, log and weights',
     otherwise: 'runs/NAME-1, or the next free number',
+    group: RUN,
   }),
   resume: option(v.optional(string), {
     placeholder: 'DIR',
-    help: 'continues the run in that folder to the bits of one never stopped; takes only --threads and --memory beside it',
+    help: `continues the run in that folder, to the same bits as if it had never stopped, or with changes of ${changeable()}`,
+    group: RUN,
   }),
+  checkpointEvery: option(v.optional(nonNegative, 60), {
+    placeholder: 'SECONDS',
+    help: 'time between checkpoints, which are written after every epoch too; 0 writes one after every step',
+    group: RUN,
+  }),
+  dryRun: { ...flag('predict the cost, write nothing'), group: RUN },
   ...settingsOptions,
   ...computeOptions,
 };
 
 const NOTES =
-  "The defaults are the paper's for ResNet-20 on CIFAR-10, which take weeks on a few cores, except on synthetic data, where " +
-  'they make a run of minutes; what a run will cost is said before it starts. Ctrl-C saves the steps done, not the one in ' +
-  "progress, and prints the command that resumes. The run's folder receives config.json (the options), ratios.json " +
-  '(how much of each layer is left out), log.jsonl (a line for every step), run.safetensors (the checkpoint) and model.safetensors ' +
-  '(the weights, for deepzero eval and for PyTorch). Progress counts the steps done; log and errors number steps and ' +
-  `epochs from 0. Progress shows loss and accuracy as means over ${WINDOW} steps, the log has those of every step.`;
+  "The defaults are the paper's for ResNet-20 on CIFAR-10, a run of weeks on a few cores; on synthetic data they are those of a " +
+  'run of minutes. The command predicts the time before it starts. Ctrl-C saves the steps done, not the one in progress, and ' +
+  'prints the command that resumes. A run that is resumed with changes goes on at its step: its schedule then gives the learning ' +
+  'rate that this step has in a run of the new length. All other options stay, since the results so far depend on them. ' +
+  "The run's folder receives config.json (the options, and what changed when), ratios.json (the fraction of each layer that is " +
+  'left out), log.jsonl (a line for each step), run.safetensors (the checkpoint) and model.safetensors (the weights, for ' +
+  'deepzero eval and for PyTorch). Progress counts the steps done; log and errors number steps and epochs from 0. Progress ' +
+  `shows loss and accuracy as means over ${WINDOW} steps, the log has those of every step.`;
 
 export const train: Command = command({
   name: 'train',
@@ -68,69 +88,91 @@ export const train: Command = command({
   notes: NOTES,
   options,
   async run(values, { given, output, signal }) {
-    if (values.resume !== undefined) refuseBesideResume(given);
-    if (given.sparsity !== undefined && ratiosFrom(values) === 'file') {
-      throw new InvalidArgumentError('--sparsity does not go with --ratios FILE: the file says what is left out');
-    }
-    refuseUnmasked(given, values);
-    const resumed = values.resume === undefined ? undefined : await openRun(values.resume);
-    const settings = resumed ? await readConfig(resumed.config) : settle(values);
+    const { resume, out, threads, memory, checkpointEvery, dryRun } = values;
+    const old = resume === undefined ? undefined : new RunFolder(resume);
+    const before = old && (await configOf(old));
+    if (before) refuseBesideResume(given);
+    else refuseIgnored(given, values);
+    const settings = before ? change(before.settings, given) : settle(values, given);
     const data = await loadData(settings);
     checkBatchSize(settings.batchSize, data.train, '--batch-size');
-    const network = buildNetwork(settings, data.train.classes);
-    using model = new Model(network, { seed: settings.seed, threads: values.threads, memory: values.memory });
-    const optimizer = makeOptimizer(settings, data.train.count);
-    await using folder = resumed
-      ? await RunFolder.open(resumed.path)
-      : await begin(settings, values.out, model, data.train);
-    const about = `${network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
+    const started = old !== undefined && (await exists(old.checkpoint));
+    // The file of weights is not needed any more: the checkpoint has the network.
+    const weights = started && settings.weights !== undefined ? old.checkpoint : settings.weights;
+    using model = await openModel({ ...settings, weights, threads, memory }, data.train.classes, output);
+    const inputs = inputsOf(settings, data, model);
+    // A started run has the weights of its checkpoint.
+    const same = started && before ? { ...inputs, weights: before.inputs.weights } : inputs;
+    if (old && before) refuseOtherInputs(old.config, before.inputs, same);
+    const session: Session = {
+      config: { settings, inputs: same, changes: before?.changes ?? [] },
+      ...{ model, data, checkpointEvery, output, signal },
+      optimizer: makeOptimizer(settings, data.train.count),
+      changed: before !== undefined && CHANGEABLE.some((key) => given[key] !== undefined),
+    };
+    const about = `${model.network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
+    if (dryRun) {
+      if (out !== undefined) await refuseUsed(new RunFolder(out));
+      output.line(about);
+      return await predict(session, old);
+    }
+    await using folder = old ? await RunFolder.open(old.path) : await begin(session, out);
     output.line(`${about}, run in ${folder.path}`);
-    if (resumed && !(await exists(resumed.checkpoint))) output.line('No checkpoint is there yet: from the first step.');
+    if (old && !started) output.line('There is no checkpoint yet: starting at the first step.');
     signal.addEventListener('abort', () => {
       output.line('Stopping: the steps done are kept; once more to quit at once.');
     });
-    const session = new TrainSession({ settings, model, data, optimizer, folder, output, signal });
     try {
-      const result = await session.run();
+      const result = await trainIn(folder, session);
       if (settings.data === 'synthetic' && isPapers(settings)) output.line(`\n${nextStep()}`);
       return result;
     } catch (error) {
-      if (error === signal.reason)
+      if (error === signal.reason) {
         output.line(`Stopped. To continue:\n  ${invocation()} --resume ${quoted(folder.path)}`);
-      // Refused before anything was computed: the mended command may have the folder.
-      if (error instanceof InvalidArgumentError && !resumed && !(await hasBegun(folder, settings)))
-        await folder.discard();
+      }
+      // Refused before anything was computed: the corrected command may use the folder.
+      if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await folder.discard();
       throw error;
     }
   },
 });
 
-/** The folder of a run that goes on. */
-async function openRun(path: string): Promise<RunFolder> {
-  const folder = new RunFolder(path);
-  if (await exists(folder.config)) return folder;
-  throw new FileError(path, "expected a run's folder, which holds config.json");
+/** The options and inputs of the run in a folder. */
+async function configOf(folder: RunFolder): Promise<RunConfig> {
+  if (await exists(folder.config)) return readConfig(folder.config);
+  throw new FileError(folder.path, "expected a run's folder, which holds config.json");
 }
 
-/** Makes the run's folder with all that a resumption needs from the outset. */
-async function begin(
-  settings: TrainSettings,
-  out: string | undefined,
+/** What tells data and initial weights from others. */
+function inputsOf(
+  { weights }: TrainSettings,
+  { train: images, test }: ImageDatasets,
   model: Model,
-  images: ImageDataset,
-): Promise<RunFolder> {
-  const { ratios } = settings;
-  const source = ratiosFrom(settings);
-  if (source === 'file' && !(await exists(ratios))) {
-    const { message } = expected('--ratios', `one of ${SPREADS.join(', ')}, or a file that is there`, ratios);
-    throw new InvalidArgumentError(message + nearest(ratios, SPREADS));
-  }
-  const given = source === 'file' ? await readRatios(ratios, model) : undefined;
-  if (source !== 'file' && source !== 'uniform') checkSamples(source, settings, images);
-  const folder = await create(out, `${model.network.name}-${kindOf(images)}`);
+): RunConfig['inputs'] {
+  return {
+    train: describeDataset(images),
+    test: describeDataset(test),
+    weights: weights === undefined ? null : digest(model.parameters, model.statistics),
+  };
+}
+
+/** Refuses data or weights that are not those that the run began with: it could not go on to the same bits. */
+function refuseOtherInputs(file: string, saved: RunConfig['inputs'], given: RunConfig['inputs']): void {
+  const [difference] = differences(saved, JSON.parse(JSON.stringify(given)));
+  if (!difference) return;
+  const { path, saved: was, given: is } = difference;
+  throw new FileError(file, `the run began with other data or weights: inputs.${path} was ${was}, and is ${is} now`);
+}
+
+/** Makes the run's folder with everything that a resumption needs from the start. */
+async function begin(session: Session, out: string | undefined): Promise<RunFolder> {
+  const ratios = await givenRatios(session);
+  const name = `${session.model.network.name}-${kindOf(session.data.train)}`;
+  const folder = out === undefined ? await RunFolder.createNumbered(name) : await RunFolder.open(out);
+  await refuseUsed(folder);
   try {
-    if (given) await writeRatios(folder.ratios, { ratios: given });
-    await writeConfig(folder.config, settings);
+    if (typeof ratios === 'object') await writeRatios(folder.ratios, { ratios });
+    await writeConfig(folder.config, session.config);
     return folder;
   } catch (error) {
     await folder.discard();
@@ -138,51 +180,63 @@ async function begin(
   }
 }
 
-async function create(out: string | undefined, name: string): Promise<RunFolder> {
-  if (out === undefined) return RunFolder.createNumbered(name);
-  const folder = await RunFolder.open(out);
+/** Refuses a folder that holds files of a run. */
+async function refuseUsed(folder: RunFolder): Promise<void> {
+  const { path } = folder;
   const [found] = await folder.contents();
-  if (found === undefined) return folder;
-  const holds = found === 'config.json' ? `a run: continue it with --resume ${out}, or` : `${found}:`;
-  throw new FileError(out, `already holds ${holds} choose another --out`);
+  if (found === undefined) return;
+  const holds = found === 'config.json' ? `a run: continue it with --resume ${quoted(path)}, or` : `${found}:`;
+  throw new FileError(path, `already holds ${holds} choose another --out`);
 }
 
-/** `cifar10 train` → `cifar10`: whatever a data set is called, something that a folder can be. */
+/** `cifar10 train` → `cifar10`: a folder's name, whatever the data set's name is. */
 function kindOf({ name }: ImageDataset): string {
   const words = name.replace(/ train$/, '').match(/[\w-]+/g) ?? ['data'];
   return words.join('-').slice(0, 40);
 }
 
-/** Whether a run's folder holds what took time to compute. */
+/** Whether a run's folder holds anything that took time to compute. */
 async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {
   return (await exists(folder.log)) || (ratiosFrom(settings) !== 'file' && (await exists(folder.ratios)));
 }
 
+/** Options beside --resume that change nothing that the run computes. */
+const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'dryRun', 'json'];
+
 function refuseBesideResume(given: Partial<CommandOptions>): void {
-  const extra = Object.keys(given).find((key) => !['resume', 'threads', 'memory', 'json'].includes(key));
+  const allowed: readonly string[] = [...NEUTRAL, ...CHANGEABLE];
+  const extra = Object.keys(given).find((key) => !allowed.includes(key));
   if (extra === undefined) return;
+  const why = extra === 'out' ? 'a run stays in its folder' : 'the results so far depend on it';
   throw new InvalidArgumentError(
-    `${dashed(extra)} does not go with --resume: a run continues with the options it began with`,
+    `${dashed(extra)} cannot be used with --resume: ${why}. A resumed run can change ${changeable()}`,
   );
 }
 
-/** Back-propagation of the whole gradient draws no masks. */
-function refuseUnmasked(given: Partial<CommandOptions>, values: CommandOptions): void {
+/** Refuses options that would be ignored. */
+function refuseIgnored(given: Partial<CommandOptions>, values: CommandOptions): void {
+  const source = ratiosFrom(values);
+  if (given.sparsity !== undefined && source === 'file') {
+    throw new InvalidArgumentError(
+      '--sparsity cannot be used with --ratios FILE: the file has the sparsity of each layer',
+    );
+  }
+  // Back-propagation of the whole gradient draws no masks.
   const { estimator, sparsity = 0 } = values;
-  if (estimator !== 'first-order' || sparsity > 0 || ratiosFrom(values) === 'file') return;
+  if (estimator !== 'first-order' || sparsity > 0 || source === 'file') return;
   const extra = MASK_SETTINGS.find((key) => given[key] !== undefined);
   if (extra === undefined) return;
-  throw new InvalidArgumentError(`${dashed(extra)} requires --sparsity above 0 where --estimator is first-order`);
+  throw new InvalidArgumentError(`${dashed(extra)} requires --sparsity above 0 with --estimator first-order`);
 }
 
-/** How the user started this, so that what is printed can be typed again. */
+/** How the user started the command, for commands that are printed. */
 function invocation(): string {
   const by = process.env['npm_lifecycle_event'];
   if (by === 'start') return 'npm start --';
   return by === 'npx' ? 'npx deepzero train' : 'deepzero train';
 }
 
-/** Whether it is the paper's run but for its length and data. */
+/** Whether it is the paper's run except for its length and data. */
 function isPapers({ estimator, network }: TrainSettings): boolean {
   return estimator === 'sparse-cge' && network === 'resnet20';
 }
@@ -191,7 +245,7 @@ function isPapers({ estimator, network }: TrainSettings): boolean {
 function nextStep(): string {
   return `This was generated data. For CIFAR-10, unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and:
   ${invocation()} --data cifar-10-batches-bin
-That is the paper's run, of weeks on a few cores: what it will cost is said before it starts.
+That is the paper's run, of weeks on a few cores: --dry-run predicts its time.
 --sparsity 0.99 makes a seventh of the queries.`;
 }
 

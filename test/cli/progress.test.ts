@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { counted } from '../../lib/cli/output.js';
 import { duration } from '../../lib/support/words.js';
 import { machineInWords } from '../../lib/native/machine.js';
-import { ProgressMeter } from '../../lib/cli/train-progress.js';
+import { ProgressMeter } from '../../lib/cli/train-run.js';
 
 describe('ProgressMeter', () => {
   it('keeps all but epoch and speed within 80 columns, on a run of days', () => {

@@ -6,16 +6,9 @@ import { join } from 'node:path';
 import { exists } from '../../lib/support/files.js';
 import { temporaryIn } from '../../lib/support/temporaries.js';
 import { native } from '../../lib/native/addon.js';
-import type { TrainStep } from '../../lib/training/log.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
-
-/** ZO-GraSP and sparse-CGE with a redraw every other epoch of 7 steps. */
-const RECIPE = [
-  ...TINY,
-  ...['--batch-size', '8', '--sparsity', '0.5', '--redraw-every', '2'],
-  ...['--grasp-queries', '4', '--samples-per-class', '2', '--seed', '3'],
-];
+import { readLog, RECIPE } from '../helpers/train-command.js';
 
 /** Waits for an epoch's line, which follows its checkpoint closely. */
 async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number): Promise<void> {
@@ -30,11 +23,6 @@ async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number):
       reject(new Error(`ended before epoch ${epoch}: ${printed}`));
     });
   });
-}
-
-async function readLog(run: string): Promise<(TrainStep & { test?: object })[]> {
-  const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
-  return lines.map((line) => JSON.parse(line) as TrainStep);
 }
 
 /** What of a log does not depend on time. */
@@ -93,7 +81,7 @@ describe('deepzero train', () => {
       const cost = stdout.search(
         /^Cost with these ratios: \d+ queries, about \S+ ms a step; 4 steps, about .* in all\.$/m,
       );
-      assert.match(stdout, /^Cost, were the sparsity the same in every layer: \d+ queries/m);
+      assert.match(stdout, /^Cost with the same sparsity in every layer: \d+ queries/m);
       const progress = stdout.search(
         /^4\/4 steps {2}done {2}loss \S+ {2}accuracy \S+ % {2}lr \S+ {2}epoch 1 {2}\S+ queries\/s/m,
       );
@@ -281,15 +269,23 @@ describe('deepzero train', () => {
 
       const options = JSON.parse(await readFile(config!, 'utf8')) as { options: Record<string, unknown> };
       const edits: [Record<string, unknown>, RegExp][] = [
-        [{ lr: 0 }, /config\.json: Expected --lr to be a finite number > 0, received 0$/],
-        [{ lrr: 1 }, /config\.json: unknown option "lrr"; did you mean "lr"\?$/],
+        [{ lr: 0 }, /config\.json: expected options\.lr to be a finite number > 0, received 0$/],
+        [{ lr: [1] }, /config\.json: expected options\.lr to be a finite number > 0, received \[1\]$/],
+        [{ lr: '0.1' }, /config\.json: expected options\.lr to be a finite number > 0, received "0\.1"$/],
+        [{ lr: undefined }, /config\.json: expected options\.lr to be a finite number > 0, received undefined$/],
+        [{ central: undefined }, /config\.json: expected options\.central to be true or false, received undefined$/],
+        [{ lrr: 1 }, /config\.json: unknown "lrr" in options; did you mean "lr"\?$/],
+        [{ steps: null }, /config\.json: expected one of options\.epochs and options\.steps to be null$/],
+        [{ sparsity: 0.6 }, /ratios\.json: found with sparsity 0\.5, but config\.json has 0\.6$/],
+        [{ graspQueries: 5 }, /ratios\.json: found with graspQueries 4, but config\.json has 5$/],
+        [{ seed: 4 }, /ratios\.json: found with seed 3, but config\.json has 4$/],
         [
           { lr: 0.2 },
           /run\.safetensors: expected optimizer\.lr\.peak to be 0\.1, as when the run was saved, received 0\.2$/,
         ],
       ];
       for (const [edit, message] of edits) {
-        await writeFile(config!, JSON.stringify({ options: { ...options.options, ...edit } }));
+        await writeFile(config!, JSON.stringify({ ...options, options: { ...options.options, ...edit } }));
         await fails(resume, 1, message);
       }
       await writeFile(config!, JSON.stringify(options));

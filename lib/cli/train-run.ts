@@ -1,0 +1,260 @@
+/**
+ * One run of `deepzero train`: its cost, its ratios, its steps with their progress, and its end.
+ *
+ * @module
+ */
+import type { ImageDatasets } from '../data/cifar10.js';
+import type { LayerRatios } from '../estimators/masks.js';
+import type { Model } from '../model/model.js';
+import { ofOtherIsa } from '../native/machine.js';
+import type { Optimizer } from '../optimizers/optimizers.js';
+import { InvalidArgumentError, nearest } from '../support/errors.js';
+import { exists } from '../support/files.js';
+import { expected } from '../support/schema.js';
+import { mean } from '../support/statistics.js';
+import { duration } from '../support/words.js';
+import type { RunChange } from '../training/checkpoint.js';
+import type { TrainCost } from '../training/cost.js';
+import { RunFolder } from '../training/folder.js';
+import type { TrainStep } from '../training/log.js';
+import type { TrainRun } from '../training/train.js';
+import { train } from '../training/train.js';
+import type { Output } from './output.js';
+import { counted, grouped, percent } from './output.js';
+import type { FoundBy } from './prune.js';
+import { checkSamples, findRatios, ratioTable, readRatios, writeRatios } from './prune.js';
+import type { RunConfig, TrainSettings } from './train-settings.js';
+import { makeEstimator, ratiosFrom, SPREADS, writeConfig } from './train-settings.js';
+
+/** Everything that a run needs. */
+export interface Session {
+  readonly config: RunConfig;
+  readonly model: Model;
+  readonly data: ImageDatasets;
+  readonly optimizer: Optimizer;
+  /** Seconds. */
+  readonly checkpointEvery: number;
+  /** Whether the options of a resumed run differ, as far as they may. */
+  readonly changed: boolean;
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** Trains to the end, from the folder's checkpoint if it has one. */
+export async function trainIn(folder: RunFolder, session: Session): Promise<object> {
+  const { config, model, data, changed, output, signal } = session;
+  const begun = performance.now();
+  const resumed = await exists(folder.checkpoint);
+  const known = await knownRatios(session, folder);
+  let meter = new ProgressMeter(0);
+  const onProgress = (run: TrainRun, within: number): void => {
+    output.status(meter.line(run.step, within), 'small');
+  };
+  let run = makeRun(session, known, { folder }, onProgress);
+  await run.resume();
+  const changes = run.changes.slice(config.changes.length);
+  if (changed || changes.length > 0) await writeConfig(folder.config, { ...config, changes: run.changes });
+  sayChanges(changes, output);
+  const note = ofOtherIsa(run);
+  if (note !== undefined) output.line(note);
+  await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
+  if (known === undefined) {
+    run = makeRun(session, await prune(session, folder), { folder }, onProgress);
+    await sayCost(run, output, 'Cost with these ratios');
+  }
+  meter = new ProgressMeter(run.totalSteps);
+  try {
+    await showSteps(run, meter, output);
+  } catch (error) {
+    if (error === signal.reason) {
+      const done = `${grouped(run.step)} of ${counted(run.totalSteps, 'step')} are done and saved`;
+      output.line(`${done}; a step in progress is not kept.`);
+    }
+    throw error;
+  }
+  await model.save(folder.weights);
+  const test = await model.evaluate(data.test, { signal, batchSize: config.settings.batchSize });
+  const seconds = (performance.now() - begun) / 1000;
+  const loss = await lossesAtEnds(folder);
+  const first = `${loss.first.toFixed(3)} in the first steps`;
+  output.line(`\nloss ${first}, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`);
+  const time = `${duration(seconds)}${resumed ? ' since the run was resumed' : ''}`;
+  output.line(`test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${time}`);
+  output.line(`weights in ${folder.weights}`);
+  return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
+}
+
+/** Predicts the cost of a new run, or of the rest of the one in a folder, and writes nothing. */
+export async function predict(session: Session, old: RunFolder | undefined): Promise<object> {
+  const { config, output } = session;
+  const known = old ? await knownRatios(session, old) : await givenRatios(session);
+  const resume = old && (await exists(old.checkpoint)) ? old.checkpoint : undefined;
+  const run = makeRun(session, known, { resume });
+  await run.resume();
+  sayChanges(run.changes.slice(config.changes.length), output);
+  const cost = await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
+  if (known === undefined) {
+    output.line(
+      `Before its first step, the run would find ratios by ${ratiosFrom(config.settings)}; the cost depends on them.`,
+    );
+  }
+  output.line('Dry run: nothing is written.');
+  return { dryRun: true, ...cost };
+}
+
+/**
+ * The sparsity or the ratios that a new run is given; undefined if a method is to find them.
+ *
+ * @throws InvalidArgumentError if there is no such file, or the method needs more images.
+ */
+export async function givenRatios({ config, model, data }: Session): Promise<number | LayerRatios | undefined> {
+  const { settings } = config;
+  const source = ratiosFrom(settings);
+  if (source === 'uniform') return settings.sparsity ?? 0;
+  if (source !== 'file') {
+    checkSamples(source, settings, data.train);
+    return undefined;
+  }
+  if (await exists(settings.ratios)) return readRatios(settings.ratios, model);
+  const { message } = expected('--ratios', `one of ${SPREADS.join(', ')}, or a file that exists`, settings.ratios);
+  throw new InvalidArgumentError(message + nearest(settings.ratios, SPREADS));
+}
+
+/** The sparsity or the ratios of a run in a folder; undefined if a method is to find them. */
+async function knownRatios({ config, model }: Session, folder: RunFolder): Promise<number | LayerRatios | undefined> {
+  const { settings } = config;
+  const source = ratiosFrom(settings);
+  if (source === 'uniform') return settings.sparsity ?? 0;
+  // A run that has made steps has ratios: without their file it cannot go on, and reading says so.
+  const found = (await exists(folder.ratios)) || (await exists(folder.checkpoint));
+  if (source !== 'file' && !found) return undefined;
+  return readRatios(folder.ratios, model, foundBy(settings));
+}
+
+/** The options that found the ratios of a run, unless they were given. */
+function foundBy(settings: TrainSettings): FoundBy | undefined {
+  const method = ratiosFrom(settings);
+  if (method === 'file' || method === 'uniform') return undefined;
+  const {
+    sparsity = 0,
+    mu,
+    seed,
+    graspQueries,
+    samplesPerClass,
+    graspDirections,
+    graspRank,
+    graspPerTensor,
+  } = settings;
+  return { method, sparsity, mu, seed, graspQueries, samplesPerClass, graspDirections, graspRank, graspPerTensor };
+}
+
+async function prune(session: Session, folder: RunFolder): Promise<LayerRatios> {
+  const { config, model, data, output } = session;
+  const by = foundBy(config.settings)!;
+  const ratios = await findRatios(by.method, model, data.train, by, session);
+  await writeRatios(folder.ratios, { ...by, ratios });
+  output.line(`${ratioTable(model, ratios)}\n`);
+  return ratios;
+}
+
+function makeRun(
+  session: Session,
+  ratios: number | LayerRatios | undefined,
+  place: { folder: RunFolder } | { resume: string | undefined },
+  onProgress?: (run: TrainRun, within: number) => void,
+): TrainRun {
+  const { config, model, data, optimizer, checkpointEvery, changed, signal } = session;
+  const { batchSize, seed, epochs, steps = 1, sparsity = 0 } = config.settings;
+  const run: TrainRun = train(model, data.train, {
+    estimator: makeEstimator(config.settings, ratios ?? sparsity),
+    optimizer,
+    ...(epochs === undefined ? { steps } : { epochs }),
+    ...place,
+    ...{ test: data.test, batchSize, seed, checkpointEvery, signal },
+    mayChange: changed || config.changes.length > 0,
+    onProgress: (done, total) => onProgress?.(run, done / total),
+  });
+  return run;
+}
+
+function sayChanges(changes: readonly RunChange[], output: Output): void {
+  for (const { step, option, from, to } of changes) {
+    output.line(
+      `Changed after ${counted(step, 'step')}: ${option} from ${JSON.stringify(from)} to ${JSON.stringify(to)}`,
+    );
+  }
+}
+
+async function sayCost(run: TrainRun, output: Output, title: string): Promise<TrainCost> {
+  const cost = await run.estimateCost();
+  const { queriesPerStep, secondsPerStep, steps, hours } = cost;
+  if (steps === 0) {
+    output.line('All steps are done.');
+    return cost;
+  }
+  const queries = queriesPerStep === 1 ? '1 query' : `${grouped(queriesPerStep)} queries`;
+  const all = `${counted(steps, 'step')}, about ${duration(3600 * hours)} in all`;
+  output.line(`${title}: ${queries}, about ${duration(secondsPerStep)} a step; ${all}.`);
+  return cost;
+}
+
+/** Mean losses of the first and the last steps. */
+async function lossesAtEnds(folder: RunFolder): Promise<{ first: number; last: number; count: number }> {
+  const losses = (await folder.steps()).map(({ loss }) => loss);
+  const count = Math.min(5, Math.ceil(losses.length / 2));
+  return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
+}
+
+/** Steps that the shown loss, accuracy and speed are means over: those of single mini-batches vary much. */
+export const WINDOW = 10;
+
+/** The progress line of a training run: its position, its loss and accuracy, and the time left. */
+export class ProgressMeter {
+  readonly #totalSteps: number;
+  readonly #recent: TrainStep[] = [];
+
+  constructor(totalSteps: number) {
+    this.#totalSteps = totalSteps;
+  }
+
+  add(step: TrainStep): void {
+    this.#recent.push(step);
+    if (this.#recent.length > WINDOW) this.#recent.shift();
+  }
+
+  /** After `done` steps and the fraction `within` of the next; the least important parts come last: a terminal cuts them. */
+  line(done: number, within = 0): string {
+    const total = this.#totalSteps;
+    const next = within > 0 ? ` + ${Math.floor(100 * within)} %` : '';
+    const position = `${String(done).padStart(String(total).length)}/${total} steps${next}`;
+    const last = this.#recent.at(-1);
+    if (!last) return position;
+    const left = this.#mean(({ seconds }) => seconds) * (total - done - within);
+    return [
+      position,
+      done < total ? `ETA ${duration(left)}` : 'done',
+      `loss ${this.#mean(({ loss }) => loss).toFixed(3)}`,
+      `accuracy ${percent(this.#mean(({ accuracy }) => accuracy ?? NaN))}`,
+      `lr ${last.lr.toPrecision(2)}`,
+      `epoch ${last.epoch + 1}`,
+      `${grouped(this.#mean(({ queriesPerSecond }) => queriesPerSecond))} queries/s`,
+    ].join('  ');
+  }
+
+  #mean(of: (step: TrainStep) => number): number {
+    return mean(this.#recent.map(of));
+  }
+}
+
+/** Makes the steps of a run: a line that stays after every epoch and every tenth of the run, a status line after the others. */
+async function showSteps(run: TrainRun, meter: ProgressMeter, output: Output): Promise<void> {
+  const milestone = Math.max(1, Math.round(run.totalSteps / 10));
+  if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
+  for await (const step of run) {
+    meter.add(step);
+    const test = step.test ? `  test accuracy ${percent(step.test.accuracy ?? NaN)}` : '';
+    const line = meter.line(run.step) + test;
+    if (run.step % run.stepsPerEpoch === 0 || run.step % milestone === 0) output.line(line);
+    else output.status(line);
+  }
+}

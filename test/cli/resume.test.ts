@@ -1,0 +1,140 @@
+import assert from 'node:assert/strict';
+import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { cosine } from '../../lib/optimizers/schedules.js';
+import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
+import { deepzero, fails, json, TINY, writeImages } from '../helpers/command.js';
+import { withFolder } from '../helpers/tiny.js';
+import { readLog, RECIPE } from '../helpers/train-command.js';
+
+describe('deepzero train, from weights and on from a run', () => {
+  it('refuses to go on with other data or other weights to start from', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const [run, next] = [join(folder, 'run'), join(folder, 'next')];
+      const args = ['train', ...RECIPE, '--data', data, '--steps', '2'];
+      await json([...args, '--out', run]);
+      const file = join(data, 'test_batch.bin');
+      const bytes = await readFile(file);
+      bytes[5]! ^= 1;
+      await writeFile(file, bytes);
+      const other = /config\.json: the run began with other data or weights: inputs\.test\.content was "\w{16}", /;
+      await fails(['train', '--resume', run], 1, other);
+      bytes[5]! ^= 1;
+      await writeFile(file, bytes);
+
+      // Weights are needed until there is a checkpoint.
+      const weights = join(folder, 'weights');
+      await copyFile(join(run, 'model.safetensors'), weights);
+      await json([...args, '--weights', weights, '--out', next]);
+      await rm(weights);
+      assert.equal((await json(['train', '--resume', next]))['steps'], 2);
+      await rm(join(next, 'run.safetensors'));
+      await fails(['train', '--resume', next], 1, /weights: file does not exist$/);
+      const replaced = await readSafetensors(join(run, 'model.safetensors'));
+      const bias = replaced.tensors.get('fc.bias')!;
+      (bias.data as Float32Array)[0]! += 1;
+      await writeSafetensors(weights, replaced.tensors, replaced.metadata);
+      await fails(['train', '--resume', next], 1, /inputs\.weights was "\w{16}", and is "\w{16}" now$/);
+    }));
+
+  it('starts from weights, under the normalisation that is given', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const [first, second] = [join(folder, 'first'), join(folder, 'second')];
+      const look = ['--mean', '0.5,0.5,0.5', '--std', '0.25,0.25,0.25'];
+      const shared = ['--data', data, ...RECIPE.slice(TINY.length), '--ratios', 'uniform', ...look];
+      const args = shared.filter((arg, i) => !/grasp|samples/.test(arg) && !/grasp|samples/.test(shared[i - 1] ?? ''));
+      await json(['train', ...TINY, ...args, '--steps', '2', '--out', first]);
+      const weights = join(first, 'model.safetensors');
+      // The file names its network.
+      await json(['train', ...args, '--weights', weights, '--epochs', '0.5', '--lr', '1e-9', '--out', second]);
+      const before = (await readSafetensors(weights)).tensors.get('fc.weight')!.data as Float32Array;
+      const after = (await readSafetensors(join(second, 'model.safetensors'))).tensors.get('fc.weight')!;
+      (after.data as Float32Array).forEach((value, i) => {
+        assert.ok(Math.abs(value - before[i]!) < 1e-6);
+      });
+      // 60 images make 7 steps of 8.
+      assert.equal((await readLog(second)).length, 4);
+      const { options } = JSON.parse(await readFile(join(second, 'config.json'), 'utf8')) as {
+        options: Record<string, unknown>;
+      };
+      assert.deepEqual(
+        [options['weights'], options['epochs'], options['network'], options['mean']],
+        [weights, 0.5, null, [0.5, 0.5, 0.5]],
+      );
+      assert.equal((await json(['train', '--resume', second]))['steps'], 4);
+      const none = ['train', ...args, '--weights', join(folder, 'none'), '--steps', '1'];
+      await fails(none, 1, /none: file does not exist$/);
+    }));
+
+  it('goes on for longer and at another rate, and records what changed and when', () =>
+    withFolder(async (folder) => {
+      const run = join(folder, 'run');
+      const data = await writeImages(folder);
+      await json(['train', ...RECIPE, '--data', data, '--steps', '5', '--out', run]);
+      const longer = await deepzero(['train', '--resume', run, '--epochs', '1', '--lr', '0.05', '--momentum', '0.8']);
+      assert.equal(longer.code, 0, longer.stderr);
+      assert.match(longer.stdout, /^Changed after 5 steps: steps from 5 to 7$/m);
+      assert.match(longer.stdout, /^Changed after 5 steps: optimizer\.momentum from 0\.9 to 0\.8$/m);
+      const schedule = cosine({ peak: 0.05, warmupEpochs: 0.1 });
+      assert.deepEqual(
+        (await readLog(run)).slice(5).map(({ lr }) => lr),
+        [5, 6].map((step) => schedule.at({ step, stepsPerEpoch: 7, epochs: 1 })),
+      );
+      const { options, changes } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as {
+        options: Record<string, unknown>;
+        changes: { step: number; time: string; option: string; from: unknown; to: unknown }[];
+      };
+      assert.deepEqual([options['epochs'], options['steps'], options['lr']], [1, null, 0.05]);
+      assert.deepEqual(
+        changes.map(({ step, option }) => [step, option]),
+        [
+          [5, 'optimizer.lr'],
+          [5, 'optimizer.momentum'],
+          [5, 'steps'],
+        ],
+      );
+      // And without further changes, also where the last one is not in a checkpoint yet.
+      assert.equal((await json(['train', '--resume', run]))['steps'], 7);
+      await json(['train', '--resume', run, '--steps', '8']);
+      await fails(['train', '--resume', run, '--steps', '3'], 1, /expected steps to be at least 8, the steps done, /);
+      for (const extra of [
+        ['--seed', '1'],
+        ['--data', data],
+        ['--mu', '1'],
+        ['--batch-size', '4'],
+        ['--optimizer', 'adam'],
+      ]) {
+        const why = `${extra[0]} cannot be used with --resume: the results so far depend on it\\. A resumed run can change --steps, --epochs, --lr, `;
+        await fails(['train', '--resume', run, ...extra], 2, new RegExp(why));
+      }
+      await fails(['train', '--resume', run, '--out', folder], 2, /--out cannot be used with --resume: a run stays in/);
+      const both = ['train', '--resume', run, '--steps', '9', '--epochs', '2'];
+      await fails(both, 2, /Expected --epochs or --steps, received both$/);
+      const warmup = ['train', '--resume', run, '--schedule', 'constant'];
+      assert.equal((await json([...warmup, '--steps', '9']))['steps'], 9);
+      await fails(['train', '--resume', run, '--warmup-epochs', '1'], 2, /--warmup-epochs requires --schedule cosine/);
+    }));
+
+  it('predicts the cost in a dry run, and leaves nothing behind', () =>
+    withFolder(async (folder) => {
+      const data = await writeImages(folder);
+      const [out, run] = [join(folder, 'out'), join(folder, 'run')];
+      const args = ['train', ...RECIPE, '--data', data, '--steps', '5'];
+      const before = await readdir(folder);
+      for (const place of [['--out', out], []]) {
+        const cost = await json([...args, ...place, '--dry-run'], { cwd: folder });
+        assert.equal(cost['steps'], 5);
+        assert.ok(Number(cost['queriesPerStep']) > 0 && Number(cost['secondsPerStep']) > 0);
+        assert.deepEqual(await readdir(folder), before);
+      }
+      await json([...args, '--out', run]);
+      const files = await readdir(run);
+      const contents = await Promise.all(files.map((name) => readFile(join(run, name))));
+      const left = await json(['train', '--resume', run, '--steps', '8', '--dry-run']);
+      assert.equal(left['steps'], 3);
+      assert.deepEqual(await Promise.all(files.map((name) => readFile(join(run, name)))), contents);
+      await fails([...args, '--out', run, '--dry-run'], 1, /already holds a run: continue it with --resume/);
+    }));
+});
