@@ -1,88 +1,87 @@
 import type { Benchmark } from './benchmarks.js';
+import type { Plot } from './support/plot.js';
 import { shapeOf } from './tables.js';
-import type { Chart } from './chart.js';
 
-/** What a result is drawn as. */
-export function chartOf(result: Benchmark): Chart {
-  const { version, isa, processor, cores } = result.machine;
-  const footnote = `deepzero ${version} (${isa}), ${processor}, ${cores} cores; medians of rounds that alternate`;
+/** A result as a plot: a row for every network or shape, a point in it for every series. */
+export function chartOf(result: Benchmark): Plot {
   switch (result.benchmark) {
     case 'reuse':
     case 'scaling': {
       const scaling = result.benchmark === 'scaling';
       return {
-        ...bars(
+        ...dots(
           result.rows,
           ({ network, sparsity }) => `${network}${sparsity > 0 ? `, ${100 * sparsity} % sparse` : ''}`,
           ({ mode, threads }) => (scaling ? `${mode}, ${threads} threads` : mode),
           ({ queriesPerSecond }) => queriesPerSecond,
         ),
         title: scaling ? 'CGE by number of threads' : 'CGE by how much of the unperturbed pass a query reuses',
-        axis: `queries per second (batch ${result.rows[0]?.batchSize ?? 0}), higher is better`,
-        logarithmic: true,
-        footnote,
+        x: {
+          label: `queries per second (batch ${result.rows[0]?.batchSize ?? 0}), higher is better`,
+          logarithmic: true,
+        },
       };
     }
     case 'forward':
       return {
-        ...bars(
+        ...dots(
           result.rows,
           ({ network }) => network,
           ({ threads }) => `${threads} threads`,
           (row) => row.imagesPerSecond,
         ),
         title: 'Forward pass, batch norm in training mode',
-        axis: 'images per second, higher is better',
-        logarithmic: false,
-        footnote,
+        x: { label: 'images per second, higher is better' },
       };
     case 'kernels': {
       const convolutions = result.rows.filter(({ directFlops }) => directFlops > 0);
       return {
-        ...bars(
+        ...dots(
           convolutions,
           shapeOf,
           ({ kernel, threads }) => `${kernel}, ${threads} thread${threads > 1 ? 's' : ''}`,
           ({ directFlops }) => directFlops / 1e9,
         ),
         title: '3×3 convolutions of one image block a thread',
-        axis: `GFLOP/s of the direct convolution, higher is better`,
-        logarithmic: false,
-        footnote: `${footnote}; FMA peaks ${peaks(convolutions)}`,
+        x: { label: `GFLOP/s of the direct convolution, higher is better (FMA peaks ${peaks(convolutions)})` },
       };
     }
     case 'memory':
       return {
-        ...bars(
+        ...dots(
           result.rows,
           ({ network }) => network,
           ({ mode }) => mode,
           ({ peakBytes }) => peakBytes / 2 ** 20,
         ),
         title: 'Memory of a process that does CGE',
-        axis: `largest resident set in MiB (batch ${result.rows[0]?.batchSize ?? 0}), lower is better`,
-        logarithmic: false,
-        footnote,
+        x: { label: `largest resident set in MiB (batch ${result.rows[0]?.batchSize ?? 0}), lower is better` },
       };
   }
 }
 
-function bars<Row>(
+/** The machine, as a footnote. */
+export function footnoteOf({ machine: { version, isa, processor, cores } }: Benchmark): string {
+  return `deepzero ${version} (${isa}), ${processor}, ${cores} cores; medians of rounds that alternate`;
+}
+
+function dots<Row>(
   rows: readonly Row[],
   groupOf: (row: Row) => string,
   seriesOf: (row: Row) => string,
   valueOf: (row: Row) => number,
-): Pick<Chart, 'series' | 'groups'> {
+): Pick<Plot, 'series' | 'y'> {
+  const names = [...new Set(rows.map(groupOf))];
   const series = [...new Set(rows.map(seriesOf))];
-  const groups = [...new Set(rows.map(groupOf))].map((name) => {
-    const own = rows.filter((row) => groupOf(row) === name);
-    const values = series.map((title) => {
-      const row = own.find((candidate) => seriesOf(candidate) === title);
-      return row === undefined ? null : valueOf(row);
-    });
-    return { name, values };
-  });
-  return { series, groups };
+  return {
+    y: { names },
+    series: series.map((name, colour) => {
+      // Above each other, so that equal values do not hide each other.
+      const within = (0.7 * (colour - (series.length - 1) / 2)) / series.length;
+      const own = rows.filter((row) => seriesOf(row) === name);
+      return { name, colour, points: own.map((row) => ({ x: valueOf(row), y: names.indexOf(groupOf(row)) + within })) };
+    }),
+  };
 }
 
 function peaks(rows: readonly { threads: number; peakFlops: number }[]): string {

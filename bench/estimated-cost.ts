@@ -1,15 +1,12 @@
 /**
- * What `TrainRun.estimateCost` says of a step beside the step itself: for every way to train, estimate and step in turn,
- * medians over the rounds. Exits with 1 if an estimate is off by more than `TOLERANCE`.
+ * The time that `TrainRun.estimateCost` predicts for a step beside the measured time: for every estimator, prediction and step
+ * in turn, medians over the rounds. Exits with 1 if a prediction is off by more than `TOLERANCE`.
  *
  *     npx tsx bench/estimated-cost.ts [--batch-size 256] [--rounds 3]
  */
 import { parseArgs } from 'node:util';
 
-import { median } from '../lib/support/statistics.js';
-import { grouped } from '../lib/cli/output.js';
-import { integer } from '../lib/support/check.js';
-import type { Estimator, Network } from '../lib/index.js';
+import type { Estimator, Network } from 'deepzero';
 import {
   cge,
   cnn,
@@ -23,8 +20,12 @@ import {
   sgd,
   synthetic,
   train,
-} from '../lib/index.js';
+} from 'deepzero';
+
 import { script } from '../scripts/run.js';
+import { integer, number } from './support/options.js';
+import { grouped } from './support/output.js';
+import { median } from './support/statistics.js';
 
 const TOLERANCE = 0.2;
 
@@ -46,8 +47,8 @@ await script(async () => {
   const { values } = parseArgs({
     options: { 'batch-size': { type: 'string', default: '256' }, rounds: { type: 'string', default: '3' } },
   });
-  const batchSize = integer(Number(values['batch-size']), '--batch-size', 1);
-  const rounds = integer(Number(values.rounds), '--rounds', 1);
+  const batchSize = number('', integer(1), 256).parse(values['batch-size'], '--batch-size');
+  const rounds = number('', integer(1), 3).parse(values.rounds, '--rounds');
   const { train: images } = synthetic({ train: 2 * batchSize, test: 1 });
   let far = 0;
   for (const [name, network, estimator] of RUNS) {

@@ -1,11 +1,12 @@
-import { Model } from '../lib/model/model.js';
-import type { Network } from '../lib/network/description.js';
-import { countCost, peakContender } from './cost.js';
-import { alternate } from './sampling.js';
-import type { Session } from './sampling.js';
-import { statistics } from '../lib/support/statistics.js';
-import type { Statistics } from '../lib/support/statistics.js';
-import { benchBatch } from './sweeps.js';
+import type { Network } from 'deepzero';
+import { Model } from 'deepzero';
+
+import { peakContender } from './kernel-clock.js';
+import { syntheticBatch } from './support/networks.js';
+import type { Session } from './support/sampling.js';
+import { alternate } from './support/sampling.js';
+import type { Statistics } from './support/statistics.js';
+import { statistics } from './support/statistics.js';
 
 export interface ForwardRow {
   network: string;
@@ -32,7 +33,7 @@ export async function timeForward(
   { networks, batchSize, threads, seed }: ForwardOptions,
   session: Session,
 ): Promise<ForwardRow[]> {
-  const batch = benchBatch(batchSize);
+  const batch = syntheticBatch(batchSize);
   const models = networks.map((network) => new Model(network, { seed, threads }));
   try {
     const passes = models.map((model) => ({
@@ -47,7 +48,7 @@ export async function timeForward(
     for (const [i, model] of models.entries()) {
       const seconds = statistics(timings[i + 1]!);
       // A query that reuses nothing is a whole pass.
-      const { none } = await countCost(model, Uint32Array.of(0));
+      const { none } = await model.cost(Uint32Array.of(0));
       rows.push({
         ...{ network: model.network.name, batchSize, threads },
         imagesPerSecond: batchSize / seconds.median,

@@ -1,14 +1,12 @@
-import type { NativeKernelRun } from '../lib/native/addon.js';
-import { compile } from '../lib/network/compile.js';
-import type { Network } from '../lib/network/description.js';
-import { kernelContender, peakContender } from './cost.js';
-import type { KernelContender } from './cost.js';
-import { alternate } from './sampling.js';
-import type { Session } from './sampling.js';
-import { statistics } from '../lib/support/statistics.js';
-import type { Statistics } from '../lib/support/statistics.js';
+import type { Network } from 'deepzero';
+import { compile } from 'deepzero';
 
-type Kernel = Exclude<NativeKernelRun['kernel'], 'multiplyAdds'>;
+import type { Kernel, KernelContender } from './kernel-clock.js';
+import { kernelContender, peakContender } from './kernel-clock.js';
+import type { Session } from './support/sampling.js';
+import { alternate } from './support/sampling.js';
+import type { Statistics } from './support/statistics.js';
+import { statistics } from './support/statistics.js';
 
 /** A 3×3 convolution's shape; `size` is its input's height and width. */
 export interface KernelShape {

@@ -1,16 +1,18 @@
 /**
- * The process whose memory `measureMemory` looks at: it queries twice, the second time with the buffers of the first.
+ * The process that `measureMemory` observes: it queries twice, the second time with the buffers of the first.
  *
  * @module
  */
 import { once } from 'node:events';
-import { Model } from '../lib/model/model.js';
+
+import { Model } from 'deepzero';
+
 import type { MemoryAnswer, MemoryTask } from './memory.js';
 import { queried } from './memory.js';
-import { benchBatch } from './sweeps.js';
+import { syntheticBatch } from './support/networks.js';
 
 const [{ network, batchSize, mode, threads, memory, mu, seed }] = (await once(process, 'message')) as [MemoryTask];
-const batch = benchBatch(batchSize);
+const batch = syntheticBatch(batchSize);
 const idleBytes = process.memoryUsage.rss();
 const model = new Model(network, { seed, threads, memory });
 const coordinates = queried(model.parameterCount, threads, seed);

@@ -1,5 +1,5 @@
 /**
- * How much memory a sweep takes: counted, and as the system sees it of a process that does nothing else.
+ * How much memory a sweep takes: counted, and measured by the system in a process that does nothing else.
  *
  * @module
  */
@@ -7,16 +7,13 @@ import { fork } from 'node:child_process';
 import { once } from 'node:events';
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { Reuse } from '../lib/model/options.js';
-import type { NativeFit } from '../lib/native/addon.js';
-import { threadsWithin } from '../lib/native/memory.js';
-import { compile } from '../lib/network/compile.js';
-import type { Network } from '../lib/network/description.js';
-import { Random } from '../lib/native/random.js';
-import { countMemory } from './cost.js';
-import type { Session } from './sampling.js';
-import { stratified } from './stratified.js';
-import { benchBatch } from './sweeps.js';
+
+import type { Network, Reuse } from 'deepzero';
+import { Model } from 'deepzero';
+
+import { syntheticBatch } from './support/networks.js';
+import type { Session } from './support/sampling.js';
+import { stratified } from './support/stratified.js';
 
 export interface MemoryTask {
   readonly network: Network;
@@ -28,9 +25,9 @@ export interface MemoryTask {
   readonly seed: number;
 }
 
-/** What the child process tells. */
+/** The answer of the child process. */
 export interface MemoryAnswer {
-  /** Of the process, before there was a model, and the largest of all. */
+  /** Resident bytes of the process before there was a model, and their maximum. */
   idleBytes: number;
   peakBytes: number;
 }
@@ -39,9 +36,9 @@ export interface MemoryRow extends MemoryAnswer {
   network: string;
   batchSize: number;
   mode: Reuse;
-  /** As many as memory allows. */
+  /** As many as the bound on memory allows. */
   threads: number;
-  /** What CGE on so many threads allocates, counted. */
+  /** Allocated by CGE on that many threads, counted. */
   countedBytes: number;
 }
 
@@ -50,24 +47,22 @@ const CHILD = fileURLToPath(new URL(`memory-child${extname(import.meta.url)}`, i
 export async function measureMemory(task: MemoryTask, { signal, onStatus }: Session): Promise<MemoryRow> {
   const { network, batchSize, mode, memory, seed } = task;
   onStatus?.(`${network.name}, ${mode}`);
-  const batch = benchBatch(batchSize);
-  const compiled = compile(network);
-  const counted = (threads: number): NativeFit => {
-    const coordinates = queried(compiled.parameterCount, threads, seed);
-    return countMemory({ network, compiled }, batch, { coordinates, reuse: mode, threads }, memory);
-  };
-  const threads = threadsWithin(memory ?? Infinity, counted(task.threads), batchSize);
+  const batch = syntheticBatch(batchSize);
+  using model = new Model(network, { seed, threads: task.threads, memory });
+  const needed = (threads: number) =>
+    model.memoryOf(batch, { coordinates: queried(model.parameterCount, threads, seed), reuse: mode });
+  const { threads } = needed(task.threads);
   return {
     ...{ network: network.name, batchSize, mode, threads },
     ...(await inChild({ ...task, threads }, signal)),
-    countedBytes: counted(threads).bytes,
+    countedBytes: needed(threads).bytes,
   };
 }
 
-/** The first coordinates, whose change passes everywhere, one for every thread, and a few of every other part. */
+/** For every thread one of the first coordinates, whose change reaches every layer, and a few from every other part. */
 export function queried(parameterCount: number, threads: number, seed: number): Uint32Array {
   const all = Uint32Array.from({ length: parameterCount }, (_, i) => i);
-  const others = stratified(all.subarray(threads), 4 * threads, new Random(seed, 'samples'));
+  const others = stratified(all.subarray(threads), 4 * threads, seed);
   return Uint32Array.of(...all.subarray(0, threads), ...others);
 }
 

@@ -3,21 +3,16 @@
  *
  * @module
  */
-import type { Batch } from '../lib/data/dataset.js';
-import { firstBatch } from '../lib/data/dataset.js';
-import { synthetic } from '../lib/data/synthetic.js';
-import type { Reuse } from '../lib/model/options.js';
-import { drawCoordinates } from '../lib/estimators/masks.js';
-import { Model } from '../lib/model/model.js';
-import type { Network } from '../lib/network/description.js';
-import { Random } from '../lib/native/random.js';
-import type { PeakContender } from './cost.js';
-import { countCost, countMemory, peakContender } from './cost.js';
-import type { Contender, Session } from './sampling.js';
-import { alternate, quickest, ROUNDS, wallClock } from './sampling.js';
-import type { Statistics } from '../lib/support/statistics.js';
-import { median, statistics } from '../lib/support/statistics.js';
-import { stratified } from './stratified.js';
+import type { Batch, Network, Reuse } from 'deepzero';
+import { cge, Model } from 'deepzero';
+
+import type { PeakContender } from './kernel-clock.js';
+import { peakContender } from './kernel-clock.js';
+import type { Contender, Session } from './support/sampling.js';
+import { alternate, quickest, ROUNDS, wallClock } from './support/sampling.js';
+import type { Statistics } from './support/statistics.js';
+import { median, statistics } from './support/statistics.js';
+import { stratified } from './support/stratified.js';
 
 export interface SweepOptions {
   readonly network: Network;
@@ -26,7 +21,7 @@ export interface SweepOptions {
   readonly sparsity: number;
   readonly mu: number;
   readonly seed: number;
-  /** What is timed against each other. */
+  /** The contenders. */
   readonly variants: readonly { readonly mode: Reuse; readonly threads: number }[];
 }
 
@@ -39,32 +34,26 @@ export interface SweepRow {
   threads: number;
   /** Queries of a sweep, without the unperturbed pass. */
   coordinates: number;
-  /** Those that were timed: all, or a stratified sample of them. */
+  /** Timed queries: all, or a stratified sample. */
   timedCoordinates: number;
   queriesPerSecond: number;
-  /** Of a whole sweep with its unperturbed pass; where only a sample was timed, scaled up from that. */
+  /** Of a whole sweep with its unperturbed pass; scaled up where only a sample was timed. */
   sweepSeconds: Statistics;
   /** Per query and image, the mean over the sweep: as done, and with direct convolutions. */
   multiplyAdds: number;
   directMultiplyAdds: number;
-  /** Of buffers on so many threads and of copies of the batch and the weights, counted. */
+  /** Bytes of buffers on that many threads and of copies of the batch and the weights, counted. */
   countedBytes: number;
-  /** Of as many threads, measured in the same run, in floating-point operations a second. */
+  /** Of that many threads, measured in the same run, in floating-point operations a second. */
   peakFlops: number;
-  /** The queries' part of it, as done and as if convolutions were direct; null where queries are too short to tell. */
+  /** The queries' fraction of it, as done and as if convolutions were direct; null where queries are too short to tell. */
   peakFraction: number | null;
   directPeakFraction: number | null;
 }
 
-/** The first images of the generated set. */
-export function benchBatch(batchSize: number): Batch {
-  const { train } = synthetic({ train: batchSize, test: 1 });
-  return firstBatch(train, batchSize);
-}
-
 /**
- * The pass that a sweep starts from. That of incremental queries is not the forward pass: it runs in double and prepares
- * weights and loss, and is had with the one query, of the last parameter, whose change passes nothing but the loss.
+ * The pass that a sweep starts from. For incremental queries it is not the forward pass: it runs in double and prepares
+ * weights and loss. The shortest call that contains it has one query, of the last parameter, which changes only the loss.
  */
 export async function unperturbedPass(
   model: Model,
@@ -78,7 +67,7 @@ export async function unperturbedPass(
   }
 }
 
-/** Fewer coordinates than this would not stand for a sweep. */
+/** Fewer coordinates than this do not represent a sweep. */
 const LEAST_TIMED = 32;
 
 interface Variant extends Contender {
@@ -96,8 +85,8 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
   const models = threadCounts.map((threads) => new Model(network, { seed, threads }));
   const modelOf = (threads: number): Model => models[threadCounts.indexOf(threads)]!;
   try {
-    const [{ compiled, parameterCount }] = models as [Model];
-    const coordinates = drawCoordinates(compiled.parameters, sparsity, new Random(seed, 'mask'));
+    const [model] = models as [Model];
+    const coordinates = cge({ mu, sparsity }).coordinates!(model, { seed, step: 0, epoch: 0 });
     const peaks: PeakContender[] = [];
     for (const count of threadCounts) peaks.push(await peakContender(count));
     const variants: Variant[] = [];
@@ -114,29 +103,28 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         base,
         run: () => modelOf(threads).coordinatewise(batch, { mu, coordinates: timed, reuse: mode, signal }),
       });
-      const sampled = (count: number): Variant =>
-        contender(stratified(coordinates, count, new Random(seed, 'samples')));
-      session.onStatus?.(`${network.name}, ${mode}: how long a query takes`);
+      const sampled = (count: number): Variant => contender(stratified(coordinates, count, seed));
+      session.onStatus?.(`${network.name}, ${mode}: timing a query`);
       const count = await affordable(sampled, base, threads, session.seconds / ROUNDS);
       variants.push(sampled(count));
     }
     const bases = variants.map((variant) => variant.base);
     const timings = await alternate([...peaks, ...bases, ...variants], session);
-    const whole = await countCost({ network, compiled }, coordinates);
+    const whole = await model.cost(coordinates);
     const rows: SweepRow[] = [];
     for (const [i, { mode, threads, timed }] of variants.entries()) {
-      // The quickest, which nothing disturbed: a query is never made out to be quicker than it is.
+      // The quickest one was disturbed least; a longer base would make queries look quicker than they are.
       const base = Math.min(...timings[peaks.length + i]!);
       const peakFlops = peaks[threadCounts.indexOf(threads)]!.flops();
       const taken = timings[peaks.length + bases.length + i]!;
       const sweeps = scaledUp(taken, base, coordinates.length / timed.length);
-      const { [mode]: work } = await countCost({ network, compiled }, timed);
+      const { [mode]: work } = await model.cost(timed);
       const seconds = median(taken) - base;
       const fraction = (products: number): number | null =>
         seconds > 0.2 * base ? (2 * products * batch.count) / seconds / peakFlops : null;
       rows.push({
         network: network.name,
-        parameters: parameterCount,
+        parameters: model.parameterCount,
         ...{ batchSize: batch.count, sparsity, mode, threads },
         coordinates: coordinates.length,
         timedCoordinates: timed.length,
@@ -144,7 +132,7 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
         sweepSeconds: statistics(sweeps),
         multiplyAdds: whole[mode].done / coordinates.length,
         directMultiplyAdds: whole[mode].direct / coordinates.length,
-        countedBytes: countMemory({ network, compiled }, batch, { coordinates: timed, reuse: mode, threads }).bytes,
+        countedBytes: modelOf(threads).memoryOf(batch, { coordinates: timed, reuse: mode }).bytes,
         peakFlops,
         peakFraction: fraction(work.done),
         directPeakFraction: fraction(work.direct),
@@ -157,15 +145,15 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
 }
 
 /**
- * Times of sweeps with `scale` times as many queries as those `taken`, all of which begin with a pass of `base` seconds. Where
- * chance made most of them quicker than that pass, as if all of their time were queries'.
+ * Times of sweeps with `scale` times as many queries as those `taken`, which each begin with a pass of `base` seconds. If noise
+ * made most of them quicker than that pass, all of their time counts as that of queries.
  */
 export function scaledUp(taken: readonly number[], base: number, scale: number): number[] {
   const begin = median(taken) > base ? base : 0;
   return taken.map((time) => Math.max(time, begin + scale * (time - begin)));
 }
 
-/** How many coordinates to time so that a call takes about `seconds`; the calls that find out warm everything up. */
+/** The number of coordinates whose queries take about `seconds`; finding it warms everything up. */
 async function affordable(
   sampled: (count: number) => Variant,
   base: Contender,
@@ -173,9 +161,9 @@ async function affordable(
   seconds: number,
 ): Promise<number> {
   await base.run();
-  // The unperturbed pass, which is taken off, must be a small part of a call.
+  // The unperturbed pass, which is subtracted, must be a small part of a call.
   const least = Math.max(seconds, 5 * (await quickest(base)));
-  // Of a multiple of the threads none waits for the others at the end.
+  // With a multiple of the threads, none waits for the others at the end.
   const rounded = (count: number): number => threads * Math.ceil(count / threads);
   for (let count = rounded(LEAST_TIMED); ;) {
     const variant = sampled(count);

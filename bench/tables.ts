@@ -5,9 +5,9 @@
  */
 import type { Benchmark } from './benchmarks.js';
 import type { KernelRow } from './kernels.js';
-import type { Statistics } from '../lib/support/statistics.js';
+import { grouped, percent, table } from './support/output.js';
+import type { Statistics } from './support/statistics.js';
 import type { SweepRow } from './sweeps.js';
-import { grouped, percent, table } from '../lib/cli/output.js';
 
 export function benchTable(result: Benchmark): string {
   const { version, isa, processor, cores } = result.machine;

@@ -3,14 +3,14 @@
  *
  * @module
  */
-import { cnn } from '../lib/network/cnn.js';
-import type { Network } from '../lib/network/description.js';
+import type { Network } from 'deepzero';
+import { cnn } from 'deepzero';
 
 /** Of depths 1 to 5. */
 export const CNN_SIZES: readonly number[] = [730, 3700, 6670, 9640, 12_610];
 
-/** Where a size stands in lists of figures by size. */
+/** The index of a size in lists of figures by size. */
 export const sizeIndex = (size: number): number => CNN_SIZES.indexOf(size);
 
-/** The CNN of so many parameters. */
+/** The CNN with `size` parameters. */
 export const cnnOf = (size: number): Network => cnn({ depth: sizeIndex(size) + 1 });

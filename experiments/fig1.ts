@@ -1,24 +1,22 @@
 /**
  * Figure 1 of DeepZero (Chen et al., ICLR 2024): test accuracy of the small CNN against its number of parameters, trained with
- * first-order gradients, CGE and RGE of as many queries as parameters: by equation (1), and with each tensor's part of a
+ * first-order gradients, CGE and RGE with as many queries as parameters: by equation (1), and with each tensor's part of a
  * direction scaled to unit length, as the public code does.
  *
  * @module
  */
-import type { Estimator } from '../lib/estimators/estimator.js';
-import { cge } from '../lib/estimators/cge.js';
-import { rge } from '../lib/estimators/rge.js';
-import { firstOrder } from '../lib/estimators/first-order.js';
-import { MU, paperSgd } from '../lib/paper.js';
+import type { Estimator } from 'deepzero';
+import { cge, firstOrder, paper, rge } from 'deepzero';
+
+import { sum } from '../bench/support/statistics.js';
 import { CNN_SIZES, cnnOf, sizeIndex } from './cnn.js';
-import { sum } from '../lib/support/statistics.js';
-import type { Publish, Report, ReportRow } from './report.js';
-import type { InGroup } from './runs.js';
-import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
-import type { RateSearch } from './search.js';
-import { searchRate } from './search.js';
-import type { Laboratory, Trial } from './training.js';
-import { inEpochs } from '../lib/support/words.js';
+import type { RateSearch } from './support/rate-search.js';
+import { searchRate } from './support/rate-search.js';
+import type { Publish, Report, ReportRow } from './support/report.js';
+import { inEpochs } from './support/report.js';
+import type { InGroup } from './support/runs.js';
+import { accuracyOf, meanOf, pointsOf, Runs } from './support/runs.js';
+import type { Context, Trial } from './support/trial.js';
 
 export const CNN_METHOD_NAMES = ['fo', 'cge', 'rge', 'rge-per-tensor'] as const;
 export type CnnMethod = (typeof CNN_METHOD_NAMES)[number];
@@ -33,7 +31,7 @@ interface Method {
   estimator(parameters: number): Estimator;
 }
 
-/** For estimates of the gradient's own length. */
+/** For estimates as long as the gradient. */
 const RATES = [0.03, 0.1, 0.3];
 
 export const CNN_METHODS: Readonly<Record<CnnMethod, Method>> = {
@@ -49,25 +47,25 @@ export const CNN_METHODS: Readonly<Record<CnnMethod, Method>> = {
     colour: 1,
     published: [41.65, 59.66, 70.04, 76.07, 76.95],
     rates: RATES,
-    estimator: () => cge({ mu: MU }),
+    estimator: () => cge({ mu: paper.MU }),
   },
   rge: {
     name: 'RGE, q = d',
     colour: 2,
     published: [37.53, 50.06, 65.31, 70.05, 68.38],
     rates: RATES,
-    estimator: (queries) => rge({ mu: MU, queries }),
+    estimator: (queries) => rge({ mu: paper.MU, queries }),
   },
   'rge-per-tensor': {
     name: 'RGE per tensor, q = d',
     colour: 3,
-    // In a tensor of n numbers an nth of the gradient is expected.
+    // For a tensor of n numbers the estimate is expected to be 1/n of the gradient.
     rates: RATES.map((rate) => 100 * rate),
-    estimator: (queries) => rge({ mu: MU, queries, perTensor: true }),
+    estimator: (queries) => rge({ mu: paper.MU, queries, perTensor: true }),
   },
 };
 
-export interface Fig1Choice {
+export interface Fig1Options {
   readonly sizes: readonly number[];
   readonly methods: readonly CnnMethod[];
   readonly epochs: number;
@@ -82,21 +80,21 @@ export function cnnTrial(method: CnnMethod, size: number, rate: number, epochs: 
     network: cnnOf(size),
     seed,
     estimator: (model) => CNN_METHODS[method].estimator(model.parameterCount),
-    optimizer: paperSgd(rate, epochs),
+    optimizer: paper.sgd(rate, epochs),
     length: { epochs },
   };
 }
 
-/** How many runs there are, with those of the search. */
-export function cnnRunCount({ methods, sizes, seeds }: Fig1Choice): number {
+/** The number of runs, with those of the searches. */
+export function cnnRunCount({ methods, sizes, seeds }: Fig1Options): number {
   return sum(methods.map((method) => CNN_METHODS[method].rates.length + sizes.length * seeds.length));
 }
 
-/** By method, as far as they are done. */
+/** The searches that are done, by method. */
 export type CnnSearches = Map<CnnMethod, RateSearch>;
 
-/** Adds each method's learning rate, searched with the smallest network, and reads what is done of its runs. */
-export async function searchCnnRates(choice: Fig1Choice, runs: Runs, searches: CnnSearches): Promise<void> {
+/** Searches each method's learning rate with the smallest network, and reads those of its runs that are done. */
+export async function searchCnnRates(choice: Fig1Options, runs: Runs, searches: CnnSearches): Promise<void> {
   const { sizes, methods, searchEpochs, seeds } = choice;
   for (const method of methods) {
     const short = (rate: number): Trial => cnnTrial(method, CNN_SIZES[0]!, rate, searchEpochs, seeds[0]!);
@@ -111,7 +109,7 @@ export const cnnGroup = (method: CnnMethod, size: number): string => `${method} 
 /** All methods' runs with a size, one for each seed. */
 export function cnnRuns(
   size: number,
-  { methods, epochs, seeds }: Fig1Choice,
+  { methods, epochs, seeds }: Fig1Options,
   searches: ReadonlyMap<CnnMethod, RateSearch>,
 ): InGroup[] {
   return methods.flatMap((method) =>
@@ -121,17 +119,17 @@ export function cnnRuns(
   );
 }
 
-/** All runs, those that are done first, then size by size; `publish` is told after each what there is. */
-export async function fig1(choice: Fig1Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
+/** All runs, those that are done first, then size by size; `publish` is called after each. */
+export async function fig1(choice: Fig1Options, context: Context, publish: Publish): Promise<Report> {
   const searches: CnnSearches = new Map();
-  const runs: Runs = new Runs(cnnRunCount(choice), laboratory, () => publish(reportOf(choice, searches, runs)));
+  const runs: Runs = new Runs(cnnRunCount(choice), context, () => publish(reportOf(choice, searches, runs)));
   await searchCnnRates(choice, runs, searches);
   await runs.makeGroups(choice.sizes.flatMap((size) => cnnRuns(size, choice, searches)));
   return reportOf(choice, searches, runs);
 }
 
 function reportOf(
-  { sizes, methods, epochs, searchEpochs, seeds }: Fig1Choice,
+  { sizes, methods, epochs, searchEpochs, seeds }: Fig1Options,
   searches: ReadonlyMap<CnnMethod, RateSearch>,
   runs: Runs,
 ): Report {
@@ -165,7 +163,7 @@ function reportOf(
   return {
     title: 'Test accuracy of the small CNN against its number of parameters',
     published: 'of CIFAR-10 after 50 epochs',
-    settings: { sizes, epochs, seeds, mu: MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
+    settings: { sizes, epochs, seeds, mu: paper.MU, search: { epochs: searchEpochs, ...Object.fromEntries(searches) } },
     rows,
     plot: {
       title: `The small CNN after ${inEpochs(epochs)} (published: 50)`,

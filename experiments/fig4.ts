@@ -4,26 +4,19 @@
  *
  * @module
  */
-import { sum } from '../lib/support/statistics.js';
-import type { Estimator } from '../lib/estimators/estimator.js';
-import { cge } from '../lib/estimators/cge.js';
-import { firstOrder } from '../lib/estimators/first-order.js';
-import { graspImportance } from '../lib/pruning/grasp.js';
-import type { Model } from '../lib/model/model.js';
-import type { Network } from '../lib/network/description.js';
-import { resnet } from '../lib/network/resnet.js';
-import { pruneWeights, rankedRatios } from '../lib/pruning/ratios.js';
-import { MU, paperSgd } from '../lib/paper.js';
-import type { GraspMaskChoice } from './grasp-mask.js';
-import { zoGraspMask } from './grasp-mask.js';
-import type { Publish, Report, ReportRow } from './report.js';
-import { accuracyOf, meanOf, pointsOf, Runs } from './runs.js';
-import type { InGroup } from './runs.js';
-import type { RateSearch } from './search.js';
-import { searchRate } from './search.js';
-import type { RunFolder } from '../lib/training/folder.js';
-import type { Laboratory, Trial } from './training.js';
-import { inEpochs } from '../lib/support/words.js';
+import type { Estimator, Model, Network, RunFolder } from 'deepzero';
+import { cge, firstOrder, graspImportance, paper, pruneWeights, rankedRatios, resnet } from 'deepzero';
+
+import { sum } from '../bench/support/statistics.js';
+import type { RateSearch } from './support/rate-search.js';
+import { searchRate } from './support/rate-search.js';
+import type { Publish, Report, ReportRow } from './support/report.js';
+import { inEpochs } from './support/report.js';
+import type { InGroup } from './support/runs.js';
+import { accuracyOf, meanOf, pointsOf, Runs } from './support/runs.js';
+import type { Context, Trial } from './support/trial.js';
+import type { ZoGraspMaskOptions } from './zo-grasp-mask.js';
+import { zoGraspMask } from './zo-grasp-mask.js';
 
 export const FIG4_METHODS = ['fo-dense', 'fo-gradient', 'deepzero', 'fo-weights'] as const;
 export type Fig4Method = (typeof FIG4_METHODS)[number];
@@ -31,11 +24,11 @@ export type Fig4Method = (typeof FIG4_METHODS)[number];
 export const SPARSITIES: readonly number[] = [0.8, 0.9, 0.95, 0.99];
 
 interface Given {
-  readonly choice: Fig4Choice;
+  readonly choice: Fig4Options;
   readonly sparsity: number;
   readonly folder: RunFolder;
   readonly seed: number;
-  readonly laboratory: Laboratory;
+  readonly context: Context;
 }
 
 interface Method {
@@ -43,13 +36,13 @@ interface Method {
   readonly colour: number;
   /** Test accuracy in percent of ResNet-20, by sparsity (figure 4). */
   readonly published: Readonly<Record<string, number>>;
-  /** The method whose learning rate it takes, instead of a search of its own. */
+  /** The method whose learning rate it takes, instead of a search. */
   readonly rateOf?: Fig4Method;
   estimator(model: Model, given: Given): Promise<Estimator> | Estimator;
 }
 
 const RATES = [0.03, 0.1, 0.3, 1];
-/** Where the learning rates are searched. */
+/** The sparsity at which learning rates are searched. */
 const SEARCHED = 0.9;
 
 const METHODS: Readonly<Record<Fig4Method, Method>> = {
@@ -68,21 +61,21 @@ const METHODS: Readonly<Record<Fig4Method, Method>> = {
   deepzero: {
     name: 'DeepZero (sparse-CGE)',
     colour: 1,
-    // It estimates the gradient that this has, at many times the price.
+    // It estimates the same gradient, at many times the cost.
     rateOf: 'fo-gradient',
     published: { 0.8: 86.94, 0.9: 86.46, 0.95: 84.26, 0.99: 73.37 },
     estimator: async (model, given) =>
-      cge({ mu: MU, ...(await zoGraspMask(model, given.sparsity, given.choice, given)) }),
+      cge({ mu: paper.MU, ...(await zoGraspMask(model, given.sparsity, given.choice, given)) }),
   },
   'fo-weights': {
     name: 'FO, sparse weights (GraSP)',
     colour: 3,
     published: { 0.8: 88.59, 0.9: 86.25, 0.95: 82.95, 0.99: 68.22 },
-    async estimator(model, { sparsity, choice, seed, laboratory }) {
-      const importance = await graspImportance(model, laboratory.data.train, {
+    async estimator(model, { sparsity, choice, seed, context }) {
+      const importance = await graspImportance(model, context.data.train, {
         samplesPerClass: choice.samplesPerClass,
         seed,
-        signal: laboratory.signal,
+        signal: context.signal,
       });
       const kept = pruneWeights(model, rankedRatios(model, importance, sparsity), { importance });
       return firstOrder({ coordinates: kept });
@@ -90,7 +83,7 @@ const METHODS: Readonly<Record<Fig4Method, Method>> = {
   },
 };
 
-export interface Fig4Choice extends GraspMaskChoice {
+export interface Fig4Options extends ZoGraspMaskOptions {
   readonly depth: number;
   readonly width: number;
   readonly methods: readonly Fig4Method[];
@@ -100,8 +93,8 @@ export interface Fig4Choice extends GraspMaskChoice {
   readonly seeds: readonly number[];
 }
 
-/** Of dense gradients there is one run for all. */
-const sparsitiesOf = (method: Fig4Method, { sparsities }: Fig4Choice): readonly number[] =>
+/** Dense gradients have one run for all sparsities. */
+const sparsitiesOf = (method: Fig4Method, { sparsities }: Fig4Options): readonly number[] =>
   method === 'fo-dense' ? [0] : sparsities;
 
 /** The method whose learning rate a method takes. */
@@ -110,19 +103,19 @@ const searchedAs = (method: Fig4Method): Fig4Method => METHODS[method].rateOf ??
 /** The name of a method's runs with a sparsity. */
 const groupOf = (method: Fig4Method, sparsity: number): string => `${method} ${sparsity}`;
 
-function networkOf({ depth, width }: Fig4Choice, laboratory: Laboratory): Network {
-  return resnet({ depth, width, classes: laboratory.data.train.classes });
+function networkOf({ depth, width }: Fig4Options, context: Context): Network {
+  return resnet({ depth, width, classes: context.data.train.classes });
 }
 
-export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
-  const network = networkOf(choice, laboratory);
+export async function fig4(choice: Fig4Options, context: Context, publish: Publish): Promise<Report> {
+  const network = networkOf(choice, context);
   const trialOf = (method: Fig4Method, sparsity: number, rate: number, epochs: number, seed: number): Trial => ({
     key: `${network.name}-${choice.width}-${method}-${sparsity}-lr${rate}-epochs${epochs}-seed${seed}`,
     network,
     seed,
     estimator: (model, folder, within) =>
-      METHODS[method].estimator(model, { choice, sparsity, seed, folder, laboratory: within }),
-    optimizer: paperSgd(rate, epochs),
+      METHODS[method].estimator(model, { choice, sparsity, seed, folder, context: within }),
+    optimizer: paper.sgd(rate, epochs),
     length: { epochs },
   });
   const searches = new Map<Fig4Method, RateSearch>();
@@ -130,7 +123,7 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
   const searching = new Set(methods.map(searchedAs));
   const total =
     searching.size * RATES.length + sum(methods.map((method) => sparsitiesOf(method, choice).length)) * seeds.length;
-  const runs: Runs = new Runs(total, laboratory, () => publish(reportOf(choice, network, searches, runs)));
+  const runs: Runs = new Runs(total, context, () => publish(reportOf(choice, network, searches, runs)));
   const trialsOf = (method: Fig4Method): InGroup[] => {
     const { rate } = searches.get(searchedAs(method))!;
     return sparsitiesOf(method, choice).flatMap((sparsity) =>
@@ -148,7 +141,7 @@ export async function fig4(choice: Fig4Choice, laboratory: Laboratory, publish: 
 }
 
 function reportOf(
-  choice: Fig4Choice,
+  choice: Fig4Options,
   network: Network,
   searches: ReadonlyMap<Fig4Method, RateSearch>,
   runs: Runs,
@@ -176,7 +169,7 @@ function reportOf(
   const series = methods.flatMap((method) => {
     const { name, colour, published } = METHODS[method];
     const own = rows.filter((row) => row['method'] === name);
-    // Of dense gradients, a line across.
+    // Dense gradients are a horizontal line.
     const at = method === 'fo-dense' ? sparsities : undefined;
     const points = own.flatMap((row) => (at ?? [row['sparsity'] as number]).flatMap((x) => pointsOf(row, 100 * x)));
     const theirs = sparsities.flatMap((x) => {
@@ -199,7 +192,7 @@ function reportOf(
       graspQueries,
       samplesPerClass,
       seeds,
-      mu: MU,
+      mu: paper.MU,
       search: { epochs: searchEpochs, sparsity: SEARCHED, ...Object.fromEntries(searches) },
     },
     rows,

@@ -1,28 +1,28 @@
 /**
- * Figure 5 of DeepZero (Chen et al., ICLR 2024): the time that training the small CNN with CGE takes, with and without feature
- * reuse, against its number of parameters.
+ * Figure 5 of DeepZero (Chen et al., ICLR 2024): the training time of the small CNN with CGE, with and without feature reuse,
+ * against its number of parameters.
  *
  * @module
  */
 import { join } from 'node:path';
 
-import { describeDataset, firstBatch } from '../lib/data/dataset.js';
-import { wallClock } from '../bench/sampling.js';
+import type { Reuse } from 'deepzero';
+import { describeMachine, paper, REUSES } from 'deepzero';
+import * as v from 'valibot';
+
+import { firstBatch } from '../bench/support/networks.js';
+import type { Series } from '../bench/support/plot.js';
+import { wallClock } from '../bench/support/sampling.js';
 import { timeSweeps } from '../bench/sweeps.js';
-import type { Reuse } from '../lib/model/options.js';
-import { REUSES } from '../lib/model/options.js';
-import { MU } from '../lib/paper.js';
 import { cnnOf, sizeIndex } from './cnn.js';
-import { recalled, renewed } from './kept.js';
-import type { Series } from './plot.js';
-import type { Publish, Report, ReportRow } from './report.js';
-import { rounded } from './report.js';
-import type { Laboratory } from './training.js';
-import { inEpochs } from '../lib/support/words.js';
-import { machineInWords } from '../lib/native/machine.js';
+import { cached, readCached } from './support/cache.js';
+import type { Publish, Report, ReportRow } from './support/report.js';
+import { inEpochs, rounded } from './support/report.js';
+import type { Context } from './support/trial.js';
+import { datasetConfig } from './support/trial.js';
 
 const PUBLISHED_EPOCHS = 50;
-/** Hours of so many epochs on one data-centre GPU, by size. */
+/** Hours of that many epochs on one data-centre GPU, by size. */
 const PUBLISHED = {
   with: [0.99, 5.11, 11.39, 18.91, 28.94],
   without: [1.66, 12.08, 28.03, 45.22, 70.32],
@@ -35,58 +35,61 @@ const NAMES: Readonly<Record<Reuse, string>> = {
   incremental: 'incremental',
 };
 
-export interface Fig5Choice {
+export interface Fig5Options {
   readonly sizes: readonly number[];
   readonly epochs: number;
-  /** Measuring time of each way to reuse and size. */
+  /** Measuring time of each reuse mode and size. */
   readonly seconds: number;
 }
 
-interface Timing {
-  mode: Reuse;
-  timedCoordinates: number;
-  queriesPerSecond: number;
+const positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+
+const timingSchema = v.strictObject({
+  mode: v.picklist(REUSES),
+  timedCoordinates: positive,
+  queriesPerSecond: positive,
   /** Of a step's estimate, the unperturbed pass and a query of each parameter, without gathering images and the update. */
-  secondsPerStep: number;
-}
+  secondsPerStep: positive,
+});
+type Timing = v.InferOutput<typeof timingSchema>;
 
-interface Timings {
-  timings: readonly Timing[];
-}
+/** `cnn-SIZE-times.json` */
+const schema = v.strictObject({ timings: v.array(timingSchema) });
 
-/** Times a sweep of every size and way to reuse, alternating, and says what it makes of a run. */
-export async function fig5(choice: Fig5Choice, laboratory: Laboratory, publish: Publish): Promise<Report> {
-  const { batchSize, threads, data, out, signal, onStatus } = laboratory;
+/** Times a sweep of every size and reuse mode, alternating, and scales it up to a run. */
+export async function fig5(choice: Fig5Options, context: Context, publish: Publish): Promise<Report> {
+  const { batchSize, threads, data, out, signal, onStatus } = context;
   const stepsPerEpoch = Math.floor(data.train.count / batchSize);
-  const machine = machineInWords({ threads });
+  const machine = describeMachine({ threads });
   const batch = firstBatch(data.train, batchSize);
   const timed = new Map<number, readonly Timing[]>();
   const now = (): Report => reportOf(choice, { timed, stepsPerEpoch, machine });
   const measurements = choice.sizes.map((size) => ({
     size,
-    file: join(out, `cnn-${size}-times.json`),
-    options: { size, data: describeDataset(data.train), batchSize, mu: MU, seconds: choice.seconds, machine },
+    file: { path: join(out, `cnn-${size}-times.json`), schema },
+    options: { size, data: datasetConfig(data.train), batchSize, mu: paper.MU, seconds: choice.seconds, machine },
   }));
   for (const { size, file, options } of measurements) {
-    const known = await recalled<Timings>(file, options);
+    const known = await readCached(file, options);
     if (known) timed.set(size, known.timings);
   }
   if (timed.size > 0) await publish(now());
   for (const { size, file, options } of measurements) {
     if (timed.has(size)) continue;
-    const { timings } = await renewed<Timings>(file, options, async () => {
+    const measure = async (): Promise<{ timings: Timing[] }> => {
       const variants = REUSES.map((mode) => ({ mode, threads }));
       const swept = await timeSweeps(
-        { network: cnnOf(size), batch, sparsity: 0, mu: MU, seed: 0, variants },
+        { network: cnnOf(size), batch, sparsity: 0, mu: paper.MU, seed: 0, variants },
         { sampler: wallClock, seconds: choice.seconds, signal, onStatus },
       );
       return {
-        timings: swept.map(({ mode, timedCoordinates, queriesPerSecond, sweepSeconds }): Timing => ({
+        timings: swept.map(({ mode, timedCoordinates, queriesPerSecond, sweepSeconds }) => ({
           ...{ mode, timedCoordinates, queriesPerSecond },
           secondsPerStep: sweepSeconds.median,
         })),
       };
-    });
+    };
+    const { timings } = await cached(file, options, measure, 'recompute');
     timed.set(size, timings);
     await publish(now());
   }
@@ -110,7 +113,7 @@ interface Measured {
   readonly machine: string;
 }
 
-function rowsOf({ sizes, epochs }: Fig5Choice, { timed, stepsPerEpoch, machine }: Measured): ReportRow[] {
+function rowsOf({ sizes, epochs }: Fig5Options, { timed, stepsPerEpoch, machine }: Measured): ReportRow[] {
   return sizes.flatMap((size) =>
     (timed.get(size) ?? []).map(({ mode, timedCoordinates, queriesPerSecond, secondsPerStep }) => ({
       ...{ reuse: NAMES[mode], parameters: size },
@@ -122,7 +125,7 @@ function rowsOf({ sizes, epochs }: Fig5Choice, { timed, stepsPerEpoch, machine }
   );
 }
 
-function reportOf(choice: Fig5Choice, measured: Measured): Report {
+function reportOf(choice: Fig5Options, measured: Measured): Report {
   const { sizes, epochs, seconds } = choice;
   const rows = rowsOf(choice, measured);
   const curves = REUSES.map((mode, colour): Series => {
@@ -140,7 +143,7 @@ function reportOf(choice: Fig5Choice, measured: Measured): Report {
   return {
     title: `Hours of ${inEpochs(epochs)} of CGE by what a query reuses, from measured steps`,
     published: `on one data-centre GPU, scaled from ${PUBLISHED_EPOCHS} epochs`,
-    settings: { sizes, epochs, mu: MU, secondsOfMeasuring: seconds },
+    settings: { sizes, epochs, mu: paper.MU, secondsOfMeasuring: seconds },
     rows,
     plot: {
       title: `CGE of the small CNN: hours of ${inEpochs(epochs)}`,

@@ -3,11 +3,158 @@
  *
  * @module
  */
-import { run } from '../lib/cli/old/program.js';
-import { experimentCommands } from './command.js';
+import { defaultThreads, paper } from 'deepzero';
+
+import type { Options, Values } from '../bench/support/options.js';
+import { among, choice, flag, fraction, integer, list, number, positive, size, text, written } from '../bench/support/options.js'; // prettier-ignore
+import type { Task, TaskContext } from '../bench/support/program.js';
+import { run, task } from '../bench/support/program.js';
+import { CNN_SIZES } from './cnn.js';
+import { CNN_METHOD_NAMES, fig1 } from './fig1.js';
+import { fig3, FIG3_METHODS } from './fig3.js';
+import { fig4, FIG4_METHODS, SPARSITIES } from './fig4.js';
+import { fig5 } from './fig5.js';
+import type { SharedOptions } from './support/perform.js';
+import { perform } from './support/perform.js';
+import type { Publish, Report } from './support/report.js';
+import type { Context } from './support/trial.js';
+import { table1 } from './table1.js';
+
+const FILES = 'NAME.json, NAME.csv and NAME.svg in --out are written after each.';
+const NOTES =
+  'Every run has a folder under --out, with a checkpoint that the same command resumes from and a result that is not ' +
+  'computed again. Ctrl-C, or a longer list of sizes or seeds, costs nothing that is done; a crash or kill -9 costs the ' +
+  'steps of a minute, or the computation outside a run: ZO-GraSP, timings, cosines. Without --quick a few cores take hours to ' +
+  'months, most with RGE and with ResNet-20; the status says how long a run will take. ' +
+  FILES;
+const TIMING_NOTES =
+  'Nothing is trained: steps are timed on the first images. Sizes that are done are not timed again, except with other ' +
+  `options or on another machine. ${FILES}`;
+
+const timing = {
+  data: text('DIR|synthetic', 'a folder of CIFAR-10 binary files, or the embedded generated data set', 'synthetic'),
+  out: text('DIR', 'folder of the runs and the report (default: results/NAME, with --quick results/NAME-quick)', undefined), // prettier-ignore
+  batchSize: number('images of a step', integer(1), paper.BATCH_SIZE),
+  quick: flag('short runs of few, small networks, within two minutes: other defaults, named below'),
+  threads: number('threads; results do not depend on it', integer(1, 1024), defaultThreads()),
+};
+const training = {
+  ...timing,
+  seeds: list(number('every run is made once with each', integer(0), 0), [0]),
+  memory: size('the most that a computation may allocate, such as 500MB or 2GB: as many threads as fit are used (default: no bound)'), // prettier-ignore
+};
+const cnnSize = among(CNN_SIZES);
+const sizes = list(number(`numbers of parameters: ${CNN_SIZES.join(', ')}`, cnnSize, 730), CNN_SIZES);
+const epochs = number('length of a run', positive, 50);
+const length = {
+  epochs,
+  searchEpochs: number('length of the runs that choose each learning rate', positive, 1),
+};
+const queryCount = integer(1, 2 ** 31 - 1);
+const grasp = {
+  graspQueries: number('random directions of ZO-GraSP', queryCount, paper.GRASP_QUERIES),
+  samplesPerClass: number('images of each class for ZO-GraSP and GraSP', integer(1), paper.SAMPLES_PER_CLASS),
+};
+const redrawEvery = (standard: number) =>
+  number('epochs after which other coordinates are drawn: 1 in the paper, 5 in its public code', integer(1), standard);
+const seconds = number('measuring time of each size and contender', positive, 10);
+
+const TINY = { sizes: [730, 3700], batchSize: 16 };
+const TINY_GRASP = { batchSize: 16, graspQueries: 8, samplesPerClass: 2 };
+
+interface Definition<O extends Options> {
+  readonly name: string;
+  readonly summary: string;
+  readonly notes: string;
+  readonly options: O;
+  /** Replaces defaults with --quick. */
+  readonly quick: Partial<Values<O>>;
+  readonly run: (values: Values<O>, context: Context, publish: Publish) => Promise<Report>;
+}
+
+function experiment<const O extends Options>({ name, notes, quick, run: make, ...rest }: Definition<O>): Task {
+  return task({
+    ...rest,
+    name,
+    notes: `${notes} With --quick the defaults are ${written(quick)}; other options still count.`,
+    run: (values: Values<O>, { given, ...context }: TaskContext<O>) => {
+      const chosen = given['quick'] === true ? { ...values, ...quick, ...given } : values;
+      return perform<Values<O> & SharedOptions>(name, make, chosen as Values<O> & SharedOptions, context);
+    },
+  });
+}
 
 await run({
   call: 'npm run experiment --',
   about: "The paper's figures, each as a table, a CSV file and a plot.",
-  commands: experimentCommands,
+  tasks: [
+    experiment({
+      name: 'fig1',
+      summary: 'Test accuracy against parameters: first order, CGE and RGE on the small CNN.',
+      notes: NOTES,
+      options: {
+        ...training,
+        sizes,
+        methods: list(choice('methods to train with', CNN_METHOD_NAMES, undefined), CNN_METHOD_NAMES),
+        ...length,
+      },
+      quick: { ...TINY, epochs: 0.02, searchEpochs: 0.01 },
+      run: fig1,
+    }),
+    experiment({
+      name: 'fig3',
+      summary: 'DeepZero, forward gradients and pattern search on the small CNN, with equally many loss evaluations.',
+      notes: NOTES,
+      options: {
+        ...training,
+        size: number(`parameters: ${CNN_SIZES.join(', ')}`, cnnSize, 3700),
+        methods: list(choice('methods to train with', FIG3_METHODS, undefined), FIG3_METHODS),
+        budget: number('loss evaluations of a run', integer(1), 500_000),
+        searchBudget: number('loss evaluations of the runs that choose each rate', integer(1), 50_000),
+        sparsity: number('fraction of the weights that a step of DeepZero leaves out', fraction, 0.9),
+        redrawEvery: redrawEvery(1),
+        ...grasp,
+        queries: number('directions, or trials, of a step of the other methods', queryCount, 100),
+      },
+      quick: { size: 730, budget: 3000, searchBudget: 400, queries: 20, ...TINY_GRASP },
+      run: fig3,
+    }),
+    experiment({
+      name: 'fig4',
+      summary: 'Test accuracy against sparsity: DeepZero, first order with sparse gradients, sparse weights and dense.',
+      notes: NOTES,
+      options: {
+        ...training,
+        depth: number('layers with weights of the residual network, 6n + 2', integer(1), 20),
+        width: number('channels of its first stage', integer(1), 16),
+        methods: list(choice('methods to train with', FIG4_METHODS, undefined), FIG4_METHODS),
+        sparsities: list(
+          number('fractions of the gradient, or of the weights, that are zero', fraction, 0),
+          SPARSITIES,
+        ),
+        redrawEvery: redrawEvery(5),
+        ...grasp,
+        ...length,
+      },
+      quick: { depth: 8, width: 2, sparsities: [0.8, 0.99], epochs: 0.05, searchEpochs: 0.02, ...TINY_GRASP },
+      run: fig4,
+    }),
+    experiment({
+      name: 'fig5',
+      summary: 'Hours of training with CGE against parameters, by what a query reuses, from measured steps.',
+      notes: TIMING_NOTES,
+      options: { ...timing, sizes, epochs, seconds },
+      quick: { ...TINY, seconds: 0.2 },
+      run: fig5,
+    }),
+    experiment({
+      name: 'table1',
+      summary:
+        'CGE and RGE with equally many queries: accuracy, time of a query, cosine with the first-order gradient.',
+      notes: NOTES,
+      options: { ...training, sizes, ...length, seconds },
+      quick: { ...TINY, epochs: 0.02, searchEpochs: 0.01, seconds: 0.2 },
+      run: table1,
+    }),
+  ],
 });

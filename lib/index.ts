@@ -21,15 +21,20 @@ export type {
   ForwardResult,
   GradientOptions,
   GradientResult,
+  MemoryOptions,
+  MemoryUse,
   PassResult,
   Precision,
+  QueryCost,
   QueryResult,
   RandomizedOptions,
   RandomizedReuse,
   ReferenceOptions,
   ReferenceResult,
   Reuse,
+  Work,
 } from './model/options.js';
+export { REUSES } from './model/options.js';
 export type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from './estimators/estimator.js';
 export type { CgeOptions } from './estimators/cge.js';
 export { cge } from './estimators/cge.js';
@@ -40,12 +45,14 @@ export { firstOrder } from './estimators/first-order.js';
 export type { ForwardGradientOptions } from './estimators/forward-gradient.js';
 export { forwardGradient } from './estimators/forward-gradient.js';
 export type { GradcheckEntry, GradcheckOptions, GradcheckResult } from './estimators/gradcheck.js';
-export { gradcheck } from './estimators/gradcheck.js';
+export { cosineSimilarity, gradcheck } from './estimators/gradcheck.js';
 export type { GraspImportanceOptions, GraspOptions } from './pruning/grasp.js';
 export { grasp, graspImportance } from './pruning/grasp.js';
 export type { CallOptions } from './native/jobs.js';
 export { NonFiniteLossError } from './model/non-finite.js';
 export { availableCores, defaultThreads } from './native/cores.js';
+export type { Machine } from './native/machine.js';
+export { describeMachine, machine } from './native/machine.js';
 export type { LayerRatios, MaskOptions } from './estimators/masks.js';
 export type { LoadOptions, ModelOptions } from './model/model.js';
 export { Model } from './model/model.js';
@@ -89,6 +96,9 @@ export type { PatternSearchOptions } from './estimators/pattern-search.js';
 export { patternSearch } from './estimators/pattern-search.js';
 export type { Importance, KeepOptions, MagnitudePruningOptions, RandomPruningOptions } from './pruning/ratios.js';
 export { keptCoordinates, magnitudePruning, pruneWeights, randomPruning, rankedRatios } from './pruning/ratios.js';
+export * as paper from './paper.js';
+export { writeFileAtomically } from './support/files.js';
+export { readJson } from './support/json.js';
 export type { Dtype, Safetensors, Tensor, TensorData } from './support/safetensors.js';
 export { readSafetensors, writeSafetensors } from './support/safetensors.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './optimizers/schedules.js';

@@ -1,10 +1,10 @@
 /**
- * The paper's settings: the defaults of the library and the command, and what the experiments are made with.
+ * The paper's settings: the defaults of the library and the command, and the settings of the experiments.
  *
  * @module
  */
 import type { Optimizer } from './optimizers/optimizers.js';
-import { sgd } from './optimizers/optimizers.js';
+import { sgd as makeSgd } from './optimizers/optimizers.js';
 import { cosine } from './optimizers/schedules.js';
 
 /** The smoothing parameter. */
@@ -24,7 +24,7 @@ export const WEIGHT_DECAY = 5e-4;
 export const warmupOf = (epochs: number): number => Math.min(3, epochs / 10);
 
 /** SGD with the settings of ResNet-20, and half a cosine after the warm-up. */
-export function paperSgd(rate: number, epochs: number): Optimizer {
+export function sgd(rate: number, epochs: number): Optimizer {
   const lr = cosine({ peak: rate, warmupEpochs: warmupOf(epochs) });
-  return sgd({ lr, momentum: MOMENTUM, weightDecay: WEIGHT_DECAY });
+  return makeSgd({ lr, momentum: MOMENTUM, weightDecay: WEIGHT_DECAY });
 }

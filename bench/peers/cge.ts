@@ -15,12 +15,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { median, ratio } from '../../lib/support/statistics.js';
-import { stratified } from '../stratified.js';
-import { benchBatch, unperturbedPass } from '../sweeps.js';
-import { cnn, Model, resnet20 } from '../../lib/index.js';
-import { native } from '../../lib/native/addon.js';
-import { Random } from '../../lib/native/random.js';
+import { cnn, machine, Model, resnet20 } from 'deepzero';
+
+import { syntheticBatch } from '../support/networks.js';
+import { median, ratio } from '../support/statistics.js';
+import { stratified } from '../support/stratified.js';
+import { unperturbedPass } from '../sweeps.js';
 import { bytes, fastestAllocator, LAYOUTS, Peer } from './peer.js';
 
 const MU = 5e-3;
@@ -79,12 +79,11 @@ const folder = await mkdtemp(join(tmpdir(), 'deepzero-cge-'));
 const together: Peer[] = [];
 const apart: Peer[] = [];
 try {
-  const batch = benchBatch(batchSize);
+  const batch = syntheticBatch(batchSize);
   using model = new Model(network, { seed: 1, threads });
   const d = model.parameterCount;
   const all = Uint32Array.from({ length: d }, (_, i) => i);
-  const sample = (count: number, round: number): Uint32Array =>
-    count === 0 ? all : stratified(all, count, new Random(1, 'samples', round));
+  const sample = (count: number, round: number): Uint32Array => (count === 0 ? all : stratified(all, count, round));
   const files = { weights: join(folder, 'weights'), images: join(folder, 'images'), labels: join(folder, 'labels') };
   await writeFile(files.weights, bytes(model.parameters));
   await writeFile(files.images, bytes(batch.images));
@@ -98,7 +97,7 @@ try {
       layout: LAYOUTS[0],
       mode: 'none',
       mu: MU,
-      coordinates: [...stratified(all, 4, new Random(1, 'samples'))],
+      coordinates: [...stratified(all, 4, 1)],
     };
     return (await candidate.ask(few))['seconds'] as number;
   });
@@ -107,9 +106,9 @@ try {
   let version: unknown;
   for (const peer of [...together, ...apart]) ({ version } = await peer.ask(load));
   console.log(`CGE of ${network.name}, ${d} parameters, batch ${batchSize}, ${threads} threads`);
-  console.log(`deepzero (${native.isa}) against PyTorch ${String(version)} (${allocator.name})`);
+  console.log(`deepzero (${machine().isa}) against PyTorch ${String(version)} (${allocator.name})`);
 
-  const compared = stratified(all, COMPARED, new Random(1, 'samples', 0xffff));
+  const compared = stratified(all, COMPARED, 0xffff);
   const ours = await model.coordinatewise(batch, { mu: COMPARED_MU, coordinates: compared });
   const subtracted = await model.coordinatewise(batch, { mu: COMPARED_MU, coordinates: compared, reuse: 'layer' });
   for (const mode of modes) {

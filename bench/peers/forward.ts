@@ -14,10 +14,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 
-import { firstBatch } from '../../lib/data/dataset.js';
-import { Model, resnet20, synthetic } from '../../lib/index.js';
-import { median } from '../../lib/support/statistics.js';
-import { native } from '../../lib/native/addon.js';
+import { machine, Model, resnet20 } from 'deepzero';
+
+import { syntheticBatch } from '../support/networks.js';
+import { median } from '../support/statistics.js';
 import { bytes, fastestAllocator, LAYOUTS, Peer } from './peer.js';
 
 const { values: options } = parseArgs({
@@ -34,8 +34,7 @@ const threads = Number(options.threads);
 const folder = await mkdtemp(join(tmpdir(), 'deepzero-forward-'));
 let peer: Peer | undefined;
 try {
-  const { train } = synthetic({ train: batchSize, test: 1 });
-  const batch = firstBatch(train, batchSize);
+  const batch = syntheticBatch(batchSize);
   using model = new Model(resnet20(), { seed: 1, threads });
   const files = { weights: join(folder, 'weights'), images: join(folder, 'images'), outputs: join(folder, 'outputs') };
   await writeFile(files.weights, bytes(model.parameters));
@@ -53,7 +52,7 @@ try {
   const { outputs: ours } = await model.forward(batch, { training: true });
   const difference = Math.max(...ours.map((value, i) => Math.abs(value - theirs[i]!)));
   console.log(
-    `ResNet-20, batch ${batchSize}, deepzero (${native.isa}) against PyTorch ${String(version)} (${allocator.name})`,
+    `ResNet-20, batch ${batchSize}, deepzero (${machine().isa}) against PyTorch ${String(version)} (${allocator.name})`,
   );
   console.log(`largest difference of an output: ${difference.toExponential(1)}`);
   if (!(difference < 1e-3)) throw new Error('The two sides do not compute the same');

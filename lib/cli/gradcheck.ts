@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { nameOf } from '../network/coordinates.js';
 import { firstBatch } from '../data/dataset.js';
 import type { GradcheckEntry } from '../estimators/gradcheck.js';
-import { cosineOf, gradcheck as checkGradient } from '../estimators/gradcheck.js';
+import { cosineSimilarity, gradcheck as checkGradient } from '../estimators/gradcheck.js';
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { Random } from '../native/random.js';
@@ -115,7 +115,7 @@ function byLayer(entries: readonly GradcheckEntry[]): LayerCosine[] {
     .filter(([, group]) => group.length > 1)
     .map(([name, group]) => {
       const [cge, firstOrder] = (['cge', 'firstOrder'] as const).map((key) => Float64Array.from(group, (e) => e[key]));
-      return { name, coordinates: group.length, firstOrderCosine: cosineOf(cge!, firstOrder!) };
+      return { name, coordinates: group.length, firstOrderCosine: cosineSimilarity(cge!, firstOrder!) };
     });
 }
 

@@ -81,13 +81,13 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
       ...{ cge: cge[i]!, reference: truth[i]!, firstOrder: firstOrder[i]! },
     })),
     relativeError: Math.sqrt(dot(minus(cge, truth), minus(cge, truth)) / dot(truth, truth)),
-    cosine: cosineOf(cge, truth),
-    firstOrderCosine: cosineOf(cge, firstOrder),
+    cosine: cosineSimilarity(cge, truth),
+    firstOrderCosine: cosineSimilarity(cge, firstOrder),
   };
 }
 
 /** ⟨a, b⟩ / (‖a‖₂·‖b‖₂). */
-export function cosineOf(a: Float64Array, b: Float64Array): number {
+export function cosineSimilarity(a: Float64Array, b: Float64Array): number {
   return dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
 }
 

@@ -30,8 +30,11 @@ import type {
   ForwardOptions,
   GradientOptions,
   GradientResult,
+  MemoryOptions,
+  MemoryUse,
   PassResult,
   Precision,
+  QueryCost,
   QueryResult,
   RandomizedOptions,
   ReferenceOptions,
@@ -40,6 +43,7 @@ import type {
 } from './options.js';
 import {
   coordinatewiseOptions,
+  memoryOptions,
   forwardOptions,
   gradientOptions,
   randomizedOptions,
@@ -205,6 +209,29 @@ export class Evaluator {
     };
   }
 
+  /** The work of the coordinates' queries, each once, without the unperturbed pass. */
+  async cost(coordinates: Uint32Array): Promise<QueryCost> {
+    checkCoordinates(this.#setup.compiled, coordinates);
+    const network = this.#open();
+    return runJob(() => network.cost({ coordinates }), {});
+  }
+
+  memoryOf(point: Weights, batch: Batch, options: MemoryOptions): MemoryUse {
+    const { coordinates, reuse } = parseOptions(memoryOptions, options, 'memoryOf');
+    checkCoordinates(this.#setup.compiled, coordinates);
+    const { memory = Infinity } = this.#setup;
+    // The memory does not depend on these two.
+    const difference = { mu: 1, central: false };
+    const request = { ...this.#request(point, batch, true, {}), ...difference, coordinates, reuse };
+    const fit = this.#open().memory('coordinatewise', request, memory);
+    return { threads: threadsWithin(memory, fit, batch.count), bytes: fit.bytes };
+  }
+
+  #open(): NativeNetwork {
+    if (this.#native) return this.#native;
+    throw new Error('This model has been disposed of; make or load another one');
+  }
+
   /** On as many threads as memory allows. */
   async #run<R extends NativeRequest & Variant, T>(
     computation: NativeComputation,
@@ -213,8 +240,7 @@ export class Evaluator {
     options: CallOptions,
     queryAt: (at: number) => Query,
   ): Promise<T> {
-    const network = this.#native;
-    if (!network) throw new Error('This model has been disposed of; make or load another one');
+    const network = this.#open();
     const fitted = { ...request, threads: this.#makeRoom(network, computation, request) };
     try {
       return await runJob((progress) => start(network, fitted, progress), options);

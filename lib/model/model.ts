@@ -19,6 +19,9 @@ import type {
   ForwardResult,
   GradientOptions,
   GradientResult,
+  MemoryOptions,
+  MemoryUse,
+  QueryCost,
   QueryResult,
   RandomizedOptions,
   ReferenceOptions,
@@ -296,6 +299,26 @@ export class Model implements Disposable {
    */
   async reference(batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
     return this.#evaluator.reference(this, batch, options);
+  }
+
+  /**
+   * The work of CGE's queries along the coordinates, each once, by how much of the unperturbed pass they reuse. Nothing is
+   * computed.
+   *
+   * @example (await model.cost(Uint32Array.of(0))).none.direct // multiply-adds of a whole forward pass of one image
+   */
+  async cost(coordinates: Uint32Array): Promise<QueryCost> {
+    return this.#evaluator.cost(coordinates);
+  }
+
+  /**
+   * The memory that `coordinatewise` would take for a batch, and the threads that it would use within the model's bound on
+   * memory. Nothing is allocated.
+   *
+   * @throws InvalidArgumentError if not even one thread fits.
+   */
+  memoryOf(batch: Batch, options: MemoryOptions): MemoryUse {
+    return this.#evaluator.memoryOf(this, batch, options);
   }
 
   /** Frees the activation buffers, after the calls in flight; every later call that evaluates is refused. */

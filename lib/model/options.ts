@@ -59,6 +59,10 @@ export const coordinatewiseOptions = v.strictObject({
 });
 export interface CoordinatewiseOptions extends v.InferInput<typeof coordinatewiseOptions> {}
 
+/** The options of `coordinatewise` that its memory depends on. */
+export const memoryOptions = v.pick(coordinatewiseOptions, ['coordinates', 'reuse']);
+export interface MemoryOptions extends v.InferInput<typeof memoryOptions> {}
+
 /** What random directions are; shared with the estimators that draw them. */
 export const directionOptions = v.strictObject({
   /** Random directions, an integer from 1 to 2³¹ − 1. */
@@ -107,6 +111,25 @@ export const evaluateOptions = v.strictObject({
   batchSize: v.optional(integer(1), 256),
 });
 export interface EvaluateOptions extends v.InferInput<typeof evaluateOptions> {}
+
+/** The memory that a computation takes. */
+export interface MemoryUse {
+  /** The threads that it runs on: as many as the model has, or as fit into its bound. */
+  threads: number;
+  /** Bytes of its buffers on that many threads, and of the copies of the batch and the weights. */
+  bytes: number;
+}
+
+/** Multiply-adds of convolutions and linear layers, for one image. */
+export interface Work {
+  /** As they are computed, where Winograd's convolution saves some. */
+  done: number;
+  /** As if all convolutions were direct. */
+  direct: number;
+}
+
+/** The work of queries by how much they reuse. */
+export type QueryCost = Readonly<Record<Reuse, Work>>;
 
 /** The unperturbed pass over a batch. */
 export interface PassResult {

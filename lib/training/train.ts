@@ -5,7 +5,7 @@ import { NonFiniteLossError } from '../model/non-finite.js';
 import type { EvaluateResult } from '../model/options.js';
 import { countCorrect } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
-import { machineInWords } from '../native/machine.js';
+import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
 import type { OptimizerState } from '../optimizers/optimizers.js';
@@ -181,7 +181,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       stepping.add(model);
       const step = await this.#advance().finally(() => stepping.delete(model));
       const test = this.#isTestDue() ? await this.#testUnlessAborted() : undefined;
-      const machine = step.step === first ? machineInWords(model) : undefined;
+      const machine = step.step === first ? describeMachine(model) : undefined;
       yield { ...step, ...(machine !== undefined && { machine }), ...(test && { test }) };
     }
   }

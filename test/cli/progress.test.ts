@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { counted } from '../../lib/cli/output.js';
 import { duration } from '../../lib/support/words.js';
-import { machineInWords } from '../../lib/native/machine.js';
+import { describeMachine } from '../../lib/native/machine.js';
 import { ProgressMeter } from '../../lib/cli/train-run.js';
 
 describe('ProgressMeter', () => {
@@ -37,7 +37,7 @@ describe('numbers in words', () => {
 
   it('name the bound that a time was taken under', () => {
     const threads = 2;
-    assert.match(machineInWords({ threads }), /^deepzero [\d.]+ \(\w+\), 2 of \d+ cores? of .+$/);
-    assert.ok(machineInWords({ threads, memory: 1e8 }).endsWith(', within 100,000,000 bytes'));
+    assert.match(describeMachine({ threads }), /^deepzero [\d.]+ \(\w+\), 2 of \d+ cores? of .+$/);
+    assert.ok(describeMachine({ threads, memory: 1e8 }).endsWith(', within 100,000,000 bytes'));
   });
 });

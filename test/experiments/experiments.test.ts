@@ -2,11 +2,11 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout } from 'node:timers/promises';
-import type { ReportRow } from '../../experiments/report.js';
-import { exists } from '../../lib/support/files.js';
-import { RunFolder } from '../../lib/training/folder.js';
+import type { ReportRow } from '../../experiments/support/report.js';
+import { exists } from '../../experiments/support/cache.js';
+import { RunFolder } from '../../lib/index.js';
 import { deepzero, fails, json, outcomeOf, start } from '../helpers/command.js';
-import { courseOf } from '../helpers/rows.js';
+import { withoutTimes } from '../helpers/rows.js';
 import { withFolder } from '../helpers/tiny.js';
 
 async function experiment(name: string, out: string, more: readonly string[] = []): Promise<ReportRow[]> {
@@ -29,7 +29,7 @@ async function experiment(name: string, out: string, more: readonly string[] = [
   return rows;
 }
 
-/** Waits for what a process brings about. */
+/** Waits for a process to do something. */
 async function until(happened: () => Promise<boolean>, child: { exitCode: number | null }): Promise<void> {
   while (!(await happened()) && child.exitCode === null) await setTimeout(20);
 }
@@ -38,7 +38,7 @@ async function linesOf(file: string): Promise<number> {
   return (await readFile(file, 'utf8').catch(() => '')).split('\n').length - 1;
 }
 
-/** What the runs in an experiment's folder were made with, by method. */
+/** The kinds of estimators of the runs in an experiment's folder, by method. */
 async function kindsIn(folder: string): Promise<Record<string, string>> {
   const kinds: Record<string, string> = {};
   for (const name of await readdir(folder)) {
@@ -49,7 +49,7 @@ async function kindsIn(folder: string): Promise<Record<string, string>> {
     };
     const { kind, ratios, coordinates } = options.estimator;
     const some = coordinates === undefined ? '' : ', of some coordinates';
-    const found = kind + (ratios !== undefined ? ', sparse by layer' : some);
+    const found = kind + (typeof ratios === 'object' ? ', sparse by layer' : some);
     assert.equal((kinds[method] ??= found), found, name);
   }
   return kinds;
@@ -72,7 +72,7 @@ describe('experiments', () => {
           ['RGE per tensor, q = d', 3700, null, 3701],
         ],
       );
-      // All is there, to the time that it took: nothing is trained again.
+      // Even the times are equal: nothing is trained again.
       assert.deepEqual(await experiment('fig1', folder), rows);
     }));
 
@@ -80,7 +80,7 @@ describe('experiments', () => {
     withFolder(async (folder) => {
       // 312 steps an epoch; the learning rate is chosen by runs of the same length.
       const args = ['--methods', 'cge', '--sizes', '730', '--epochs', '2.2', '--search-epochs', '2.2'];
-      const expected = courseOf(await experiment('fig1', join(folder, 'whole'), args));
+      const expected = withoutTimes(await experiment('fig1', join(folder, 'whole'), args));
       const out = join(folder, 'parts');
       const run = new RunFolder(join(out, 'cnn-730-cge-lr0.03-epochs2.2-seed0'));
       const stopped = async (
@@ -105,7 +105,7 @@ describe('experiments', () => {
       assert.equal(await stopped('SIGINT', async () => (await linesOf(run.log)) > before), 130);
       const elsewhere = { DEEPZERO_ISA: 'portable' };
       assert.equal(await stopped('SIGKILL', (stdout) => stdout.includes('goes on under portable'), elsewhere), null);
-      assert.deepEqual(courseOf(await experiment('fig1', out, args)), expected);
+      assert.deepEqual(withoutTimes(await experiment('fig1', out, args)), expected);
       const other = ['experiment', 'fig1', '--quick', '--out', out, ...args, '--batch-size', '8'];
       await fails(other, 1, /cnn-730-cge-lr0\.03-epochs2\.2-seed0/);
       await fails(['experiment', 'fig1', '--quick', '--sizes', '730,730'], 2, /Expected --sizes to be each value once/);
@@ -114,7 +114,7 @@ describe('experiments', () => {
       assert.ok(!(await exists(none)));
     }));
 
-  it('fig3: three ways without back-propagation within one budget', () =>
+  it('fig3: three methods without back-propagation within one budget', () =>
     withFolder(async (folder) => {
       const rows = await experiment('fig3', folder);
       assert.deepEqual(
@@ -186,7 +186,7 @@ describe('experiments', () => {
       const { stdout } = await deepzero(['experiment', 'fig5', '--quick', '--out', folder]);
       assert.match(
         stdout,
-        /^Made with --quick and without all of CIFAR-10's images \(--data DIR\): not to be held against what is published\.$/m,
+        /^Made with --quick and without all of CIFAR-10's images \(--data DIR\): not comparable with the published figures\.$/m,
       );
       const refused = join(folder, 'refused');
       await mkdir(join(refused, 'fig5.csv'), { recursive: true });

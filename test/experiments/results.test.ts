@@ -159,7 +159,7 @@ describe('docs/RESULTS.md', () => {
     agrees(lowest!, seeds!['lowest'], 'lowest of the seeds');
     agrees(highest!, seeds!['highest'], 'highest of the seeds');
     const file = await readFile('docs/results/fig3/pattern-search-0.1.json', 'utf8');
-    const { testAccuracy } = JSON.parse(file) as { testAccuracy: number };
+    const { testAccuracy } = (JSON.parse(file) as { result: { testAccuracy: number } }).result;
     agrees(/With 0\.1, .* it reaches ([\d.]+) %/.exec(page)![1]!, 100 * testAccuracy, 'Pattern Search with 0.1');
   });
 

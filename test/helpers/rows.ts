@@ -1,12 +1,12 @@
 /**
- * What tests look at of an experiment's report.
+ * Rows of reports in tests.
  *
  * @module
  */
-import type { ReportRow } from '../../experiments/report.js';
+import type { ReportRow } from '../../experiments/support/report.js';
 
-/** What of a report's rows does not depend on time. */
-export function courseOf(rows: readonly ReportRow[]): object[] {
+/** The columns of a report's rows that do not depend on time. */
+export function withoutTimes(rows: readonly ReportRow[]): object[] {
   return rows.map((row) =>
     Object.fromEntries(Object.entries(row).filter(([column]) => !/hours|minutes|seconds|PerSecond/i.test(column))),
   );

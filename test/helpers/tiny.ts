@@ -7,6 +7,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImageDataset, TensorDataset } from '../../lib/data/dataset.js';
+import type { Context } from '../../experiments/support/trial.js';
 import type { Batch, Dataset } from '../../lib/data/dataset.js';
 import type { Network } from '../../lib/network/description.js';
 import {
@@ -97,4 +98,12 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
 /** The bits of an array, for comparison. */
 export function bits(array: Float32Array | Float64Array | Uint32Array): string {
   return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
+}
+
+/** The settings of an experiment with tiny images. */
+export function tinyContext(out: string): Context {
+  const data = { train: tinyImages(), test: tinyImages(12, 2) };
+  const signal = new AbortController().signal;
+  const quiet = { onStatus: () => undefined, onNote: () => undefined };
+  return { data, out, batchSize: 8, threads: 1, memory: undefined, signal, ...quiet };
 }

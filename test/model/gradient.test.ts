@@ -5,7 +5,7 @@
  * @module
  */
 import assert from 'node:assert/strict';
-import { cosineOf } from '../../lib/estimators/gradcheck.js';
+import { cosineSimilarity } from '../../lib/estimators/gradcheck.js';
 import type { ModelOptions } from '../../lib/model/model.js';
 import { Model } from '../../lib/model/model.js';
 import { resnet } from '../../lib/network/resnet.js';
@@ -34,7 +34,7 @@ describe('Model.gradient', () => {
       for (const mu of [1e-1, 1e-3, 1e-5]) {
         const cge = (await model.coordinatewise(batch, { mu, coordinates })).values;
         const of = (list: Float64Array, at: number[]): Float64Array => Float64Array.from(at, (flat) => list[flat]!);
-        const cosines = [...layersOf(model).values()].map((at) => cosineOf(of(cge, at), of(values, at)));
+        const cosines = [...layersOf(model).values()].map((at) => cosineSimilarity(of(cge, at), of(values, at)));
         worst.push(1 - Math.min(...cosines));
       }
       assert.ok(worst[0]! > worst[1]! && worst[1]! > worst[2]!, worst.join());
@@ -79,7 +79,7 @@ describe('Model.gradient', () => {
     }
     const [single, double] = [await gradient({}, 'single'), await gradient({}, 'double')];
     assert.notEqual(bits(single), bits(double));
-    assert.ok(1 - cosineOf(single, double) < 1e-10);
+    assert.ok(1 - cosineSimilarity(single, double) < 1e-10);
   });
 
   it('refuses what is wrong, and stops when told to', async () => {

@@ -3,39 +3,39 @@
  *
  * @module
  */
-import { mean } from '../lib/support/statistics.js';
-import { machinesInWords } from '../lib/native/machine.js';
-import type { Point } from './plot.js';
+import { mean } from '../../bench/support/statistics.js';
+import type { Point } from '../../bench/support/plot.js';
+import { joinMachines } from './machines.js';
 import type { ReportRow } from './report.js';
 import { rounded } from './report.js';
-import type { Divergence, Laboratory, Trial, TrialResult } from './training.js';
-import { isDone, runTrial } from './training.js';
+import type { Context, Divergence, Trial, TrialResult } from './trial.js';
+import { isDone, runTrial } from './trial.js';
 
-/** What a group's runs have come to, in the order given; those whose loss was not finite have no result. */
+/** The results of a group's runs, in the order given; runs whose loss was not finite have none. */
 export interface Group {
   readonly results: readonly TrialResult[];
   readonly diverged: number;
-  /** What their times are of. */
+  /** Where their times were measured. */
   readonly machine: string;
 }
 
 /** A run, after the name of its group. */
 export type InGroup = readonly [group: string, trial: Trial];
 
-/** Makes an experiment's runs, which are counted, and keeps what groups of them came to. */
+/** Makes and counts an experiment's runs, and collects their results by group. */
 export class Runs {
   readonly #total: number;
-  readonly #laboratory: Laboratory;
+  readonly #context: Context;
   readonly #onResult: () => Promise<void>;
-  /** The keys of each one's runs. */
+  /** The keys of the runs of each group. */
   readonly #groups = new Map<string, Set<string>>();
   readonly #outcomes = new Map<string, TrialResult | Divergence>();
   #number = 0;
 
-  /** As many as there will be, searches included; `onResult` is told when groups gain some. */
-  constructor(total: number, laboratory: Laboratory, onResult: () => Promise<void>) {
+  /** @param total The number of runs, searches included. @param onResult Called when a group has a new result. */
+  constructor(total: number, context: Context, onResult: () => Promise<void>) {
     this.#total = total;
-    this.#laboratory = laboratory;
+    this.#context = context;
     this.#onResult = onResult;
   }
 
@@ -43,33 +43,33 @@ export class Runs {
   readonly make = async (trial: Trial): Promise<TrialResult | Divergence> => {
     const prefix = `run ${++this.#number} of ${this.#total}`;
     const onStatus = (text: string): void => {
-      this.#laboratory.onStatus(`${prefix}: ${text}`);
+      this.#context.onStatus(`${prefix}: ${text}`);
     };
-    const before = (await isDone(trial, this.#laboratory)) ? ', done before' : '';
-    const result = await runTrial(trial, { ...this.#laboratory, onStatus });
+    const before = (await isDone(trial, this.#context)) ? ', done before' : '';
+    const result = await runTrial(trial, { ...this.#context, onStatus });
     const end = 'diverged' in result ? result.diverged : `test accuracy ${(100 * result.testAccuracy).toFixed(2)} %`;
-    this.#laboratory.onNote(`${prefix}${before}: ${trial.key}, ${end}`);
+    this.#context.onNote(`${prefix}${before}: ${trial.key}, ${end}`);
     return result;
   };
 
-  /** Reads those that are done, so that a report tells of all of them before more are made. */
+  /** Reads the runs that are done, so that a report has all of them before more are made. */
   async readDone(trials: readonly InGroup[]): Promise<void> {
-    let gained = false;
+    let added = false;
     for (const [group, trial] of trials) {
       this.#groups.set(group, (this.#groups.get(group) ?? new Set()).add(trial.key));
-      if (await isDone(trial, this.#laboratory)) gained = (await this.#gains(trial)) || gained;
+      if (await isDone(trial, this.#context)) added = (await this.#add(trial)) || added;
     }
-    if (gained) await this.#onResult();
+    if (added) await this.#onResult();
   }
 
-  /** The next runs, after reading those that are done. One that diverges is counted and the others go on. */
+  /** Makes runs, after reading those that are done. One that diverges is counted and the others go on. */
   async makeGroups(trials: readonly InGroup[]): Promise<void> {
     await this.readDone(trials);
-    for (const [, trial] of trials) if (await this.#gains(trial)) await this.#onResult();
+    for (const [, trial] of trials) if (await this.#add(trial)) await this.#onResult();
   }
 
-  /** Makes or reads a run, unless its group has it. */
-  async #gains(trial: Trial): Promise<boolean> {
+  /** Makes or reads a run, unless that was done before; returns whether there is a new result. */
+  async #add(trial: Trial): Promise<boolean> {
     if (this.#outcomes.has(trial.key)) return false;
     this.#outcomes.set(trial.key, await this.make(trial));
     return true;
@@ -80,7 +80,7 @@ export class Runs {
     const outcomes = [...(this.#groups.get(name) ?? [])].flatMap((key) => this.#outcomes.get(key) ?? []);
     if (outcomes.length === 0) return undefined;
     const results = outcomes.flatMap((outcome) => ('diverged' in outcome ? [] : outcome));
-    const machine = machinesInWords(outcomes.map((outcome) => outcome.machine));
+    const machine = joinMachines(outcomes.map((outcome) => outcome.machine));
     return { results, diverged: outcomes.length - results.length, machine };
   }
 }

@@ -1,6 +1,6 @@
-import type { Divergence, Trial, TrialResult } from './training.js';
+import type { Divergence, Trial, TrialResult } from './trial.js';
 
-/** The learning rate that a short search found. */
+/** The result of a search for a learning rate. */
 export interface RateSearch {
   readonly rate: number;
   /** Mean training loss of the last tenth of a run, by learning rate; null where it diverged. */
@@ -8,8 +8,8 @@ export interface RateSearch {
 }
 
 /**
- * Makes a short run with every learning rate and takes that of the smallest training loss at its end; the lowest if all diverge,
- * so that what is made with it diverges or not by itself, and other methods go on.
+ * Makes a short run with every learning rate and chooses the one with the smallest training loss at its end. If all diverge, it
+ * is the lowest rate: runs with it are made and may diverge too, while other methods go on.
  */
 export async function searchRate(
   rates: readonly number[],

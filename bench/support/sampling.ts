@@ -1,29 +1,29 @@
 /**
- * Timing several things against each other on a machine that is not quiet: they take turns, so that what slows the machine
- * down for a while slows all of them.
+ * Timing several contenders on a machine that is not quiet: they take turns, so that a disturbance of some seconds slows all
+ * of them.
  *
  * @module
  */
 import { performance } from 'node:perf_hooks';
 
-/** Something to time. */
+/** A computation to time. */
 export interface Contender {
   readonly name: string;
   readonly run: () => Promise<unknown>;
-  /** Runs it and returns the seconds, where a run also does what must not count. Takes the sampler's place. */
+  /** Runs it and returns the seconds, where a run includes work that must not count; used instead of the sampler. */
   readonly sample?: () => Promise<number>;
 }
 
-/** Takes one timing: the seconds of a call, of one or of the mean of several. */
+/** Takes one timing: the seconds of one call, or the mean of several. */
 export type Sampler = (contender: Contender) => Promise<number>;
 
-/** How a benchmark is run. */
+/** How a benchmark runs. */
 export interface Session {
   readonly sampler: Sampler;
   /** Measuring time of each contender, about. */
   readonly seconds: number;
   readonly signal?: AbortSignal | undefined;
-  /** Told what is being measured. */
+  /** Called with the name of the contender that is being timed. */
   readonly onStatus?: (text: string) => void;
 }
 
@@ -34,21 +34,21 @@ export const wallClock: Sampler = async ({ run }) => {
   return (performance.now() - start) / 1000;
 };
 
-/** The shortest of a few calls, which others have disturbed least. */
+/** The shortest of three calls, the one that other processes disturbed least. */
 export async function quickest(contender: Contender): Promise<number> {
   const times: number[] = [];
   for (let i = 0; i < 3; i++) times.push(await wallClock(contender));
   return Math.min(...times);
 }
 
-/** Rounds that even slow contenders take. */
+/** Rounds at the least, however slow the contenders are. */
 export const LEAST_ROUNDS = 3;
-/** What the calls of one contender should take in a round, as a part of its measuring time. */
+/** The measuring time of a contender is divided into this many rounds, where its calls are short enough. */
 export const ROUNDS = 5;
-/** Beyond this a sample says nothing more. */
+/** More timings do not make a median more precise. */
 const MOST_ROUNDS = 200;
 
-/** Each contender's timings, one a round, in the order of the contenders. They have run before: nothing warms up here. */
+/** Each contender's timings, one per round, in the order of the contenders. Callers warm them up before. */
 export async function alternate(
   contenders: readonly Contender[],
   { sampler, seconds, signal, onStatus }: Session,

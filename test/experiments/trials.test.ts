@@ -1,54 +1,48 @@
 import assert from 'node:assert/strict';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { synthetic } from '../../lib/data/synthetic.js';
 import { cnnOf } from '../../experiments/cnn.js';
 import { fig3, FIG3_METHODS } from '../../experiments/fig3.js';
 import { fig4, FIG4_METHODS } from '../../experiments/fig4.js';
-import { kept, renewed } from '../../experiments/kept.js';
-import { plotSvg } from '../../experiments/plot.js';
-import type { Publish, Report } from '../../experiments/report.js';
-import { csv } from '../../experiments/report.js';
-import { accuracyOf, pointsOf, Runs } from '../../experiments/runs.js';
-import type { RateSearch } from '../../experiments/search.js';
-import { searchRate } from '../../experiments/search.js';
+import { exists } from '../../experiments/support/cache.js';
+import type { RateSearch } from '../../experiments/support/rate-search.js';
+import { searchRate } from '../../experiments/support/rate-search.js';
+import type { Publish, Report } from '../../experiments/support/report.js';
+import { csv } from '../../experiments/support/report.js';
+import { accuracyOf, pointsOf, Runs } from '../../experiments/support/runs.js';
+import type { Context, Trial } from '../../experiments/support/trial.js';
+import { runTrial } from '../../experiments/support/trial.js';
+import { plotSvg } from '../../bench/support/plot.js';
 import { table1 } from '../../experiments/table1.js';
-import type { Laboratory, Trial } from '../../experiments/training.js';
-import { runTrial } from '../../experiments/training.js';
-import { exists } from '../../lib/support/files.js';
-import { NonFiniteLossError } from '../../lib/model/non-finite.js';
-import { Model } from '../../lib/model/model.js';
-import { RunFolder } from '../../lib/training/folder.js';
-import { rge } from '../../lib/estimators/rge.js';
-import { firstOrder } from '../../lib/estimators/first-order.js';
-import { sgd } from '../../lib/optimizers/optimizers.js';
-import type { TrainStep } from '../../lib/training/log.js';
+import type { TrainStep } from '../../lib/index.js';
+import {
+  describeMachine,
+  firstOrder,
+  Model,
+  NonFiniteLossError,
+  rge,
+  RunFolder,
+  sgd,
+  synthetic,
+} from '../../lib/index.js';
 import { amendLog } from '../../lib/training/log.js';
-import { machineInWords } from '../../lib/native/machine.js';
-import { courseOf } from '../helpers/rows.js';
-import { tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
+import { withoutTimes } from '../helpers/rows.js';
+import { tinyContext, tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
 
-function tinyLaboratory(out: string): Laboratory {
-  const data = { train: tinyImages(), test: tinyImages(12, 2) };
-  const signal = new AbortController().signal;
-  const quiet = { onStatus: () => undefined, onNote: () => undefined };
-  return { data, out, batchSize: 8, threads: 1, memory: undefined, signal, ...quiet };
+/** A context with images for the paper's networks. */
+function smallContext(out: string): Context {
+  return { ...tinyContext(out), data: synthetic({ train: 64, test: 32 }) };
 }
 
-/** The same with images that the paper's networks take. */
-function smallLaboratory(out: string): Laboratory {
-  return { ...tinyLaboratory(out), data: synthetic({ train: 64, test: 32 }) };
-}
-
-type Experiment<C> = (choice: C, laboratory: Laboratory, publish: Publish) => Promise<Report>;
+type Experiment<C> = (choice: C, context: Context, publish: Publish) => Promise<Report>;
 
 /**
- * Holds an experiment that is stopped every few things it says against one that is not, and what it publishes of `more`,
- * stopped at once, against what was there.
+ * Compares an experiment that is stopped after every few status lines with one that is not, and its first report on `more`, which
+ * is stopped at once, with the earlier one.
  */
 async function endsTheSame<C>(folder: string, run: Experiment<C>, choice: C, more: C): Promise<void> {
-  const whole = courseOf((await run(choice, smallLaboratory(join(folder, run.name)), () => Promise.resolve())).rows);
-  const laboratory = smallLaboratory(join(folder, `${run.name}-in-parts`));
+  const whole = withoutTimes((await run(choice, smallContext(join(folder, run.name)), () => Promise.resolve())).rows);
+  const context = smallContext(join(folder, `${run.name}-in-parts`));
   let last: Report | undefined;
   const publish = (report: Report): Promise<void> => {
     last = report;
@@ -61,7 +55,7 @@ async function endsTheSame<C>(folder: string, run: Experiment<C>, choice: C, mor
       if (++said === most) stop.abort();
     };
     try {
-      await run(which, { ...laboratory, signal: stop.signal, onStatus }, publish);
+      await run(which, { ...context, signal: stop.signal, onStatus }, publish);
       return false;
     } catch (error) {
       assert.equal(error, stop.signal.reason);
@@ -69,34 +63,20 @@ async function endsTheSame<C>(folder: string, run: Experiment<C>, choice: C, mor
     }
   };
   let stops = 0;
-  // Later and later, since what is measured is not resumed but begun again.
+  // Later each time, since measurements are not resumed but repeated.
   while (await stoppedAt(choice, 4 * (stops + 1))) stops++;
   assert.ok(stops > 1, `${run.name} was stopped ${stops} times`);
-  assert.deepEqual(courseOf(last!.rows), whole);
+  assert.deepEqual(withoutTimes(last!.rows), whole);
   last = undefined;
   assert.ok(await stoppedAt(more, 1));
-  assert.deepEqual(courseOf(last!.rows), whole);
+  assert.deepEqual(withoutTimes(last!.rows), whole);
 }
 
 describe('experiments, in parts', () => {
-  it('keep results under their options', () =>
-    withFolder(async (folder) => {
-      const file = join(folder, 'kept.json');
-      const compute = (value: number) => kept(file, { a: 1, b: undefined }, () => Promise.resolve({ value }));
-      assert.equal((await compute(3)).value, 3);
-      assert.equal((await compute(4)).value, 3);
-      await assert.rejects(
-        kept(file, { a: 2 }, () => Promise.resolve({})),
-        /kept\.json: is the result of other options/,
-      );
-      const renew = (a: number, value: number) => renewed(file, { a }, () => Promise.resolve({ value }));
-      assert.deepEqual([(await renew(1, 5)).value, (await renew(2, 6)).value, (await renew(2, 7)).value], [3, 6, 6]);
-    }));
-
   describe('at a learning rate that diverges', () => {
-    const among = (check: (laboratory: Laboratory, trialOf: (rate: number) => Trial) => Promise<void>) => () =>
+    const among = (check: (context: Context, trialOf: (rate: number) => Trial) => Promise<void>) => () =>
       withFolder(async (folder) => {
-        await check(tinyLaboratory(folder), (rate) => ({
+        await check(tinyContext(folder), (rate) => ({
           ...{ key: `rate-${rate}`, network: tinyNetwork(), seed: 1, length: { steps: 30 } },
           estimator: () => firstOrder(),
           optimizer: sgd({ lr: rate }),
@@ -104,48 +84,48 @@ describe('experiments, in parts', () => {
       });
 
     it(
-      'pass over it in a search, which goes by the training loss',
-      among(async (laboratory, trialOf) => {
-        const make = (trial: Trial) => runTrial(trial, laboratory);
+      'ignore it in a search, which compares training losses',
+      among(async (context, trialOf) => {
+        const make = (trial: Trial) => runTrial(trial, context);
         const { rate, losses } = await searchRate([1e-6, 0.3, 1e38], trialOf, make);
         assert.equal(rate, 0.3);
         assert.ok(losses[0.3]! < losses[1e-6]!);
         assert.equal(losses[1e38], null);
         const none = await searchRate([1e38, 1e37], trialOf, make);
         assert.deepEqual(none, { rate: 1e37, losses: { 1e37: null, 1e38: null } });
-        // What is done is read again, even by the same process.
+        // Results of earlier runs are read, also by the same process.
         assert.deepEqual(await searchRate([1e-6, 0.3, 1e38], trialOf, make), { rate, losses });
       }),
     );
 
     it(
       'count a run whose last test alone is not finite',
-      among(async (laboratory, trialOf) => {
+      among(async (context, trialOf) => {
         const trial: Trial = { ...trialOf(1e19), length: { steps: 1 }, testEvery: 3 };
-        const result = await runTrial(trial, laboratory);
+        const result = await runTrial(trial, context);
         assert.ok('diverged' in result);
-        assert.deepEqual(await runTrial(trial, laboratory), result);
-        assert.equal(await exists(join(laboratory.out, trial.key, 'model.safetensors')), false);
+        assert.deepEqual(await runTrial(trial, context), result);
+        assert.equal(await exists(join(context.out, trial.key, 'model.safetensors')), false);
       }),
     );
 
     it(
       'count a run whose estimator cannot be made for it',
-      among(async (laboratory, trialOf) => {
+      among(async (context, trialOf) => {
         const error = new NonFiniteLossError('too far', null, null);
         const trial = { ...trialOf(0.1), estimator: () => Promise.reject(error) };
-        assert.deepEqual(await runTrial(trial, laboratory), {
+        assert.deepEqual(await runTrial(trial, context), {
           diverged: error.message,
-          machine: machineInWords(laboratory),
+          machine: describeMachine(context),
         });
       }),
     );
 
     it(
       'count the run and go on',
-      among(async (laboratory, trialOf) => {
+      among(async (context, trialOf) => {
         const seen: string[] = [];
-        const told = { ...laboratory, onStatus: (status: string) => void seen.push(status) };
+        const told = { ...context, onStatus: (status: string) => void seen.push(status) };
         const runs: Runs = new Runs(3, told, () => {
           seen.push(`${runs.group('one')!.results.length} done`);
           return Promise.resolve();
@@ -165,18 +145,18 @@ describe('experiments, in parts', () => {
     );
   });
 
-  it('read what is done before they make the rest, in the order given', () =>
+  it('read finished runs before they make the others, in the order given', () =>
     withFolder(async (folder) => {
-      const laboratory = tinyLaboratory(folder);
+      const context = tinyContext(folder);
       const trialOf = (key: string): Trial => ({
         ...{ key, network: tinyNetwork(), seed: 1, length: { steps: 1 } },
         estimator: () => firstOrder(),
         optimizer: sgd({ lr: 0.1 }),
       });
       const names = ['a', 'b', 'c', 'd'];
-      for (const done of ['d', 'b']) await runTrial(trialOf(done), laboratory);
+      for (const done of ['d', 'b']) await runTrial(trialOf(done), context);
       const seen: string[] = [];
-      const runs: Runs = new Runs(names.length, laboratory, () => {
+      const runs: Runs = new Runs(names.length, context, () => {
         seen.push(names.filter((name) => runs.group(name)).join(''));
         return Promise.resolve();
       });
@@ -184,23 +164,23 @@ describe('experiments, in parts', () => {
       assert.deepEqual(seen, ['bd', 'abd', 'abcd']);
 
       const result = join(folder, 'd', 'result.json');
-      const content = JSON.parse(await readFile(result, 'utf8')) as object;
-      await writeFile(result, JSON.stringify({ ...content, machine: 'another' }));
-      const again = new Runs(names.length, laboratory, () => Promise.resolve());
+      const content = JSON.parse(await readFile(result, 'utf8')) as { result: object };
+      await writeFile(result, JSON.stringify({ ...content, result: { ...content.result, machine: 'another' } }));
+      const again = new Runs(names.length, context, () => Promise.resolve());
       await again.makeGroups(['d', 'a', 'b'].map((name) => ['all', trialOf(name)] as const));
       assert.equal(again.group('all')!.results.length, 3);
-      assert.equal(again.group('all')!.machine, `another; ${machineInWords({ threads: 1 })}`);
+      assert.equal(again.group('all')!.machine, `another; ${describeMachine({ threads: 1 })}`);
     }));
 
-  it('sum up a run as its log has it', () =>
+  it('summarise a run from its log', () =>
     withFolder(async (folder) => {
-      const laboratory = tinyLaboratory(folder);
+      const context = tinyContext(folder);
       const trial: Trial = {
         ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 25 }, testEvery: 10 },
         estimator: () => rge({ mu: 1e-3, queries: 2 }),
         optimizer: sgd({ lr: 0.1 }),
       };
-      const result = await runTrial(trial, laboratory);
+      const result = await runTrial(trial, context);
       assert.ok(!('diverged' in result));
       const log = (await readFile(join(folder, 'run', 'log.jsonl'), 'utf8')).trimEnd().split('\n').map((line) => JSON.parse(line) as TrainStep); // prettier-ignore
       const near = (a: number, b: number): void => {
@@ -210,22 +190,22 @@ describe('experiments, in parts', () => {
       near(result.loss, (log[22]!.loss + log[23]!.loss + log[24]!.loss) / 3);
       assert.deepEqual([result.steps, result.queries], [25, 75]);
       assert.deepEqual(
-        result.course.map(({ steps, queries }) => [steps, queries]),
+        result.learningCurve.map(({ steps, queries }) => [steps, queries]),
         [
           [10, 30],
           [20, 60],
           [25, 75],
         ],
       );
-      near(result.course[1]!.loss, log.slice(10, 20).reduce((sum, { loss }) => sum + loss, 0) / 10); // prettier-ignore
-      assert.equal(result.course[0]!.testAccuracy, log[9]!.test!.accuracy);
-      assert.equal(result.course[2]!.testAccuracy, result.testAccuracy);
+      near(result.learningCurve[1]!.loss, log.slice(10, 20).reduce((sum, { loss }) => sum + loss, 0) / 10); // prettier-ignore
+      assert.equal(result.learningCurve[0]!.testAccuracy, log[9]!.test!.accuracy);
+      assert.equal(result.learningCurve[2]!.testAccuracy, result.testAccuracy);
     }));
 
   it('name every machine that a run was made on', () =>
     withFolder(async (folder) => {
       const stop = new AbortController();
-      const laboratory = { ...tinyLaboratory(folder), signal: stop.signal };
+      const context = { ...tinyContext(folder), signal: stop.signal };
       const trial: Trial = {
         ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 4 } },
         estimator: () => firstOrder(),
@@ -234,68 +214,68 @@ describe('experiments, in parts', () => {
       const onStatus = (): void => {
         stop.abort();
       };
-      await assert.rejects(runTrial(trial, { ...laboratory, onStatus }), { name: 'AbortError' });
-      const run = new RunFolder(join(folder, 'run'));
-      const [step] = await run.steps();
-      const here = machineInWords({ threads: 1 });
+      await assert.rejects(runTrial(trial, { ...context, onStatus }), { name: 'AbortError' });
+      const { log } = new RunFolder(join(folder, 'run'));
+      const [step] = await new RunFolder(join(folder, 'run')).steps();
+      const here = describeMachine({ threads: 1 });
       assert.equal(step!.machine, here);
-      await amendLog(run.log, { ...step!, machine: 'another' });
-      const result = await runTrial(trial, tinyLaboratory(folder));
+      await amendLog(log, { ...step!, machine: 'another' });
+      const result = await runTrial(trial, tinyContext(folder));
       assert.ok(!('diverged' in result));
       assert.equal(result.machine, `another; ${here}`);
       assert.deepEqual(
-        (await run.steps()).map(({ machine }) => machine),
+        (await new RunFolder(join(folder, 'run')).steps()).map(({ machine }) => machine),
         ['another', here, undefined, undefined],
       );
     }));
 
-  it('keep a run under what it learns from, what it moves and what it is tested on', () =>
+  it('refuse to reuse a run with other training images, coordinates or test images', () =>
     withFolder(async (folder) => {
-      const laboratory = tinyLaboratory(folder);
+      const context = tinyContext(folder);
       const trialOf = (...coordinates: number[]): Trial => ({
         ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps: 2 } },
         estimator: () => firstOrder({ coordinates: Uint32Array.from(coordinates) }),
         optimizer: sgd({ lr: 0.1 }),
       });
-      const result = await runTrial(trialOf(0, 1), laboratory);
-      assert.deepEqual(await runTrial(trialOf(1, 0), laboratory), result);
+      const result = await runTrial(trialOf(0, 1), context);
+      assert.deepEqual(await runTrial(trialOf(1, 0), context), result);
       const other = /(trial|result)\.json: is the result of other options or data/;
-      await assert.rejects(runTrial(trialOf(0, 2), laboratory), other);
-      const data = { ...laboratory.data, test: tinyImages(12, 3) };
+      await assert.rejects(runTrial(trialOf(0, 2), context), other);
+      const data = { ...context.data, test: tinyImages(12, 3) };
       const stopped = { ...trialOf(0, 1), key: 'stopped', length: { steps: 200 }, testEvery: 1 };
       const aborted = AbortSignal.timeout(0);
-      await assert.rejects(runTrial(stopped, { ...laboratory, signal: aborted }), { name: 'TimeoutError' });
+      await assert.rejects(runTrial(stopped, { ...context, signal: aborted }), { name: 'TimeoutError' });
       for (const [trial, within] of [
-        [trialOf(0, 1), { ...laboratory, data }],
-        [stopped, { ...laboratory, data }],
-        [{ ...stopped, testEvery: 2 }, laboratory],
+        [trialOf(0, 1), { ...context, data }],
+        [stopped, { ...context, data }],
+        [{ ...stopped, testEvery: 2 }, context],
       ] as const) {
         await assert.rejects(runTrial(trial, within), other);
       }
     }));
 
-  it('lose nothing of a run by a command that is refused', () =>
+  it('lose nothing of a run when a command is refused', () =>
     withFolder(async (folder) => {
-      const laboratory = tinyLaboratory(folder);
+      const context = tinyContext(folder);
       const trialOf = (steps: number): Trial => ({
         ...{ key: 'run', network: tinyNetwork(), seed: 1, length: { steps } },
         estimator: () => firstOrder(),
         optimizer: sgd({ lr: 0.1 }),
       });
-      const result = await runTrial(trialOf(2), laboratory);
-      // As a folder of results is that was copied without what only a run in progress needs.
+      const result = await runTrial(trialOf(2), context);
+      // Like a copied folder of results without the files that only a run in progress needs.
       await rm(join(folder, 'run', 'trial.json'));
-      await assert.rejects(runTrial(trialOf(3), laboratory), /is the result of other options/);
-      assert.deepEqual(await runTrial(trialOf(2), laboratory), result);
+      await assert.rejects(runTrial(trialOf(3), context), /is the result of other options/);
+      assert.deepEqual(await runTrial(trialOf(2), context), result);
     }));
 
-  it("keep table 1's cosines of a run where times are measured anew and weights are gone, but not of other weights", () =>
+  it("reuse table 1's cosines when times are measured again or weights are gone, but not for other weights", () =>
     withFolder(async (folder) => {
-      const laboratory = smallLaboratory(folder);
+      const context = smallContext(folder);
       const states: Report[] = [];
       const reported = async (seconds: number, epochs = 0.25): Promise<Report> => {
         const choice = { ...{ sizes: [730], epochs, searchEpochs: 0.25 }, seeds: [0], seconds };
-        return await table1(choice, laboratory, (state) => Promise.resolve(void states.push(state)));
+        return await table1(choice, context, (state) => Promise.resolve(void states.push(state)));
       };
       const measure = async (seconds: number): Promise<Report['rows']> => (await reported(seconds)).rows;
       const trained = (rows: Report['rows']): unknown[] => rows.map(({ cosineTrained }) => cosineTrained);
@@ -325,7 +305,7 @@ describe('experiments, in parts', () => {
       assert.deepEqual(trained(await measure(0.02)), [null, null]);
     }));
 
-  it('end at the same rows however often they are stopped, and keep those when there is more to do', () =>
+  it('end at the same rows however often they are stopped, and report those before doing more', () =>
     withFolder(async (folder) => {
       const grasp = { redrawEvery: 1, graspQueries: 4, samplesPerClass: 2 };
       const length = { epochs: 0.5, searchEpochs: 0.25 };
@@ -337,11 +317,11 @@ describe('experiments, in parts', () => {
       await endsTheSame(folder, table1, { ...table, sizes: [730] }, { ...table, sizes: [3700, 730] });
     }));
 
-  it('report a run before what is measured of it', () =>
+  it('report a run before its measurements', () =>
     withFolder(async (folder) => {
       const states: Report[] = [];
       const choice = { ...{ sizes: [730], epochs: 0.5, searchEpochs: 0.25 }, seeds: [0], seconds: 0.01 };
-      const last = await table1(choice, smallLaboratory(folder), (report) => {
+      const last = await table1(choice, smallContext(folder), (report) => {
         states.push(report);
         return Promise.resolve();
       });
@@ -354,23 +334,5 @@ describe('experiments, in parts', () => {
 
   it('write CSV that spreadsheets read', () => {
     assert.equal(csv([{ a: 1, b: 'x, "y"' }, { a: null, c: 0.5 }]), 'a,b,c\n1,"x, ""y""",\n,,0.5\n'); // prettier-ignore
-  });
-
-  it('draw points where their values are', () => {
-    const points = [{ x: 1, y: 10 }, { x: 3, y: 1000, low: 100, high: 10_000 }]; // prettier-ignore
-    const series = [
-      { name: 'a < b', colour: 0, points },
-      { name: 'theirs', colour: 0, points: [{ x: 2, y: 100 }], published: true },
-    ];
-    const axes = { x: { label: 'd', ticks: [1, 2, 3] }, y: { label: 'hours', logarithmic: true } };
-    const svg = plotSvg({ title: 'T & U', ...axes, series }, ['footnote', 'another']);
-    assert.ok(svg.includes('a &lt; b') && svg.includes('T &amp; U') && svg.includes('10,000'));
-    const circles = [...svg.matchAll(/<path d="M([\d.]+) ([\d.]+) m-4\.5 0a[^>]* fill="(#\w+)"/g)];
-    const [first, second, , theirs] = circles.map(([, x, y, fill]) => ({ x: Number(x), y: Number(y), fill }));
-    assert.equal(circles.length, 5);
-    assert.ok(Math.abs(theirs!.x - (first!.x + second!.x) / 2) < 0.2);
-    assert.ok(Math.abs(theirs!.y - (first!.y + second!.y) / 2) < 0.2 && first!.y > second!.y);
-    assert.equal(theirs!.fill, '#ffffff');
-    assert.notEqual(first!.fill, '#ffffff');
   });
 });

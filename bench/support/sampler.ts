@@ -1,5 +1,5 @@
 /**
- * Timings by the npm package `benchmark`: it calls a contender so often that the clock's resolution does not matter, and
+ * Timings by the npm package `benchmark`: it calls a contender often enough that the clock's resolution does not matter, and
  * takes the mean of those calls.
  *
  * @module
@@ -11,7 +11,7 @@ interface Deferred {
   resolve(): void;
 }
 
-/** One sample of the package's, so that contenders can take turns. */
+/** One sample of the package, so that contenders can take turns. */
 export const benchmarkSampler: Sampler = ({ name, run }) =>
   new Promise((resolve, reject) => {
     const fn = (deferred: Deferred): void => {
