@@ -1,4 +1,4 @@
-import type { Network } from 'deepzero';
+import type { Layer, Network } from 'deepzero';
 import { compile } from 'deepzero';
 
 import type { Kernel, KernelContender } from './kernel-clock.js';
@@ -34,15 +34,22 @@ export interface KernelRow extends KernelShape {
 export function kernelShapes(networks: readonly Network[]): KernelShape[] {
   const shapes = new Map<string, KernelShape>();
   for (const network of networks) {
-    const { operations, shapes: maps } = compile(network);
-    for (const operation of operations) {
-      if (operation.kind !== 'conv2d' || operation.kernel.some((extent) => extent !== 3)) continue;
-      const [channels, size] = maps[operation.inputs[0]]!;
-      const shape = { channels, outputs: operation.channels, size, stride: operation.stride };
+    for (const shape of convolutionsIn(network.layers, network.input)) {
       shapes.set(Object.values(shape).join(), shape);
     }
   }
   return [...shapes.values()];
+}
+
+function convolutionsIn(layers: readonly Layer[], input: Network['input']): KernelShape[] {
+  return layers.flatMap((layer, i) => {
+    const map = i === 0 ? input : compile({ name: 'layers before', input, layers: layers.slice(0, i) }).outputShape;
+    if (layer.type === 'residual')
+      return [layer.body, layer.shortcut ?? []].flatMap((branch) => convolutionsIn(branch, map));
+    if (layer.type !== 'conv2d' || [layer.kernel].flat().some((extent) => extent !== 3)) return [];
+    const [channels, size] = map;
+    return [{ channels, outputs: layer.channels, size, stride: layer.stride ?? 1 }];
+  });
 }
 
 /** Those that such a convolution, and what stands around it, are made of. */

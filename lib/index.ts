@@ -3,7 +3,7 @@
  *
  * @module
  */
-export { FileError, InvalidArgumentError } from './support/check.js';
+export { FileError, InvalidArgumentError } from './support/errors.js';
 export type { Coordinate } from './network/coordinates.js';
 export type { Cifar10Options, ImageDatasets } from './data/cifar10.js';
 export { cifar10, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD, writeCifar10 } from './data/cifar10.js';

@@ -1,8 +1,8 @@
 import { availableCores, defaultThreads } from '../native/cores.js';
 import { native } from '../native/addon.js';
 import type { NativeStep } from '../native/addon.js';
-import { compile } from '../network/compile.js';
-import type { CompiledNetwork } from '../network/compile.js';
+import { compile, programOf } from '../network/compile.js';
+import type { CompiledNetwork, Program } from '../network/compile.js';
 import { sum } from '../support/statistics.js';
 import { version } from '../support/version.js';
 import type { Command } from './command.js';
@@ -44,7 +44,9 @@ export const info: Command = command({
     if (!network) return Promise.resolve(machine);
 
     const compiled = compile(network);
-    const layers = layerRows(compiled, new native.Network(network.input, compiled.operations).steps());
+    const program = programOf(network);
+    const steps = new native.Network(network.input, program.operations).steps();
+    const layers = layerRows(compiled, program, steps);
     output.line(`\n${network.name}, input ${network.input.join('×')}, ${grouped(compiled.parameterCount)} parameters`);
     const rows = layers.map((row) => [
       ...[row.name, row.kind, row.kernel, row.output.join('×'), grouped(row.parameters), String(row.step)],
@@ -56,7 +58,11 @@ export const info: Command = command({
 });
 
 /** One row an operation, in order; those without parameters have no name. */
-function layerRows({ operations, parameters, shapes }: CompiledNetwork, steps: readonly NativeStep[]): LayerRow[] {
+function layerRows(
+  { parameters }: CompiledNetwork,
+  { operations, shapes }: Program,
+  steps: readonly NativeStep[],
+): LayerRow[] {
   const named = new Set(parameters.map(({ layer }) => layer)).values();
   return operations.map(({ kind }, i) => {
     const hasParameters = kind === 'conv2d' || kind === 'batchNorm' || kind === 'linear';

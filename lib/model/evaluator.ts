@@ -24,6 +24,7 @@ import type {
 } from '../native/addon.js';
 import { native } from '../native/addon.js';
 import type { CompiledNetwork } from '../network/compile.js';
+import { programOf } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import type {
   CoordinatewiseOptions,
@@ -49,7 +50,7 @@ import {
   randomizedOptions,
   referenceOptions,
 } from './options.js';
-import { indexOfNonFinite } from './float32.js';
+import { indexOfInvalid } from './float32.js';
 import { NonFiniteLossError } from './non-finite.js';
 import type { LossName } from './problem.js';
 import { checkBatch } from './problem.js';
@@ -91,7 +92,7 @@ export class Evaluator {
 
   constructor(setup: Setup) {
     this.#setup = setup;
-    this.#native = new native.Network(setup.network.input, setup.compiled.operations);
+    this.#native = new native.Network(setup.network.input, programOf(setup.network).operations);
   }
 
   /** Frees the buffers, after the jobs in flight; no other starts any more. */
@@ -178,7 +179,7 @@ export class Evaluator {
     const { loss, threads, compiled } = this.#setup;
     checkBatch(batch, this.#setup);
     const { parameters, statistics } = point;
-    const at = indexOfNonFinite(parameters);
+    const at = indexOfInvalid(parameters);
     if (at >= 0) {
       const coordinate = coordinateAt(compiled, at);
       throw new NonFiniteLossError(`${nameOf(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
@@ -278,7 +279,7 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
 
 /** The first image that no finite loss can come from. */
 function spoiltImage({ images, count }: NativeRequest): string | undefined {
-  const at = images.findIndex((value) => !Number.isFinite(value));
+  const at = indexOfInvalid(images);
   if (at < 0) return undefined;
   const size = images.length / count;
   return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;

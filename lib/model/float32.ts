@@ -1,11 +1,11 @@
 /**
- * Floating-point numbers of other widths as float32 (IEEE 754; BF16 is the upper half of a float32).
+ * Floating-point numbers of other widths as float32 (IEEE 754; BF16 is the upper half of float32).
  *
  * @module
  */
 import type { Dtype, TensorData } from '../support/safetensors.js';
 
-/** The value of a half-precision number's bits: every one is a float32. */
+/** The value of a half-precision number's bits; float32 holds every such value exactly. */
 function halfValue(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
   const exponent = (bits >>> 10) & 31;
@@ -28,7 +28,7 @@ function fromDouble(from: TensorData, to: Float32Array): void {
   to.set(from as Float64Array);
 }
 
-/** Exact but for F64, whose numbers are rounded to the nearest, ties to even, and beyond 3.4e38 to infinity. */
+/** F16 and BF16 convert exactly; F64 is rounded to the nearest float32, ties to even, and beyond 3.4e38 to infinity. */
 const CONVERSIONS: Partial<Record<Dtype, (from: TensorData, to: Float32Array) => void>> = {
   F16: fromHalf,
   BF16: fromBfloat,
@@ -39,9 +39,9 @@ const CONVERSIONS: Partial<Record<Dtype, (from: TensorData, to: Float32Array) =>
 export const CONVERTED: readonly Dtype[] = Object.keys(CONVERSIONS) as Dtype[];
 
 /**
- * Fills `to` with as many numbers of another type, as the safetensors reader yields them.
+ * Fills `to` with equally many numbers of another type, in the form of the safetensors reader.
  *
- * @returns whether any was rounded, and the index of the first that is finite but not in float32, or -1.
+ * @returns whether any number was rounded, and the index of the first finite number beyond float32's range, or −1.
  */
 export function toFloat32(dtype: Dtype, from: TensorData, to: Float32Array): { changed: boolean; tooLarge: number } {
   CONVERSIONS[dtype]!(from, to);
@@ -52,8 +52,11 @@ export function toFloat32(dtype: Dtype, from: TensorData, to: Float32Array): { c
   };
 }
 
-/** The index of the first value that is NaN or infinite, or −1. A plain loop: `findIndex` takes eight times as long. */
-export function indexOfNonFinite(values: Float32Array): number {
-  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) return i;
+/** The index of the first value that is NaN, infinite or below `least`, or −1. A plain loop: `findIndex` takes eight times as long. */
+export function indexOfInvalid(values: Float32Array, least = -Infinity): number {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
+    if (!Number.isFinite(value) || value < least) return i;
+  }
   return -1;
 }

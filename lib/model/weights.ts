@@ -13,7 +13,7 @@ import { parseJson } from '../support/json.js';
 import type { SafetensorsFile, Tensor, TensorHeader } from '../support/safetensors.js';
 import { expected, isObject, oneOf, parseContent } from '../support/schema.js';
 import { version } from '../support/version.js';
-import { CONVERTED, toFloat32 } from './float32.js';
+import { CONVERTED, indexOfInvalid, toFloat32 } from './float32.js';
 import { matchNames } from './names.js';
 import type { LossName } from './problem.js';
 import { checkLoss, LOSSES } from './problem.js';
@@ -71,7 +71,7 @@ export interface InvalidValue {
 /** Infinite, NaN, or a variance below 0. */
 function invalidIn(name: string, data: Float32Array): InvalidValue | undefined {
   const isVariance = name.endsWith('.running_var');
-  const at = data.findIndex((value) => !Number.isFinite(value) || (isVariance && value < 0));
+  const at = indexOfInvalid(data, isVariance ? 0 : undefined);
   if (at < 0) return undefined;
   const value = data[at]!;
   return { place: `${name}[${at}]`, value, constraint: value < 0 && isVariance ? 'a number >= 0' : 'a finite number' };

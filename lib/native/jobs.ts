@@ -1,20 +1,20 @@
 /**
- * Running a native job: abort signals in, errors with names and steps out.
+ * Runs native jobs under abort signals.
  *
  * @module
  */
 import * as v from 'valibot';
 
-import { abortSignal, callback, integer, parseOptions } from '../support/schema.js';
+import { abortSignal, callback, integer } from '../support/schema.js';
 import type { NativeError, NativeJob, NativeProgress } from './addon.js';
 
 export const progressOptions = v.strictObject({
   /**
-   * Aborting rejects the call with the signal's reason and leaves every parameter as it was: within 100 ms on images as small as
-   * CIFAR-10's, else once each thread has taken the sixteen images in hand to the next convolution's end.
+   * Aborting rejects the call with the signal's reason and leaves every parameter unchanged: within 100 ms on images as small as
+   * CIFAR-10's, on larger ones as soon as each thread has finished a convolution of its current sixteen images.
    */
   signal: v.optional(abortSignal),
-  /** Called at most every 50 ms with the queries (coordinates or directions) done and in all. */
+  /** Called at most every 50 ms with the queries (coordinates or directions) done and their total. */
   onProgress: v.optional(callback<(done: number, total: number) => void>()),
 });
 
@@ -23,19 +23,14 @@ export const callOptions = v.strictObject({
   /** The training step that the call is part of, an integer from 0 to 2³² − 1; errors carry it. */
   step: v.optional(integer(0, 2 ** 32 - 1)),
 });
-/** How a long call reports its progress and is stopped. */
+/** Options of long calls: abort, progress, and the step for error messages. */
 export interface CallOptions extends v.InferInput<typeof callOptions> {}
 
-/** Refuses wrong call options before anything is computed. */
-export function checkCallOptions(options: CallOptions): void {
-  parseOptions(callOptions, options, 'the call');
-}
-
 /**
- * Starts a job and waits for it. An aborted signal cancels it, and the promise rejects with the signal's reason, also if the
- * job was quicker: after an abort nothing arrives.
+ * Starts a job and waits for it. An aborted signal cancels it, and the promise rejects with the signal's reason, even if
+ * the job finished before the cancellation: no result arrives after an abort.
  *
- * @param start Makes the job; it gets the callback for progress.
+ * @param start Makes the job with the callback for progress.
  */
 export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<T>, options: CallOptions): Promise<T> {
   const { signal, onProgress } = options;
@@ -57,7 +52,7 @@ export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<
   }
 }
 
-/** Whether a native job failed because a loss was not finite; `coordinate` then says where. */
+/** Whether a native job failed because a loss was not finite; `coordinate` then names the query. */
 export function isNonFinite(error: unknown): error is NativeError & { coordinate: number } {
   return isNativeError(error) && error.code === 'DEEPZERO_NON_FINITE';
 }

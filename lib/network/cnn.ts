@@ -1,9 +1,9 @@
 import * as v from 'valibot';
 
 import { expectedOption, integer, parseOptions } from '../support/schema.js';
-import { checkInput, inputShape, LARGEST_EXTENT } from './compile.js';
+import { checkInput, inputShape } from './compile.js';
 import type { Layer, Network } from './description.js';
-import { batchNorm, conv2d, globalAveragePool, linear, maxPool, relu } from './description.js';
+import { batchNorm, conv2d, globalAveragePool, LARGEST_EXTENT, linear, maxPool, relu } from './description.js';
 
 export const cnnOptions = v.strictObject({
   /** Convolutions, an integer >= 1; each halves the map, so at most 5 for 32×32 images. Default: 5. */

@@ -1,8 +1,16 @@
 import * as v from 'valibot';
 
-import * as check from '../support/check.js';
-import { leaf } from '../support/schema.js';
-import { quote } from '../support/errors.js';
+import { InvalidArgumentError, quote, show } from '../support/errors.js';
+import {
+  checked,
+  expected,
+  expectedOption,
+  integer,
+  isObject,
+  oneOf,
+  parseOptions,
+  string,
+} from '../support/schema.js';
 import type { NativeOperation } from '../native/addon.js';
 import type {
   AveragePool,
@@ -15,12 +23,27 @@ import type {
   OptionA,
   Residual,
 } from './description.js';
+import {
+  averagePoolLayer,
+  batchNormLayer,
+  conv2dLayer,
+  flattenLayer,
+  globalAveragePoolLayer,
+  imageShape,
+  LARGEST_EXTENT,
+  linearLayer,
+  maxPoolLayer,
+  networkSchema,
+  optionALayer,
+  reluLayer,
+  residualLayer,
+} from './description.js';
 
-/** One tensor of trainable parameters, and where it lies in the flat parameter vector. */
+/** One tensor of trainable parameters, and its place in the flat parameter vector. */
 export interface TensorInfo {
-  /** As PyTorch calls it: `conv1.weight`, `bn1.bias`. */
+  /** PyTorch's name: `conv1.weight`, `bn1.bias`. */
   name: string;
-  /** [output channels, input channels, rows, columns] or [outputs, inputs] for weights, one number a channel otherwise. */
+  /** [output channels, input channels, rows, columns] or [outputs, inputs] for weights, one number per channel otherwise. */
   shape: number[];
   kind: 'weight' | 'bias' | 'gamma' | 'beta';
   /** The layer's full name: `layer1.0.conv1`. */
@@ -28,49 +51,93 @@ export interface TensorInfo {
   layerType: 'conv2d' | 'linear' | 'batchNorm';
   /** Index of its first number in the flat vector. */
   offset: number;
-  /** How many numbers it has. */
+  /** Number of its values. */
   size: number;
-  /** True for the weights of convolutions and linear layers; batch norm and biases are queried at every step. */
+  /** True for the weights of convolutions and linear layers. Masks never leave out batch norm and biases. */
   maskable: boolean;
 }
 
-/** One tensor of running statistics, and where it lies in the flat vector of them. */
+/** One tensor of running statistics, and its place in the flat vector of running statistics. */
 export interface StatisticInfo {
-  /** As PyTorch calls it: `bn1.running_mean`, `bn1.running_var`. */
+  /** PyTorch's name: `bn1.running_mean`, `bn1.running_var`. */
   name: string;
   shape: number[];
   offset: number;
   size: number;
 }
 
-/** What the native core runs, and what names and shapes its flat vectors have. */
+/** The named tensors and the flat vectors of a network, and the shape of its output. */
 export interface CompiledNetwork {
-  operations: NativeOperation[];
-  /** Channels, rows and columns of every value for one image: of the input, then of each operation's result. */
-  shapes: Shape[];
   /** In the order of their offsets, PyTorch's: by layer, weight before bias. */
   parameters: TensorInfo[];
   /** By layer, mean before variance. */
   statistics: StatisticInfo[];
   parameterCount: number;
   statisticsCount: number;
-  /** Numbers the network yields for one image. */
+  /** Numbers in the output for one image. */
   outputs: number;
-  /** Channels, rows and columns that the network yields for one image. */
+  /** Channels, rows and columns of the output for one image. */
   outputShape: Shape;
+}
+
+/** The operations of a network, for the native core. */
+export interface Program {
+  operations: NativeOperation[];
+  /** Channels, rows and columns of every value for one image: of the input, then of each operation's result. */
+  shapes: Shape[];
 }
 
 type Shape = [channels: number, rows: number, columns: number];
 type Tensor = Pick<TensorInfo, 'kind' | 'layerType' | 'shape'>;
 
-/** What one layer does: an operation, the shape it yields and the tensors it brings. */
+/** A layer as an operation, with the shape of its result and its tensors. */
 interface Step {
   operation: NativeOperation;
   output: Shape;
   tensors?: Tensor[];
 }
 
-const TYPES = [
+const LARGEST_MAP = 2 ** 28;
+const MOST_PARAMETERS = 2 ** 31 - 1;
+/** Levels of nested residual blocks: a network within this limit can also be read from a file. */
+const MOST_NESTED = 100;
+
+/**
+ * Checks a network's description, infers every shape and names every tensor.
+ *
+ * A tensor's name is its layer's name and `weight`, `bias`, `running_mean` or `running_var`, as in PyTorch. A layer without a
+ * name goes by its position, as in PyTorch's `Sequential`: `0.weight`, `3.body.1.bias`.
+ *
+ * @throws InvalidArgumentError on the first layer that does not fit, by its place and name:
+ *   `layers.3 (conv2d "conv2"): Expected channels to be an integer from 1 to 1048576, received 0`.
+ * @example compile(resnet20()).parameterCount // 269722
+ */
+export function compile(network: Network): CompiledNetwork {
+  return compiler(network).compiled;
+}
+
+/** The operations of a network. @throws InvalidArgumentError as `compile` does. */
+export function programOf(network: Network): Program {
+  return compiler(network).program;
+}
+
+function compiler(network: Network): Compiler {
+  if (!isObject(network)) throw expected('network', 'an object', network);
+  const { name, input, layers } = parseOptions(networkSchema, network, 'network');
+  checked(string, name, "the network's name");
+  return new Compiler(checkInput(input), layers);
+}
+
+/** An image's shape as an option of a network. */
+export const inputShape = v.optional(imageShape, [3, 32, 32]);
+
+/** Refuses an image's shape unless each extent is an integer from 1. */
+export function checkInput(input: Shape): Shape {
+  for (const [i, extent] of input.entries()) checked(integer(1, LARGEST_EXTENT), extent, `input[${i}]`);
+  return checkMap([...input]);
+}
+
+const layerType = oneOf([
   'conv2d',
   'batchNorm',
   'relu',
@@ -81,51 +148,9 @@ const TYPES = [
   'linear',
   'optionA',
   'residual',
-] as const satisfies readonly Layer['type'][];
+] as const satisfies readonly Layer['type'][]);
 
-// The native core's limits: what it computes with must fit its integers.
-export const LARGEST_EXTENT: number = 2 ** 20;
-const LARGEST_KERNEL = 1024;
-const LARGEST_MAP = 2 ** 28;
-const MOST_PARAMETERS = 2 ** 31 - 1;
-/** Residual blocks within one another: what is made can also be read from a file. */
-const MOST_NESTED = 100;
-
-/**
- * Checks a network's description, infers every shape and names every tensor.
- *
- * A tensor is called by its layer's name and `weight`, `bias`, `running_mean` or `running_var`, as in PyTorch; a layer
- * without a name by its position, as in PyTorch's `Sequential`: `0.weight`, `3.body.1.bias`.
- *
- * @throws InvalidArgumentError on the first layer that does not fit, by its place and name:
- *   `layers.3 (conv2d "conv2"): Expected channels to be an integer from 1 to 1048576, received 0`.
- * @example compile(resnet20()).parameterCount // 269722
- */
-export function compile(network: Network): CompiledNetwork {
-  check.object(network, 'network');
-  check.options<Network>(network, 'network', ['name', 'input', 'layers']);
-  check.string(network.name, "the network's name");
-  return new Compiler(checkInput(network.input)).finish(network.layers);
-}
-
-/** An image's shape as an option of a network. */
-export const inputShape = v.optional(
-  leaf<[number, number, number]>(
-    'other',
-    '[channels, rows, columns]',
-    (value) => Array.isArray(value) && value.length === 3,
-  ),
-  [3, 32, 32],
-);
-
-/** An image's shape: three integers from 1. */
-export function checkInput(input: unknown): Shape {
-  if (!Array.isArray(input) || input.length !== 3) throw check.expected('input', '[channels, rows, columns]', input);
-  const [channels, rows, columns] = input.map((extent, i) => check.integer(extent, `input[${i}]`, 1, LARGEST_EXTENT));
-  return checkMap([channels!, rows!, columns!]);
-}
-
-/** Walks the layers in order; value 0 is the network's input and operation i yields value i + 1. */
+/** Walks the layers in order; value 0 is the network's input and the result of operation i is value i + 1. */
 class Compiler {
   readonly #operations: NativeOperation[] = [];
   readonly #parameters: TensorInfo[] = [];
@@ -134,37 +159,45 @@ class Compiler {
   readonly #placeOfLayer = new Map<string, string>();
   #parameterCount = 0;
   #statisticsCount = 0;
-  /** Residual blocks around the current layer. */
+  /** Number of residual blocks around the current layer. */
   #nested = 0;
 
-  constructor(input: Shape) {
+  readonly #outputShape: Shape;
+
+  constructor(input: Shape, layers: unknown) {
     this.#shapes = [input];
+    this.#outputShape = this.#shapes[this.#sequence(layers, 0, 'layers', '', '')]!;
   }
 
-  finish(layers: Layer[]): CompiledNetwork {
-    const outputShape = this.#shapes[this.#sequence(layers, 0, 'layers', '', '')]!;
+  get program(): Program {
+    return { operations: this.#operations, shapes: this.#shapes };
+  }
+
+  get compiled(): CompiledNetwork {
     return {
-      operations: this.#operations,
-      shapes: this.#shapes,
       parameters: this.#parameters,
       statistics: this.#statistics,
       parameterCount: this.#parameterCount,
       statisticsCount: this.#statisticsCount,
-      outputs: size(outputShape),
-      outputShape,
+      outputs: size(this.#outputShape),
+      outputShape: this.#outputShape,
     };
   }
 
-  /** Layers at `place`, called `scope` + their name, or `scope` + `branch` + their position. Yields the last one's value. */
-  #sequence(layers: Layer[], input: number, place: string, scope: string, branch: string): number {
+  /**
+   * Appends the layers at `place`; each one's full name is `scope` + its name, or `scope` + `branch` + its position.
+   *
+   * @returns the number of the last layer's value.
+   */
+  #sequence(layers: unknown, input: number, place: string, scope: string, branch: string): number {
     if (!Array.isArray(layers) || layers.length === 0) {
-      throw check.expected(place, 'a non-empty array of layers', layers);
+      throw expectedOption(place, 'a non-empty array of layers', show(layers));
     }
-    return layers.reduce((value, layer, i) => {
+    return layers.reduce<number>((value, layer: Layer, i) => {
       const here = `${place}.${i}`;
-      locate(here, () => check.oneOf((layer as Layer | null | undefined)?.type, 'type', TYPES));
+      locate(here, () => checked(layerType, (layer as Layer | null | undefined)?.type, 'type'));
       const own = 'name' in layer ? layer.name : undefined;
-      if (own !== undefined) locate(here, () => check.string(own, 'name'));
+      if (own !== undefined) locate(here, () => checked(string, own, 'name'));
       const name = scope + (own ?? `${branch}${i}`);
       const titled = `${here} (${layer.type}${own === undefined ? '' : ` ${quote(name)}`})`;
       return layer.type === 'residual'
@@ -174,11 +207,9 @@ class Compiler {
   }
 
   #residual(layer: Residual, value: number, place: string, titled: string, name: string): number {
-    const { body, shortcut = [] } = locate(titled, () =>
-      check.options<Residual>(layer, layer.type, ['type', 'name', 'body', 'shortcut']),
-    );
+    const { body, shortcut = [] } = locate(titled, () => parseOptions(residualLayer, layer, layer.type));
     if (++this.#nested > MOST_NESTED) {
-      throw new check.InvalidArgumentError(`Expected residual blocks to be nested at most ${MOST_NESTED} deep`);
+      throw new InvalidArgumentError(`Expected residual blocks to be nested at most ${MOST_NESTED} deep`);
     }
     const straight = this.#sequence(body, value, `${place}.body`, `${name}.`, 'body.');
     const identity = Array.isArray(shortcut) && shortcut.length === 0;
@@ -187,7 +218,7 @@ class Compiler {
     return locate(titled, () => {
       const [output, other] = [this.#shapes[straight]!, this.#shapes[around]!];
       if (output.some((extent, i) => extent !== other[i])) {
-        throw new check.InvalidArgumentError(
+        throw new InvalidArgumentError(
           `Expected body and ${identity ? 'input' : 'shortcut'} to have the same shape, received ${extents(output)} and ${extents(other)}`,
         );
       }
@@ -195,7 +226,7 @@ class Compiler {
     });
   }
 
-  /** Adds an operation with its tensors and returns the number of the value it yields. */
+  /** Adds an operation with its tensors. @returns the number of its result. */
   #append({ operation, output, tensors = [] }: Step, layer: string, place: string): number {
     if (tensors.length > 0) this.#claim(layer, place);
     for (const { kind, layerType, shape } of tensors) {
@@ -206,7 +237,7 @@ class Compiler {
       this.#parameterCount += extent.size;
     }
     if (this.#parameterCount > MOST_PARAMETERS) {
-      throw check.expected('the number of parameters up to here', `at most ${MOST_PARAMETERS}`, this.#parameterCount);
+      throw expected('the number of parameters up to here', `at most ${MOST_PARAMETERS}`, this.#parameterCount);
     }
     if (operation.kind === 'batchNorm') {
       const [channels] = output;
@@ -220,17 +251,17 @@ class Compiler {
     return this.#operations.length;
   }
 
-  /** Tensors of two layers never share a name, because the layers do not. */
+  /** Refuses a layer's name that another layer has, so that no two tensors share a name. */
   #claim(layer: string, place: string): void {
     const taken = this.#placeOfLayer.get(layer);
     if (taken !== undefined) {
-      throw new check.InvalidArgumentError(`Duplicate layer name ${JSON.stringify(layer)}: already used by ${taken}`);
+      throw new InvalidArgumentError(`Duplicate layer name ${quote(layer)}: already used by ${taken}`);
     }
     this.#placeOfLayer.set(layer, place);
   }
 }
 
-/** What a layer other than a residual block makes of a map of shape `input`, which is value `value`. */
+/** A layer other than a residual block, applied to value number `value` of shape `input`. */
 function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): Step {
   const inputs: [number] = [value];
   switch (layer.type) {
@@ -246,35 +277,25 @@ function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): S
     case 'optionA':
       return describeOptionA(layer, input, inputs);
     case 'globalAveragePool': {
-      check.options<typeof layer>(layer, layer.type, ['type']);
+      parseOptions(globalAveragePoolLayer, layer, layer.type);
       const [channels, ...kernel] = input;
       return { operation: { kind: 'averagePool', inputs, kernel, stride: 1 }, output: [channels, 1, 1] };
     }
     case 'relu':
-    case 'flatten': {
-      const kind = check.options<typeof layer>(layer, layer.type, ['type']).type;
-      return { operation: { kind, inputs }, output: kind === 'relu' ? input : [size(input), 1, 1] };
-    }
+      parseOptions(reluLayer, layer, layer.type);
+      return { operation: { kind: 'relu', inputs }, output: input };
+    case 'flatten':
+      parseOptions(flattenLayer, layer, layer.type);
+      return { operation: { kind: 'flatten', inputs }, output: [size(input), 1, 1] };
   }
 }
 
 function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: Shape, inputs: [number]): Step {
-  const known = ['type', 'name', 'channels', 'kernel', 'stride', 'padding', 'bias'] as const;
-  const {
-    channels,
-    kernel: side,
-    stride = 1,
-    padding = 0,
-    bias = true,
-  } = check.options<Conv2d>(layer, layer.type, known);
-  check.integer(channels, 'channels', 1, LARGEST_EXTENT);
-  check.integer(stride, 'stride', 1, LARGEST_EXTENT);
-  check.integer(padding, 'padding', 0, LARGEST_KERNEL);
-  check.boolean(bias, 'bias');
-  const kernel = checkKernel(side);
+  const { channels, kernel: side, stride, padding, bias } = parseOptions(conv2dLayer, layer, layer.type);
+  const kernel: [number, number] = typeof side === 'number' ? [side, side] : [...side];
   const padded: [number, number] = [rows + 2 * padding, columns + 2 * padding];
   if (kernel[0] > padded[0] || kernel[1] > padded[1]) {
-    throw check.expected('kernel', `at most ${extents(padded)}, the map with its padding`, kernel);
+    throw expected('kernel', `at most ${extents(padded)}, the map with its padding`, kernel);
   }
   return {
     operation: { kind: 'conv2d', inputs, channels, kernel, stride, padding, bias },
@@ -283,16 +304,8 @@ function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: Shape, in
   };
 }
 
-function checkKernel(side: unknown): [number, number] {
-  const kernel: unknown[] = Array.isArray(side) ? side : [side, side];
-  if (kernel.length !== 2) throw check.expected('kernel', 'one side, or [rows, columns]', side);
-  const [rows, columns] = kernel.map((extent) => check.integer(extent, 'kernel', 1, LARGEST_KERNEL));
-  return [rows!, columns!];
-}
-
 function describeBatchNorm(layer: BatchNorm, input: Shape, inputs: [number]): Step {
-  const { eps = 1e-5 } = check.options<BatchNorm>(layer, layer.type, ['type', 'name', 'eps']);
-  check.positive(eps, 'eps');
+  const { eps } = parseOptions(batchNormLayer, layer, layer.type);
   return {
     operation: { kind: 'batchNorm', inputs, eps },
     output: input,
@@ -304,16 +317,10 @@ function describeBatchNorm(layer: BatchNorm, input: Shape, inputs: [number]): St
 }
 
 function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: Shape, inputs: [number]): Step {
-  const { kernel, stride = kernel } = check.options<typeof layer>(layer, layer.type, ['type', 'kernel', 'stride']);
-  check.integer(kernel, 'kernel', 1);
-  check.integer(stride, 'stride', 1, LARGEST_EXTENT);
-  if (kernel > Math.min(rows, columns)) {
-    throw check.expected(
-      'kernel',
-      `at most ${Math.min(rows, columns)} on a map of ${extents([rows, columns])}`,
-      kernel,
-    );
-  }
+  const schema = layer.type === 'maxPool' ? maxPoolLayer : averagePoolLayer;
+  const { kernel, stride = kernel } = parseOptions(schema, layer, layer.type);
+  const side = Math.min(rows, columns);
+  if (kernel > side) throw expected('kernel', `at most ${side} on a map of ${extents([rows, columns])}`, kernel);
   return {
     operation:
       layer.type === 'maxPool'
@@ -324,11 +331,9 @@ function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: S
 }
 
 function describeLinear(layer: Linear, input: Shape, inputs: [number]): Step {
-  const { features, bias = true } = check.options<Linear>(layer, layer.type, ['type', 'name', 'features', 'bias']);
-  check.integer(features, 'features', 1, LARGEST_EXTENT);
-  check.boolean(bias, 'bias');
+  const { features, bias } = parseOptions(linearLayer, layer, layer.type);
   if (input[1] !== 1 || input[2] !== 1) {
-    throw new check.InvalidArgumentError(
+    throw new InvalidArgumentError(
       `Expected a flat input, received a map of ${extents(input)}: add a globalAveragePool or flatten before`,
     );
   }
@@ -340,11 +345,9 @@ function describeLinear(layer: Linear, input: Shape, inputs: [number]): Step {
 }
 
 function describeOptionA(layer: OptionA, [inputChannels, rows, columns]: Shape, inputs: [number]): Step {
-  const { channels, stride } = check.options<OptionA>(layer, layer.type, ['type', 'channels', 'stride']);
-  check.integer(channels, 'channels', 1, LARGEST_EXTENT);
-  check.integer(stride, 'stride', 1, LARGEST_EXTENT);
+  const { channels, stride } = parseOptions(optionALayer, layer, layer.type);
   if (channels < inputChannels || (channels - inputChannels) % 2 !== 0) {
-    throw check.expected('channels', `the input's ${inputChannels} or an even number more`, channels);
+    throw expected('channels', `the input's ${inputChannels} or an even number more`, channels);
   }
   return {
     operation: { kind: 'optionA', inputs, channels, stride },
@@ -357,27 +360,27 @@ function weightAndBias(layerType: 'conv2d' | 'linear', shape: [number, ...number
   return bias ? [weight, { kind: 'bias', layerType, shape: [shape[0]] }] : [weight];
 }
 
-/** How many windows of `kernel` fit at steps of `stride`. */
+/** The number of windows of length `kernel` at steps of `stride`. */
 function windows(extent: number, kernel: number, stride: number): number {
   return Math.floor((extent - kernel) / stride) + 1;
 }
 
 function checkMap(shape: Shape): Shape {
   if (Math.max(...shape) > LARGEST_EXTENT || size(shape) > LARGEST_MAP) {
-    throw new check.InvalidArgumentError(
+    throw new InvalidArgumentError(
       `Expected a map of at most ${LARGEST_MAP} numbers and ${LARGEST_EXTENT} in any direction, received ${extents(shape)}`,
     );
   }
   return shape;
 }
 
-/** Runs `action` and puts the layer's place before the message of what it finds wrong. */
+/** Runs `action`, and names the layer's place in its errors. */
 function locate<T>(place: string, action: () => T): T {
   try {
     return action();
   } catch (error) {
-    if (!(error instanceof check.InvalidArgumentError)) throw error;
-    throw new check.InvalidArgumentError(`${place}: ${error.message}`);
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw new InvalidArgumentError(`${place}: ${error.message}`);
   }
 }
 

@@ -1,132 +1,172 @@
 /**
- * A network as plain data: what `compile` reads, what a weights file carries in its metadata, and what users write.
- * Maps are C×H×W for each image; a vector of n features is a map of n×1×1.
+ * A network as plain data: the input of `compile`, and the form of networks in the metadata of weights files. Maps are
+ * C×H×W for each image; a vector of n features is a map of n×1×1.
  *
  * @module
  */
+import * as v from 'valibot';
 
+import { boolean, integer, leaf, positive, string } from '../support/schema.js';
+
+// The native core's limits: its integers must hold every index and every count.
+export const LARGEST_EXTENT: number = 2 ** 20;
+export const LARGEST_KERNEL = 1024;
+
+const isInteger = (value: unknown, low: number, high: number): boolean =>
+  Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high;
+
+const kernel = leaf<number | [number, number]>(
+  'other',
+  `a side or [rows, columns], each an integer from 1 to ${LARGEST_KERNEL}`,
+  (value) => {
+    const sides: unknown[] = Array.isArray(value) ? value : [value, value];
+    return sides.length === 2 && sides.every((side) => isInteger(side, 1, LARGEST_KERNEL));
+  },
+);
+
+export const conv2dLayer = v.strictObject({
+  type: v.literal('conv2d'),
+  /** The layer's name within its sequence; default: its position there. */
+  name: v.optional(string),
+  /** Output channels, an integer from 1 to 2²⁰. */
+  channels: integer(1, LARGEST_EXTENT),
+  /** Side of the square kernel, or [rows, columns], each an integer from 1 to 1024. */
+  kernel,
+  /** Step between windows in both directions, an integer from 1 to 2²⁰; default: 1. */
+  stride: v.optional(integer(1, LARGEST_EXTENT), 1),
+  /** Zeros added on each of the four sides, an integer from 0 to 1024; default: 0. */
+  padding: v.optional(integer(0, LARGEST_KERNEL), 0),
+  /** Whether a bias is added; default: true. */
+  bias: v.optional(boolean, true),
+});
 /**
  * Convolution (cross-correlation) with zero padding, PyTorch's `Conv2d`:
  * y[o] = b[o] + Σ_c w[o, c] ⋆ x[c], for a map of ⌊(H + 2·padding − kernel)/stride⌋ + 1 rows, and columns likewise.
  *
  * Tensors: `weight`, channels × input channels × kernel rows × kernel columns, and `bias`, channels.
  */
-export interface Conv2d {
-  type: 'conv2d';
-  /** The layer's name within its sequence; its position there when absent. */
-  name?: string;
-  /** Output channels, at least 1. */
-  channels: number;
-  /** Side of the square kernel, or rows and columns, each from 1 to 1024. */
-  kernel: number | [number, number];
-  /** Step between windows in both directions, at least 1; default 1. */
-  stride?: number;
-  /** Zeros added on each of the four sides, from 0 to 1024; default 0. */
-  padding?: number;
-  /** Whether a bias is added; default true. */
-  bias?: boolean;
-}
+export interface Conv2d extends v.InferInput<typeof conv2dLayer> {}
 
+export const batchNormLayer = v.strictObject({
+  type: v.literal('batchNorm'),
+  /** The layer's name within its sequence; default: its position there. */
+  name: v.optional(string),
+  /** Added to the variance, > 0; default: 1e-5. */
+  eps: v.optional(positive, 1e-5),
+});
 /**
  * Batch normalisation of each channel (Ioffe and Szegedy 2015), PyTorch's `BatchNorm2d`:
- * y = γ·(x − mean)/√(var + eps) + β. Mean and variance are the mini-batch's in training, the running ones in evaluation;
- * a training pass moves the running ones a tenth of the way (momentum 0.1).
+ * y = γ·(x − mean)/√(var + eps) + β. Training uses the mini-batch's mean and variance, evaluation the running ones; a
+ * training pass moves the running ones a tenth of the way to the mini-batch's (momentum 0.1).
  *
- * Tensors: `weight` (γ) and `bias` (β), and the statistics `running_mean` and `running_var`, one number a channel each.
+ * Tensors: `weight` (γ) and `bias` (β), and the statistics `running_mean` and `running_var`, each with one number per channel.
  */
-export interface BatchNorm {
-  type: 'batchNorm';
-  /** The layer's name within its sequence; its position there when absent. */
-  name?: string;
-  /** Added to the variance, > 0; default 1e-5. */
-  eps?: number;
-}
+export interface BatchNorm extends v.InferInput<typeof batchNormLayer> {}
 
+export const reluLayer = v.strictObject({ type: v.literal('relu') });
 /** y = max(x, 0). */
-export interface Relu {
-  type: 'relu';
-}
+export interface Relu extends v.InferInput<typeof reluLayer> {}
 
+const windows = {
+  /** Side of the window, an integer >= 1 and no larger than the map. */
+  kernel: integer(1),
+  /** Step between windows, an integer from 1 to 2²⁰; default: the kernel, so that windows do not overlap. */
+  stride: v.optional(integer(1, LARGEST_EXTENT)),
+};
+
+export const maxPoolLayer = v.strictObject({ type: v.literal('maxPool'), ...windows });
 /** The largest value of each square window without padding: ⌊(H − kernel)/stride⌋ + 1 rows, and columns likewise. */
-export interface MaxPool {
-  type: 'maxPool';
-  /** Side of the window, at least 1 and no larger than the map. */
-  kernel: number;
-  /** Step between windows, at least 1; default: the kernel, so that windows do not overlap. */
-  stride?: number;
-}
+export interface MaxPool extends v.InferInput<typeof maxPoolLayer> {}
 
+export const averagePoolLayer = v.strictObject({ type: v.literal('averagePool'), ...windows });
 /**
  * The mean of each square window without padding, PyTorch's `AvgPool2d`: y[c, i, j] = Σ_{a, b < k} x[c, s·i + a, s·j + b] / k²
  * for kernel k and stride s, ⌊(H − kernel)/stride⌋ + 1 rows, and columns likewise.
  */
-export interface AveragePool {
-  type: 'averagePool';
-  /** Side of the window, at least 1 and no larger than the map. */
-  kernel: number;
-  /** Step between windows, at least 1; default: the kernel, so that windows do not overlap. */
-  stride?: number;
-}
+export interface AveragePool extends v.InferInput<typeof averagePoolLayer> {}
 
+export const globalAveragePoolLayer = v.strictObject({ type: v.literal('globalAveragePool') });
 /** The mean of each channel's map: C×H×W → C×1×1. */
-export interface GlobalAveragePool {
-  type: 'globalAveragePool';
-}
+export interface GlobalAveragePool extends v.InferInput<typeof globalAveragePoolLayer> {}
 
+export const flattenLayer = v.strictObject({ type: v.literal('flatten') });
 /** Channels, rows and columns in one vector, in that order: C×H×W → C·H·W×1×1. */
-export interface Flatten {
-  type: 'flatten';
-}
+export interface Flatten extends v.InferInput<typeof flattenLayer> {}
 
+export const linearLayer = v.strictObject({
+  type: v.literal('linear'),
+  /** The layer's name within its sequence; default: its position there. */
+  name: v.optional(string),
+  /** Outputs, an integer from 1 to 2²⁰. */
+  features: integer(1, LARGEST_EXTENT),
+  /** Whether a bias is added; default: true. */
+  bias: v.optional(boolean, true),
+});
 /**
  * A fully connected layer, PyTorch's `Linear`: y = W·x + b, for an input of n×1×1.
  *
  * Tensors: `weight`, features × input features, and `bias`, features.
  */
-export interface Linear {
-  type: 'linear';
-  /** The layer's name within its sequence; its position there when absent. */
-  name?: string;
-  /** Outputs, at least 1. */
-  features: number;
-  /** Whether a bias is added; default true. */
-  bias?: boolean;
-}
+export interface Linear extends v.InferInput<typeof linearLayer> {}
 
+export const optionALayer = v.strictObject({
+  type: v.literal('optionA'),
+  /** Output channels, an integer from 1 to 2²⁰: as many as the input has, or an even number more. */
+  channels: integer(1, LARGEST_EXTENT),
+  /** Step between the rows and columns to copy, an integer from 1 to 2²⁰. */
+  stride: integer(1, LARGEST_EXTENT),
+});
 /**
- * The parameter-free shortcut "option A" of He et al. (2016), section 4.2: every stride-th row and column, from the first,
- * between equally many channels of zeros on both sides. ⌈H/stride⌉ rows, and columns likewise.
+ * The parameter-free shortcut "option A" of He et al. (2016), section 4.2: it copies every stride-th row and column, from the
+ * first on, and adds equally many channels of zeros before and after. ⌈H/stride⌉ rows, and columns likewise.
  */
-export interface OptionA {
-  type: 'optionA';
-  /** Output channels: the input's and an even number (0 included) more. */
-  channels: number;
-  /** Step between the rows and columns kept, at least 1. */
-  stride: number;
-}
+export interface OptionA extends v.InferInput<typeof optionALayer> {}
 
+/** Lists of layers are checked where they are compiled, which knows their place in the network. */
+const layersOf = v.custom<Layer[]>(() => true);
+
+export const residualLayer = v.strictObject({
+  type: v.literal('residual'),
+  name: v.optional(string),
+  body: v.optional(layersOf),
+  shortcut: v.optional(layersOf),
+});
 /**
- * body(x) + shortcut(x), both of the same shape. It has no ReLU of its own: put one after it.
+ * body(x) + shortcut(x), both of the same shape. A ReLU after the sum is a layer after the block.
  *
- * It is a scope too, as a PyTorch module is: the layer `conv1` in the body of the block `layer1.0` is `layer1.0.conv1`, and
- * an unnamed one is called by its position, `layer1.0.body.0` or `layer1.0.shortcut.0`.
+ * As a PyTorch module does, the block gives its name to its layers: the layer `conv1` in the body of the block `layer1.0` is
+ * `layer1.0.conv1`, and a layer without a name is named by its position, `layer1.0.body.0` or `layer1.0.shortcut.0`.
  */
 export interface Residual {
   type: 'residual';
-  /** The block's name within its sequence; its position there when absent. */
-  name?: string;
+  /** The block's name within its sequence; default: its position there. */
+  name?: string | undefined;
   /** At least one layer. */
   body: Layer[];
-  /** Empty or absent: the identity. */
-  shortcut?: Layer[];
+  /** Default: empty, the identity. */
+  shortcut?: Layer[] | undefined;
 }
 
 export type Layer =
   Conv2d | BatchNorm | Relu | MaxPool | AveragePool | GlobalAveragePool | Flatten | Linear | OptionA | Residual;
 
-/** A network: its layers, one after the other, on images of one shape. Plain data, equal after a trip through JSON. */
+/** An image's shape; `checkInput` checks each extent. */
+export const imageShape = leaf<[channels: number, rows: number, columns: number]>(
+  'other',
+  '[channels, rows, columns]',
+  (value) => Array.isArray(value) && value.length === 3,
+);
+
+export const networkSchema = v.strictObject({
+  name: v.optional(v.custom<string>(() => true)),
+  input: imageShape,
+  layers: v.optional(layersOf),
+});
+/**
+ * A network: its layers, one after the other, on images of one shape. Plain data: JSON and back yields an equal network.
+ */
 export interface Network {
-  /** What people call it; it has no meaning to the library. */
+  /** A name for people; the library does not interpret it. */
   name: string;
   /** Channels, rows and columns of an image. */
   input: [number, number, number];

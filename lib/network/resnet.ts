@@ -1,9 +1,18 @@
 import * as v from 'valibot';
 
 import { integer, leaf, parseOptions } from '../support/schema.js';
-import { checkInput, inputShape, LARGEST_EXTENT } from './compile.js';
+import { checkInput, inputShape } from './compile.js';
 import type { Layer, Network } from './description.js';
-import { batchNorm, conv2d, globalAveragePool, linear, optionA, relu, residual } from './description.js';
+import {
+  batchNorm,
+  conv2d,
+  globalAveragePool,
+  LARGEST_EXTENT,
+  linear,
+  optionA,
+  relu,
+  residual,
+} from './description.js';
 
 /** The depth of the deepest network of He et al. */
 const MOST_LAYERS = 1202;

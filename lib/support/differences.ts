@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { isObject } from './check.js';
+import { isObject } from './schema.js';
 import { show } from './errors.js';
 
 export interface Difference {

@@ -29,7 +29,6 @@ const UNCLEAN: readonly string[] = [
   'lib/estimators/estimator.ts',
   'lib/estimators/first-order.ts',
   'lib/model/model.ts',
-  'lib/support/check.ts',
   'lib/training/loop.ts',
   'lib/training/train.ts',
   'test/training/options.test.ts',

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { FileError } from '../../lib/support/check.js';
+import { FileError } from '../../lib/support/errors.js';
 import { cifar10, CIFAR10_CLASSES, CIFAR10_MEAN, CIFAR10_STD, writeCifar10 } from '../../lib/data/cifar10.js';
 import type { ImageDatasetOptions } from '../../lib/data/dataset.js';
 import { describeDataset, ImageDataset } from '../../lib/data/dataset.js';

@@ -11,15 +11,16 @@ import {
   type NativeRequest,
 } from '../../lib/native/addon.js';
 import { cnn } from '../../lib/network/cnn.js';
-import { compile } from '../../lib/network/compile.js';
+import { compile, programOf } from '../../lib/network/compile.js';
 import { initialise } from '../../lib/network/initialise.js';
 import { Random } from '../../lib/native/random.js';
 
-const compiled = compile(cnn({ depth: 2 }));
+const network = cnn({ depth: 2 });
+const compiled = compile(network);
 const COUNT = 20;
 
 export function makeNetwork(): NativeNetwork {
-  return new native.Network([3, 32, 32], compiled.operations);
+  return new native.Network([3, 32, 32], programOf(network).operations);
 }
 
 /** Twenty images of noise. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 
 import { native } from '../../lib/native/addon.js';
 import { cnn } from '../../lib/network/cnn.js';
-import { compile } from '../../lib/network/compile.js';
+import { compile, programOf } from '../../lib/network/compile.js';
 import type { Layer, Network } from '../../lib/network/description.js';
 import {
   averagePool,
@@ -55,7 +55,7 @@ const everyKind = network([
 
 describe('compile', () => {
   it('numbers values and fills in defaults', () => {
-    assert.deepEqual(compile(everyKind).operations, [
+    assert.deepEqual(programOf(everyKind).operations, [
       { kind: 'conv2d', inputs: [0], channels: 4, kernel: [3, 1], stride: 1, padding: 1, bias: false },
       { kind: 'batchNorm', inputs: [1], eps: 1e-3 },
       { kind: 'relu', inputs: [2] },
@@ -78,8 +78,9 @@ describe('compile', () => {
   });
 
   it('makes a global average pool one of a window as large as the map', () => {
-    const { operations, outputShape } = compile(network([globalAveragePool()], [3, 4, 6]));
-    assert.deepEqual(operations, [{ kind: 'averagePool', inputs: [0], kernel: [4, 6], stride: 1 }]);
+    const oblong = network([globalAveragePool()], [3, 4, 6]);
+    const { outputShape } = compile(oblong);
+    assert.deepEqual(programOf(oblong).operations, [{ kind: 'averagePool', inputs: [0], kernel: [4, 6], stride: 1 }]);
     assert.deepEqual(outputShape, [3, 1, 1]);
   });
 
@@ -201,7 +202,7 @@ describe('compile', () => {
     const others = [resnet20(), resnet({ depth: 8, width: 2, classes: 3 }), cnn({ depth: 3 })];
     for (const description of [everyKind, oblong, ...others]) {
       const compiled = compile(description);
-      const core = new native.Network(description.input, compiled.operations);
+      const core = new native.Network(description.input, programOf(description).operations);
       // It refuses arrays of another length.
       const { outputs, statistics } = await core.evaluate({
         ...initialise(compiled, 1),
@@ -250,7 +251,7 @@ describe('compile', () => {
     [
       'a kernel of three sides',
       [{ ...conv, kernel: [3, 3, 3] }],
-      'layers.0 (conv2d "conv"): Expected kernel to be one side, or [rows, columns], received [3, 3, 3]',
+      'layers.0 (conv2d "conv"): Expected kernel to be a side or [rows, columns], each an integer from 1 to 1024, received [3, 3, 3]',
     ],
     [
       'a kernel larger than the padded map',

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { compile } from '../../lib/network/compile.js';
+import { compile, programOf } from '../../lib/network/compile.js';
 import { resnet, resnet20 } from '../../lib/network/resnet.js';
 
 /** Convolutions, batch norms and the classifier, counted as the paper's table draws them. */
@@ -77,7 +77,7 @@ describe('resnet', () => {
   });
 
   it('reduces by option A where stages begin, and adds the input itself elsewhere', () => {
-    const { operations } = compile(resnet20());
+    const { operations } = programOf(resnet20());
     const shortcuts = operations.filter((operation) => operation.kind === 'optionA');
     assert.deepEqual(
       shortcuts.map(({ channels, stride }) => [channels, stride]),

@@ -37,8 +37,9 @@ function required(schema: Schema): string[] {
   }
   if (typeof standard === 'string') needed.push(`efault: \`${standard}\``);
   else if (Array.isArray(standard)) needed.push(`efault: [${standard.join(', ')}]`);
-  else if (typeof standard === 'number' || typeof standard === 'boolean')
-    needed.push(`efault: ${standard === 5e-3 ? '5e-3' : standard}`);
+  else if (typeof standard === 'number' && standard > 0 && standard < 0.01)
+    needed.push(`efault: ${standard.toExponential()}`);
+  else if (typeof standard === 'number' || typeof standard === 'boolean') needed.push(`efault: ${standard}`);
   return needed;
 }
 

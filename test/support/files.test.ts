@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FileError } from '../../lib/support/check.js';
+import { FileError } from '../../lib/support/errors.js';
 import {
   checkDestination,
   exists,

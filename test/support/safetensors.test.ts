@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { FileError, InvalidArgumentError } from '../../lib/support/check.js';
+import { FileError, InvalidArgumentError } from '../../lib/support/errors.js';
 import type { Safetensors, Tensor } from '../../lib/support/safetensors.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { withFolder } from '../helpers/tiny.js';
