@@ -1,17 +1,183 @@
 /**
- * A command is a name, a table of options and a function from validated values to its JSON result.
+ * A command is a name, a table of options and a function from validated values to its JSON result. A schema says what an
+ * option's values are, their default and their constraint; the table adds the help, a placeholder and the options that it
+ * requires. The key `batchSize` is written `--batch-size`.
  *
  * @module
  */
 import type { Command as Commander } from 'commander';
 import { Option as CommanderOption } from 'commander';
+import * as v from 'valibot';
 
+import { UNITS } from '../native/memory.js';
 import { FileError, InvalidArgumentError, nearest, quote } from '../support/errors.js';
-import type { OptionTable, Values } from './options.js';
-import { checkRequirements, dashed, flag, helpOf, readOption, withDefaults } from './options.js';
+import type { Form, Leaf } from '../support/schema.js';
+import { boolean, checked, factsOf, leaf } from '../support/schema.js';
 import { Output, wrap } from './output.js';
 
-export interface Context<T extends OptionTable> {
+type Schema<T = unknown> = v.GenericSchema<unknown, T>;
+
+/** One option; it is required unless its schema is a `v.optional`. */
+export interface Option<T = unknown> {
+  readonly schema: Schema<T>;
+  readonly help: string;
+  /** In the help, behind the name; undefined of a flag. */
+  readonly placeholder: string | undefined;
+  /** The value that a text stands for, or the text itself where it stands for none. */
+  readonly read: (text: string) => unknown;
+  /** Replaces the default on the embedded data set, so that a first run ends within minutes. */
+  readonly demo?: T;
+  /** In the help, a default that depends on other options. */
+  readonly otherwise?: string;
+  readonly requires?: Requirement;
+  /** A heading in the help. */
+  readonly group?: string;
+}
+
+/** Another option, and its values with which this one has a meaning. */
+interface Requirement {
+  readonly option: string;
+  readonly values: readonly string[];
+}
+
+type OptionTable = Readonly<Record<string, Option>>;
+/** The table that yields such values, and the values that a table yields. */
+export type OptionsOf<V> = { readonly [K in keyof V]: Option<V[K]> };
+type Values<T extends OptionTable> = { [K in keyof T]: T[K] extends Option<infer V> ? V : never };
+
+const PLACEHOLDERS: Readonly<Record<Form, string | undefined>> = {
+  ...{ number: 'N', boolean: undefined, string: 'TEXT', choice: 'NAME', other: 'VALUE' },
+};
+
+/** An option whose help is the schema's description, unless `more` has one. */
+export function option<T>(schema: Schema<T>, more: Partial<Omit<Option<T>, 'schema'>> = {}): Option<T> {
+  const { form, description = '' } = factsOf(schema);
+  return {
+    schema,
+    help: description,
+    placeholder: PLACEHOLDERS[form],
+    read: form === 'number' ? number : text,
+    ...more,
+  };
+}
+
+const text = (written: string): string => written;
+
+function number(written: string): number | string {
+  const value = written.trim() === '' ? NaN : Number(written);
+  return Number.isNaN(value) ? written : value;
+}
+
+export function flag(help: string, more: { requires?: Requirement } = {}): Option<boolean> {
+  return option(v.optional(boolean, false), { help, ...more });
+}
+
+/** A size in bytes: a number > 0 and a unit, upper or lower case; bytes without one. */
+export function size(help: string, otherwise: string): Option<number | undefined> {
+  const constraint = `a number > 0 of ${Object.keys(UNITS).join(', ')}, such as 500MB`;
+  const schema = leaf<number>('other', constraint, (value) => typeof value === 'number');
+  const read = (written: string): number | string => {
+    const [, digits, unit] = /^(\d+(?:\.\d*)?|\.\d+) ?([a-z]*)$/i.exec(written) ?? [];
+    const factor = Object.entries(UNITS).find(([known]) => known.toLowerCase() === (unit || 'B').toLowerCase())?.[1];
+    const value = Math.round(Number(digits) * (factor ?? NaN));
+    return value > 0 && value < Infinity ? value : written;
+  };
+  return option(v.optional(schema), { help, otherwise, placeholder: 'SIZE', read });
+}
+
+/** Three numbers separated by commas, one per colour channel. */
+export function triple(help: string, otherwise: string): Option<readonly number[] | undefined> {
+  const schema = leaf<readonly number[]>('other', 'three numbers R,G,B', Array.isArray);
+  const read = (written: string): readonly number[] | string => {
+    const values = written.split(',').map(number);
+    return values.length === 3 && values.every(Number.isFinite) ? (values as number[]) : written;
+  };
+  return option(v.optional(schema), { help, otherwise, placeholder: 'R,G,B', read });
+}
+
+/** A table under a heading of the help. */
+export function inGroup<T extends object>(group: string, table: T): T {
+  return Object.fromEntries(Object.entries(table).map(([key, one]) => [key, { ...one, group }])) as T;
+}
+
+/** `batchSize` → `--batch-size`. */
+export function dashed(key: string): string {
+  return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+}
+
+/** The value of an option that is written as `written`. */
+export function readOption(one: Option, name: string, written: string): unknown {
+  const { placeholder = '', read } = one;
+  if (written.startsWith('--')) {
+    throw new InvalidArgumentError(`Expected a value after ${name}: ${placeholder}, received ${quote(written)}`);
+  }
+  return validate(one, read(written), name);
+}
+
+/** @throws InvalidArgumentError `Expected <name> to be <constraint>, received <value>`. */
+function validate({ schema }: Option, value: unknown, name: string): unknown {
+  return checked(('wrapped' in schema ? schema.wrapped : schema) as Leaf<unknown>, value, name);
+}
+
+/** The values of all options, by what was given and their defaults. @throws InvalidArgumentError if one is missing. */
+function withDefaults<T extends OptionTable>(table: T, given: Partial<Values<T>>): Values<T> {
+  const demo = (given['data'] ?? (table['data'] && defaultOf(table['data']))) === 'synthetic';
+  const values = Object.entries(table).map(([key, one]) => {
+    const value = given[key] ?? (demo ? one.demo : undefined) ?? defaultOf(one);
+    if (value === undefined && one.schema.type !== 'optional') {
+      throw new InvalidArgumentError(`Expected ${dashed(key)} ${one.placeholder ?? ''}`);
+    }
+    return [key, value];
+  });
+  return Object.fromEntries(values) as Values<T>;
+}
+
+function defaultOf({ schema }: Option): unknown {
+  return factsOf(schema).default;
+}
+
+/** Refuses an option that has no meaning beside the others. */
+export function checkRequirements<T extends OptionTable>(table: T, given: Partial<Values<T>>, values: Values<T>): void {
+  /** The requirement that is not met, by the option itself or by the one that it requires. */
+  const unmet = (key: string): Requirement | undefined => {
+    const requires = table[key]?.requires;
+    if (!requires) return undefined;
+    const met = requires.values.includes(String(values[requires.option]));
+    return unmet(requires.option) ?? (met ? undefined : requires);
+  };
+  for (const key of Object.keys(given)) {
+    const requires = unmet(key);
+    if (!requires) continue;
+    const value = values[requires.option];
+    const instead = value === undefined ? '' : `, not ${String(value)}`;
+    throw new InvalidArgumentError(`${dashed(key)} requires ${inWords(requires)}${instead}`);
+  }
+}
+
+function inWords({ option: other, values }: Requirement): string {
+  return `${dashed(other)} ${values.join(' or ')}`;
+}
+
+/** An option's text in the help. */
+function helpOf(one: Option): string {
+  const { help, demo, otherwise, requires, schema } = one;
+  const { choices, default: standard } = factsOf(schema);
+  const remarks = [
+    ...(choices ? [`one of ${choices.join(', ')}`] : []),
+    ...(requires ? [`requires ${inWords(requires)}`] : []),
+    ...(standard !== undefined && standard !== false ? [`default: ${plain(standard)}`] : []),
+    ...(otherwise !== undefined ? [`default: ${otherwise}`] : []),
+    ...(demo !== undefined ? [`on synthetic data: ${plain(demo)}`] : []),
+    ...(schema.type === 'optional' ? [] : ['required']),
+  ];
+  return remarks.length === 0 ? help : `${help} (${remarks.join('; ')})`;
+}
+
+function plain(value: unknown): string {
+  return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+interface Context<T extends OptionTable> {
   /** Options that the command line names. */
   readonly given: Partial<Values<T>>;
   readonly operands: readonly string[];

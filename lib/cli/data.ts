@@ -5,11 +5,10 @@ import * as v from 'valibot';
 import { writeCifar10 } from '../data/cifar10.js';
 import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
 import type { Command } from './command.js';
-import { command } from './command.js';
+import { command, option } from './command.js';
 import { checkDestination, makeFolder } from '../support/files.js';
 import { integer, string } from '../support/schema.js';
 import { countClasses, DATA, dataHelp, inWords, loadData, seedOption } from './inputs.js';
-import { option } from './options.js';
 import { grouped, table } from './output.js';
 
 export const dataSynthetic: Command = command({

@@ -1,5 +1,5 @@
 import type { Command } from './command.js';
-import { command } from './command.js';
+import { command, option } from './command.js';
 import {
   batchSizeOption,
   computeOptions,
@@ -10,7 +10,6 @@ import {
   optionalNetworkOptions,
 } from './inputs.js';
 import { string } from '../support/schema.js';
-import { option } from './options.js';
 import { counted, grouped, percent } from './output.js';
 import { inline } from '../support/errors.js';
 

@@ -11,7 +11,7 @@ import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
 import { readJson } from '../support/json.js';
 import { expectedOption, integer, parseContent, string } from '../support/schema.js';
 import type { Command } from './command.js';
-import { command } from './command.js';
+import { command, option } from './command.js';
 import {
   batchSizeOption,
   computeOptions,
@@ -22,7 +22,6 @@ import {
   optionalNetworkOptions,
   seedOption,
 } from './inputs.js';
-import { option } from './options.js';
 import { counted, table } from './output.js';
 import { muOption } from './prune.js';
 

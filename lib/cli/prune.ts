@@ -29,11 +29,9 @@ import {
 } from '../support/schema.js';
 import { sum } from '../support/statistics.js';
 import { zoGrasp } from '../pruning/zo-grasp.js';
-import type { Command } from './command.js';
-import { command } from './command.js';
+import type { Command, Option, OptionsOf } from './command.js';
+import { command, flag, inGroup, option } from './command.js';
 import { buildNetwork, computeOptions, dataOption, loadData, networkOptions, seedOption } from './inputs.js';
-import type { Option, OptionsOf } from './options.js';
-import { flag, inGroup, option } from './options.js';
 import { counted, grouped, percent, table } from './output.js';
 import { duration } from '../support/words.js';
 import type { Output } from './output.js';

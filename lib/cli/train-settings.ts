@@ -40,8 +40,8 @@ import type { RunChange } from '../training/checkpoint.js';
 import { runChange } from '../training/checkpoint.js';
 import type { NetworkChoice, Normalisation } from './inputs.js';
 import { batchSizeOption, dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
-import type { OptionsOf } from './options.js';
-import { checkRequirements, dashed, flag, inGroup, option } from './options.js';
+import type { OptionsOf } from './command.js';
+import { checkRequirements, dashed, flag, inGroup, option } from './command.js';
 import type { GraspChoice, Method } from './prune.js';
 import { graspOptions, METHODS, muOption } from './prune.js';
 

@@ -23,8 +23,6 @@ export interface Case {
   rule: Rule;
   files: readonly File[];
   violation: File | readonly File[];
-  /** Violations that are known, and are to go. */
-  known?: readonly string[];
 }
 
 const folders = ['.ci', 'bench', 'docs', 'examples', 'experiments', 'lib', 'native', 'scripts', 'test'];

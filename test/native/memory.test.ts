@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { InvalidArgumentError } from '../../lib/support/errors.js';
-import { readOption, size } from '../../lib/cli/options.js';
+import { readOption, size } from '../../lib/cli/command.js';
 import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';
 import { Model } from '../../lib/model/model.js';
