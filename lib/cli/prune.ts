@@ -33,7 +33,7 @@ import type { Command, Option, OptionsOf } from './command.js';
 import { command, flag, inGroup, option } from './command.js';
 import { buildNetwork, computeOptions, dataOption, loadData, networkOptions, seedOption } from './inputs.js';
 import { counted, grouped, percent, table } from './output.js';
-import { duration } from '../support/words.js';
+import { formatDuration } from '../support/duration.js';
 import type { Output } from './output.js';
 
 /** How layer-wise ratios are found. */
@@ -111,7 +111,7 @@ export async function findRatios(
   const effort = method === 'grasp' ? '3 gradients' : counted(options.graspQueries, 'random direction');
   output.line(`${name}: ${effort}, ${counted(samplesPerClass, 'image')} of each class …`);
   const onProgress = (done: number, total: number): void => {
-    const left = duration((elapsed() / done) * (total - done));
+    const left = formatDuration((elapsed() / done) * (total - done));
     output.status(`${name}  ${grouped(done)} of ${grouped(total)} queries  ETA ${left}`);
   };
   const common = { sparsity, samplesPerClass, seed, signal, onProgress };
@@ -126,7 +126,7 @@ export async function findRatios(
           rank: options.graspRank,
           perTensor: options.graspPerTensor,
         });
-  output.line(`${name} took ${duration(elapsed())}.`);
+  output.line(`${name} took ${formatDuration(elapsed())}.`);
   return ratios;
 }
 

@@ -12,7 +12,7 @@ import { InvalidArgumentError, nearest } from '../support/errors.js';
 import { exists } from '../support/files.js';
 import { expected } from '../support/schema.js';
 import { mean } from '../support/statistics.js';
-import { duration } from '../support/words.js';
+import { formatDuration } from '../support/duration.js';
 import type { RunChange } from '../training/checkpoint.js';
 import type { TrainCost } from '../training/cost.js';
 import { RunFolder } from '../training/folder.js';
@@ -78,7 +78,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   const loss = await lossesAtEnds(folder);
   const first = `${loss.first.toFixed(3)} in the first steps`;
   output.line(`\nloss ${first}, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`);
-  const time = `${duration(seconds)}${resumed ? ' since the run was resumed' : ''}`;
+  const time = `${formatDuration(seconds)}${resumed ? ' since the run was resumed' : ''}`;
   output.line(`test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${time}`);
   output.line(`weights in ${folder.weights}`);
   return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
@@ -193,8 +193,8 @@ async function sayCost(run: TrainRun, output: Output, title: string): Promise<Tr
     return cost;
   }
   const queries = queriesPerStep === 1 ? '1 query' : `${grouped(queriesPerStep)} queries`;
-  const all = `${counted(steps, 'step')}, about ${duration(3600 * hours)} in all`;
-  output.line(`${title}: ${queries}, about ${duration(secondsPerStep)} a step; ${all}.`);
+  const all = `${counted(steps, 'step')}, about ${formatDuration(3600 * hours)} in all`;
+  output.line(`${title}: ${queries}, about ${formatDuration(secondsPerStep)} a step; ${all}.`);
   return cost;
 }
 
@@ -232,7 +232,7 @@ export class ProgressMeter {
     const left = this.#mean(({ seconds }) => seconds) * (total - done - within);
     return [
       position,
-      done < total ? `ETA ${duration(left)}` : 'done',
+      done < total ? `ETA ${formatDuration(left)}` : 'done',
       `loss ${this.#mean(({ loss }) => loss).toFixed(3)}`,
       `accuracy ${percent(this.#mean(({ accuracy }) => accuracy ?? NaN))}`,
       `lr ${last.lr.toPrecision(2)}`,

@@ -1,13 +1,13 @@
 /**
- * The only file that loads the addon, and the types of its whole surface. Nothing here validates for
- * humans: callers pass what `lib/` has checked, and the addon re-checks only what memory safety needs.
+ * Loads the addon, in this file alone, and declares its types. Nothing here validates arguments for users: callers have
+ * checked them, and the addon checks again only what memory safety requires.
  *
  * @module
  */
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
-/** One operation of a compiled network; `inputs` are value numbers, 0 is the network's input and operation i yields i + 1. */
+/** One operation of a compiled network; `inputs` are value numbers: 0 is the network's input, i + 1 the result of operation i. */
 export type NativeOperation =
   | {
       kind: 'conv2d';
@@ -27,7 +27,7 @@ export type NativeOperation =
   | { kind: 'flatten'; inputs: [number] }
   | { kind: 'linear'; inputs: [number]; features: number; bias: boolean };
 
-/** What every job needs: the point, the mini-batch and the loss. Arrays are copied when the job is made. */
+/** The arguments that all jobs share: the point, the mini-batch and the loss. Arrays are copied when the job is created. */
 export interface NativeRequest {
   /** All trainable parameters, concatenated in operation order (weight then bias). */
   parameters: Float32Array;
@@ -39,7 +39,7 @@ export interface NativeRequest {
   loss: 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error';
   /** Classes for the cross-entropy, one per image. */
   labels?: Int32Array;
-  /** Targets for the other losses, as many per image as the network has outputs. */
+  /** Targets for the other losses, one per output and image. */
   targets?: Float32Array;
   /** Batch statistics (true) or running statistics (false) in batch norm. */
   training: boolean;
@@ -56,7 +56,7 @@ export interface NativeEvaluation {
 }
 
 export interface NativeGradientRequest extends NativeRequest {
-  /** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
+  /** The precision of activations and their gradients: float32 or float64. Parameters are float32 in both cases. */
   precision: 'single' | 'double';
 }
 
@@ -68,7 +68,7 @@ export interface NativeGradient extends NativeEvaluation {
 export interface NativeEstimate extends NativeEvaluation {
   /** One entry per coordinate (CGE) or per parameter (RGE). */
   values: Float64Array;
-  /** Loss evaluations, the base pass included. */
+  /** Loss evaluations, including the unperturbed pass. */
   queries: number;
 }
 
@@ -101,16 +101,16 @@ export interface NativeReference extends NativeRequest {
 
 /** Multiply-adds of convolutions and linear layers. */
 export interface NativeWork {
-  /** As the kernels do them: Winograd's 36 products per 4×4 tile, recomputed convolutions as often as they are computed. */
+  /** The kernels' own: Winograd's 36 products per 4×4 tile, and recomputed convolutions counted each time. */
   done: number;
-  /** The same convolutions as many times, each as a direct one. */
+  /** The same convolutions, counted as direct ones. */
   direct: number;
 }
 
-/** By how much is reused: the work of one query of each coordinate, together, for one image. */
+/** For each mode of reuse: the total work of one query per coordinate, for one image. */
 export type NativeCost = Record<'none' | 'block' | 'layer' | 'incremental', NativeWork>;
 
-/** The computations of a network: its methods, each with the type of its request. */
+/** The computations of a network: the names of its methods with the types of their requests. */
 export interface NativeRequests {
   evaluate: NativeRequest;
   gradient: NativeGradientRequest;
@@ -121,17 +121,17 @@ export interface NativeRequests {
 
 export type NativeComputation = keyof NativeRequests;
 
-/** How many threads fit into a bound on memory. */
+/** The threads that fit into a bound on memory. */
 export interface NativeFit {
   /** The most threads, at most the request's, that fit; 0 if not even one does. */
   threads: number;
-  /** Allocated by that many threads, by one if none fits. */
+  /** Bytes allocated by these threads, or by one thread if none fits. */
   bytes: number;
 }
 
-/** How an operation is run. */
+/** The step and the kernel of an operation. */
 export interface NativeStep {
-  /** Operations of equal number are one kernel's work: batch norm, sum, ReLU and max pool that follow each other. */
+  /** One kernel runs all operations of equal number: a batch norm, sum, ReLU and max pool in succession. */
   step: number;
   /** The kernel, on whole values or on a change of all their channels: `winograd 4×4`, `direct`, `activation`, … */
   kernel: string;
@@ -140,21 +140,21 @@ export interface NativeStep {
 export interface NativeKernelRun {
   /** `multiplyAdds` runs in registers alone: the peak. */
   kernel: 'multiplyAdds' | 'convolution' | 'winograd' | 'activate' | 'activateChange' | 'changeMoments';
-  /** Of one image block: a 3×3 convolution with padding 1 to `outputs` channels; the others work on `channels`. */
+  /** Channels of one image block. The convolutions are 3×3 with padding 1 and yield `outputs` channels. */
   channels: number;
   outputs: number;
   size: number;
   stride: number;
-  /** Calls by every thread. */
+  /** Calls per thread. */
   calls: number;
   threads: number;
 }
 
-/** The work of one call, and the time of all. */
+/** The work of one call, and the time of all calls. */
 export interface NativeKernelCost extends NativeWork {
-  /** Of the values read and written, each once. */
+  /** Bytes of the values read and written, each counted once. */
   bytes: number;
-  /** All calls of the slowest thread by its own clock; making buffers and the first, uncounted call are left out. */
+  /** Time of all calls of the slowest thread by its own clock, without the buffers' allocation and the first, uncounted call. */
   seconds: number;
 }
 
@@ -164,15 +164,15 @@ export interface NativeReferenceResult {
 }
 
 /**
- * A job on the process-wide compute thread. `cancel` makes `promise` reject with code `DEEPZERO_CANCELLED`, once a thread has
- * done the image block in hand.
+ * A job on the process-wide compute thread. `cancel` makes `promise` reject with code `DEEPZERO_CANCELLED`, as soon as each
+ * thread has finished its current image block.
  */
 export interface NativeJob<T> {
   promise: Promise<T>;
   cancel(): void;
 }
 
-/** Called on the event loop, at most every 50 ms, with queries (coordinates or directions) done and in all. */
+/** Called on the event loop, at most every 50 ms, with the queries (coordinates or directions) done and their total. */
 export type NativeProgress = (done: number, total: number) => void;
 
 /**
@@ -190,43 +190,43 @@ export interface NativeNetwork {
   gradient(request: NativeGradientRequest, progress?: NativeProgress): NativeJob<NativeGradient>;
   coordinatewise(request: NativeCoordinatewise, progress?: NativeProgress): NativeJob<NativeEstimate>;
   randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
-  /** The same CGE by the naive float64 reference: plain loops, one full forward pass a query. */
+  /** The same CGE by the naive float64 reference: plain loops, one full forward pass per query. */
   reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
-  /** What queries of these coordinates would cost; nothing is computed. */
+  /** The work of queries of these coordinates, counted without computing them. */
   cost(request: { coordinates: Uint32Array }): NativeJob<NativeCost>;
   /**
-   * On how many threads a computation allocates at most `bound` bytes, and how many those are, if nothing is there from
-   * earlier ones: activations and weights of the unperturbed pass and of every thread's queries, copies of the request's
-   * arrays, and the result. Some bytes a channel are not counted. Nothing is allocated.
+   * The largest number of threads on which a computation allocates at most `bound` bytes, and those bytes, if no buffers of
+   * earlier computations exist: activations and weights of the unperturbed pass and of every thread's queries, copies of the
+   * request's arrays, and the result. A few bytes per channel are not counted. The call itself allocates none of this.
    */
   memory<C extends NativeComputation>(computation: C, request: NativeRequests[C], bound: number): NativeFit;
-  /** How each operation is run, in their order. */
+  /** The step and the kernel of each operation, in order. */
   steps(): NativeStep[];
-  /** Frees the buffers, after the jobs there are, instead of at garbage collection; later jobs allocate them again. */
+  /** Frees the buffers after the pending jobs, without waiting for garbage collection; later jobs allocate them again. */
   release(): void;
 }
 
 export interface NativeAddon {
   /** The instruction set in use: 'avx512', 'avx2' or 'portable'. */
   readonly isa: string;
-  /** The instruction sets this build has and this processor can run, best first. */
+  /** The instruction sets that this build contains and this processor supports, best first. */
   readonly supportedIsas: string[];
   Network: new (input: [number, number, number], operations: readonly NativeOperation[]) => NativeNetwork;
   /** `count` 32-bit words of Philox4x32-10 under key `seed`, from word `offset` of (stream, index). */
   random(seed: number, stream: number, index: number, offset: number, count: number): Uint32Array;
-  /** Calls one kernel repeatedly on every thread, and times the calls. */
+  /** Calls a kernel repeatedly on every thread, and times the calls. */
   runKernel(request: NativeKernelRun): NativeJob<NativeKernelCost>;
 }
 
 /**
- * Has OpenMP's threads wait asleep, unless the user says how they wait. Spinning, its default, saves some microseconds where
- * every core is free, and where another process takes one it keeps the thread that is waited for off its core: a pass then
- * takes 100 times as long. OpenMP reads the environment when `load` first brings it into the process; that of a worker is a copy
- * that it does not see, so the addon is best loaded on the main thread first.
+ * Makes OpenMP's threads sleep while they wait, unless the user has set how they wait. By default they spin. Spinning saves some
+ * microseconds while every core is free, but when another process uses a core, a spinning thread can occupy the core that a
+ * working thread needs: a pass then takes 100 times as long. OpenMP reads the environment when `load` first loads it into the
+ * process. A worker's environment is a copy that OpenMP does not see, so the main thread should load the addon first.
  */
-function waitingAsleep<T>(load: () => T): T {
-  const open = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'].every((name) => process.env[name] === undefined);
-  if (!open) return load();
+function withSleepingThreads<T>(load: () => T): T {
+  const unset = ['OMP_WAIT_POLICY', 'GOMP_SPINCOUNT'].every((name) => process.env[name] === undefined);
+  if (!unset) return load();
   process.env['OMP_WAIT_POLICY'] = 'passive';
   try {
     return load();
@@ -239,13 +239,13 @@ function load(): NativeAddon {
   const require = createRequire(import.meta.url);
   const root = fileURLToPath(new URL('../..', import.meta.url));
   try {
-    return waitingAsleep(() => (require('node-gyp-build') as (folder: string) => NativeAddon)(root));
+    return withSleepingThreads(() => (require('node-gyp-build') as (folder: string) => NativeAddon)(root));
   } catch (cause) {
-    // It loaded, and refused an option: an unknown DEEPZERO_ISA.
+    // The addon loaded and refused DEEPZERO_ISA.
     if (cause instanceof TypeError && 'code' in cause && cause.code === 'DEEPZERO_INVALID_ARGUMENT') throw cause;
     const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
     throw new Error(
-      `deepzero's native addon did not load: ${reason}. Build it, which takes a C++17 compiler with OpenMP, make and python3: ` +
+      `deepzero's native addon did not load: ${reason}. Build it with a C++17 compiler with OpenMP, make and python3: ` +
         'with npm by "npm rebuild deepzero" (first "npm install-scripts approve deepzero" if npm blocked the install script), ' +
         'with pnpm by "pnpm approve-builds" and "pnpm rebuild deepzero".',
       { cause },
@@ -259,7 +259,7 @@ function addon(): NativeAddon {
   return (loaded ??= load());
 }
 
-/** The addon, loaded when first used, once per process, and shared by worker threads. */
+/** The addon, loaded at its first use, once per process, and shared by worker threads. */
 export const native: NativeAddon = {
   get isa() {
     return addon().isa;

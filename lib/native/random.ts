@@ -2,9 +2,9 @@ import { native } from './addon.js';
 import { checked, integer } from '../support/schema.js';
 
 /**
- * What a random number is drawn for. Every use has a stream of its own, so that drawing more of one
- * never changes another, and so that a run resumes from (seed, position) alone. Values are part of the
- * checkpoint format: append, never renumber.
+ * The purposes of random numbers. Each purpose has a separate stream, so that drawing more numbers for one never changes
+ * another, and a run resumes from (seed, position) alone. The numbers are part of the checkpoint format: append new ones,
+ * never change old ones.
  */
 const STREAMS = {
   initialisation: 1,
@@ -43,12 +43,12 @@ export class Random {
     this.#index = checked(integer(0, 0xffff_ffff), index, 'index');
   }
 
-  /** The stream's number and a seed, for native code that draws from the same generator. */
+  /** The stream's number, for native code that draws from the same generator. */
   static streamNumber(stream: Stream): number {
     return STREAMS[stream];
   }
 
-  /** One word of a sequence without those before it: what the (position + 1)-th `uint32()` would return. */
+  /** One word of a sequence, without drawing those before it: the result of the (position + 1)-th `uint32()`. */
   static word(seed: number, stream: Stream, index: number, position: number): number {
     return native.random(seed, STREAMS[stream], index, position, 1)[0]!;
   }
@@ -73,7 +73,7 @@ export class Random {
     return low + (high - low) * this.uniform();
   }
 
-  /** A uniform integer in [0, bound), free of modulo bias to within 2⁻³²·bound. */
+  /** A uniform integer in [0, bound), with a bias of at most 2⁻³²·bound. */
   integer(bound: number): number {
     return Math.floor(this.uniform() * bound);
   }
@@ -88,9 +88,9 @@ export class Random {
   shuffle<T extends Uint32Array | Int32Array | unknown[]>(items: T): T {
     for (let i = items.length - 1; i > 0; i--) {
       const j = this.integer(i + 1);
-      const held = items[i];
+      const moved = items[i];
       items[i] = items[j];
-      items[j] = held;
+      items[j] = moved;
     }
     return items;
   }

@@ -6,7 +6,7 @@ import type { Layer, Network } from './description.js';
 import { batchNorm, conv2d, globalAveragePool, LARGEST_EXTENT, linear, maxPool, relu } from './description.js';
 
 export const cnnOptions = v.strictObject({
-  /** Convolutions, an integer >= 1; each halves the map, so at most 5 for 32×32 images. Default: 5. */
+  /** Convolutions, an integer >= 1. Each max pool after one halves the map, so at most 5 for 32×32 images. Default: 5. */
   depth: v.optional(integer(1), 5),
   /** Output channels of every convolution, an integer from 1 to 2²⁰; default: 18. */
   channels: v.optional(integer(1, LARGEST_EXTENT), 18),
@@ -18,12 +18,12 @@ export const cnnOptions = v.strictObject({
 export interface CnnOptions extends v.InferInput<typeof cnnOptions> {}
 
 /**
- * The small network on which the paper compares RGE with CGE (DeepZero, 2024, figure 1).
+ * The small network of the paper's comparison of RGE with CGE (DeepZero, 2024, figure 1).
  *
  * `depth` times a 3×3 convolution with bias and padding 1, batch norm, ReLU and a 2×2 max pool; then a global average pool
  * and a linear classifier. With 18 channels and 10 classes, depths 1 to 5 have 730, 3,700, 6,670, 9,640 and 12,610
- * parameters. Tensors are called as in a PyTorch module of an `nn.Sequential` `conv_layers` and a linear `fc`, which counts
- * ReLU and pool too: `conv_layers.0.weight`, `conv_layers.1.running_mean`, `conv_layers.4.weight`, `fc.bias`.
+ * parameters. Tensors have the names of a PyTorch module with an `nn.Sequential` named `conv_layers`, whose numbering includes
+ * ReLU and pool, and a linear layer named `fc`: `conv_layers.0.weight`, `conv_layers.1.running_mean`, `conv_layers.4.weight`, `fc.bias`.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example cnn({ depth: 3 })

@@ -7,13 +7,13 @@ import { didYouMean, InvalidArgumentError, quote } from '../support/errors.js';
 import { checked, expected, expectedOption, integer, isObject, string } from '../support/schema.js';
 import type { CompiledNetwork, TensorInfo } from './compile.js';
 
-/** One entry of a parameter tensor: its name, and the flat index in it in PyTorch's order (OIHW in convolutions). */
+/** One entry of a parameter tensor: the tensor's name, and the flat index into it in PyTorch's order (OIHW in convolutions). */
 export interface Coordinate {
   readonly name: string;
   readonly index: number;
 }
 
-/** Where a coordinate lies in the flat parameter vector. */
+/** The index of a coordinate in the flat parameter vector. */
 export function flatIndex({ parameters }: CompiledNetwork, coordinate: Coordinate): number {
   if (!isObject(coordinate)) throw expected('a coordinate', 'an object of name and index', coordinate);
   const { name, index } = coordinate;
@@ -23,7 +23,7 @@ export function flatIndex({ parameters }: CompiledNetwork, coordinate: Coordinat
   return tensor.offset + checked(integer(0, tensor.size - 1), index, `the index into ${name}`);
 }
 
-/** The coordinate that lies at a flat index. */
+/** The coordinate at a flat index. */
 export function coordinateAt({ parameters, parameterCount }: CompiledNetwork, flat: number): Coordinate {
   checked(integer(0, parameterCount - 1), flat, 'the parameter index');
   const tensor = parameters.findLast(({ offset }) => offset <= flat) as TensorInfo;
@@ -35,7 +35,7 @@ export function nameOf({ name, index }: Coordinate): string {
   return `${name}[${index}]`;
 }
 
-/** Refuses flat indices that are not distinct or not of a network's parameters. */
+/** Refuses flat indices that occur twice or lie beyond a network's parameters. */
 export function checkCoordinates({ parameterCount }: CompiledNetwork, coordinates: Uint32Array): Uint32Array {
   const seen = new Uint8Array(parameterCount);
   coordinates.forEach((flat, i) => {
@@ -49,7 +49,7 @@ export function checkCoordinates({ parameterCount }: CompiledNetwork, coordinate
   return coordinates;
 }
 
-/** The error for a tensor's name that is not known, with the nearest one that is. */
+/** The error for an unknown tensor's name, with the nearest known one. */
 export function unknownTensor(name: string, known: readonly { name: string }[]): InvalidArgumentError {
   const names = known.map((info) => info.name);
   return new InvalidArgumentError(`Unknown tensor ${quote(name)}${didYouMean(name, names)}`);

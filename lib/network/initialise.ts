@@ -2,14 +2,14 @@ import { Random } from '../native/random.js';
 import type { CompiledNetwork, TensorInfo } from './compile.js';
 
 /**
- * Fresh parameters and running statistics.
+ * Initial parameters and running statistics.
  *
  * Weights of convolutions and linear layers are drawn from N(0, 2/fan_in), Kaiming-normal (He et al. 2015, equation 10);
- * their biases uniformly from ±1/√fan_in, PyTorch's default, where fan_in is the number of inputs that one output sees.
- * Batch norm starts as γ = 1, β = 0, running mean 0 and running variance 1. Each tensor draws from a sequence of its own, a
- * function of (seed, its number), so that layers added behind change nothing before them.
+ * their biases uniformly from ±1/√fan_in, PyTorch's default, where fan_in is the number of inputs of one output.
+ * Batch norm starts with γ = 1, β = 0, running mean 0 and running variance 1. Each tensor has a separate sequence, a function of
+ * (seed, the tensor's number), so that appended layers do not change the values of earlier ones.
  *
- * PyTorch draws from another generator: equal seeds give other numbers of the same distribution.
+ * PyTorch's generator differs: equal seeds give different numbers of the same distribution.
  *
  * @param seed a non-negative integer.
  * @example const { parameters, statistics } = initialise(compile(resnet20()), 1);

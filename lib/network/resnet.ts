@@ -17,14 +17,14 @@ import {
 /** The depth of the deepest network of He et al. */
 const MOST_LAYERS = 1202;
 
-/** Option A pads a quarter of a stage's channels on each side, so the width is even; the last stage has four times as many. */
+/** Option A pads with a quarter of a stage's channels on each side, so the width is even; the last stage has 4·width channels. */
 const MOST_CHANNELS = LARGEST_EXTENT / 4;
 
 const isInteger = (value: unknown, low: number, high: number): value is number =>
   Number.isSafeInteger(value) && (value as number) >= low && (value as number) <= high;
 
 export const resnetOptions = v.strictObject({
-  /** Layers with weights: 6n + 2 for n blocks in each of the three stages, from 8 to 1202; default: 20. */
+  /** Convolutions and the linear layer: 6n + 2 for n blocks in each of the three stages, from 8 to 1202; default: 20. */
   depth: v.optional(
     leaf<number>(
       'number',
@@ -54,15 +54,15 @@ const resnet20Options = v.strictObject({ classes: resnetOptions.entries.classes,
 /**
  * He et al.'s residual network for CIFAR (Deep Residual Learning for Image Recognition, 2016, section 4.2).
  *
- * A 3×3 convolution, three stages of n blocks with `width`, 2·`width` and 4·`width` channels of which the second and third
- * start with stride 2, a global average pool and a linear classifier. A block is
+ * A 3×3 convolution, three stages of n blocks with `width`, 2·`width` and 4·`width` channels, a global average pool and a linear
+ * classifier. The second and the third stage start with stride 2. A block is
  * relu(shortcut(x) + bn2(conv2(relu(bn1(conv1(x)))))), its shortcut the identity, or option A where the shape changes.
- * Convolutions have no bias. Tensors are called as in PyTorch: `conv1.weight`, `layer2.0.bn1.running_mean`, `fc.bias`.
+ * Convolutions have no bias. Tensors have PyTorch's names: `conv1.weight`, `layer2.0.bn1.running_mean`, `fc.bias`.
  *
  * @throws InvalidArgumentError if the depth is not 6n + 2, the width is odd, or an option is unknown.
  * @example
  * resnet({ depth: 20 });            // 269,722 parameters
- * resnet({ depth: 8, width: 4 });   // 5,006 parameters, for trying things out
+ * resnet({ depth: 8, width: 4 });   // 5,006 parameters, for quick trials
  */
 export function resnet(options: ResNetOptions = {}): Network {
   const { depth, width, classes, input } = parseOptions(resnetOptions, options, 'resnet');

@@ -1,5 +1,5 @@
 /**
- * Differences of two JSON values, for runs and results that depend on equal options.
+ * Differences of two JSON values, to compare the options of runs and of results.
  *
  * @module
  */
@@ -7,7 +7,7 @@ import { isObject } from './schema.js';
 import { show } from './errors.js';
 
 export interface Difference {
-  /** From the outermost value on: `optimizer.lr.peak`. */
+  /** Keys from the outermost value to the innermost: `optimizer.lr.peak`. */
   readonly path: string;
   readonly saved: string;
   readonly given: string;
@@ -19,7 +19,7 @@ export function differences(saved: unknown, given: unknown, path = ''): Differen
     const keys = new Set([...Object.keys(saved), ...Object.keys(given)]);
     return [...keys].flatMap((key) => differences(saved[key], given[key], path === '' ? key : `${path}.${key}`));
   }
-  return saved === given ? [] : [{ path, saved: inWords(saved), given: inWords(given) }];
+  return saved === given ? [] : [{ path, saved: summarize(saved), given: summarize(given) }];
 }
 
 /** The first place where two JSON values differ. */
@@ -31,7 +31,7 @@ function isNested(value: unknown): value is Record<string, unknown> {
   return isObject(value) || Array.isArray(value);
 }
 
-function inWords(value: unknown): string {
+function summarize(value: unknown): string {
   if (value === undefined) return 'nothing';
   return isNested(value) ? 'an object' : show(value);
 }

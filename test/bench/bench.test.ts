@@ -141,7 +141,7 @@ describe('bench', () => {
         ['bench reuse --seconds 0', /Expected --seconds to be a finite number > 0, received 0$/],
         ['bench forward --mode none', /unknown option '--mode'/],
         ['bench kernels --depth 3', /--depth requires --network resnet or cnn$/],
-        ['bench memory --memory 1KB --network cnn', /Expected --memory to be at least [\d.]+MB, what 256 images/],
+        ['bench memory --memory 1KB --network cnn', /Expected --memory to be at least [\d.]+MB for 256 images/],
         ['bench forward --memory 1GB', /unknown option '--memory'/],
         ['bench memory --threads 0', /Expected --threads to be an integer from 1 to 1024, received 0$/],
       ];

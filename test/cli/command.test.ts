@@ -133,7 +133,7 @@ describe('deepzero', () => {
       ['train --memory 5XB', /Expected --memory to be a number > 0 of B, KB, .*, received "5XB"$/],
       [
         'gradcheck --network cnn --memory 1MB',
-        /Expected --memory to be at least [\d.]+MB, what 16 images take on one thread, received 1MB: take a smaller/,
+        /Expected --memory to be at least [\d.]+MB for 16 images on one thread, received 1MB: raise --memory, or use a smaller batch/,
       ],
       ['gradcheck --count 3 --coordinates x', /Expected --coordinates or --count, received both$/],
       ['data synthetic', /Expected --out DIR$/],

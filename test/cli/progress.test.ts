@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { counted } from '../../lib/cli/output.js';
-import { duration } from '../../lib/support/words.js';
+import { formatDuration } from '../../lib/support/duration.js';
 import { describeMachine } from '../../lib/native/machine.js';
 import { ProgressMeter } from '../../lib/cli/train-run.js';
 
@@ -25,7 +25,7 @@ describe('ProgressMeter', () => {
 describe('numbers in words', () => {
   it('has a singular, and no time of 0', () => {
     assert.deepEqual([counted(1, 'step'), counted(1234, 'step')], ['1 step', '1,234 steps']);
-    assert.deepEqual([0.0004, 0.02, 3, 60, 3600 * 99.4, 3600 * 4466.1].map(duration), [
+    assert.deepEqual([0.0004, 0.02, 3, 60, 3600 * 99.4, 3600 * 4466.1].map(formatDuration), [
       '0.4 ms',
       '20 ms',
       '3.0 s',

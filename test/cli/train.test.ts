@@ -157,7 +157,7 @@ describe('deepzero train', () => {
       const out = join(folder, 'run');
       const length = ['--data', await writeImages(folder), '--steps', '2', '--out', out];
       const little =
-        /Expected --memory to be at least [\d.]+MB, what \d+ images take on one thread, received 10KB: take/;
+        /Expected --memory to be at least [\d.]+MB for \d+ images on one thread, received 10KB: raise --memory, or use a smaller batch/;
       await fails(['train', ...RECIPE, ...length, '--memory', '10KB'], 2, little);
       assert.ok(!(await exists(out)));
       await fails(['train', ...RECIPE, ...length.slice(0, 4), '--memory', '10KB'], 2, little, { cwd: folder });

@@ -37,7 +37,7 @@ async function needed(compute: (model: Model) => Promise<string>): Promise<numbe
   } catch (error) {
     assert.ok(error instanceof InvalidArgumentError);
     const pattern =
-      /^Expected memory to be at least (\d+(?:\.\d+)?[KM]?B), what 40 images take on one thread, received 1B: take a smaller batch, or raise it$/;
+      /^Expected memory to be at least (\d+(?:\.\d+)?[KM]?B) for 40 images on one thread, received 1B: raise memory, or use a smaller batch$/;
     const [, least] = pattern.exec(error.message) ?? [];
     assert.ok(least, error.message);
     return readOption(size('', ''), '--memory', least) as number;
@@ -107,10 +107,10 @@ describe('memory', () => {
     assert.throws(() => threadsWithin(109, { threads: 0, bytes: 110 }, 3), {
       name: 'InvalidArgumentError',
       message:
-        'Expected memory to be at least 110B, what 3 images take on one thread, received 109B: take a smaller batch, or raise it',
+        'Expected memory to be at least 110B for 3 images on one thread, received 109B: raise memory, or use a smaller batch',
     });
     assert.throws(() => threadsWithin(98_769, { threads: 0, bytes: 1_234_000_001 }, 1), {
-      message: /at least 1\.235GB, what 1 image takes on one thread, received 98\.76KB:/,
+      message: /at least 1\.235GB for 1 image on one thread, received 98\.76KB:/,
     });
   });
 
@@ -149,7 +149,7 @@ describe('memory', () => {
     using model = new Model(tinyNetwork(), { memory: least });
     const twice = whole(tinyTensors(80));
     twice.images[0] = NaN;
-    await assert.rejects(model.coordinatewise(twice, COORDINATES), /what 80 images take on one thread/);
+    await assert.rejects(model.coordinatewise(twice, COORDINATES), /for 80 images on one thread/);
     await assert.rejects(model.forward(twice), { name: 'NonFiniteLossError' });
   });
 
