@@ -1,4 +1,4 @@
-// Registers the addon's whole surface, as lib/native.ts types it.
+// Registers the addon's whole surface, as lib/native/addon.ts types it.
 #include <napi.h>
 
 #include <cstdlib>
