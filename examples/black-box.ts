@@ -1,41 +1,41 @@
 /**
- * An estimator of your own, for a loss that nobody can differentiate: here that of a simulated chip, which holds every weight
- * in steps, so that the derivative of the loss is 0 wherever there is one.
+ * A custom estimator for a loss that cannot be differentiated: that of a simulated chip, which rounds every weight to a multiple
+ * of its resolution, so that the derivative of the loss is 0 wherever it exists.
  *
  *     npx tsx examples/black-box.ts [STEPS]
  *
- * To train an instrument instead, let `measure` ask it. The network then says nothing but how many parameters there are and where
- * they start. How a run is saved and resumed is in cifar10-resnet20.ts.
+ * To train a real device, make `measure` query the device. The network then only provides the number of parameters and their
+ * initial values. cifar10-resnet20.ts shows how to save and resume a run.
  */
 import { cnn, Model, sgd, synthetic, train } from 'deepzero';
 import type { Batch, Estimator } from 'deepzero';
 
 const steps = Number(process.argv[2] ?? 100);
 
-/** What the chip can hold: multiples of this. */
+/** The chip holds multiples of this. */
 const RESOLUTION = 1 / 64;
 
 interface Reading {
   /** Mean over the batch. */
   loss: number;
-  /** A row of scores for every image: for the accuracy alone. If there are none, zeros do. */
+  /** A row of scores for every image, only for the accuracy; zeros if the device has none. */
   outputs: Float32Array;
   accuracy?: number;
 }
 
-/** What the chip yields for a batch when it holds these weights, as nearly as it can. */
+/** The chip's loss and outputs for a batch, with these weights rounded to its resolution. */
 async function measure(model: Model, batch: Batch, weights: Float32Array, signal?: AbortSignal): Promise<Reading> {
-  const held = weights.map((weight) => RESOLUTION * Math.round(weight / RESOLUTION));
-  return await model.forward(batch, { at: held, training: true, signal });
+  const rounded = weights.map((weight) => RESOLUTION * Math.round(weight / RESOLUTION));
+  return await model.forward(batch, { at: rounded, training: true, signal });
 }
 
 /**
- * Central differences along as many coordinates a step as `coordinates` says, the next ones at the next step. μ is wider than the
- * chip's resolution: within one of its steps the loss does not change.
+ * Central differences along `coordinates` coordinates per step, the next ones at the next step. μ is larger than the chip's
+ * resolution, because smaller changes of a weight do not change the loss.
  */
 function onChip(mu: number, coordinates: number): Estimator {
   return {
-    // All that the estimate depends on: a run resumes only with equal ones.
+    // Everything that the estimate depends on: a run resumes only with an equal config.
     config: { kind: 'chip', resolution: RESOLUTION, mu, coordinates },
     queriesPerStep: () => 1 + 2 * coordinates,
     sample: (queries) => onChip(mu, Math.min(coordinates, Math.max(1, Math.floor((queries - 1) / 2)))),
@@ -53,7 +53,7 @@ function onChip(mu: number, coordinates: number): Estimator {
         gradient[i] = ((await lossAt(i, weight + mu)) - (await lossAt(i, weight - mu))) / (2 * mu);
         perturbed[i] = weight;
       }
-      // Running statistics are for `model.evaluate`, which knows nothing of the chip: they stay as they are.
+      // Only `model.evaluate` uses running statistics, and it does not use the chip: they stay unchanged.
       return { loss, outputs, statistics: model.statistics, gradient, queries: 1 + 2 * coordinates };
     },
   };
@@ -69,10 +69,10 @@ const run = train(model, trainSet, {
   seed: 1,
 });
 const { queriesPerStep, secondsPerStep } = await run.estimateCost();
-console.log(`${queriesPerStep} queries, about ${secondsPerStep.toFixed(2)} s a step`);
+console.log(`${queriesPerStep} queries, about ${secondsPerStep.toFixed(2)} s per step`);
 for await (const { step, loss, accuracy } of run) {
   console.log(`step ${step}  loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}`);
 }
-const unseen = testSet.batch(Uint32Array.from({ length: testSet.count }, (_, i) => i));
-const { loss, accuracy } = await measure(model, unseen, model.parameters);
-console.log(`on the chip, of unseen images: loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}`);
+const testBatch = testSet.batch(Uint32Array.from({ length: testSet.count }, (_, i) => i));
+const { loss, accuracy } = await measure(model, testBatch, model.parameters);
+console.log(`test images on the chip: loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}`);

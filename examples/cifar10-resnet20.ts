@@ -3,8 +3,8 @@
  *
  *     npx tsx examples/cifar10-resnet20.ts cifar-10-batches-bin [SPARSITY] [EPOCHS]
  *
- * The folder holds CIFAR-10's binary version. At sparsity 0.9 a step is 28,221 loss evaluations: the script says first how
- * long the run will take. Ctrl-C saves; the same command goes on where it stopped.
+ * The folder holds CIFAR-10's binary version. At sparsity 0.9 a step makes 28,221 loss evaluations: the script first prints an
+ * estimate of the run's duration. Ctrl-C saves a checkpoint; the same command resumes from it.
  */
 import { existsSync } from 'node:fs';
 
@@ -18,7 +18,7 @@ process.on('uncaughtException', ({ message }) => {
   console.error(message);
   process.exit(1);
 });
-// Before ZO-GraSP, which takes minutes.
+// Checked before ZO-GraSP, which takes minutes.
 if (!(Number(epochs) > 0 && Number.isFinite(Number(epochs))))
   throw new Error(`Expected EPOCHS to be a finite number > 0, received ${epochs}`);
 const stop = new AbortController();
@@ -32,7 +32,7 @@ using model = new Model(resnet20({ classes: 10 }), { seed: 1 });
 
 let run: TrainRun | undefined;
 try {
-  console.log('ZO-GraSP: how many coordinates each layer can do without');
+  console.log('ZO-GraSP: the fraction of coordinates left out of each layer');
   const ratios = await zoGrasp(model, trainSet, {
     sparsity: Number(sparsity),
     queries: 192,
@@ -53,7 +53,7 @@ try {
     ...(existsSync(CHECKPOINT) && { resume: CHECKPOINT }),
   });
   const { queriesPerStep, secondsPerStep, hours } = await run.estimateCost();
-  console.log(`${queriesPerStep} queries, ${secondsPerStep.toFixed(1)} s a step, ${hours.toFixed(1)} h in all`);
+  console.log(`${queriesPerStep} queries, ${secondsPerStep.toFixed(1)} s per step, ${hours.toFixed(1)} h in total`);
 
   for await (const { step, loss, accuracy, queriesPerSecond } of run) {
     console.log(

@@ -11,13 +11,13 @@ export const PADDING = 4;
 
 const SHIFTS: number = 2 * PADDING + 1;
 
-/** With the image's index these fix the crop and the flip. */
+/** Determines the crop and the flip, together with the image's index. */
 export interface Augmentation {
   seed: number;
   epoch: number;
 }
 
-/** How an image is moved: output pixel (y, x) shows pixel (y + dy, x + dx), columns then reversed if `flip`. */
+/** Shift and flip of an image: output pixel (y, x) is input pixel (y + dy, x + dx); then columns are reversed if `flip`. */
 export interface Placement {
   /** −4 … 4 rows. */
   dy: number;
@@ -26,7 +26,7 @@ export interface Placement {
   flip: boolean;
 }
 
-/** The image as it is. */
+/** No shift and no flip. */
 export const IN_PLACE: Placement = { dy: 0, dx: 0, flip: false };
 
 /** Draws the placement of the image with this index: 9 × 9 shifts × 2, all equally likely, from one random word. */
@@ -45,8 +45,8 @@ export interface PixelSource {
 }
 
 /**
- * Copies image `index` to place `slot` of `out` (NCHW). Pixels from outside the image are black *before* the
- * normalisation, as in torchvision: they become the table's value for 0.
+ * Copies image `index` to image `slot` of `out` (NCHW). Pixels outside the image are black *before* the normalisation, as in
+ * torchvision: they have the table's value for 0.
  */
 export function placeImage(
   source: PixelSource,
@@ -59,7 +59,7 @@ export function placeImage(
   const [channels, height, width] = source.shape;
   const { dy, dx, flip } = placement;
   const step = flip ? -1 : 1;
-  // Output column x shows input column start + step·x, which exists for from <= x < to.
+  // Output column x is input column start + step·x, which exists for from <= x < to.
   const start = flip ? width - 1 + dx : dx;
   const from = Math.min(width, Math.max(0, -step * dx));
   const to = Math.max(from, width - Math.max(0, step * dx));

@@ -15,7 +15,7 @@ export const cgeOptions = v.strictObject({
   /** Central differences: twice the queries, and an error of order μ² instead of μ. Default: false. */
   central: v.optional(boolean, false),
   /**
-   * How much of the unperturbed pass a query reuses; `none`, `block` and `layer` are there to be measured. Default:
+   * How much of the unperturbed pass a query reuses; `none`, `block` and `layer` are slower and serve comparisons. Default:
    * `incremental`.
    */
   reuse: v.optional(oneOf(REUSES), 'incremental'),
@@ -28,13 +28,13 @@ export interface CgeOptions extends v.InferInput<typeof cgeOptions> {}
  *
  *     ĝ = Σ_{i ∈ S} [(ℓ(θ + μ·e_i) − ℓ(θ)) / μ]·e_i,   or central   ĝ = Σ_{i ∈ S} [(ℓ(θ + μ·e_i) − ℓ(θ − μ·e_i)) / 2μ]·e_i.
  *
- * S holds round((1 − s)·n) coordinates of each tensor of n numbers and sparsity s, drawn at random, and drawn anew at every
- * epoch that is a multiple of `redrawEvery`: a pure function of (seed, ⌊epoch / redrawEvery⌋). The weights stay dense, the
- * gradient is sparse.
+ * S holds round((1 − s)·n) random coordinates of each tensor with n numbers and sparsity s. A new S is drawn at every epoch that
+ * is a multiple of `redrawEvery`: S is a pure function of (seed, ⌊epoch / redrawEvery⌋). The weights stay dense, the gradient is
+ * sparse.
  *
- * Where the sources differ: the paper draws S every epoch, its public code every 5 epochs, which is the default here. The
+ * Differences from the sources: the paper draws S every epoch, its public code every 5 epochs, which is the default here. The
  * public code perturbs with += μ and −= μ, which does not restore a float32; here parameters are never written. Its feature
- * reuse restarts queries at residual blocks; what ours reuses is said at `reuse`.
+ * reuse restarts queries at residual blocks; see `reuse` for the modes here.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, or two of `sparsity`, `ratios` and `coordinates`
  *   are given, or `coordinates` and `redrawEvery`; at the first estimate if the ratios do not name the model's tensors or a
@@ -48,7 +48,7 @@ export function cge(options: CgeOptions): Estimator {
   return coordinatewise({ kind: 'cge', ...difference, ...config }, difference, draw);
 }
 
-/** CGE over whatever coordinates `draw` chooses at a position; their number is the same at all positions. */
+/** CGE over the coordinates that `draw` chooses at a position; their number is the same at all positions. */
 function coordinatewise(
   config: object,
   difference: { readonly mu: number; readonly central: boolean; readonly reuse: Reuse },

@@ -8,13 +8,13 @@ import type { Model } from '../model/model.js';
 import type { CallOptions } from '../native/jobs.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 
-/** Where in a run an estimate is made. What an estimator draws at random depends on nothing else. */
+/** An estimate's position in a run. The random numbers of an estimator depend on nothing else. */
 export interface EstimatePosition {
   /** The run's seed. */
   seed: number;
-  /** Steps done before this one, 0 at the first. */
+  /** Steps done before this one: 0 at the first. */
   step: number;
-  /** Epochs done before this one, 0 at the first. */
+  /** Epochs done before this one: 0 in the first. */
   epoch: number;
 }
 
@@ -25,13 +25,13 @@ const contextOptions = v.strictObject({
   epoch: integer(0, 2 ** 32 - 1),
 });
 
-/** The position, and how the estimate reports its progress and is stopped. */
+/** The position, an abort signal and a progress callback. */
 export interface EstimateContext extends EstimatePosition, Omit<CallOptions, 'step'> {}
 
 /**
- * The part of a context that a call of the model takes.
+ * The options of a model's calls within an estimate.
  *
- * @throws InvalidArgumentError if the model or the context of an estimate is none.
+ * @throws InvalidArgumentError if the model is not a model or the context is invalid.
  */
 export function callOptionsOf(model: Model, context: EstimateContext): CallOptions {
   checkModel(model);
@@ -44,26 +44,26 @@ export interface GradientEstimate {
   loss: number;
   /** The network's outputs there, `count` rows. */
   outputs: Float32Array;
-  /** Running statistics as the unperturbed pass leaves them. */
+  /** Running statistics after the unperturbed pass. */
   statistics: Float32Array;
-  /** ĝ, as long as the parameters, 0 where it was not estimated. */
+  /** ĝ, as long as the parameters; 0 where it was not estimated. */
   gradient: Float32Array;
-  /** Loss evaluations made, the unperturbed one included. */
+  /** Loss evaluations, including the unperturbed one. */
   queries: number;
 }
 
-/** A way to estimate the gradient of a mini-batch's loss from loss values. It holds no state: make your own the same way. */
+/** Estimates the gradient of a mini-batch's loss from loss values. It holds no state; custom estimators must hold none either. */
 export interface Estimator {
-  /** Kind and options as JSON: a run resumes only under an equal one. */
+  /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
-  /** The one optimizer that moves as it means, where what it yields is not a gradient but a move: a run takes no other. */
+  /** The only optimizer that a run may use with this estimator; for estimators that yield a move instead of a gradient. */
   readonly optimizer?: Optimizer;
-  /** Loss evaluations that every step makes, the unperturbed one included. */
+  /** Loss evaluations of every step, including the unperturbed one. */
   queriesPerStep(model: Model): number;
-  /** The flat indices queried at a position, increasing, if the estimator has such: a run's mask, kept in its checkpoints. */
+  /** The flat indices queried at a position, increasing: the run's mask, saved in its checkpoints. Absent without a mask. */
   coordinates?(model: Model, position: EstimatePosition): Uint32Array;
-  /** The same with about as many queries per step, spread over its own, to foretell what a step takes. */
+  /** The same estimator with about `queries` queries per step, evenly spaced among its queries, to predict the time of a step. */
   sample(queries: number): Estimator;
-  /** ĝ at the model's parameters, which are not written, with batch norm in training mode. */
+  /** ĝ at the model's parameters, with batch norm in training mode; the model does not change. */
   estimate(model: Model, batch: Batch, context: EstimateContext): Promise<GradientEstimate>;
 }

@@ -4,7 +4,7 @@ import { callOptionsOf } from './estimator.js';
 import type { MaskOptions } from './masks.js';
 import { maskOf, maskOptions } from './masks.js';
 
-/** Which coordinates have a gradient; default: all. */
+/** The coordinates with a gradient; default: all. */
 export type FirstOrderOptions = MaskOptions;
 
 /**
@@ -14,12 +14,11 @@ export type FirstOrderOptions = MaskOptions;
  *     ĝ_i = ∂ℓ/∂θ_i  for i ∈ S,  0 otherwise.
  *
  * - Dense (default): S holds all parameters.
- * - Sparse gradient: with `sparsity` or `ratios`, S is drawn and drawn anew as `cge` draws it, the same coordinates at equal options and
- *   seed. The weights stay dense.
- * - Sparse weights: with `coordinates` from `pruneWeights`, the weights that were set to 0 stay there.
+ * - Sparse gradient: with `sparsity` or `ratios`, S is drawn as by `cge`, the same coordinates for equal options and seed. The
+ *   weights stay dense.
+ * - Sparse weights: with `coordinates` from `pruneWeights`, the pruned weights stay 0.
  *
- * It makes one query, the pass that back-propagation starts from. The backward pass is dense and its
- * result is masked: sparsity saves no time.
+ * A step makes one query, the forward pass. The backward pass is dense and its result is masked: sparsity saves no time.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, or two of `sparsity`, `ratios` and `coordinates`
  *   are given, or `coordinates` and `redrawEvery`; at the first estimate if the ratios do not name the model's tensors or a

@@ -4,25 +4,24 @@ import { parseOptions } from '../support/schema.js';
 import type { Estimator } from './estimator.js';
 import { forwardGradientOptions, rge } from './rge.js';
 
-/** The options of `rge` that remain in the limit μ → 0. */
+/** The options of `rge` that apply in the limit μ → 0. */
 export interface ForwardGradientOptions extends v.InferInput<typeof forwardGradientOptions> {}
 
-/** Far below where ReLUs show that open or close, far above where float32 runs out of exponents. */
+/** So small that no ReLU changes its side, and so large that float32 can represent every change. */
 const MU = 1e-15;
 
 /**
  * The weight-perturbed forward gradient, FG-W (Baydin et al. 2022, arXiv 2202.08587; Ren, Kornblith, Liao and Hinton, ICLR
- * 2023): directional derivatives in a forward pass, times their directions.
+ * 2023): directional derivatives from a forward pass, times their directions.
  *
  *     ĝ = (1/q) Σ_{i = 1..q} (∇ℓ(θ)·v_i)·v_i,   v_i ~ N(0, I)
  *
- * It is the limit of `rge` as μ → 0, without a finite difference's bias: the same directions at equal seed and step;
- * distribution, scale and per-tensor lengths mean what they do there, and so do the expectation and the cosine. By default it
- * is unbiased, with a cosine of about √(q/(q + d)).
+ * It is the limit of `rge` as μ → 0, without a finite difference's bias, with the same directions at equal seed and step, and
+ * with the same options, expectation and cosine. By default it is unbiased, with a cosine of about √(q/(q + d)).
  *
- * Where we differ: the sources compute ∇ℓ·v_i by forward-mode differentiation, here it is (ℓ(θ + μ·v_i) − ℓ(θ)) / μ at
- * μ = 1e-15, carried as a change of every layer, which subtracts no two nearly equal numbers. By test it lies within
- * 5e-6·‖∇ℓ‖ of the float64 reference's gradient times the direction.
+ * Difference from the sources: they compute ∇ℓ·v_i by forward-mode differentiation, here it is (ℓ(θ + μ·v_i) − ℓ(θ)) / μ at
+ * μ = 1e-15. The change of each layer's values is propagated, so no two nearly equal numbers are subtracted. A test bounds the
+ * distance from the float64 reference's ∇ℓ·v_i by 5e-6·‖∇ℓ‖.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss.
  * @example forwardGradient({ queries: 192 })
@@ -33,7 +32,7 @@ export function forwardGradient(options: ForwardGradientOptions): Estimator {
   return withConfig(rge({ ...parsed, mu: MU }), { kind: 'forward-gradient', queries, distribution, scale, perTensor });
 }
 
-/** The same estimates under another config. */
+/** The same estimator with another config. */
 function withConfig(estimator: Estimator, config: object): Estimator {
   return { ...estimator, config, sample: (queries) => withConfig(estimator.sample(queries), config) };
 }

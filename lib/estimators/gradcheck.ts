@@ -12,7 +12,7 @@ export const gradcheckOptions = v.strictObject({
   ...progressOptions.entries,
   /** Smoothing parameter μ, > 0 in float32. */
   mu: smoothing,
-  /** Which coordinates to check, distinct: by name, or as flat indices into the parameters. */
+  /** Coordinates to check, distinct: by name, or as flat indices into the parameters. */
   coordinates: leaf<readonly Coordinate[] | Uint32Array>(
     'other',
     'a list of coordinates or a Uint32Array',
@@ -23,7 +23,7 @@ export const gradcheckOptions = v.strictObject({
 });
 export interface GradcheckOptions extends v.InferInput<typeof gradcheckOptions> {}
 
-/** One coordinate's finite difference, by the engine and by the reference, and what it comes to as μ → 0. */
+/** One coordinate's finite difference, by the engine and by the reference, and its limit as μ → 0. */
 export interface GradcheckEntry extends Coordinate {
   readonly cge: number;
   readonly reference: number;
@@ -40,15 +40,15 @@ export interface GradcheckResult {
   relativeError: number;
   /** ⟨cge, reference⟩ / (‖cge‖₂·‖reference‖₂). */
   cosine: number;
-  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): how far the estimator's bias turns it. NaN if either is 0 throughout. */
+  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): the effect of the estimator's bias. NaN if either is 0 at every coordinate. */
   firstOrderCosine: number;
 }
 
 /**
- * Holds the engine's CGE values against a reference's, the same differences in double precision by plain loops: what is left
- * is the engine's rounding. The estimator's bias shows beside the first-order gradient. Batch norm is in training mode. The
- * reference makes a full forward pass for every coordinate and is slow: check tens of coordinates of a large network on tens
- * of images. It subtracts two losses, so it is itself in error by about 1e-16·loss/μ, which counts below a μ of about 1e-8.
+ * Compares the engine's CGE values with a reference, the same differences in double precision by plain loops: they differ by
+ * the engine's rounding. Comparison with the first-order gradient shows the estimator's bias. Batch norm is in training mode.
+ * The reference makes a full forward pass for every coordinate and is slow: check tens of coordinates of a large network on
+ * tens of images. It subtracts two losses, so its own error is about 1e-16·loss/μ, which matters for μ below about 1e-8.
  *
  * @throws InvalidArgumentError if a coordinate is unknown or occurs twice, `mu` is not > 0, or the reference is 0 at every
  *   coordinate.

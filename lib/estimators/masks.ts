@@ -1,5 +1,5 @@
 /**
- * Which coordinates a gradient is estimated along: layer-wise pruning ratios, and random sets of coordinates drawn to them.
+ * Masks, the coordinates of an estimate: from layer-wise pruning ratios, as random sets of coordinates, or given.
  *
  * @module
  */
@@ -17,25 +17,25 @@ import { sum } from '../support/statistics.js';
 const layerRatios = v.record(v.string(), unit);
 /**
  * Pruning ratios by tensor name, one for every maskable tensor (weights of convolutions and linear layers): the fraction
- * of a tensor's coordinates that is left out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
- * queried. `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning` make one.
+ * of a tensor's coordinates to leave out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
+ * queried. Results of `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning`.
  */
 export type LayerRatios = Readonly<v.InferInput<typeof layerRatios>>;
 
 /**
- * How many coordinates of each parameter tensor are queried: round((1 − s)·n) of a maskable tensor of n coordinates with
- * ratio s, and all of any other.
+ * The number of queried coordinates of each parameter tensor: round((1 − s)·n) for a maskable tensor of n coordinates with
+ * ratio s, and all coordinates of other tensors.
  *
- * @param ratios One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
- * @throws InvalidArgumentError if a ratio is out of range, missing, or of a tensor that is not maskable.
+ * @param ratios The same ratio in [0, 1) for every maskable tensor, or a ratio in [0, 1] for each by name.
+ * @throws InvalidArgumentError if a ratio is out of range or missing, or names a tensor that is not maskable.
  */
 export function keptCounts(tensors: readonly TensorInfo[], ratios: number | LayerRatios): number[] {
-  const byName = typeof ratios === 'number' ? uniform(tensors, ratios) : named(tensors, ratios);
+  const byName = typeof ratios === 'number' ? uniform(tensors, ratios) : byTensor(tensors, ratios);
   return tensors.map(({ name, size }) => Math.round((1 - (byName.get(name) ?? 0)) * size));
 }
 
 /**
- * Draws the coordinates to query: in each tensor uniformly without replacement, as many as `keptCounts` says.
+ * Draws the coordinates to query: in each tensor uniformly without replacement, as many as in `keptCounts`.
  *
  * @returns Flat indices into the parameters, increasing.
  */
@@ -62,7 +62,7 @@ function uniform(tensors: readonly TensorInfo[], ratio: number): Map<string, num
 
 const ratiosArgument = v.strictObject({ ratios: layerRatios });
 
-function named(tensors: readonly TensorInfo[], given: LayerRatios): Map<string, number> {
+function byTensor(tensors: readonly TensorInfo[], given: LayerRatios): Map<string, number> {
   const { ratios } = parseOptions(ratiosArgument, { ratios: given }, 'ratios');
   const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
   for (const name of Object.keys(ratios)) {
@@ -80,34 +80,35 @@ function named(tensors: readonly TensorInfo[], given: LayerRatios): Map<string, 
 
 export const maskOptions = v.strictObject({
   /**
-   * The fraction of the coordinates of every convolution and linear weight that is left out, in [0, 1). Batch-norm
-   * parameters and biases are always in. Default: 0, nothing is left out.
+   * The fraction of the coordinates of every convolution and linear weight to leave out, in [0, 1). Batch-norm parameters and
+   * biases are never left out. Default: 0.
    */
   sparsity: v.optional(fraction, 0),
-  /** The same as a ratio from 0 to 1 for each of these tensors by name, from `zoGrasp`, instead of `sparsity`. */
+  /** Instead of `sparsity`, a ratio from 0 to 1 for each of these tensors by name, as from `zoGrasp`. */
   ratios: v.optional(layerRatios),
-  /** Epochs after which other coordinates are drawn, an integer >= 1; default: 5. */
+  /** Epochs between draws of new coordinates, an integer >= 1; default: 5. */
   redrawEvery: v.optional(integer(1), 5),
-  /** The flat indices of every step, distinct, instead of `sparsity` or `ratios`. */
+  /** Instead of `sparsity` or `ratios`, the flat indices for every step, distinct. */
   coordinates: v.optional(nonEmpty<Uint32Array>(Uint32Array, 'a Uint32Array with at least one flat parameter index')),
 });
-/** Which coordinates an estimator estimates the gradient along; it is 0 along the others. */
+/** The coordinates of an estimate; the gradient is 0 at the others. */
 export interface MaskOptions extends v.InferInput<typeof maskOptions> {}
 
 /** The coordinates at a position of a run, increasing; their number is the same at all positions. */
 export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosition) => Uint32Array;
 
-/** The options that exclude each other: the first of a pair, and those that it replaces. */
+/** Options, each with those that it excludes. */
 const EXCLUSIVE = [
   ['ratios', ['sparsity']],
   ['coordinates', ['sparsity', 'ratios', 'redrawEvery']],
 ] as const;
 
 /**
- * The mask that an estimator's options ask for, the same for all estimators at equal options and seed, and its config.
+ * The mask of an estimator's options and its config; all estimators have the same mask for equal options and seed.
  *
- * @param options With their defaults; `given` are those of the caller.
- * @throws InvalidArgumentError if options are given that exclude each other.
+ * @param options The options with their defaults.
+ * @param given The caller's options.
+ * @throws InvalidArgumentError if an option excludes another.
  */
 export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOptions): { config: object; draw: Draw } {
   for (const [key, others] of EXCLUSIVE) {
@@ -124,7 +125,7 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
       );
     return { config: { ...(ratios ? { ratios } : { sparsity }), redrawEvery }, draw };
   }
-  // A copy, so that the mask and its config stay what they are when the caller's array changes.
+  // A copy, so that later changes of the caller's array do not change the mask.
   const coordinates = options.coordinates.slice();
   const sorted = coordinates.toSorted();
   return {

@@ -12,7 +12,7 @@ import { sgd } from '../optimizers/optimizers.js';
 import { Random } from '../native/random.js';
 
 export const patternSearchOptions = v.strictObject({
-  /** How far a trial moves a parameter at the first step, > 0 in float32. */
+  /** The distance by which a trial moves a parameter at the first step, > 0 in float32. */
   radius: smoothing,
   /** The factor of the radius after every step, > 0 and <= 1; default: 1, a constant radius. */
   decay: v.optional(
@@ -22,26 +22,26 @@ export const patternSearchOptions = v.strictObject({
   /** Trials per step, each a loss evaluation, an integer from 1 to 2³¹ − 1. */
   queries: queryCount,
 });
-/** How far and how often a step tries. */
+/** The distance and the number of trials. */
 export interface PatternSearchOptions extends v.InferInput<typeof patternSearchOptions> {}
 
 /**
- * Pattern Search (Chiang et al., ICLR 2023, "Loss Landscapes are All You Need"): a coordinate search that needs nothing of the
- * loss but which of two values is smaller. A step makes `queries` trials one after the other, from x = θ on:
+ * Pattern Search (Chiang et al., ICLR 2023, "Loss Landscapes are All You Need"): a coordinate search that only compares loss
+ * values. A step makes `queries` trials one after the other, starting at x = θ:
  *
- *     i ~ uniform over all parameters;  try x + r·e_i, and if the loss does not fall x − r·e_i;  x ← the trial if it falls
+ *     i ~ uniform over all parameters;  try x + r·e_i, then x − r·e_i unless the loss fell;  x ← the trial if the loss fell
  *     ĝ = −(x − θ),   r = radius·decay^step
  *
- * Not a gradient but the move to make: under `sgd({ lr: 1 })`, and `train` takes no other optimizer, the update ends at x to the
- * bit. Every trial counts, also the one to the other side, so that a step makes exactly 1 + `queries` evaluations; its last
- * trial may leave the other side untried. What is tried is a pure function of (seed, step). Losses are those of the step's
- * batch with batch norm in training mode; a loss that is not finite is no improvement.
+ * ĝ is not a gradient but the negative move: `train` accepts only `sgd({ lr: 1 })` with it, whose update ends exactly at x.
+ * Each trial is a query, also the one in the opposite direction, so a step makes exactly 1 + `queries` evaluations; the opposite
+ * direction of the last trial may remain untried. The trials are a pure function of (seed, step) and the losses. Losses are those
+ * of the step's batch with batch norm in training mode; a loss that is not finite is no improvement.
  *
- * Where we differ: the authors start at a radius of 1, take the first improvement among all 2d signed coordinates in random
- * order as a step of its own, on one batch that never changes, and halve the radius when none of the 2d improves. On
- * mini-batches "none improves" tells more of the batch than of the radius, and trying all 2d is more than a step can pay for.
- * So here trials per step are bounded, coordinates are drawn with replacement, and the radius shrinks with the steps done
- * whatever the trials found: it is no state that a checkpoint would have to hold.
+ * Differences from the source: the authors start at a radius of 1 and use one fixed batch. Each of their steps takes the first
+ * improvement among all 2d signed coordinates in random order, and the radius is halved when none improves. On mini-batches
+ * the lack of an improvement depends more on the batch than on the radius, and 2d trials are too many for a step. Therefore the
+ * trials per step are bounded here, coordinates are drawn with replacement, and the radius decays with the steps, independently
+ * of the trials: a checkpoint need not hold it.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown, or the radius has decayed below what float32 can hold.
  * @example train(model, trainSet, { estimator: patternSearch({ radius: 0.1, queries: 500 }), optimizer: sgd({ lr: 1 }), epochs: 5 })
@@ -67,14 +67,14 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
 }
 
 interface Search {
-  /** The parameters that the search starts from, and the loss there. */
+  /** The initial parameters, and the loss there. */
   start: Float32Array;
   loss: number;
   radius: number;
   queries: number;
 }
 
-/** The sum of the moves that lowered the loss, each tried from where those before it had led. */
+/** The sum of the moves that lowered the loss, each tried after the accepted ones before it. */
 async function search(
   model: Model,
   batch: Batch,
@@ -93,7 +93,7 @@ async function search(
     if (!retreat) at = random.integer(start.length);
     const before = move[at]!;
     move[at] = before + (retreat ? -radius : radius);
-    // From the start and the rounded move, as an optimizer adds them, so that its update ends where the trials did.
+    // The sum of the start and the rounded move, as the optimizer adds them, so that its update ends at the last accepted trial.
     trial[at] = start[at]! + move[at]!;
     const found = await lossOf(model, batch, { at: trial, signal, step });
     if (found < least) {
@@ -109,7 +109,7 @@ async function search(
   return move;
 }
 
-/** Infinite where the trial went too far to have a loss. */
+/** The loss of a trial; infinite if it is not finite. */
 async function lossOf(model: Model, batch: Batch, options: ForwardOptions): Promise<number> {
   try {
     return (await model.forward(batch, { training: true, ...options })).loss;

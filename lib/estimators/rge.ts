@@ -9,10 +9,10 @@ import { callOptionsOf } from './estimator.js';
 
 const SCALES = ['paper', 'unbiased'] as const;
 
-/** The options that the limit of μ → 0 has too. */
+/** The options that apply in the limit μ → 0 too. */
 export const forwardGradientOptions = v.strictObject({
   ...directionOptions.entries,
-  /** Equation (1) as it stands (`paper`), or times the factor that makes it `unbiased` as μ → 0. Default: `paper`. */
+  /** Equation (1) itself (`paper`), or multiplied by the factor that makes it `unbiased` as μ → 0. Default: `paper`. */
   scale: v.optional(oneOf(SCALES), 'paper'),
 });
 
@@ -23,8 +23,8 @@ export const rgeOptions = v.strictObject({
   /** Central differences: twice the loss evaluations. Default: false. */
   central: v.optional(boolean, false),
   /**
-   * `incremental` carries what the perturbation changes, which loses no digits for any μ; `none` runs whole passes and
-   * subtracts losses, which takes less time on deep networks and more on those of one convolution. Default: `incremental`.
+   * `incremental` propagates the change that a perturbation causes, without loss of digits for any μ; `none` runs whole passes
+   * and subtracts losses, which is faster for deep networks and slower for those with one convolution. Default: `incremental`.
    */
   reuse: randomizedReuse,
 });
@@ -35,18 +35,18 @@ export interface RgeOptions extends v.InferInput<typeof rgeOptions> {}
  *
  *     ĝ = (1/q) Σ_{i = 1..q} [(ℓ(θ + μ·u_i) − ℓ(θ)) / μ]·u_i,   or central   [(ℓ(θ + μ·u_i) − ℓ(θ − μ·u_i)) / 2μ]·u_i.
  *
- * Directions u_i are drawn anew at every step, a pure function of (seed, step, i). As μ → 0 the expectation of ĝ is
- * E[u·uᵀ]·∇ℓ: the gradient for Gaussian and ±1 entries, 1/d of it on the unit sphere, and, with `perTensor`, 1/n of it in
- * a tensor of n numbers. `scale: 'unbiased'` undoes that factor, so it changes nothing for Gaussian and ±1 entries without
- * `perTensor`. Without `perTensor` the cosine with the gradient is about √(q/(q + d)), near 0 unless q is near d. With it the
- * directional derivative is mostly the smallest tensors', and the larger a tensor is the less is left of its gradient.
+ * Every step draws new directions u_i, a pure function of (seed, step, i). As μ → 0 the expectation of ĝ is E[u·uᵀ]·∇ℓ: ∇ℓ
+ * for Gaussian and ±1 entries, ∇ℓ/d on the unit sphere, and, with `perTensor`, ∇ℓ/n in a tensor of n numbers.
+ * `scale: 'unbiased'` multiplies by the inverse factor, which is 1 for Gaussian and ±1 entries without `perTensor`. Without
+ * `perTensor` the cosine with the gradient is about √(q/(q + d)), near 0 unless q is near d. With `perTensor` the directional
+ * derivative comes mostly from the smallest tensors, and the gradient of a tensor shrinks with the tensor's size.
  *
- * Where the sources differ: the paper leaves the distribution open and has no factor, so Gaussian and none are the defaults;
- * the public code takes Gaussian entries, scales each tensor's part to unit length, and applies no factor, which is
- * `perTensor: true`.
+ * Differences between the sources: the paper does not specify the distribution and has no factor, so the defaults are Gaussian
+ * entries and no factor. The public code draws Gaussian entries, scales each tensor's part to unit length and applies no
+ * factor: `perTensor: true`.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss,
- *   which with `reuse: 'none'` it may not in float32 if `mu` is too small.
+ *   which happens with `reuse: 'none'` if `mu` is too small for float32.
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {

@@ -1,6 +1,6 @@
 /**
- * A native network with its loss and threads: checks what a computation is asked for, runs it as a job, and says in names
- * where a loss was not finite. `Model` adds the point.
+ * A native network with its loss and threads: checks a computation's arguments, runs it as a job, and names the coordinate in
+ * the error if a loss is not finite. `Model` adds the point.
  *
  * @module
  */
@@ -58,7 +58,7 @@ import type { Stream } from '../native/random.js';
 import { Random } from '../native/random.js';
 import type { Weights } from './weights.js';
 
-/** What a computation's buffers depend on beside its name. */
+/** The options that a computation's buffers depend on. */
 interface Variant {
   reuse?: Reuse;
   precision?: Precision;
@@ -66,16 +66,16 @@ interface Variant {
 
 type Start<R, T> = (network: NativeNetwork, request: R, progress?: NativeProgress) => NativeJob<T>;
 
-/** The query at which a loss was not finite, in words; if it was a perturbed one, its mu; if it moved a coordinate, which. */
+/** A query whose loss was not finite: its description, its mu if it was perturbed, and its coordinate if it perturbed one. */
 interface Query {
-  readonly words: string;
+  readonly description: string;
   readonly mu?: number;
   readonly coordinate: Coordinate | null;
 }
 
-const BASE: Query = { words: 'at the parameters themselves', coordinate: null };
+const BASE: Query = { description: 'at the parameters themselves', coordinate: null };
 
-/** A compiled network, its loss and its limits; a model is one. */
+/** A compiled network with its loss and its limits; a model is one. */
 interface Setup {
   readonly network: Network;
   readonly compiled: CompiledNetwork;
@@ -87,7 +87,7 @@ interface Setup {
 export class Evaluator {
   readonly #setup: Setup;
   #native: NativeNetwork | undefined;
-  /** What the native buffers are for, where memory is bounded. */
+  /** The computation that the native buffers belong to, if memory is bounded. */
   #buffers: string | undefined;
 
   constructor(setup: Setup) {
@@ -95,14 +95,14 @@ export class Evaluator {
     this.#native = new native.Network(setup.network.input, programOf(setup.network).operations);
   }
 
-  /** Frees the buffers, after the jobs in flight; no other starts any more. */
+  /** Frees the buffers after the pending jobs; later jobs are refused. */
   dispose(): void {
     const network = this.#native;
     this.#native = undefined;
     try {
       network?.release();
     } catch {
-      // Garbage collection frees them too; an error here would hide the one that ended the scope.
+      // Garbage collection frees them later; an error here would hide the error that ended the scope.
     }
   }
 
@@ -145,7 +145,7 @@ export class Evaluator {
     return this.#run('reference', request, (network, ...job) => network.reference(...job), along, query);
   }
 
-  /** @param draw The directions' stream and place in it, by default those of training at `options.step`. */
+  /** @param draw The directions' stream and index; default: those of training at `options.step`. */
   async randomized(
     point: Weights,
     batch: Batch,
@@ -160,7 +160,7 @@ export class Evaluator {
       ...{ queries, distribution, perTensor, reuse, seed, stream: Random.streamNumber(stream), index },
     };
     const query = (direction: number): Query => ({
-      words: `along random direction ${direction} with mu = ${mu}`,
+      description: `along random direction ${direction} with mu = ${mu}`,
       mu,
       coordinate: null,
     });
@@ -195,7 +195,7 @@ export class Evaluator {
     return { ...this.#request(movedTo(point, at), batch, true, call), mu, central, coordinates };
   }
 
-  /** Where two losses are subtracted, a step that float32 rounds away leaves zero by zero. */
+  /** Refuses a step that float32 rounds to zero, where two losses are subtracted: their difference would be 0. */
   #checkResolution({ parameters, coordinates, mu }: NativeReference): void {
     const still = coordinates.find((flat) => Math.fround(parameters[flat]! + mu) === parameters[flat]);
     if (still === undefined) return;
@@ -206,7 +206,7 @@ export class Evaluator {
   #basisQuery(mu: number): (at: number) => Query {
     return (at) => {
       const coordinate = coordinateAt(this.#setup.compiled, at);
-      return { words: `with ${nameOf(coordinate)} moved by mu = ${mu}`, mu, coordinate };
+      return { description: `with ${nameOf(coordinate)} moved by mu = ${mu}`, mu, coordinate };
     };
   }
 
@@ -233,7 +233,7 @@ export class Evaluator {
     throw new Error('This model has been disposed of; make or load another one');
   }
 
-  /** On as many threads as memory allows. */
+  /** Runs a computation on as many threads as memory allows. */
   async #run<R extends NativeRequest & Variant, T>(
     computation: NativeComputation,
     request: R,
@@ -242,19 +242,19 @@ export class Evaluator {
     queryAt: (at: number) => Query,
   ): Promise<T> {
     const network = this.#open();
-    const fitted = { ...request, threads: this.#makeRoom(network, computation, request) };
+    const fitted = { ...request, threads: this.#fit(network, computation, request) };
     try {
       return await runJob((progress) => start(network, fitted, progress), options);
     } catch (error) {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
-      const problem = `it is NaN or infinite ${query.words}${spoiltImage(request) ?? advice(query, options)}`;
+      const problem = `it is NaN or infinite ${query.description}${nonFiniteImage(request) ?? advice(query, options)}`;
       throw new NonFiniteLossError(problem, options.step ?? null, query.coordinate);
     }
   }
 
-  /** The threads that fit. Where memory is bounded, buffers of another computation than the last are freed before its own are made. */
-  #makeRoom(network: NativeNetwork, computation: NativeComputation, request: NativeRequest & Variant): number {
+  /** The threads that fit into memory. If it is bounded, frees the buffers of the last computation unless this one needs the same. */
+  #fit(network: NativeNetwork, computation: NativeComputation, request: NativeRequest & Variant): number {
     const { memory, threads } = this.#setup;
     if (memory === undefined) return threads;
     const { count: images, reuse = '', precision = '' } = request;
@@ -267,7 +267,7 @@ export class Evaluator {
   }
 }
 
-/** The point with other parameters, if there are such. */
+/** The point, with the parameters `at` if given. */
 export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
   const { parameters, statistics } = point;
   if (at === undefined) return point;
@@ -277,15 +277,15 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
   return { parameters: at, statistics };
 }
 
-/** The first image that no finite loss can come from. */
-function spoiltImage({ images, count }: NativeRequest): string | undefined {
+/** The end of a message that names the first image with a value that is not finite, if there is one. */
+function nonFiniteImage({ images, count }: NativeRequest): string | undefined {
   const at = indexOfInvalid(images);
   if (at < 0) return undefined;
   const size = images.length / count;
   return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;
 }
 
-/** What to do about a loss that is not finite: outside a training run there is no learning rate. */
+/** Advice on a loss that is not finite; there is a learning rate only within a training run. */
 function advice({ mu }: Query, { step }: CallOptions): string {
   if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
   if (step !== undefined) return '; lower the learning rate, or check the images and targets';

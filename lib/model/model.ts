@@ -40,20 +40,20 @@ const limits = v.strictObject({
   threads: v.optional(integer(1, MOST_THREADS)),
   /**
    * The most bytes that a computation may allocate outside JavaScript, > 0: activations and weights, of the unperturbed pass
-   * and of each thread's queries, and the copies of its inputs. It grows with the batch. As many of `threads` are used
-   * as fit; where not one does, the call rejects with `InvalidArgumentError` and says how much it needs, before anything
-   * is computed. Default: no bound.
+   * and of each thread's queries, and the copies of its inputs. The required memory grows with the batch. A computation
+   * uses as many of `threads` as fit. If not even one fits, the call rejects before it computes anything, with an
+   * `InvalidArgumentError` that names the required bytes. Default: no bound.
    */
   memory: v.optional(positive),
 });
 
 export const modelOptions = v.strictObject({
   ...limits.entries,
-  /** Fixes the initial weights; an integer >= 0, default: 0. */
+  /** Determines the initial weights; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
   /** Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`. Default: `cross-entropy`. */
   loss: v.optional(oneOf(LOSSES), 'cross-entropy'),
-  /** Where the model starts: these very arrays, not copies; default: initial weights by `seed`. */
+  /** Initial values. The model uses these arrays themselves, not copies. Default: initial weights by `seed`. */
   weights: v.optional(leaf<Weights>('other', 'an object of parameters and statistics', isObject)),
 });
 export interface ModelOptions extends v.InferInput<typeof modelOptions> {}
@@ -70,7 +70,7 @@ export const loadOptions = v.strictObject({
 });
 export interface LoadOptions extends v.InferInput<typeof loadOptions> {}
 
-/** Makes `Model.randomized` on directions apart from those of training: a place in a stream of their own. */
+/** `Model.randomized` with directions from another stream than those of training. */
 export let randomizedFrom: (
   model: Model,
   batch: Batch,
@@ -79,26 +79,26 @@ export let randomizedFrom: (
 ) => Promise<QueryResult>;
 
 /**
- * A network at a point: its parameters and running statistics, a loss, and the native core's buffers that evaluate it.
+ * A network with its parameters and running statistics, its loss, and the native core's buffers for its evaluation.
  *
- * The arrays are live and the only copy: what you write into them counts from the next call on. A call copies them when it
- * starts and never writes them, so they are untouched after an estimate, an abort or an error. Every method that evaluates
- * is asynchronous, runs on the process's one compute thread, and rejects with `NonFiniteLossError` if a loss is NaN or
- * infinite. The activation buffers are freed with the model by garbage collection, and at once where its scope ends if it
- * was declared by `using model = …` (TypeScript 5.2, Node 24).
+ * The arrays are live and the only copy: the next call uses the values that you write into them. A call copies them when it
+ * starts and never writes them, so they are unchanged after an estimate, an abort or an error. Every method that evaluates
+ * the loss is asynchronous, runs on the process's one compute thread, and rejects with `NonFiniteLossError` if a loss is NaN
+ * or infinite. Garbage collection frees the activation buffers together with the model; a declaration `using model = …`
+ * (TypeScript 5.2, Node 24) frees them at the end of its scope.
  *
  * @example
  * const model = new Model(resnet20({ classes: 10 }), { seed: 1 });
  * const { loss, accuracy } = await model.evaluate(testSet);
  */
 export class Model implements Disposable {
-  /** The description it was made from. */
+  /** The description that the constructor received. */
   readonly network: Network;
   /** Names, shapes and offsets of every tensor. */
   readonly compiled: CompiledNetwork;
   readonly loss: LossName;
   readonly threads: number;
-  /** The most bytes that a computation may allocate; undefined if there is no bound. */
+  /** The most bytes that a computation may allocate; undefined without a bound. */
   readonly memory: number | undefined;
   /** All trainable parameters, in the order of `compiled.parameters`. */
   readonly parameters: Float32Array;
@@ -112,8 +112,9 @@ export class Model implements Disposable {
   }
 
   /**
-   * @param network Plain data, from `resnet20()`, `cnn()` or your own hand.
-   * @throws InvalidArgumentError if the network does not fit together, naming the layer, or the loss, or an option is wrong.
+   * @param network Plain data, from `resnet20()`, from `cnn()` or custom.
+   * @throws InvalidArgumentError if a layer of the network is invalid, naming the layer, the network does not suit the loss, or an
+   *   option is out of range or unknown.
    */
   constructor(network: Network, options: ModelOptions = {}) {
     const { seed, loss, threads, memory, weights } = parseOptions(modelOptions, options, 'Model');
@@ -130,12 +131,12 @@ export class Model implements Disposable {
   }
 
   /**
-   * Reads a model from a safetensors file: one that `save` or a training run wrote, or another with PyTorch's names and
-   * shapes, for which `network` says what they belong to. Numbers in F16 and BF16 are widened, those in F64 rounded; a prefix
-   * that all names share, such as `module.`, is left out, and the only linear layer may have another name. `notes` says so.
+   * Reads a model from a safetensors file of `save` or of a training run, or from another program's file with PyTorch's names
+   * and shapes, given its `network`. Numbers in F16 and BF16 are widened, those in F64 are rounded. A prefix that all names
+   * share, such as `module.`, is ignored, and the only linear layer may have another name. `notes` reports such differences.
    *
-   * @throws FileError if the file is damaged, has no network and none was given, holds a value that is not finite or a negative
-   *   variance, or its tensors do not fit; extra, missing and wrongly shaped ones are named.
+   * @throws FileError if the file is damaged, no network is given or in the file, a value is not finite or a variance
+   *   negative, or its tensors do not fit; the message names extra, missing and wrongly shaped ones.
    * @example await Model.load('resnet20.safetensors', { network: resnet20() })
    */
   static async load(file: string, options: LoadOptions = {}): Promise<Model> {
@@ -152,7 +153,7 @@ export class Model implements Disposable {
   /**
    * Writes weights and running statistics under PyTorch's names, with the network and the loss in the metadata, atomically.
    *
-   * @throws FileError if the file cannot be written, or a value is not finite or a variance negative: nothing could load it.
+   * @throws FileError if the file cannot be written, a value is not finite or a variance negative.
    */
   async save(file: string): Promise<void> {
     const tensors = toTensors(this.compiled, this);
@@ -160,7 +161,7 @@ export class Model implements Disposable {
     await writeSafetensors(file, tensors, toMetadata(this));
   }
 
-  /** How the weights differ from those in the file that `load` read, in sentences: rounded numbers, other names. */
+  /** Sentences on the differences of the weights from the loaded file: rounded numbers, other names. */
   get notes(): readonly string[] {
     return this.#notes;
   }
@@ -185,7 +186,7 @@ export class Model implements Disposable {
   }
 
   /**
-   * Where a coordinate lies in `parameters`.
+   * The index of a coordinate in `parameters`.
    *
    * @example model.parameterIndex({ name: 'conv1.weight', index: 5 })
    */
@@ -199,8 +200,8 @@ export class Model implements Disposable {
   }
 
   /**
-   * One forward pass over a batch: its mean loss, the outputs (a row for every image), the accuracy if it has labels, and the
-   * running statistics as the pass would leave them if `training`. The model's own are not written.
+   * One forward pass over a batch: its mean loss, the outputs (a row for every image), the accuracy if the batch has labels,
+   * and the running statistics after the pass, which change if `training`. The model itself does not change.
    *
    * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
    * @example const { loss, outputs } = await model.forward(testSet.batch(Uint32Array.of(0, 1, 2)));
@@ -213,7 +214,7 @@ export class Model implements Disposable {
 
   /**
    * Loss and accuracy over a whole data set, with running statistics and without augmentation. `onProgress` is called after
-   * every batch with the images done and in all.
+   * every batch with the images done and their total.
    *
    * @throws InvalidArgumentError if an option is out of range or unknown, or the data set does not fit the network.
    * @example console.log((await model.evaluate(testSet)).accuracy)
@@ -237,10 +238,10 @@ export class Model implements Disposable {
 
   /**
    * The outputs for images without labels, with running statistics: the logits of each class, or what the squared and the
-   * absolute loss compare with targets. `onProgress` is called after every batch with the images done and in all.
+   * absolute loss compare with targets. `onProgress` is called after every batch with the images done and their total.
    *
    * @param images A Float32Array in NCHW, normalised like the training images, of count·C·H·W numbers for a network with
-   *   input [C, H, W]; or a batch or a data set, of which labels and targets are not read.
+   *   input [C, H, W]; or a batch or a data set, whose labels and targets are ignored.
    * @returns A row of `compiled.outputs` numbers for every image, in the order of the images.
    * @throws InvalidArgumentError if an option is out of range or unknown, or the images do not fit the network's input.
    * @example
@@ -265,10 +266,10 @@ export class Model implements Disposable {
 
   /**
    * The first-order gradient of the mean loss by back-propagation (Rumelhart, Hinton & Williams, 1986), values[i] = ∂ℓ/∂θ_i
-   * for every parameter, beside the loss, the outputs and the running statistics of `forward`: what CGE comes to as μ → 0,
-   * and a baseline to train against. It needs the network's inside, which no estimator here does.
+   * for every parameter, with the loss, the outputs and the running statistics of `forward`. It is the limit of CGE as μ → 0,
+   * and a baseline for training.
    *
-   * At a kink it is PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first maximum of a window.
+   * Where the loss has no derivative, PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first of equal maxima.
    *
    * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
    * @example const { values } = await model.gradient(batch, { precision: 'double' });
@@ -279,23 +280,23 @@ export class Model implements Disposable {
 
   /**
    * The terms of equation (2), with batch norm in training mode: values[i] = (ℓ(θ + μ·e_c) − ℓ(θ)) / μ for the coordinate
-   * c = coordinates[i]. `cge` is made of it, and an estimator of your own can be.
+   * c = coordinates[i]. `cge` uses it, and custom estimators can.
    */
   async coordinatewise(batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
     return this.#evaluator.coordinatewise(this, batch, options);
   }
 
   /**
-   * Equation (1) as it stands, with batch norm in training mode: the mean over random directions u of
-   * [(ℓ(θ + μu) − ℓ(θ)) / μ]·u, an entry of `values` for every parameter. `rge` and `zoGrasp` are made of it.
+   * Equation (1), with batch norm in training mode: the mean over random directions u of
+   * [(ℓ(θ + μu) − ℓ(θ)) / μ]·u, an entry of `values` for every parameter. `rge` and `zoGrasp` use it.
    */
   async randomized(batch: Batch, options: RandomizedOptions): Promise<QueryResult> {
     return this.#evaluator.randomized(this, batch, options);
   }
 
   /**
-   * The same as `coordinatewise` in double precision by plain loops, one full forward pass a query: slow, and what the
-   * engine is held against. `gradcheck` compares the two.
+   * The same as `coordinatewise` in double precision by plain loops, with one full forward pass per query: slow, the reference
+   * for tests of `coordinatewise`. `gradcheck` compares the two.
    */
   async reference(batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
     return this.#evaluator.reference(this, batch, options);
@@ -321,7 +322,7 @@ export class Model implements Disposable {
     return this.#evaluator.memoryOf(this, batch, options);
   }
 
-  /** Frees the activation buffers, after the calls in flight; every later call that evaluates is refused. */
+  /** Frees the activation buffers after the pending calls; later calls that evaluate the loss are refused. */
   [Symbol.dispose](): void {
     this.#evaluator.dispose();
   }

@@ -1,20 +1,20 @@
 /**
- * The names of tensors in files that other programs wrote.
+ * Names of tensors in files of other programs.
  *
  * @module
  */
 import type { CompiledNetwork } from '../network/compile.js';
 import { quote } from '../support/errors.js';
 
-/** For each of a network's tensors its name in the file, and notes on systematic differences. */
+/** The name in the file of each of a network's tensors, and notes on systematic differences. */
 export interface NameMatch {
   readonly names: Map<string, string>;
   readonly notes: string[];
 }
 
 /**
- * Finds a network's tensors among a file's names. All names in the file may share a prefix (PyTorch's `DataParallel` puts
- * `module.` before them), and the only linear layer may have another name there than in the network.
+ * Finds a network's tensors among a file's names. All names in the file may share a prefix, such as `module.` from PyTorch's
+ * `DataParallel`, and the network's only linear layer may have another name in the file.
  */
 export function matchNames(theirs: readonly string[], compiled: CompiledNetwork): NameMatch {
   const there = new Set(theirs);
@@ -25,7 +25,7 @@ export function matchNames(theirs: readonly string[], compiled: CompiledNetwork)
   }));
   const { prefix } = counts.reduce((best, each) => (each.found > best.found ? each : best));
   const names = new Map(ours.map((name) => [name, prefix + name]));
-  const notes = prefix === '' ? [] : [`All names of tensors start with ${quote(prefix)}, which is left out.`];
+  const notes = prefix === '' ? [] : [`All tensors' names start with ${quote(prefix)}; the prefix is ignored.`];
   const known = new Set(names.values());
   const extra = theirs.filter((name) => !known.has(name));
   const missing = ours.filter((name) => !there.has(prefix + name));
@@ -38,7 +38,7 @@ export function matchNames(theirs: readonly string[], compiled: CompiledNetwork)
   return { names, notes };
 }
 
-/** The name of a tensor's layer, and the tensor's with the dot before it. */
+/** A tensor's name as its layer's name and the rest, which starts with the dot. */
 function splitName(name: string): [layer: string, tensor: string] {
   const dot = Math.max(0, name.lastIndexOf('.'));
   return [name.slice(0, dot), name.slice(dot)];
@@ -48,10 +48,10 @@ function lastPart(name: string): string {
   return splitName(name)[1];
 }
 
-/** Parts that a prefix may have. */
+/** The most parts of a prefix. */
 const MOST_PARTS = 8;
 
-/** The parts before a dot that all names start with, the shortest first: '', `module.`, `module.net.`. */
+/** The prefixes that end in a dot and that all names share, the shortest first: '', `module.`, `module.net.`. */
 function sharedPrefixes(names: readonly string[]): string[] {
   const [first = '', ...others] = names;
   const ends = Array.from(first.matchAll(/\./g), ({ index }) => index + 1).slice(0, MOST_PARTS);
@@ -59,7 +59,7 @@ function sharedPrefixes(names: readonly string[]): string[] {
   return ['', ...prefixes.filter((prefix) => others.every((name) => name.startsWith(prefix)))];
 }
 
-/** The file's layer to read as the network's only linear layer: all missing tensors are of one, all extra ones of the other. */
+/** The file's layer to read as the network's only linear layer, if all missing tensors are of this and all extra ones of that layer. */
 function otherLinear(
   missing: readonly string[],
   extra: readonly string[],

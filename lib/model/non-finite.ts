@@ -1,8 +1,8 @@
 import type { Coordinate } from '../network/coordinates.js';
 
 /**
- * A loss was NaN or infinite, so there is no estimate, or a step would have made the model so. Parameters and optimizer state
- * are those of the last finished step.
+ * A loss was NaN or infinite, so there is no estimate; or a step would have made a parameter NaN or infinite. Parameters and
+ * optimizer state are those after the last finished step.
  */
 export class NonFiniteLossError extends Error {
   readonly code = 'DEEPZERO_NON_FINITE_LOSS';
@@ -10,8 +10,8 @@ export class NonFiniteLossError extends Error {
   /** The training step, from 0; null outside a run. */
   readonly step: number | null;
   /**
-   * The coordinate that was perturbed, or that was not finite before; null for the unperturbed loss, random directions, and a
-   * step's update, whose message names the number.
+   * The coordinate that was perturbed, or that was already not finite; null for the unperturbed loss, a random direction or a
+   * step's update, whose message names the parameter.
    */
   readonly coordinate: Coordinate | null;
 

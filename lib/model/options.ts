@@ -1,5 +1,5 @@
 /**
- * What a model's computations take and yield.
+ * Options and results of a model's computations.
  *
  * @module
  */
@@ -13,7 +13,7 @@ export const REUSES = ['none', 'block', 'layer', 'incremental'] as const;
 export type Reuse = (typeof REUSES)[number];
 
 export const RANDOMIZED_REUSES = ['none', 'incremental'] as const;
-/** A direction moves every layer, so there is no layer or block to restart from. */
+/** A direction perturbs every layer, so a query cannot restart at a layer or block. */
 export type RandomizedReuse = (typeof RANDOMIZED_REUSES)[number];
 
 export const DISTRIBUTIONS = ['gaussian', 'sphere', 'rademacher'] as const;
@@ -21,7 +21,7 @@ export const DISTRIBUTIONS = ['gaussian', 'sphere', 'rademacher'] as const;
 export type Distribution = (typeof DISTRIBUTIONS)[number];
 
 export const PRECISIONS = ['single', 'double'] as const;
-/** What activations and their gradients are computed in: float32 or float64. Parameters are float32 in both. */
+/** The precision of activations and their gradients: float32 or float64. Parameters are float32 in both cases. */
 export type Precision = (typeof PRECISIONS)[number];
 
 const pointOptions = v.strictObject({
@@ -37,7 +37,7 @@ export const differenceOptions = v.strictObject({
   /** (ℓ(θ + μu) − ℓ(θ − μu)) / 2μ instead of (ℓ(θ + μu) − ℓ(θ)) / μ; default: false. */
   central: v.optional(boolean, false),
 });
-/** The step of a finite difference and the point it is taken at. */
+/** The step μ and the point θ of a finite difference. */
 export interface DifferenceOptions extends v.InferInput<typeof differenceOptions> {}
 
 export const referenceOptions = v.strictObject({
@@ -50,10 +50,10 @@ export interface ReferenceOptions extends v.InferInput<typeof referenceOptions> 
 export const coordinatewiseOptions = v.strictObject({
   ...referenceOptions.entries,
   /**
-   * How much of the unperturbed pass a query reuses. `incremental` carries only what the perturbation changes, which is
-   * fastest and loses no digits to the subtraction of two losses; `layer` restarts at the perturbed layer, `block` at its
-   * residual block and `none` at the input, and they subtract: their results are the same bits as each other's. Default:
-   * `incremental`.
+   * How much of the unperturbed pass a query reuses. `incremental` propagates only the change that the perturbation causes:
+   * it is the fastest, and no digits cancel, since it subtracts no losses. `layer` restarts at the perturbed layer, `block` at
+   * its residual block and `none` at the input. These three subtract two losses, and their results are bit for bit the same.
+   * Default: `incremental`.
    */
   reuse: v.optional(oneOf(REUSES), 'incremental'),
 });
@@ -63,7 +63,7 @@ export interface CoordinatewiseOptions extends v.InferInput<typeof coordinatewis
 export const memoryOptions = v.pick(coordinatewiseOptions, ['coordinates', 'reuse']);
 export interface MemoryOptions extends v.InferInput<typeof memoryOptions> {}
 
-/** What random directions are; shared with the estimators that draw them. */
+/** The random directions, an option of computations and of estimators alike. */
 export const directionOptions = v.strictObject({
   /** Random directions, an integer from 1 to 2³¹ − 1. */
   queries: queryCount,
@@ -81,9 +81,9 @@ export const randomizedReuse = v.optional(oneOf(RANDOMIZED_REUSES), 'incremental
 export const randomizedOptions = v.strictObject({
   ...differenceOptions.entries,
   ...directionOptions.entries,
-  /** `incremental` carries what the perturbation changes, `none` runs whole passes and subtracts losses. Default: `incremental`. */
+  /** `incremental` propagates the change that a perturbation causes, `none` runs whole passes and subtracts losses. Default: `incremental`. */
   reuse: randomizedReuse,
-  /** Fixes the directions, with `step`; an integer >= 0, default: 0. */
+  /** Determines the directions, together with `step`; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
 });
 /** Direction i is a pure function of `seed`, `step` (0 if there is none) and i. */
@@ -91,9 +91,9 @@ export interface RandomizedOptions extends v.InferInput<typeof randomizedOptions
 
 export const gradientOptions = v.strictObject({
   ...pointOptions.entries,
-  /** float32 (`single`) to train with, or float64 (`double`) as the exact gradient of estimates. Default: `single`. */
+  /** float32 (`single`), for training, or float64 (`double`), as a reference for estimates. Default: `single`. */
   precision: v.optional(oneOf(PRECISIONS), 'single'),
-  /** Batch norm with the batch's statistics, through which it is differentiated, or with the running ones; default: true. */
+  /** Batch norm with the batch's statistics (true), which are differentiated too, or with the running ones (false); default: true. */
   training: v.optional(boolean, true),
 });
 export interface GradientOptions extends v.InferInput<typeof gradientOptions> {}
@@ -107,7 +107,7 @@ export interface ForwardOptions extends v.InferInput<typeof forwardOptions> {}
 
 export const evaluateOptions = v.strictObject({
   ...progressOptions.entries,
-  /** Images at a time, an integer >= 1; default: 256. Memory grows with it. */
+  /** Images per forward pass, an integer >= 1; default: 256. Memory grows with it. */
   batchSize: v.optional(integer(1), 256),
 });
 export interface EvaluateOptions extends v.InferInput<typeof evaluateOptions> {}
@@ -137,12 +137,12 @@ export interface PassResult {
   loss: number;
   /** The network's outputs, a row for every image. */
   outputs: Float32Array;
-  /** The running statistics as the pass leaves them (momentum 0.1), those it was given when not training. */
+  /** The running statistics after the pass (momentum 0.1); unchanged when not training. */
   statistics: Float32Array;
 }
 
 export interface ForwardResult extends PassResult {
-  /** Fraction of the images whose largest output is at their label; absent if the batch has no labels. */
+  /** Fraction of the images whose largest output is that of their label; absent if the batch has no labels. */
   accuracy?: number;
 }
 
@@ -154,7 +154,7 @@ export interface GradientResult extends PassResult {
 export interface QueryResult extends PassResult {
   /** One entry per coordinate (`coordinatewise`) or per parameter (`randomized`). */
   values: Float64Array;
-  /** Loss evaluations, the unperturbed one included. */
+  /** Loss evaluations, including the unperturbed one. */
   queries: number;
 }
 

@@ -1,6 +1,5 @@
 /**
- * What a loss is evaluated on: checks that a batch or a data set fits a network and a loss, so that native code can trust
- * both, and the accuracy of outputs.
+ * Checks that a batch or a data set fits a network and a loss, for native code to rely on, and the accuracy of outputs.
  *
  * @module
  */
@@ -10,7 +9,7 @@ import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 
-/** The losses a model can have: means over the batch, of squared or absolute errors also over the outputs. */
+/** The losses of models: means over the batch; those of squared and absolute errors also over the outputs. */
 export const LOSSES = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'] as const;
 export type LossName = (typeof LOSSES)[number];
 
@@ -21,12 +20,12 @@ export interface Target {
   readonly loss: LossName;
 }
 
-/** Refuses a network that yields what the loss cannot be taken of. */
+/** Refuses a network whose output does not suit the loss. */
 export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
   const { outputs, outputShape } = compiled;
   if (loss !== 'cross-entropy' || outputs === outputShape[0]) return;
   throw new InvalidArgumentError(
-    `Expected the network to yield one number a class for the loss cross-entropy, received a map of ${outputShape.join('×')}: ` +
+    `Expected the network to have one output per class for the loss cross-entropy, received a map of ${outputShape.join('×')}: ` +
       'end it with a globalAveragePool or flatten, and a linear layer',
   );
 }
@@ -65,7 +64,7 @@ function checkArray<T extends Float32Array | Int32Array>(
   if (value.length !== length) throw expected(`the length of ${what}`, `${length}, ${reason}`, value.length);
 }
 
-/** Refuses what is no model, such as a network. */
+/** Refuses a value that is not a model, such as a network. */
 export function checkModel(model: Target): void {
   const { compiled, loss } = Object(model) as Partial<Target>;
   if (!compiled || !loss) throw expected('model', 'a Model', model);
@@ -93,7 +92,7 @@ export function checkDataset(
   }
 }
 
-/** Refuses what is no data set, or an empty one. */
+/** Refuses a value that is not a data set, and an empty data set. */
 function checkShape(dataset: Dataset): void {
   const { name, count, shape, batch } = Object(dataset) as Partial<Dataset>;
   if (typeof batch !== 'function') throw expected('the data set', 'one such as the train or the test of synthetic()', dataset); // prettier-ignore
@@ -102,7 +101,7 @@ function checkShape(dataset: Dataset): void {
   if (!Array.isArray(shape)) throw expected("the data set's shape", '[channels, height, width]', shape);
 }
 
-/** Refuses more images a step than there are; `what` is what the caller calls the number. */
+/** Refuses a batch larger than the data set; `what` is the caller's name for the batch size. */
 export function checkBatchSize(batchSize: number, { count, name }: Dataset, what: string): void {
   checked(integer(1), batchSize, what);
   if (batchSize > count) {
@@ -110,13 +109,13 @@ export function checkBatchSize(batchSize: number, { count, name }: Dataset, what
   }
 }
 
-/** Images to predict: how many they are, and the values of those from one to before another. */
+/** Images to predict: their number, and the values of those from `start` to before `end`. */
 interface Images {
   readonly count: number;
   readonly slice: (start: number, end: number) => Float32Array;
 }
 
-/** Refuses what is no images for a network: an array, a batch or a data set. */
+/** The images of an array, a batch or a data set; refuses any that do not fit the network. */
 export function imagesOf(images: Float32Array | Batch | Dataset, target: Target): Images {
   const { input } = target.network;
   const size = input[0] * input[1] * input[2];
@@ -142,7 +141,7 @@ export function imagesOf(images: Float32Array | Batch | Dataset, target: Target)
   return { count, slice: (start, end) => values.subarray(start * size, end * size) };
 }
 
-/** How many rows of `outputs` are largest at their label; of equal outputs the first counts. */
+/** The number of rows of `outputs` with their largest output at their label; among equal outputs, the first counts as largest. */
 export function countCorrect(outputs: Float32Array, labels: Int32Array): number {
   const width = outputs.length / labels.length;
   let correct = 0;

@@ -1,5 +1,5 @@
 /**
- * A model's parameters and running statistics as named tensors, under PyTorch's names and in its shapes, and back.
+ * Converts a model's parameters and running statistics to named tensors, with PyTorch's names and shapes, and back.
  *
  * @module
  */
@@ -18,13 +18,13 @@ import { matchNames } from './names.js';
 import type { LossName } from './problem.js';
 import { checkLoss, LOSSES } from './problem.js';
 
-/** The two flat arrays that make up a point: all trainable parameters, and all running statistics. */
+/** A point: the flat array of all trainable parameters, and that of all running statistics. */
 export interface Weights {
   readonly parameters: Float32Array;
   readonly statistics: Float32Array;
 }
 
-/** Refuses arrays that are not a network's. */
+/** Refuses arrays that do not fit a network. */
 export function checkWeights(weights: Weights, { parameterCount, statisticsCount }: CompiledNetwork): Weights {
   if (!isObject(weights)) throw expected('weights', 'an object of parameters and statistics', weights);
   const lengths = { parameters: parameterCount, statistics: statisticsCount };
@@ -36,7 +36,7 @@ export function checkWeights(weights: Weights, { parameterCount, statisticsCount
   return weights;
 }
 
-/** A file of named tensors: one that is open, or one that is read. */
+/** A file of named tensors, on disk or in memory. */
 export type TensorFile = Pick<SafetensorsFile, 'path' | 'metadata' | 'read'> & {
   readonly headers: ReadonlyMap<string, Pick<TensorHeader, 'dtype' | 'shape'>>;
 };
@@ -50,7 +50,7 @@ function viewsOf(compiled: CompiledNetwork, { parameters, statistics }: Weights)
   return [...views(parameters, compiled.parameters), ...views(statistics, compiled.statistics)];
 }
 
-/** The point as tensors to write: views, to be written before the point moves. */
+/** The point as tensors, views to write before the point changes. */
 export function toTensors(compiled: CompiledNetwork, weights: Weights): Map<string, Tensor> {
   return new Map(viewsOf(compiled, weights).map(({ name, shape, data }) => [name, { dtype: 'F32', shape, data }]));
 }
@@ -60,7 +60,7 @@ export function toMetadata({ network, loss }: { network: Network; loss: LossName
   return { writer: `deepzero ${version}`, loss, network: JSON.stringify(network) };
 }
 
-/** A value that no tensor of its name can have. */
+/** A value that is invalid in its tensor. */
 export interface InvalidValue {
   /** `fc.bias[1]` */
   readonly place: string;
@@ -68,7 +68,7 @@ export interface InvalidValue {
   readonly constraint: string;
 }
 
-/** Infinite, NaN, or a variance below 0. */
+/** The first value that is infinite, NaN, or a variance below 0. */
 function invalidIn(name: string, data: Float32Array): InvalidValue | undefined {
   const isVariance = name.endsWith('.running_var');
   const at = indexOfInvalid(data, isVariance ? 0 : undefined);
@@ -77,7 +77,7 @@ function invalidIn(name: string, data: Float32Array): InvalidValue | undefined {
   return { place: `${name}[${at}]`, value, constraint: value < 0 && isVariance ? 'a number >= 0' : 'a finite number' };
 }
 
-/** The first value that no model or optimizer can have. */
+/** The first value that is invalid in a model or an optimizer's state. */
 export function findInvalid(tensors: ReadonlyMap<string, Tensor>): InvalidValue | undefined {
   for (const [name, { dtype, data }] of tensors) {
     const found = dtype === 'F32' ? invalidIn(name, data as Float32Array) : undefined;
@@ -86,7 +86,7 @@ export function findInvalid(tensors: ReadonlyMap<string, Tensor>): InvalidValue 
   return undefined;
 }
 
-/** Refuses to put values in a file that nothing could load. */
+/** Refuses values that `load` would refuse. */
 export function checkValues(file: string, tensors: ReadonlyMap<string, Tensor>): void {
   const found = findInvalid(tensors);
   if (!found) return;
@@ -96,8 +96,8 @@ export function checkValues(file: string, tensors: ReadonlyMap<string, Tensor>):
 const savedLoss = v.object({ loss: v.optional(oneOf(LOSSES)) });
 
 /**
- * The network and the loss of a weights file: the caller's, or else those in its metadata. The default loss is
- * `cross-entropy`. Beside a network of the caller's, a loss that is unknown here is another program's and ignored.
+ * The network and the loss of a weights file: those of the caller, or else those in its metadata. The default loss is
+ * `cross-entropy`. If the caller gives the network, the file may be another program's, and an unknown loss in it is ignored.
  *
  * @throws FileError if there is no network, or the metadata's network or loss is invalid.
  * @throws InvalidArgumentError if the caller's network is invalid.
@@ -111,7 +111,7 @@ export function describedIn(
     return { network: given.network, loss, compiled: compile(given.network) };
   }
   if (metadata['network'] === undefined) {
-    throw new FileError(path, (name) => `expected a network in the metadata, found none: name it by ${name}`, {
+    throw new FileError(path, (name) => `expected a network in the metadata, found none: give it by ${name}`, {
       option: 'network',
     });
   }
@@ -127,10 +127,10 @@ export function describedIn(
   }
 }
 
-/** A checkpoint is a weights file with a `run` in its metadata and more tensors, whose names start with one of these. */
+/** Prefixes of the other tensors in a checkpoint, which is a weights file with a `run` in its metadata. */
 const STATE_PREFIXES = ['optimizer.', 'mask.'];
 
-/** PyTorch's counters, on which nothing depends here, and the state of a run. */
+/** Whether a tensor is no part of a model: PyTorch's counters, on which no result depends, and the state of a run. */
 function ignored(name: string, metadata: TensorFile['metadata']): boolean {
   if (name.endsWith('.num_batches_tracked')) return true;
   return 'run' in metadata && STATE_PREFIXES.some((prefix) => name.startsWith(prefix));
@@ -138,14 +138,14 @@ function ignored(name: string, metadata: TensorFile['metadata']): boolean {
 
 /** Weights from a file. */
 export interface LoadedWeights extends Weights {
-  /** How they differ from the file's: sentences. */
+  /** Sentences on their differences from the file's. */
   readonly notes: readonly string[];
 }
 
 /**
- * Reads a network's weights from a file: nothing is allocated before the header fits.
+ * Reads a network's weights from a file. It checks the header before it allocates anything.
  *
- * @throws FileError naming the extra, missing and wrongly shaped tensors, or the first value that none can have.
+ * @throws FileError naming the extra, missing and wrongly shaped tensors, or the first invalid value.
  */
 export async function readPoint(source: TensorFile, compiled: CompiledNetwork): Promise<LoadedWeights> {
   const { path, headers, metadata } = source;
@@ -169,7 +169,7 @@ export async function readPoint(source: TensorFile, compiled: CompiledNetwork): 
   return { ...weights, notes };
 }
 
-/** Fills an array with a tensor's numbers. @returns whether they were rounded. */
+/** Fills an array with a tensor's numbers. @returns whether any was rounded. */
 async function readNumbers(source: TensorFile, name: string, into: Float32Array): Promise<boolean> {
   const { dtype } = source.headers.get(name)!;
   if (dtype === 'F32') {

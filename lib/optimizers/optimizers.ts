@@ -13,24 +13,24 @@ import {
 import type { Schedule } from './schedules.js';
 import { asSchedule, rate } from './schedules.js';
 
-/** What an optimizer remembers from step to step; a checkpoint holds all of it. */
+/** An optimizer's state between steps; a checkpoint holds all of it. */
 export interface OptimizerState {
-  /** Updates made. */
+  /** Updates done. */
   step: number;
-  /** One array of `parameterCount` numbers by the name of each slot. */
+  /** Arrays of `parameterCount` numbers by name. */
   slots: Record<string, Float32Array>;
 }
 
-/** A rule that moves parameters along an estimated gradient. It holds no state of its own. */
+/** A rule that updates parameters by an estimated gradient. It holds no state; `OptimizerState` does. */
 export interface Optimizer {
-  /** Kind and options as JSON: a run resumes only under an equal one. */
+  /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
   readonly lr: Schedule;
   /** The state before the first update: all zero. */
   init(parameterCount: number): OptimizerState;
   /**
    * One update, in place, of `parameters` and `state`. The gradient is dense, as long as the parameters, and zero where it
-   * was not estimated; `lr` is what the schedule says.
+   * was not estimated; `lr` is the learning rate of this step.
    *
    * @throws InvalidArgumentError if a length differs from the parameters', or `lr` is negative or not finite.
    */
@@ -42,7 +42,7 @@ export const sgdOptions = v.strictObject({
   lr: rate,
   /** In [0, 1); default: 0. */
   momentum: v.optional(fraction, 0),
-  /** Whether to look ahead along the velocity, which needs a momentum above 0; default: false. */
+  /** Whether to use Nesterov's momentum, which requires a momentum above 0; default: false. */
   nesterov: v.optional(boolean, false),
   /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default: 0. */
   weightDecay: v.optional(nonNegative, 0),
@@ -71,8 +71,8 @@ export interface AdamOptions extends v.InferInput<typeof adamOptions> {}
  *     θ ← θ − lr·v,  or with Nesterov's momentum  θ ← θ − lr·(g + momentum·v).
  *
  * Weight decay and momentum act on every parameter at every step, also where the gradient was not estimated: in the paper's
- * algorithm 1 the gradient is sparse and the weights are dense. Parameters and velocity are float32, an update is computed
- * in double.
+ * algorithm 1 the gradient is sparse and the weights are dense. Parameters and velocity are float32; updates are computed in
+ * double precision.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 })
@@ -108,8 +108,8 @@ export function sgd(options: SgdOptions): Optimizer {
  *     v ← beta2·v + (1 − beta2)·g²
  *     θ ← θ − lr·(m/(1 − beta1ᵗ))/(√(v/(1 − beta2ᵗ)) + eps).
  *
- * A parameter whose gradient was not estimated keeps moving along its decaying m. Parameters and moments are float32, an
- * update is computed in double.
+ * A parameter whose gradient was not estimated keeps moving by its decaying m. Parameters and moments are float32; updates are
+ * computed in double precision.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example adam({ lr: 1e-3 })

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 
 import { checked, expectedOption, leaf, nonNegative, parseOptions, positive } from '../support/schema.js';
 
-/** Where in training a learning rate is asked for. */
+/** The position in training of a learning rate. */
 export interface Position {
   /** Steps done before this one in the whole run: 0 at the first. */
   step: number;
@@ -11,9 +11,9 @@ export interface Position {
   epochs: number;
 }
 
-/** A learning rate as a function of position alone, so that a resumed run needs nothing of the schedule's. */
+/** A learning rate as a function of the position alone, so that a schedule has no state to save in a checkpoint. */
 export interface Schedule {
-  /** Kind and options as JSON: a run resumes only under an equal one. */
+  /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
   at(position: Position): number;
 }
@@ -31,7 +31,7 @@ export const cosineOptions = v.strictObject({
   peak: positive,
   /** Epochs of linear warm-up, >= 0, not necessarily whole; default: 0. */
   warmupEpochs: v.optional(nonNegative, 0),
-  /** The rate that the end of the run approaches, from 0 to `peak`, >= 0; default: 0. */
+  /** The rate at the end of the run, from 0 to `peak`, >= 0; default: 0. */
   floor: v.optional(nonNegative, 0),
 });
 export interface CosineOptions extends v.InferInput<typeof cosineOptions> {}
@@ -39,7 +39,7 @@ export interface CosineOptions extends v.InferInput<typeof cosineOptions> {}
 export const stepOptions = v.strictObject({
   /** The rate at the start, > 0. */
   initial: positive,
-  /** Epochs from one decay to the next, > 0. */
+  /** Epochs between decays, > 0. */
   every: positive,
   /** The factor of the rate at each decay, > 0 and <= 1; default: 0.1. */
   factor: v.optional(
@@ -52,7 +52,7 @@ export const stepOptions = v.strictObject({
 export interface StepOptions extends v.InferInput<typeof stepOptions> {}
 
 /**
- * The same learning rate at every step. A plain number stands for it wherever a schedule is taken.
+ * The same learning rate at every step. A plain number means the same wherever a schedule is expected.
  *
  * @example constant(0.01)
  */
@@ -70,8 +70,8 @@ export function constant(lr: number): Schedule {
  *     peak·min(1, (t + 1)/w)                                     for t < w,
  *     floor + (peak − floor)·(1 + cos(π·(t − w)/(n − w)))/2      from then on.
  *
- * The paper's recipe is a rate of 0.1, 3 warm-up epochs, then cosine, over 50 epochs. That the rate moves at every step, not
- * once an epoch, and starts at peak/w is our choice. A run no longer than its warm-up only climbs.
+ * The paper trains for 50 epochs with a rate of 0.1, 3 warm-up epochs, then cosine. It does not specify that the rate changes at
+ * every step instead of every epoch, nor that it starts at peak/w. In a run no longer than its warm-up the rate only rises.
  *
  * @example cosine({ peak: 0.1, warmupEpochs: 3 })
  */
@@ -91,14 +91,14 @@ export function cosine(options: CosineOptions): Schedule {
 }
 
 /**
- * Linear warm-up, and a decay by `factor` every `every` epochs: PyTorch's `StepLR`, with a warm-up on top.
+ * Linear warm-up, and a decay by `factor` every `every` epochs: PyTorch's `StepLR` times a warm-up factor.
  *
  * With w = warmupEpochs·stepsPerEpoch, step t = 0, 1, … has the rate
  *
  *     initial·factor^⌊t/(every·stepsPerEpoch)⌋·min(1, (t + 1)/w).
  *
- * Decays are counted from the start of the run, not from the end of the warm-up. A quotient within 1e-9 below a whole number,
- * which every = epochs/3 may give, counts as that.
+ * Decays are counted from the start of the run, not from the end of the warm-up. A quotient less than 1e-9 below a whole number,
+ * such as rounding may cause for every = epochs/3, is treated as this number.
  *
  * @example step({ initial: 0.1, every: 20, factor: 0.1 })
  */
@@ -113,12 +113,12 @@ export function step(options: StepOptions): Schedule {
   };
 }
 
-/** The schedule itself, or the constant one that a plain number stands for. */
+/** The schedule itself, or the constant schedule of a plain number. */
 export function asSchedule(lr: number | Schedule): Schedule {
   return typeof lr === 'number' ? constant(lr) : (checked(rate, lr, 'lr') as Schedule);
 }
 
-/** Climbs to 1 at the last step of the warm-up, and is 1 from then on and without one. */
+/** The warm-up factor: rises to 1 at the last step of the warm-up; 1 after it and without warm-up. */
 function rampAt(step: number, warmup: number): number {
   return step < warmup ? Math.min(1, (step + 1) / warmup) : 1;
 }

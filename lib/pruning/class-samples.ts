@@ -1,5 +1,5 @@
 /**
- * The images that a pruning criterion sees: as many of every class, drawn at random.
+ * The images for a pruning criterion: equally many random ones of every class.
  *
  * @module
  */
@@ -9,10 +9,10 @@ import type { Batch, Dataset } from '../data/dataset.js';
 import { Random } from '../native/random.js';
 
 /**
- * The images of every class, to draw `perClass` of each from.
+ * The indices of the images of every class, at least `perClass` of each.
  *
- * @param what What the caller calls `perClass`.
- * @throws InvalidArgumentError if a class has fewer, or there are no classes.
+ * @param what The caller's name for `perClass`.
+ * @throws InvalidArgumentError if a class has fewer images, or the data set has no labels.
  */
 export function imagesByClass(dataset: Dataset, perClass: number, what: string): number[][] {
   const { name, labels, classes } = dataset;
@@ -32,7 +32,7 @@ export function imagesByClass(dataset: Dataset, perClass: number, what: string):
   return members;
 }
 
-/** `samplesPerClass` images of every class, without augmentation, fixed by the seed. */
+/** `samplesPerClass` images of every class, without augmentation, determined by the seed. */
 export function sampleClasses(dataset: Dataset, samplesPerClass: number, seed: number): Batch {
   const classes = imagesByClass(dataset, samplesPerClass, 'samplesPerClass');
   const samples = classes.map((images, label) =>

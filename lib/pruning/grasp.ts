@@ -12,12 +12,12 @@ import { checkScores, rankedRatios } from './ratios.js';
 
 export const graspImportanceOptions = v.strictObject({
   ...progressOptions.entries,
-  /** Images of each class that the loss is taken on, an integer >= 1; default: 25. */
+  /** Images of each class for the loss, an integer >= 1; default: 25. */
   samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
-  /** Fixes the images; an integer >= 0, default: 0. */
+  /** Determines the images; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
 });
-/** The images that GraSP's scores are computed on. */
+/** The images for GraSP's scores. */
 export interface GraspImportanceOptions extends v.InferInput<typeof graspImportanceOptions> {}
 
 export const graspOptions = v.strictObject({
@@ -32,24 +32,24 @@ export interface GraspOptions extends v.InferInput<typeof graspOptions> {}
 const RELATIVE_STEP = 3e-3;
 
 /**
- * GraSP (Wang et al., ICLR 2020), the first-order criterion that ZO-GraSP estimates: how many weights each layer can do
- * without.
+ * GraSP (Wang et al., ICLR 2020), the first-order criterion that ZO-GraSP estimates: the fraction of weights to leave out of
+ * each layer.
  *
  *     S = −θ ⊙ H g,   g = ∇ℓ(θ),   H g ≈ [∇ℓ(θ + ε·g) − ∇ℓ(θ − ε·g)] / 2ε,   ‖ε·g‖ = 3e-3·‖θ‖.
  *
  * The gradients are back-propagated in double precision, on `samplesPerClass` images of each class drawn without augmentation,
- * with batch norm in training mode. The weights with the highest S are left out, those whose removal reduces the gradient's
- * norm least or even raises it; the ranking and the ratios are those of `zoGrasp`. The model is not written.
+ * with batch norm in training mode. It leaves out the weights with the highest S: their removal reduces the gradient's norm
+ * least or even raises it. The ranking and the ratios are computed as by `zoGrasp`. The model does not change.
  *
- * Where the authors' public code does otherwise: it divides the network's outputs by a temperature of 200, draws the linear
- * layers' weights anew, and takes gradient and Hessian in two halves of the images and for convolution and linear weights
- * alone. Here the loss is the one that is trained, at the point that is trained, and g holds batch norm and biases too, as
- * equation (3) of DeepZero has it. And its Hessian is automatic differentiation's, for which a ReLU has no curvature; a
- * difference also sees the ReLUs that open or close within ±ε·g, as ZO-GraSP's does. So S depends on ε, which is large
- * enough for as many to turn as make a mean.
+ * Differences from the authors' public code: that code divides the network's outputs by a temperature of 200, draws the linear
+ * layers' weights again, and computes gradient and Hessian on two halves of the images, for convolution and linear weights
+ * alone. Here the loss and the parameters are those of training, and g includes batch norm and biases, as in equation (3) of
+ * DeepZero. The authors' Hessian comes from automatic differentiation, for which a ReLU has no curvature; a difference also
+ * includes the ReLUs that change their side within ±ε·g, as in ZO-GraSP. Therefore S depends on ε, and ε is so large that
+ * enough ReLUs change their side for a stable mean.
  *
  * @param dataset Needs class labels.
- * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Their mean weighted by size is `sparsity`, to within half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or all scores
  *   are 0.
  * @example const ratios = await grasp(model, trainSet, { sparsity: 0.9, seed: 1 });
@@ -60,8 +60,8 @@ export async function grasp(model: Model, dataset: Dataset, options: GraspOption
 }
 
 /**
- * What `grasp` ranks weights by: −S = θ ⊙ H g, a number for every parameter, the highest to be kept. With it
- * `keptCoordinates` and `pruneWeights` keep the very weights that GraSP keeps.
+ * The importance by which `grasp` ranks weights: −S = θ ⊙ H g, a number for every parameter; the highest are kept. With it,
+ * `keptCoordinates` and `pruneWeights` keep the same weights as GraSP.
  *
  * @throws InvalidArgumentError as `grasp` does.
  * @example const importance = await graspImportance(model, trainSet, { seed: 1 });

@@ -1,6 +1,6 @@
 /**
- * From an importance of every weight to what is kept: layer-wise ratios, coordinates, weights set to 0. What all ways of
- * pruning at initialisation share, and the two that need no loss.
+ * Pruning at initialisation: layer-wise ratios, coordinates and pruned weights from an importance of every weight, and the two
+ * criteria that need no loss.
  *
  * @module
  */
@@ -15,16 +15,16 @@ import type { TensorInfo } from '../network/compile.js';
 import { checkModel } from '../model/problem.js';
 import { Random } from '../native/random.js';
 
-/** A number for every parameter, the highest kept; those of batch norm and biases, which are always kept, do not count. */
+/** A number for every parameter; the highest are kept. Those of batch norm and biases have no effect, since these are always kept. */
 export type Importance = Float32Array | Float64Array;
 
 /**
- * Layer-wise pruning ratios from a ranking of all convolution and linear weights together: exactly round((1 − sparsity)·N)
- * of N are kept, the most important, of equals the first, and each tensor's share of what is left out is its ratio.
+ * Layer-wise pruning ratios from a ranking of all N convolution and linear weights together: exactly round((1 − sparsity)·N) of
+ * them are kept, the most important, the first among equals. A tensor's ratio is the fraction of its weights that is left out.
  *
- * @param importance As long as the parameters, such as `graspImportance` yields or your own; not NaN.
+ * @param importance As long as the parameters, from `graspImportance`, `zoGraspImportance` or custom; not NaN.
  * @param sparsity Fraction of all convolution and linear weights to leave out, in [0, 1).
- * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Their mean weighted by size is `sparsity`, to within half a weight.
  * @throws InvalidArgumentError if the importance has another length or holds NaN, or the sparsity is out of range.
  * @example rankedRatios(model, model.parameters.map(Math.abs), 0.9)
  */
@@ -44,7 +44,7 @@ export function rankedRatios(model: Model, importance: Importance, sparsity: num
 }
 
 export const keepOptions = v.strictObject({
-  /** Keeps the most important of each tensor, of equals the first; as long as the parameters. Default: at random. */
+  /** The most important coordinates of each tensor are kept, the first among equals; as long as the parameters. Default: a random choice. */
   importance: v.optional(
     leaf<Importance>(
       'other',
@@ -52,19 +52,19 @@ export const keepOptions = v.strictObject({
       (value) => value instanceof Float32Array || value instanceof Float64Array,
     ),
   ),
-  /** Fixes the random choice, without `importance`: an integer >= 0; default: 0. */
+  /** Determines the random choice, without `importance`; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
 });
 export interface KeepOptions extends v.InferInput<typeof keepOptions> {}
 
 /**
- * The coordinates that pruning to ratios keeps: of each convolution and linear weight the most important, or as many at
- * random, and all of batch norm and biases. At random they are the mask of `cge` and `firstOrder` in the first epoch of a run
- * with that seed. With the importance that `rankedRatios` made the ratios from, they are the weights that it ranked highest.
+ * The coordinates that pruning to ratios keeps: the most important ones of each convolution and linear weight, or random ones,
+ * and all of batch norm and biases. The random ones are the mask of `cge` and `firstOrder` in the first epoch of a run with the
+ * same seed. With the importance behind `rankedRatios`, the most important ones are the weights that it ranked highest.
  *
- * @param ratios One ratio in [0, 1) for every maskable tensor alike, or a ratio in [0, 1] for each by name.
+ * @param ratios The same ratio in [0, 1) for every maskable tensor, or a ratio in [0, 1] for each by name.
  * @returns Flat indices into the parameters, increasing.
- * @throws InvalidArgumentError if an option is out of range or unknown, `importance` is given beside `seed`, or the ratios
+ * @throws InvalidArgumentError if an option is out of range or unknown, both `importance` and `seed` are given, or the ratios
  *   do not name the model's tensors.
  * @example
  * const importance = await graspImportance(model, trainSet);
@@ -86,14 +86,14 @@ export function keptCoordinates(model: Model, ratios: number | LayerRatios, opti
 }
 
 /**
- * Prunes a model's weights for training with *sparse weights*: sets to 0 all that `keptCoordinates` does not keep, in place.
+ * Prunes a model for training with *sparse weights*: sets to 0, in place, all parameters that `keptCoordinates` does not keep.
  *
- * Trained by `firstOrder` or `cge` with the returned `coordinates`, the others stay exactly 0 under `sgd` and `adam` with any
- * momentum and weight decay, if the optimizer's state starts at 0 as it does in `train`: their gradient is 0, their decay
- * weightDecay·0, and so are their velocity and their update.
+ * When `firstOrder` or `cge` trains the returned `coordinates`, the others stay exactly 0 under `sgd` and `adam` with any
+ * momentum and weight decay, if the optimizer's state starts at 0 as in `train`: their gradient, weight decay, velocity and
+ * update are 0.
  *
- * @returns The kept coordinates: flat indices into the parameters, increasing, never-masked parameters included.
- * @throws InvalidArgumentError as `keptCoordinates` does; the model is then as it was.
+ * @returns The kept coordinates: flat indices into the parameters, increasing, including batch norm and biases.
+ * @throws InvalidArgumentError as `keptCoordinates` does; the model is then unchanged.
  * @example
  * const ratios = await grasp(model, trainSet, { sparsity: 0.9 });
  * const estimator = firstOrder({ coordinates: pruneWeights(model, ratios, { seed: 1 }) });
@@ -109,15 +109,15 @@ export function pruneWeights(model: Model, ratios: number | LayerRatios, options
 export const randomPruningOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
   sparsity: fraction,
-  /** Fixes the choice; an integer >= 0, default: 0. */
+  /** Determines the choice; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
 });
 export interface RandomPruningOptions extends v.InferInput<typeof randomPruningOptions> {}
 
 /**
  * Random pruning, the baseline without a criterion: the ratios of a random choice of round((1 − sparsity)·N) of all N
- * convolution and linear weights, so about `sparsity` in every tensor. Which weights a run keeps is drawn from the ratios, by
- * `pruneWeights` or by an estimator's mask.
+ * convolution and linear weights, so about `sparsity` in every tensor. `pruneWeights` or an estimator's mask then draws the
+ * weights to keep from the ratios.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example randomPruning(model, { sparsity: 0.9, seed: 1 })
@@ -141,8 +141,8 @@ export interface MagnitudePruningOptions extends v.InferInput<typeof magnitudePr
 
 /**
  * Magnitude pruning at initialisation: the ratios that leave out the smallest |θ| of all convolution and linear weights
- * together (global magnitude pruning; Han et al., NeurIPS 2015, prune trained networks by it). Layers whose initial weights
- * have a small variance, those with many inputs, lose most.
+ * together (global magnitude pruning; Han et al., NeurIPS 2015, prune trained networks by it). Layers with many
+ * inputs lose most, since their initial weights have a small variance.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example magnitudePruning(model, { sparsity: 0.9 })
@@ -153,7 +153,7 @@ export function magnitudePruning(model: Model, options: MagnitudePruningOptions)
   return rankedRatios(model, model.parameters.map(Math.abs), sparsity);
 }
 
-/** Refuses scores that rank nothing; `why` says what makes them so. */
+/** Refuses scores that are all 0; `why` names the possible causes. */
 export function checkScores(scores: Importance, model: Model, why: string): void {
   const still = ({ offset, size }: TensorInfo): boolean =>
     scores.subarray(offset, offset + size).every((score) => score === 0);
@@ -179,7 +179,7 @@ function coordinatesOf({ offset, size }: TensorInfo): Uint32Array {
   return Uint32Array.from({ length: size }, (_, i) => offset + i);
 }
 
-/** The `count` most important of some coordinates, in increasing order. */
+/** The `count` most important ones among `coordinates`, in increasing order. */
 function mostImportant(coordinates: Uint32Array, importance: Importance, count: number): Uint32Array {
   const ranked = coordinates.toSorted((a, b) => importance[b]! - importance[a]! || a - b);
   return ranked.slice(0, count).sort();

@@ -20,13 +20,13 @@ export const zoGraspImportanceOptions = v.strictObject({
   queries: v.optional(queryCount, GRASP_QUERIES),
   /** Smoothing parameter μ, > 0 in float32; default: 5e-3. */
   mu: v.optional(smoothing, MU),
-  /** Images of each class that the loss is taken on, an integer >= 1; default: 25. */
+  /** Images of each class for the loss, an integer >= 1; default: 25. */
   samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
-  /** Fixes images and directions; an integer >= 0, default: 0. */
+  /** Determines images and directions; an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
-  /** Whether the two estimates use the same directions (`shared`) or others (`fresh`, the public code). Default: `shared`. */
+  /** Whether the two estimates use the same directions (`shared`) or different ones (`fresh`, the public code). Default: `shared`. */
   directions: v.optional(oneOf(DIRECTIONS), 'shared'),
-  /** Leave out the highest scores (`signed`) or the smallest absolute ones (`magnitude`, the public code). Default: `signed`. */
+  /** Whether to leave out the highest scores (`signed`) or the smallest absolute ones (`magnitude`, the public code). Default: `signed`. */
   rank: v.optional(oneOf(RANKS), 'signed'),
   /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default: false. */
   perTensor: v.optional(boolean, false),
@@ -41,32 +41,32 @@ export const zoGraspOptions = v.strictObject({
 export interface ZoGraspOptions extends v.InferInput<typeof zoGraspOptions> {}
 
 /**
- * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): from forward passes alone, how many coordinates each layer
- * can do without.
+ * ZO-GraSP, equation (3) of DeepZero (Chen et al., ICLR 2024): the fraction of coordinates to leave out of each layer, from
+ * forward passes alone.
  *
  *     Ŝ = −θ ⊙ [ĝ(θ + μ·ĝ(θ)) − ĝ(θ)] / μ
  *
  * ĝ is the RGE estimate of equation (1) with Gaussian directions, on `samplesPerClass` images of each class drawn without
- * augmentation, with batch norm in training mode. Ŝ stands for −θ ⊙ H∇ℓ, half the first-order change of ‖∇ℓ‖² when a weight
- * is removed. All convolution and linear weights are ranked together, exactly round((1 − sparsity)·N) of N are kept (of
- * equal scores the first), and each tensor's share of what is left out is its ratio. Only the ratios are used: `cge` draws
- * its coordinates to them at random. The model is not written.
+ * augmentation, with batch norm in training mode. Ŝ estimates −θ ⊙ H∇ℓ, half the first-order change of ‖∇ℓ‖² when a weight
+ * is removed. All N convolution and linear weights are ranked together, exactly round((1 − sparsity)·N) of them are kept (the
+ * first among equal scores), and a tensor's ratio is the fraction of its weights that is left out. Only the ratios are used:
+ * `cge` draws random coordinates according to them. The model does not change.
  *
- * Where the public code departs from the paper, decided as follows:
+ * The public code departs from the paper in three points:
  *
  * - `rank`. GraSP (Wang et al., ICLR 2020) removes the *highest* scores, the weights whose removal reduces the gradient's
- *   norm least or even raises it. The public code's pruning call takes |Ŝ| and removes the smallest, which also keeps the
- *   weights that GraSP removes first. Default: the signed score.
- * - `directions`. Equation (3) is a difference of two values of one function ĝ. The public code draws other directions for
- *   the second estimate, so the two differ by their independent noise even at the same point, and divided by μ that noise
- *   drowns what the difference is to measure. Default: the same directions.
- * - `perTensor`. Equation (1) has no normalisation; the public code scales each tensor's part of a direction to unit length,
- *   which weighs ĝ by 1/n in a tensor of n numbers and so favours small tensors. Default: directions as drawn.
+ *   norm least or even raises it. The public code's pruning call uses |Ŝ| and removes the smallest, so it keeps the weights
+ *   that GraSP removes first. Default: the signed score.
+ * - `directions`. Equation (3) is a difference of two values of one function ĝ. The public code draws different directions for
+ *   the second estimate. The two estimates then differ by independent noise even at the same point, and this noise, divided by
+ *   μ, exceeds the difference by far. Default: the same directions.
+ * - `perTensor`. Equation (1) has no normalisation. The public code scales each tensor's part of a direction to unit length,
+ *   which multiplies ĝ by 1/n in a tensor of n numbers and so favours small tensors. Default: no scaling.
  *
  * @param dataset Needs class labels.
- * @returns A ratio in [0, 1] for every maskable tensor by name. Weighted by size they average to `sparsity`, to half a weight.
+ * @returns A ratio in [0, 1] for every maskable tensor by name. Their mean weighted by size is `sparsity`, to within half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or `mu` is
- *   so small that float32 cannot tell one score from another.
+ *   so small that all scores are 0 in float32.
  * @example const ratios = await zoGrasp(model, trainSet, { sparsity: 0.9, seed: 1 });
  */
 export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOptions): Promise<LayerRatios> {
@@ -75,8 +75,8 @@ export async function zoGrasp(model: Model, dataset: Dataset, options: ZoGraspOp
 }
 
 /**
- * What `zoGrasp` ranks weights by: −Ŝ, or |Ŝ| for `rank: 'magnitude'`, a number for every parameter, the highest to be kept.
- * With it `keptCoordinates` and `pruneWeights` keep the very weights that the score ranks highest.
+ * The importance by which `zoGrasp` ranks weights: −Ŝ, or |Ŝ| for `rank: 'magnitude'`, a number for every parameter; the
+ * highest are kept. With it, `keptCoordinates` and `pruneWeights` keep the weights that the score ranks highest.
  *
  * @throws InvalidArgumentError as `zoGrasp` does.
  * @example const importance = await zoGraspImportance(model, trainSet, { seed: 1 });

@@ -301,7 +301,7 @@ describe('deepzero eval', () => {
       await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
       await fails([...evaluate, join(folder, 'none')], 1, /none: file does not exist$/);
       await writeSafetensors(weights, tensors, {});
-      await fails([...evaluate, weights], 1, /found none: name it by --network$/);
+      await fails([...evaluate, weights], 1, /found none: give it by --network$/);
       await writeSafetensors(weights, tensors, { ...metadata, loss: 'hinge' });
       await fails([...evaluate, weights], 1, /model\.safetensors: .*loss.*"hinge"$/);
     }));

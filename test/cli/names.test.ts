@@ -57,7 +57,7 @@ describe('remarks on files', () => {
       await writeSafetensors(weights, renamed, metadata);
       const { stdout, code } = await deepzero(['eval', '--weights', weights, '--data', folder]);
       assert.equal(code, 0);
-      assert.match(stdout, /^All names of tensors start with "module\.", which is left out\.$/m);
+      assert.match(stdout, /^All tensors' names start with "module\."; the prefix is ignored\.$/m);
     });
   });
 });

@@ -371,7 +371,7 @@ describe('Model', () => {
     const map: Network = { name: 'map', input: [2, 8, 8], layers: [relu()] };
     assert.throws(
       () => new Model(map),
-      /the network to yield one number a class for the loss cross-entropy, received a map of 2×8×8: end it/,
+      /the network to have one output per class for the loss cross-entropy, received a map of 2×8×8: end it/,
     );
     using model = new Model(tinyNetwork());
     assert.throws(() => model.parameterIndex({ index: 0 } as never), /coordinate's name to be a non-empty string/);

@@ -57,11 +57,11 @@ const float = (...values: number[]): Tensor => ({
 });
 
 describe('names of tensors in a file', () => {
-  it('may share a prefix, which is left out and noted', async () => {
+  it('may share a prefix, which is ignored and noted', async () => {
     for (const prefix of ['module.', 'module.net.']) {
       const model = await loaded((content) => renamed(content, (name) => prefix + name));
       assert.equal(bits(model.parameters), bits(original.parameters));
-      assert.deepEqual(model.notes, [`All names of tensors start with "${prefix}", which is left out.`]);
+      assert.deepEqual(model.notes, [`All tensors' names start with "${prefix}"; the prefix is ignored.`]);
     }
     assert.deepEqual((await loaded(() => undefined)).notes, []);
   });
@@ -88,7 +88,7 @@ describe('names of tensors in a file', () => {
     assert.equal(bits(model.parameters), bits(original.parameters));
     assert.equal(bits(model.statistics), bits(original.statistics));
     assert.deepEqual(model.notes, [
-      'All names of tensors start with "module.", which is left out.',
+      `All tensors' names start with "module."; the prefix is ignored.`,
       `The layer "module.linear" of the file is read as "fc", the network's only linear layer.`,
     ]);
   });
@@ -209,7 +209,7 @@ describe('a file’s metadata', () => {
     await refused(({ tensors, metadata }) => {
       for (const name of ['fc.weight', 'fc.bias']) tensors.delete(name);
       metadata['network'] = JSON.stringify(map);
-    }, /w\.safetensors: in the metadata: Expected the network to yield one number a class/);
+    }, /w\.safetensors: in the metadata: Expected the network to have one output per class/);
   });
 
   it('with a loss of another program’s does no harm beside a given network', async () => {
