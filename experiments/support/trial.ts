@@ -117,7 +117,7 @@ export async function runTrial(trial: Trial, context: Context): Promise<TrialRes
     ...{ estimator, optimizer: estimator.optimizer ?? trial.optimizer, ...trial.length },
     ...{ batchSize, seed, folder, test: data.test, signal, ...(testEvery !== undefined && { testEvery }) },
   });
-  const options = { ...run.config, testEvery };
+  const options = { ...run.config, test: datasetConfig(data.test), testEvery };
   return await cached(resultOf(folder.path), options, async () => {
     await cached(startOf(folder.path), options, () => Promise.resolve({}));
     await run.resume();

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { isDeepStrictEqual } from 'node:util';
+
 import type { ImageDatasets } from '../data/cifar10.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
@@ -51,10 +53,12 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
     output.status(meter.line(run.step, within), 'small');
   };
   let run = makeRun(session, known, { folder }, onProgress);
-  await run.resume();
-  const changes = run.changes.slice(config.changes.length);
-  if (changed || changes.length > 0) await writeConfig(folder.config, { ...config, changes: run.changes });
-  sayChanges(changes, output);
+  const made = await run.resume();
+  // A checkpoint has no changes that were made after it: a run killed before its next one makes them again.
+  if (changed || !isDeepStrictEqual(run.changes, config.changes)) {
+    await writeConfig(folder.config, { ...config, changes: run.changes });
+  }
+  sayChanges(made, output);
   const note = ofOtherIsa(run);
   if (note !== undefined) output.line(note);
   await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
@@ -90,8 +94,7 @@ export async function predict(session: Session, old: RunFolder | undefined): Pro
   const known = old ? await knownRatios(session, old) : await givenRatios(session);
   const resume = old && (await exists(old.checkpoint)) ? old.checkpoint : undefined;
   const run = makeRun(session, known, { resume });
-  await run.resume();
-  sayChanges(run.changes.slice(config.changes.length), output);
+  sayChanges(await run.resume(), output);
   const cost = await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
   if (known === undefined) {
     output.line(

@@ -37,7 +37,7 @@ import {
 } from '../support/schema.js';
 import { version } from '../support/version.js';
 import type { RunChange } from '../training/checkpoint.js';
-import { runChange } from '../training/checkpoint.js';
+import { checkFormat, runChange } from '../training/checkpoint.js';
 import type { NetworkChoice, Normalisation } from './inputs.js';
 import { batchSizeOption, dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
 import type { OptionsOf } from './command.js';
@@ -283,8 +283,11 @@ const OPEN: readonly string[] = [
 
 const object = leaf<object>('other', 'an object', isObject);
 
+const FORMAT = 1;
+
 /** config.json. An option without a value is null. */
 const configFile = v.strictObject({
+  format: integer(),
   deepzero: string,
   options: v.strictObject(
     Object.fromEntries(
@@ -307,12 +310,15 @@ export interface RunConfig {
 
 export async function writeConfig(file: string, { settings, inputs, changes }: RunConfig): Promise<void> {
   const options = Object.fromEntries(Object.entries(settings).map(([key, value]) => [key, (value ?? null) as unknown]));
-  await writeFileAtomically(file, `${JSON.stringify({ deepzero: version, options, inputs, changes }, undefined, 2)}\n`);
+  const content = { format: FORMAT, deepzero: version, options, inputs, changes };
+  await writeFileAtomically(file, `${JSON.stringify(content, undefined, 2)}\n`);
 }
 
 /** @throws FileError naming the first entry that is unknown, missing or wrong. */
 export async function readConfig(file: string): Promise<RunConfig> {
-  const { options, inputs, changes } = parseContent(configFile, await readJson(file), file);
+  const content = await readJson(file);
+  checkFormat(file, content, FORMAT);
+  const { options, inputs, changes } = parseContent(configFile, content, file);
   const settings = Object.fromEntries(
     Object.entries(options).map(([key, value]) => [key, value ?? undefined]),
   ) as unknown as TrainSettings;

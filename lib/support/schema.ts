@@ -202,12 +202,15 @@ function problemOf(schema: Schema, issue: v.BaseIssue<unknown>): Problem {
     }
     if (issue.expected !== 'Object') {
       const missing = entries[key];
-      return { path: pathOf(keys), constraint: constraintOf(missing), received: 'undefined' };
+      return { path: pathOf(keys), constraint: constraintOf(missing) + orNull(missing), received: 'undefined' };
     }
   }
   const constraint = issue.type === 'custom' || issue.type === 'check' ? issue.message : constraintIn(issue);
-  return { path: pathOf(keys), constraint, received };
+  const parent = schemaAt(schema, keys.slice(0, -1)) as Partial<ObjectSchema> | undefined;
+  return { path: pathOf(keys), constraint: constraint + orNull(parent?.entries?.[String(keys.at(-1))]), received };
 }
+
+const orNull = (schema: Schema | undefined): string => (schema?.type === 'nullable' ? ' or null' : '');
 
 /** Of valibot's own schemas of objects and lists. */
 function constraintIn({ expected: type, message }: v.BaseIssue<unknown>): string {

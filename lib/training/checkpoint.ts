@@ -20,7 +20,7 @@ import { FileError, show } from '../support/errors.js';
 import { parseJson } from '../support/json.js';
 import type { Safetensors, Tensor, TensorData } from '../support/safetensors.js';
 import { encodeSafetensors, readSafetensors } from '../support/safetensors.js';
-import { integer, isObject, leaf, parseContent, string } from '../support/schema.js';
+import { expectedOption, integer, isObject, leaf, parseContent, string } from '../support/schema.js';
 
 const json = leaf<unknown>('other', 'a JSON value', (value) => value !== undefined);
 
@@ -39,7 +39,7 @@ export const runChange = v.strictObject({
 });
 export interface RunChange extends v.InferOutput<typeof runChange> {}
 
-/** Every option that a run's results depend on, as JSON; `steps` is its length. */
+/** Every option that training depends on, as JSON; `steps` is its length. */
 export type RunConfig = Readonly<Record<string, unknown>> & { readonly steps: number };
 
 /** The options of a run, and its state apart from the model's arrays. */
@@ -68,9 +68,14 @@ const runMetadata = v.strictObject({
 type RunMetadata = v.InferOutput<typeof runMetadata>;
 
 /** The position that a run resumes from. */
-export type Resumption = Pick<RunMetadata, 'step' | 'isa' | 'changes'>;
+export interface Resumption extends Pick<RunMetadata, 'step' | 'isa'> {
+  /** The changes that the checkpoint has. */
+  readonly earlier: readonly RunChange[];
+  /** Those between the checkpoint and the run that reads it. */
+  readonly made: readonly RunChange[];
+}
 
-const FORMAT = 2;
+const FORMAT = 3;
 const MASK = 'mask.coordinates';
 
 /**
@@ -96,8 +101,8 @@ export function encodeCheckpoint(file: string, model: Model, state: RunState, st
  * Reads a checkpoint into a model and the optimizer's state, all or nothing.
  *
  * @param mayChange Whether the options that `canChange` names may differ from those of the file.
- * @returns the position and all changes so far, with those between the file and `state.config`.
- * @throws FileError if the file is no checkpoint or a damaged one, or another option differs from `state.config`, naming it.
+ * @throws FileError if the file is no checkpoint or a damaged one, or another option differs from `state.config`, naming it;
+ *   InvalidArgumentError if the run would be shorter than the steps done.
  */
 export async function readCheckpoint(
   file: string,
@@ -106,7 +111,7 @@ export async function readCheckpoint(
   mayChange: boolean,
 ): Promise<Resumption> {
   const content = await readSafetensors(file);
-  const { config, changes, step, updates, isa } = runOf(file, content, state.config);
+  const { config, changes: earlier, step, updates, isa } = runOf(file, content);
   const made = changesBetween(file, step, config, state.config, mayChange);
   checkMask(file, content, state.maskAt(step), step);
   const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
@@ -121,7 +126,7 @@ export async function readCheckpoint(
   model.statistics.set(statistics);
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
-  return { step, isa, changes: [...changes, ...made] };
+  return { step, isa, earlier, made };
 }
 
 /** Whether a resumed run may change an option: its length, and how the optimizer of this kind moves from then on. */
@@ -142,7 +147,7 @@ function changesBetween(file: string, step: number, saved: object, config: RunCo
     );
   }
   if (given.steps < step) {
-    throw new FileError(file, `expected steps to be at least ${step}, the steps done, received ${given.steps}`);
+    throw expectedOption('steps', `at least ${step}, the steps done`, String(given.steps));
   }
   const time = new Date().toISOString();
   // A schedule is one option, whatever differs in it.
@@ -157,42 +162,25 @@ function at(config: object, path: string): unknown {
   return value ?? null;
 }
 
-function runOf(file: string, { tensors, metadata }: Safetensors, given: RunConfig): RunMetadata {
+function runOf(file: string, { tensors, metadata }: Safetensors): RunMetadata {
   const text = metadata['run'];
   if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
   const content = parseJson(text, file, '"run" in the metadata');
-  const format = isObject(content) ? content['format'] : undefined;
-  if (format !== FORMAT && format !== 1) {
-    throw new FileError(file, `expected checkpoint format ${FORMAT}, found ${show(format)}, another version's`);
-  }
+  checkFormat(file, content, FORMAT);
   if (metadata['sha256'] !== digest(text, tensors)) {
     throw new FileError(file, 'is damaged: its content does not match its checksum');
   }
-  if (format === FORMAT) return parseContent(runMetadata, content, file);
-  const { options, ...run } = parseContent(runMetadata1, content, file);
-  return { ...run, config: configOf1(options, given), changes: [] };
+  return parseContent(runMetadata, content, file);
 }
 
-const runMetadata1 = v.strictObject({
-  ...v.omit(runMetadata, ['config', 'changes']).entries,
-  options: object,
-});
-
-/** Format 1 had layer-wise ratios as the estimator's `sparsity`, the length as it was given, and no images to test on. */
-function configOf1(options: object, given: RunConfig): RunConfig {
-  const { epochs = 0, steps, ...same } = options as { epochs?: number; steps?: number };
-  const { dataset, batchSize, estimator } = same as {
-    dataset: { count: number };
-    batchSize: number;
-    estimator: { sparsity?: unknown };
-  };
-  const { sparsity, ...others } = estimator;
-  return {
-    ...same,
-    ...(typeof sparsity === 'object' && { estimator: { ...others, ratios: sparsity } }),
-    ...('test' in given && { test: given['test'] }),
-    steps: steps ?? totalSteps(epochs, dataset.count, batchSize),
-  };
+/** Refuses a run's file in the format of another version. */
+export function checkFormat(file: string, content: unknown, expected: number): void {
+  if (!isObject(content) || content['format'] === expected) return;
+  const found = content['format'] === undefined ? 'no format' : `format ${show(content['format'])}`;
+  throw new FileError(
+    file,
+    `was written by another version (${found}, expected ${expected}): start a new run; the old one's weights load by Model.load or train --weights`,
+  );
 }
 
 /** The length of a run in steps, of ⌊count / batchSize⌋ steps an epoch. */

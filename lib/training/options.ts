@@ -128,7 +128,6 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
       network: model.network,
       loss: model.loss,
       dataset: describeDataset(dataset),
-      ...(test && { test: describeDataset(test) }),
       estimator: estimator.config,
       optimizer: optimizer.config,
       ...{ steps: length, batchSize, seed, augment },

@@ -52,8 +52,8 @@ export function train(model: Model, dataset: Dataset, options: TrainOptions): Tr
   return new TrainRun(model, dataset, planTraining(model, dataset, options));
 }
 
-/** Models that a run is updating: two steps at a time would overwrite each other. */
-const stepping = new WeakSet<Model>();
+/** Models that a run is updating or testing: others must not write to them meanwhile. */
+const busy = new WeakSet<Model>();
 
 /** A training run, made by `train`: an asynchronous sequence of its steps, to be iterated once. */
 export class TrainRun implements AsyncIterable<TrainStep> {
@@ -70,7 +70,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #resumedIsa: string | undefined;
   #changes: readonly RunChange[] = [];
   #saving: Promise<void> = Promise.resolve();
-  #resumption: Promise<void> | undefined;
+  #resumption: Promise<readonly RunChange[]> | undefined;
   /** The resumption is over. */
   #ready = false;
   #started = false;
@@ -144,25 +144,46 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   /**
    * Reads the checkpoint that the run goes on from, if there is one and it has not been read; iteration, `estimateCost` and
-   * `save` do so first.
+   * `save` do so first. After an error it can be called again.
    *
-   * @throws FileError if the file is no checkpoint, or not one of a run with these options.
+   * @returns The options that differ from those of the checkpoint: the last of `changes`.
+   * @throws FileError if the file is no checkpoint, or not one of a run with these options; Error if another run is updating or
+   *   testing the model.
    */
-  resume(): Promise<void> {
-    this.#resumption ??= this.#resume();
+  resume(): Promise<readonly RunChange[]> {
+    this.#resumption ??= this.#resume().catch((error: unknown) => {
+      this.#resumption = undefined;
+      throw error;
+    });
     return this.#resumption;
   }
 
-  async #resume(): Promise<void> {
+  async #resume(): Promise<readonly RunChange[]> {
     const { resume, folder, mayChange } = this.#plan;
     const file = folder && (await exists(folder.checkpoint)) ? folder.checkpoint : resume;
-    if (file !== undefined) {
-      const { step, isa, changes } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
-      this.#step = step;
-      this.#resumedIsa = isa;
-      this.#changes = changes;
-    }
+    const read = file === undefined ? undefined : await this.#alone(() => this.#read(file, mayChange));
     this.#ready = true;
+    return read ?? [];
+  }
+
+  async #read(file: string, mayChange: boolean): Promise<readonly RunChange[]> {
+    const { step, isa, earlier, made } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
+    this.#step = step;
+    this.#resumedIsa = isa;
+    this.#changes = [...earlier, ...made];
+    return made;
+  }
+
+  /** Does something while no other run writes to the model. */
+  async #alone<T>(action: () => Promise<T>): Promise<T> {
+    const model = this.#model;
+    if (busy.has(model)) throw new Error('Another training run is currently updating this model');
+    busy.add(model);
+    try {
+      return await action();
+    } finally {
+      busy.delete(model);
+    }
   }
 
   [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
@@ -174,15 +195,15 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   /** The steps, each tested where a test is due. */
   async *#steps(): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
-    const model = this.#model;
     const first = this.#step;
     while (this.#step < this.totalSteps) {
-      if (stepping.has(model)) throw new Error('Another training run is currently updating this model');
-      stepping.add(model);
-      const step = await this.#advance().finally(() => stepping.delete(model));
-      const test = this.#isTestDue() ? await this.#testUnlessAborted() : undefined;
-      const machine = step.step === first ? describeMachine(model) : undefined;
-      yield { ...step, ...(machine !== undefined && { machine }), ...(test && { test }) };
+      // The test is of the parameters after this step.
+      const step = await this.#alone(async () => {
+        const made = await this.#advance();
+        const test = this.#isTestDue() ? await this.#testUnlessAborted() : undefined;
+        return { ...made, ...(test && { test }) };
+      });
+      yield step.step === first ? { ...step, machine: describeMachine(this.#model) } : step;
     }
   }
 
@@ -212,8 +233,11 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       if (signal?.aborted && error === signal.reason) await save();
       throw error;
     } finally {
-      if (left) await save();
-      await log.close();
+      try {
+        if (left) await save();
+      } finally {
+        await log.close();
+      }
     }
   }
 
@@ -239,7 +263,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     if (!this.#isTestDue()) return;
     const last = (await readLog(folder.log, this.#step)).at(-1);
     if (last?.step !== this.#step - 1 || last.test) return;
-    const test = await this.#testUnlessAborted();
+    const test = await this.#alone(() => this.#testUnlessAborted());
     if (test) await amendLog(folder.log, { ...last, test });
   }
 

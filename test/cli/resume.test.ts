@@ -98,7 +98,11 @@ describe('deepzero train, from weights and on from a run', () => {
       // And without further changes, also where the last one is not in a checkpoint yet.
       assert.equal((await json(['train', '--resume', run]))['steps'], 7);
       await json(['train', '--resume', run, '--steps', '8']);
-      await fails(['train', '--resume', run, '--steps', '3'], 1, /expected steps to be at least 8, the steps done, /);
+      await fails(
+        ['train', '--resume', run, '--steps', '3'],
+        2,
+        /Expected --steps to be at least 8, the steps done, received 3$/,
+      );
       for (const extra of [
         ['--seed', '1'],
         ['--data', data],
@@ -115,6 +119,22 @@ describe('deepzero train, from weights and on from a run', () => {
       const warmup = ['train', '--resume', run, '--schedule', 'constant'];
       assert.equal((await json([...warmup, '--steps', '9']))['steps'], 9);
       await fails(['train', '--resume', run, '--warmup-epochs', '1'], 2, /--warmup-epochs requires --schedule cosine/);
+    }));
+
+  it('makes a change again that was lost when the run was killed before its next checkpoint', () =>
+    withFolder(async (folder) => {
+      const run = join(folder, 'run');
+      await json(['train', ...RECIPE, '--data', await writeImages(folder), '--steps', '3', '--out', run]);
+      const checkpoint = join(run, 'run.safetensors');
+      const before = await readFile(checkpoint);
+      await json(['train', '--resume', run, '--steps', '4']);
+      await writeFile(checkpoint, before);
+      const { code, stdout, stderr } = await deepzero(['train', '--resume', run, '--steps', '5']);
+      assert.equal(code, 0, stderr);
+      assert.match(stdout, /^Changed after 3 steps: steps from 3 to 5$/m);
+      const { metadata } = await readSafetensors(checkpoint);
+      const { changes } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as { changes: object[] };
+      assert.deepEqual(changes, (JSON.parse(metadata['run']!) as { changes: object[] }).changes);
     }));
 
   it('predicts the cost in a dry run, and leaves nothing behind', () =>

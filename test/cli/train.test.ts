@@ -270,6 +270,8 @@ describe('deepzero train', () => {
       const options = JSON.parse(await readFile(config!, 'utf8')) as { options: Record<string, unknown> };
       const edits: [Record<string, unknown>, RegExp][] = [
         [{ lr: 0 }, /config\.json: expected options\.lr to be a finite number > 0, received 0$/],
+        [{ epochs: '1' }, /config\.json: expected options\.epochs to be a finite number > 0 or null, received "1"$/],
+        [{ epochs: undefined }, /options\.epochs to be a finite number > 0 or null, received undefined$/],
         [{ lr: [1] }, /config\.json: expected options\.lr to be a finite number > 0, received \[1\]$/],
         [{ lr: '0.1' }, /config\.json: expected options\.lr to be a finite number > 0, received "0\.1"$/],
         [{ lr: undefined }, /config\.json: expected options\.lr to be a finite number > 0, received undefined$/],
@@ -288,6 +290,12 @@ describe('deepzero train', () => {
         await writeFile(config!, JSON.stringify({ ...options, options: { ...options.options, ...edit } }));
         await fails(resume, 1, message);
       }
+      await writeFile(config!, JSON.stringify({ ...options, format: undefined }));
+      await fails(
+        resume,
+        1,
+        /config\.json: was written by another version \(no format, expected 1\): start a new run; /,
+      );
       await writeFile(config!, JSON.stringify(options));
       const log = join(run, 'log.jsonl');
       const lines = await readFile(log, 'utf8');

@@ -284,8 +284,15 @@ describe('a checkpoint', () => {
       await refused(/expected a checkpoint, found weights without a run to resume/);
       await writeFile(file, content);
       const { tensors, metadata } = await readSafetensors(file);
-      await writeSafetensors(file, tensors, { ...metadata, run: metadata['run']!.replace('"format":2', '"format":3') });
-      await refused(/expected checkpoint format 2, found 3, another version's/);
+      for (const format of [1, 2, 4]) {
+        const other = metadata['run']!.replace('"format":3', `"format":${format}`);
+        await writeSafetensors(file, tensors, { ...metadata, run: other });
+        await refused(
+          new RegExp(`: was written by another version \\(format ${format}, expected 3\\): start a new run; `),
+        );
+        using weights = await Model.load(file);
+        assert.equal(weights.parameterCount, model.parameterCount);
+      }
       const run = JSON.parse(metadata['run']!) as Record<string, unknown>;
       /** With a checksum that is right. */
       const rewrite = async (text: string): Promise<void> => {

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
@@ -167,11 +167,34 @@ describe('a run in a folder', () => {
       assert.throws(start({ test: 'images' }), /Expected test to be an object, received "images"/);
     }));
 
-  it('refuses images to test on that are not those of the checkpoint', () =>
+  it('goes on with other test images, or none, to the same parameters', () =>
     withFolder(async (folder) => {
-      await trainIn(folder, { steps: 2 });
-      const other = trainIn(folder, { steps: 2, test: tinyImages(12, 3) });
-      await assert.rejects(other, /run\.safetensors: expected test\.content to be "\w{16}", as when the run was saved/);
+      const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
+      const end = await trainIn(whole);
+      const until = (last: number) => async (run: TrainRun) => {
+        for await (const { step } of run) if (step === last) break;
+      };
+      await trainIn(parts, { test: undefined }, until(3));
+      await trainIn(parts, {}, until(6));
+      assert.equal(await trainIn(parts, { test: tinyImages(12, 3) }), end);
+    }));
+
+  it('closes its log where the last checkpoint cannot be written', () =>
+    withFolder(async (folder) => {
+      const log = join(folder, 'log.jsonl');
+      const open = async (): Promise<number> => {
+        const targets = (await readdir('/proc/self/fd')).map((fd) => readlink(`/proc/self/fd/${fd}`).catch(() => ''));
+        return (await Promise.all(targets)).filter((target) => target === log).length;
+      };
+      const failing = trainIn(folder, {}, async (run) => {
+        for await (const { step } of run) {
+          assert.equal(await open(), 1);
+          await mkdir(join(folder, 'run.safetensors'));
+          if (step === 0) break;
+        }
+      });
+      await assert.rejects(failing, /run\.safetensors: is a folder, expected a file$/);
+      assert.equal(await open(), 0);
     }));
 });
 

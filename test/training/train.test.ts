@@ -360,4 +360,38 @@ describe('train', () => {
     await finish(third);
     assert.equal((await one!.next()).value?.step, 1);
   });
+
+  it('reads no checkpoint into a model that another run is updating or testing', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      using model = new Model(tinyNetwork());
+      await train(model, tinyTensors(), OPTIONS).save(file);
+      const other = train(model, tinyTensors(), { ...OPTIONS, resume: file });
+      const refused: string[] = [];
+      const refuse = async (during: string): Promise<void> => {
+        for (const read of [() => other.resume(), () => other.estimateCost(), () => other.save(`${file}2`)]) {
+          await assert.rejects(read(), /^Error: Another training run is currently updating this model$/);
+        }
+        refused.push(during);
+      };
+      const estimator: Estimator = {
+        ...OPTIONS.estimator,
+        estimate: async (...given) => {
+          await refuse('step');
+          return OPTIONS.estimator.estimate(...given);
+        },
+      };
+      const evaluate = model.evaluate.bind(model);
+      model.evaluate = async (...given) => {
+        await refuse('test');
+        return evaluate(...given);
+      };
+      const steps = train(model, tinyTensors(), { ...OPTIONS, estimator, test: tinyTensors(), testEvery: 1 });
+      for await (const { test } of steps) if (test) break;
+      assert.deepEqual(refused, ['step', 'test']);
+      const before = bits(model.parameters);
+      assert.deepEqual(await other.resume(), []);
+      assert.notEqual(bits(model.parameters), before);
+    });
+  });
 });
