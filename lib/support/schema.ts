@@ -150,17 +150,18 @@ export function parseOptions<const S extends ObjectSchema>(
   if (unknown !== undefined) {
     throw new InvalidArgumentError(`Unknown option ${quote(unknown)} in ${what}${didYouMean(unknown, known)}`);
   }
-  const result = v.safeParse(schema, options, { abortEarly: true });
-  if (result.success) return result.output;
-  const { path, constraint, received } = problemOf(schema, result.issues[0]);
-  throw expectedOption(path, constraint, received);
+  const { output, problem } = parse(schema, options);
+  if (!problem) return output;
+  throw expectedOption(problem.path, problem.constraint, problem.received);
 }
 
 /** A single argument. @throws InvalidArgumentError `Expected <what> to be <constraint>, received <value>`. */
-export function checked<T>(schema: Leaf<T>, value: unknown, what: string): T {
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
-  throw expected(what, factsOf(schema).constraint, value);
+export function checked<const S extends Schema>(schema: S, value: unknown, what: string): v.InferOutput<S> {
+  const { output, problem } = parse(schema, value);
+  if (!problem) return output;
+  throw new InvalidArgumentError(
+    `Expected ${what}${problem.path} to be ${problem.constraint}, received ${problem.received}`,
+  );
 }
 
 /**
@@ -169,9 +170,9 @@ export function checked<T>(schema: Leaf<T>, value: unknown, what: string): T {
  * @throws FileError naming the file, the entry, what it is to be and what it is.
  */
 export function parseContent<const S extends Schema>(schema: S, content: unknown, file: string): v.InferOutput<S> {
-  const result = v.safeParse(schema, content, { abortEarly: true });
-  if (result.success) return result.output;
-  const { path, constraint, received, unknown } = problemOf(schema, result.issues[0]);
+  const { output, problem } = parse(schema, content);
+  if (!problem) return output;
+  const { path, constraint, received, unknown } = problem;
   if (unknown !== undefined) {
     throw new FileError(file, `unknown ${quote(unknown.key)}${path === '' ? '' : ` in ${path}`}${unknown.near}`);
   }
@@ -185,6 +186,34 @@ interface Problem {
   /** As `show` writes it. */
   readonly received: string;
   readonly unknown?: { readonly key: string; readonly near: string };
+}
+
+type Parsed<S extends Schema> =
+  | { readonly output: v.InferOutput<S>; readonly problem?: undefined }
+  | { readonly output?: undefined; readonly problem: Problem };
+
+function parse<S extends Schema>(schema: S, value: unknown): Parsed<S> {
+  const list = listForObject(schema, value);
+  if (list) return { problem: { path: pathOf(list.keys), constraint: 'an object', received: show(list.value) } };
+  const result = v.safeParse(schema, value, { abortEarly: true });
+  return result.success ? { output: result.output } : { problem: problemOf(schema, result.issues[0]) };
+}
+
+type Keys = readonly (string | number)[];
+
+/** The first list in the place of an object, which valibot would accept. */
+function listForObject(schema: Schema, value: unknown, keys: Keys = []): { keys: Keys; value: unknown } | undefined {
+  const inner = schemaAt(schema, []);
+  const object = inner !== undefined && ('entries' in inner || inner.type === 'record');
+  if (object && Array.isArray(value)) return { keys, value };
+  if (!(object && isObject(value)) && !(inner?.type === 'array' && Array.isArray(value))) return undefined;
+  for (const [name, item] of Object.entries(value)) {
+    const key = object ? name : Number(name);
+    const at = schemaAt(inner, [key]);
+    const found = at && listForObject(at, item, [...keys, key]);
+    if (found) return found;
+  }
+  return undefined;
 }
 
 function problemOf(schema: Schema, issue: v.BaseIssue<unknown>): Problem {
@@ -227,7 +256,7 @@ function constraintOf(schema: Schema | undefined): string {
   return schema.type === 'array' ? 'a list' : 'there';
 }
 
-function schemaAt(schema: Schema | undefined, keys: readonly (string | number)[]): Schema | undefined {
+function schemaAt(schema: Schema | undefined, keys: Keys): Schema | undefined {
   if (schema === undefined) return undefined;
   if ('wrapped' in schema) return schemaAt((schema as unknown as { wrapped: Schema }).wrapped, keys);
   const [key, ...rest] = keys;
@@ -237,7 +266,7 @@ function schemaAt(schema: Schema | undefined, keys: readonly (string | number)[]
   return 'item' in schema ? schemaAt((schema as unknown as { item: Schema }).item, rest) : undefined;
 }
 
-function pathOf(keys: readonly (string | number)[]): string {
+function pathOf(keys: Keys): string {
   const part = (key: string | number, i: number): string => {
     if (typeof key === 'number') return `[${key}]`;
     if (!/^[A-Za-z_]\w*$/.test(key)) return `[${quote(key)}]`;

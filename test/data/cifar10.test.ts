@@ -129,7 +129,7 @@ describe('cifar10', () => {
         refusedWith({ train: { ...about, ...train }, test: about }, problem);
       await refusedWith('{"train": {', /is not JSON: /);
       await refusedWith(7, /expected its content to be an object, received 7$/);
-      await refusedWith([1], /expected train to be an object, received undefined$/);
+      await refusedWith([1], /expected its content to be an object, received \[1\]$/);
       await refusedWith({ train: about }, /expected test to be an object, received undefined$/);
       await refusedWith({ train: about, test: about, tset: about }, /unknown "tset"; did you mean "test"\?$/);
       await refusedTrain({ name: '' }, /expected train\.name to be a non-empty string, received ""$/);

@@ -22,6 +22,7 @@ const options = v.strictObject({
   rank: v.optional(oneOf(['signed', 'magnitude']), 'signed'),
   ratios: v.optional(v.record(v.string(), unit)),
   input: v.optional(v.strictObject({ rows: integer(1, 8) })),
+  stages: v.optional(v.array(v.strictObject({ rows: v.optional(integer(1, 8)) }))),
 });
 
 describe('schemas', () => {
@@ -42,6 +43,9 @@ describe('schemas', () => {
       ],
       [{ mu: 1, ratios: 3 }, 'Expected ratios to be an object, received 3', 'ratios'],
       [{ mu: 1, input: { rows: 9 } }, 'Expected input.rows to be an integer from 1 to 8, received 9', 'input.rows'],
+      [{ mu: 1, ratios: [1] }, 'Expected ratios to be an object, received [1]', 'ratios'],
+      [{ mu: 1, input: [] }, 'Expected input to be an object, received []', 'input'],
+      [{ mu: 1, stages: [{}, []] }, 'Expected stages[1] to be an object, received []', 'stages[1]'],
       [{ nu: 1 }, 'Unknown option "nu" in f; did you mean "mu"?', undefined],
       [null, 'Expected the options of f to be an object, received null', undefined],
       [[], 'Expected the options of f to be an object, received []', undefined],
@@ -58,7 +62,15 @@ describe('schemas', () => {
       message: /^a\.json: expected mu to be a finite number > 0/,
     });
     assert.throws(file({ mu: 1, nu: 2 }), { message: /^a\.json: unknown "nu"/ });
+    assert.throws(file([]), { message: /^a\.json: expected its content to be an object, received \[\]$/ });
+    assert.throws(file({ mu: 1, input: [] }), { message: /^a\.json: expected input to be an object, received \[\]$/ });
     assert.throws(file(3), { message: /^a\.json: expected its content to be an object, received 3/ });
+  });
+
+  it('of single values name the item at fault', () => {
+    const items = (value: unknown) => () => checked(v.array(unit), value, 'weights');
+    assert.throws(items([0, 2]), { message: 'Expected weights[1] to be a number from 0 to 1, received 2' });
+    assert.throws(items(2), { message: 'Expected weights to be a list, received 2' });
   });
 
   it('hold their ranges to the ends', () => {
