@@ -11,7 +11,7 @@ import * as v from 'valibot';
 
 import { UNITS } from '../native/memory.js';
 import { FileError, InvalidArgumentError, nearest, quote } from '../support/errors.js';
-import type { Form, Leaf } from '../support/schema.js';
+import type { Form } from '../support/schema.js';
 import { boolean, checked, factsOf, leaf } from '../support/schema.js';
 import { Output, wrap } from './output.js';
 
@@ -68,8 +68,8 @@ function number(written: string): number | string {
   return Number.isNaN(value) ? written : value;
 }
 
-export function flag(help: string, more: { requires?: Requirement } = {}): Option<boolean> {
-  return option(v.optional(boolean, false), { help, ...more });
+export function flag(help: string): Option<boolean> {
+  return option(v.optional(boolean, false), { help });
 }
 
 /** A size in bytes: a number > 0 and a unit, upper or lower case; bytes without one. */
@@ -85,14 +85,22 @@ export function size(help: string, otherwise: string): Option<number | undefined
   return option(v.optional(schema), { help, otherwise, placeholder: 'SIZE', read });
 }
 
-/** Three numbers separated by commas, one per colour channel. */
-export function triple(help: string, otherwise: string): Option<readonly number[] | undefined> {
-  const schema = leaf<readonly number[]>('other', 'three numbers R,G,B', Array.isArray);
+/** Numbers separated by commas, one per colour channel. */
+export function perChannel(
+  schema: Schema<readonly number[]>,
+  help: string,
+  otherwise: string,
+): Option<readonly number[] | undefined> {
   const read = (written: string): readonly number[] | string => {
     const values = written.split(',').map(number);
-    return values.length === 3 && values.every(Number.isFinite) ? (values as number[]) : written;
+    return values.every(Number.isFinite) ? (values as number[]) : written;
   };
   return option(v.optional(schema), { help, otherwise, placeholder: 'R,G,B', read });
+}
+
+/** The schema of an option's values that are given. */
+export function unwrapped(schema: Schema): Schema {
+  return 'wrapped' in schema ? (schema.wrapped as Schema) : schema;
 }
 
 /** A table under a heading of the help. */
@@ -105,18 +113,17 @@ export function dashed(key: string): string {
   return `--${key.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 }
 
-/** The value of an option that is written as `written`. */
+/**
+ * The value of an option that is written as `written`.
+ *
+ * @throws InvalidArgumentError `Expected <name> to be <constraint>, received <value>`.
+ */
 export function readOption(one: Option, name: string, written: string): unknown {
   const { placeholder = '', read } = one;
   if (written.startsWith('--')) {
     throw new InvalidArgumentError(`Expected a value after ${name}: ${placeholder}, received ${quote(written)}`);
   }
-  return validate(one, read(written), name);
-}
-
-/** @throws InvalidArgumentError `Expected <name> to be <constraint>, received <value>`. */
-function validate({ schema }: Option, value: unknown, name: string): unknown {
-  return checked(('wrapped' in schema ? schema.wrapped : schema) as Leaf<unknown>, value, name);
+  return checked(unwrapped(one.schema), read(written), name);
 }
 
 /** The values of all options, by what was given and their defaults. @throws InvalidArgumentError if one is missing. */

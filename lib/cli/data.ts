@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import * as v from 'valibot';
 
 import { writeCifar10 } from '../data/cifar10.js';
-import { MOST_IMAGES, synthetic } from '../data/synthetic.js';
+import { MOST_IMAGES, synthetic, syntheticOptions } from '../data/synthetic.js';
 import type { Command } from './command.js';
 import { command, option } from './command.js';
 import { checkDestination, makeFolder } from '../support/files.js';
@@ -17,7 +17,7 @@ export const dataSynthetic: Command = command({
   options: {
     out: option(string, { placeholder: 'DIR', help: 'folder to write to' }),
     train: option(v.optional(integer(5, MOST_IMAGES), 5000), { help: 'training images, spread over five files' }),
-    test: option(v.optional(integer(1, MOST_IMAGES), 1000), { help: 'test images' }),
+    test: option(syntheticOptions.entries.test, { help: 'test images' }),
     seed: { ...seedOption, help: 'another seed draws other images' },
   },
   async run({ out, train, test, seed }, { output }) {

@@ -1,7 +1,6 @@
 import type { Command } from './command.js';
 import { command, option } from './command.js';
 import {
-  batchSizeOption,
   computeOptions,
   loadData,
   namedDataOption,
@@ -9,6 +8,7 @@ import {
   openModel,
   optionalNetworkOptions,
 } from './inputs.js';
+import { evaluateOptions } from '../model/options.js';
 import { string } from '../support/schema.js';
 import { counted, grouped, percent } from './output.js';
 import { inline } from '../support/errors.js';
@@ -21,7 +21,7 @@ export const evaluate: Command = command({
       placeholder: 'FILE',
       help: "safetensors, of this package or with PyTorch's tensor names",
     }),
-    batchSize: batchSizeOption('images at a time', 256),
+    batchSize: option(evaluateOptions.entries.batchSize, { help: 'images at a time' }),
     ...optionalNetworkOptions('the network in the weights file'),
     data: namedDataOption,
     ...normalisationOptions,

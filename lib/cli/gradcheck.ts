@@ -13,7 +13,6 @@ import { expectedOption, integer, parseContent, string } from '../support/schema
 import type { Command } from './command.js';
 import { command, option } from './command.js';
 import {
-  batchSizeOption,
   computeOptions,
   dataOption,
   loadData,
@@ -42,10 +41,10 @@ export const gradcheck: Command = command({
       help: 'safetensors',
       otherwise: 'initial weights by --seed',
     }),
-    batchSize: batchSizeOption('test images', 16),
+    batchSize: option(v.optional(integer(1), 16), { help: 'test images' }),
     mu: muOption,
     coordinates: option(v.optional(string), { placeholder: 'FILE', help: 'coordinates to compare' }),
-    count: option(v.optional(integer(1, 2 ** 31 - 1)), {
+    count: option(v.optional(integer(1)), {
       help: 'number of coordinates, instead of --coordinates',
       otherwise: '32',
     }),

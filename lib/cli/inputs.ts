@@ -8,35 +8,32 @@ import * as v from 'valibot';
 import { cifar10 } from '../data/cifar10.js';
 import type { ImageDatasets } from '../data/cifar10.js';
 import type { ImageDataset } from '../data/dataset.js';
+import { normalization } from '../data/options.js';
 import { synthetic } from '../data/synthetic.js';
-import { defaultThreads, MOST_THREADS } from '../native/cores.js';
+import { defaultThreads } from '../native/cores.js';
 import { cnn } from '../network/cnn.js';
-import { Model } from '../model/model.js';
+import { Model, modelOptions } from '../model/model.js';
 import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
-import { checked, integer, oneOf, positive, seed, string } from '../support/schema.js';
+import { integer, oneOf, seed, string } from '../support/schema.js';
 import type { Option, OptionsOf } from './command.js';
-import { inGroup, option, size, triple } from './command.js';
+import { inGroup, option, perChannel, size } from './command.js';
 import { counted } from './output.js';
 import type { Output } from './output.js';
-import { inline } from '../support/errors.js';
+import { inline, InvalidArgumentError } from '../support/errors.js';
 
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
 
-/** Bounds of what the command line asks for; the library's own, where they are lower, are checked by it. */
-const MOST_LAYERS = 1000;
-const MOST_CHANNELS = 2 ** 16;
-const MOST_BATCH = 10 ** 6;
-
 const SHAPED = { option: 'network', values: ['resnet', 'cnn'] };
 
+/** Their bounds depend on the network, which checks them. */
 const shapeOptions = {
-  depth: option(v.optional(integer(1, MOST_LAYERS)), {
+  depth: option(v.optional(integer(1)), {
     help: 'of resnet 6n + 2 layers with weights, of cnn 1 to 5 convolutions',
     otherwise: '20 of resnet, 5 of cnn',
     requires: SHAPED,
   }),
-  width: option(v.optional(integer(1, MOST_CHANNELS)), {
+  width: option(v.optional(integer(1)), {
     help: 'channels of the first stage of resnet, of every convolution of cnn',
     otherwise: '16 of resnet, 18 of cnn',
     requires: SHAPED,
@@ -77,23 +74,22 @@ export const namedDataOption: Option<string> = option(string, { help: dataHelp, 
 
 export const dataOption: Option<string> = { ...namedDataOption, schema: v.optional(string, 'synthetic') };
 
-export const normalisationOptions: OptionsOf<Normalisation> = inGroup('Data', {
-  mean: triple(
-    'mean of each channel, of pixels scaled to 0 … 1',
-    "the data set's own, which in DIR is that of deepzero.json or CIFAR-10",
-  ),
-  std: triple('standard deviation of each channel', 'likewise'),
-});
+const NORMALIZATION = normalization(3);
 
-export function batchSizeOption(images: string, standard: number, demo?: number): Option<number> {
-  return option(v.optional(integer(1, MOST_BATCH), standard), { help: images, ...(demo !== undefined && { demo }) });
-}
+export const normalisationOptions: OptionsOf<Normalisation> = inGroup('Data', {
+  mean: perChannel(
+    NORMALIZATION.mean,
+    'mean of each channel, of pixels scaled to 0 … 1',
+    "the data set's, which in DIR is that of deepzero.json or CIFAR-10",
+  ),
+  std: perChannel(NORMALIZATION.std, 'standard deviation of each channel', "the data set's"),
+});
 
 export const seedOption: Option<number> = option(v.optional(seed, 0), { help: 'fixes every random choice' });
 
 /** How a command's models compute. */
 export const computeOptions: OptionsOf<{ threads: number; memory: number | undefined }> = inGroup('Computing', {
-  threads: option(v.optional(integer(1, MOST_THREADS), defaultThreads()), {
+  threads: option(v.optional(v.unwrap(modelOptions.entries.threads), defaultThreads()), {
     help: 'results do not depend on it',
   }),
   memory: size(
@@ -106,7 +102,11 @@ export function buildNetwork({ network, depth, width }: NetworkChoice, classes: 
   if (network === 'resnet20') return resnet20({ classes });
   const shape = { classes, ...(depth !== undefined && { depth }) };
   if (network === 'resnet') return resnet({ ...shape, ...(width !== undefined && { width }) });
-  return cnn({ ...shape, ...(width !== undefined && { channels: width }) });
+  try {
+    return cnn({ ...shape, ...(width !== undefined && { channels: width }) });
+  } catch (error) {
+    throw error instanceof InvalidArgumentError && error.option === 'channels' ? error.renamed('width') : error;
+  }
 }
 
 /** The model in a weights file, or one with initial weights. */
@@ -131,7 +131,6 @@ export async function openModel(
 export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {
   const sets = options.data === 'synthetic' ? synthetic() : await cifar10(options.data);
   const { mean, std } = options;
-  for (const value of std ?? []) checked(positive, value, 'each of --std');
   const normalised = (set: ImageDataset): ImageDataset => set.withNormalization(mean ?? set.mean, std ?? set.std);
   return { ...sets, train: normalised(sets.train), test: normalised(sets.test) };
 }

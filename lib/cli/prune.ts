@@ -14,12 +14,12 @@ import { keptCounts } from '../estimators/masks.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import { Model } from '../model/model.js';
 import { magnitudePruning, randomPruning } from '../pruning/ratios.js';
-import { GRASP_QUERIES, MU, SAMPLES_PER_CLASS } from '../paper.js';
 import { FileError, quote, show } from '../support/errors.js';
 import {
   boolean,
   fraction,
   integer,
+  isObject,
   oneOf,
   parseContent,
   queryCount,
@@ -28,9 +28,9 @@ import {
   unit,
 } from '../support/schema.js';
 import { sum } from '../support/statistics.js';
-import { zoGrasp } from '../pruning/zo-grasp.js';
+import { zoGrasp, zoGraspOptions } from '../pruning/zo-grasp.js';
 import type { Command, Option, OptionsOf } from './command.js';
-import { command, flag, inGroup, option } from './command.js';
+import { command, inGroup, option } from './command.js';
 import { buildNetwork, computeOptions, dataOption, loadData, networkOptions, seedOption } from './inputs.js';
 import { counted, grouped, percent, table } from './output.js';
 import { formatDuration } from '../support/duration.js';
@@ -49,7 +49,9 @@ export interface GraspChoice {
   graspPerTensor: boolean;
 }
 
-export const muOption: Option<number> = option(v.optional(smoothing, MU), {
+const ZO_GRASP = zoGraspOptions.entries;
+
+export const muOption: Option<number> = option(ZO_GRASP.mu, {
   help: 'smoothing parameter μ: the step of every finite difference',
 });
 
@@ -57,25 +59,26 @@ export const muOption: Option<number> = option(v.optional(smoothing, MU), {
 export function graspOptions(method: string): OptionsOf<GraspChoice> {
   const requires = { option: method, values: ['zo-grasp'] };
   return inGroup('Pruning', {
-    graspQueries: option(v.optional(queryCount, GRASP_QUERIES), {
+    graspQueries: option(ZO_GRASP.queries, {
       help: 'random directions of ZO-GraSP',
       demo: 48,
       requires,
     }),
-    samplesPerClass: option(v.optional(integer(1, 2 ** 31 - 1), SAMPLES_PER_CLASS), {
+    samplesPerClass: option(ZO_GRASP.samplesPerClass, {
       help: 'images of each class that ZO-GraSP or GraSP sees',
       demo: 10,
       requires: { option: method, values: SAMPLING },
     }),
-    graspDirections: option(v.optional(oneOf(['shared', 'fresh']), 'shared'), {
+    graspDirections: option(ZO_GRASP.directions, {
       help: "whether ZO-GraSP takes both gradients along the same random directions, as in the paper's difference, or along fresh ones, as in its public code",
       requires,
     }),
-    graspRank: option(v.optional(oneOf(['signed', 'magnitude']), 'signed'), {
+    graspRank: option(ZO_GRASP.rank, {
       help: "whether ZO-GraSP ranks by its score, as in the paper, or by the score's magnitude, as in the public code",
       requires,
     }),
-    graspPerTensor: flag("scale each tensor's part of ZO-GraSP's directions to unit length, as the public code does", {
+    graspPerTensor: option(ZO_GRASP.perTensor, {
+      help: "scale each tensor's part of ZO-GraSP's directions to unit length, as the public code does",
       requires,
     }),
   });
@@ -173,7 +176,11 @@ const ratiosFile = v.strictObject({
 
 /** The ratios in a file that `writeRatios` wrote for such a network, and with these options if they are given. */
 export async function readRatios(file: string, { compiled, network }: Model, foundBy?: FoundBy): Promise<LayerRatios> {
-  const content = parseContent(ratiosFile, await readJson(file), file);
+  const json = await readJson(file);
+  if (isObject(json) && Object.hasOwn(json, 'layers') && !Object.hasOwn(json, 'ratios')) {
+    throw new FileError(file, 'expected "ratios", received "layers", their former name: rename it');
+  }
+  const content = parseContent(ratiosFile, json, file);
   for (const [key, value] of Object.entries(foundBy ?? {})) {
     const was = content[key as keyof typeof content];
     if (was === value) continue;
@@ -204,7 +211,7 @@ export const prune: Command = command({
     method: option(v.optional(oneOf(METHODS), 'zo-grasp'), {
       help: "ranks weights by ZO-GraSP's score, by GraSP's from back-propagated gradients, at random, or by their magnitude",
     }),
-    sparsity: option(v.optional(fraction, 0.9), { help: 'fraction of all weights to leave out', demo: 0.99 }),
+    sparsity: option(v.optional(ZO_GRASP.sparsity, 0.9), { help: 'fraction of all weights to leave out', demo: 0.99 }),
     mu: { ...muOption, requires: { option: 'method', values: ['zo-grasp'] } },
     seed: seedOption,
     out: option(v.optional(string), {

@@ -9,39 +9,29 @@ import { resolve as absolutePath } from 'node:path';
 import * as v from 'valibot';
 
 import type { Estimator } from '../estimators/estimator.js';
-import { cge } from '../estimators/cge.js';
-import { rge } from '../estimators/rge.js';
+import { cge, cgeOptions } from '../estimators/cge.js';
+import { rge, rgeOptions } from '../estimators/rge.js';
 import { firstOrder } from '../estimators/first-order.js';
 import type { LayerRatios } from '../estimators/masks.js';
-import { DISTRIBUTIONS } from '../model/options.js';
+import { maskOptions } from '../estimators/masks.js';
+import type { Distribution } from '../model/options.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
-import { adam, sgd } from '../optimizers/optimizers.js';
+import { adam, sgd, sgdOptions } from '../optimizers/optimizers.js';
 import type { Schedule } from '../optimizers/schedules.js';
-import { constant, cosine, step } from '../optimizers/schedules.js';
+import { constant, cosine, cosineOptions, step } from '../optimizers/schedules.js';
 import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
 import { FileError, InvalidArgumentError } from '../support/errors.js';
 import { writeFileAtomically } from '../support/files.js';
 import { readJson } from '../support/json.js';
-import {
-  expectedOption,
-  fraction,
-  integer,
-  isObject,
-  leaf,
-  nonNegative,
-  oneOf,
-  parseContent,
-  positive,
-  queryCount,
-  string,
-} from '../support/schema.js';
+import { expectedOption, integer, isObject, leaf, oneOf, parseContent, string } from '../support/schema.js';
 import { version } from '../support/version.js';
 import type { RunChange } from '../training/checkpoint.js';
 import { checkFormat, runChange } from '../training/checkpoint.js';
+import { trainOptions } from '../training/options.js';
 import type { NetworkChoice, Normalisation } from './inputs.js';
-import { batchSizeOption, dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
+import { dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
 import type { OptionsOf } from './command.js';
-import { checkRequirements, dashed, flag, inGroup, option } from './command.js';
+import { checkRequirements, dashed, inGroup, option, unwrapped } from './command.js';
 import type { GraspChoice, Method } from './prune.js';
 import { graspOptions, METHODS, muOption } from './prune.js';
 
@@ -61,7 +51,7 @@ export interface TrainSettings extends Omit<NetworkChoice, 'network'>, GraspChoi
   ratios: string;
   redrawEvery: number;
   queries: number;
-  distribution: (typeof DISTRIBUTIONS)[number];
+  distribution: Distribution;
   perTensor: boolean;
   scale: 'paper' | 'unbiased';
   batchSize: number;
@@ -89,28 +79,33 @@ export const SPREADS: readonly string[] = [...METHODS, 'uniform'];
 
 export const settingsOptions: OptionsOf<GivenSettings> = {
   ...inGroup('Length and learning rate', {
-    epochs: option(v.optional(positive), {
+    epochs: option(trainOptions.entries.epochs, {
       help: 'length of the run, fractions included; rounded to steps',
       otherwise: '50, or 40 steps on synthetic data',
     }),
-    steps: option(v.optional(integer(1)), { help: 'length of the run, instead of --epochs' }),
-    batchSize: batchSizeOption('images per step', BATCH_SIZE, 16),
+    steps: option(trainOptions.entries.steps, { help: 'length of the run, instead of --epochs' }),
+    batchSize: option(v.optional(v.unwrap(trainOptions.entries.batchSize), BATCH_SIZE), {
+      help: 'images per step',
+      demo: 16,
+    }),
     optimizer: option(v.optional(oneOf(['sgd', 'adam']), 'sgd'), { help: 'the rule that moves the weights' }),
-    lr: option(v.optional(positive), {
+    lr: option(v.optional(cosineOptions.entries.peak), {
       help: 'learning rate after the warm-up',
       otherwise:
         '0.1; 1 on synthetic data; with rge 1e-3, or 1e-2 on synthetic data; with first-order 0.1; with adam 1e-3',
     }),
-    momentum: option(v.optional(fraction, MOMENTUM), {
+    momentum: option(v.optional(v.unwrap(sgdOptions.entries.momentum), MOMENTUM), {
       help: 'momentum of SGD',
       demo: 0.5,
       requires: { option: 'optimizer', values: ['sgd'] },
     }),
-    weightDecay: option(v.optional(nonNegative, WEIGHT_DECAY), { help: 'strength of the L2 penalty' }),
+    weightDecay: option(v.optional(v.unwrap(sgdOptions.entries.weightDecay), WEIGHT_DECAY), {
+      help: 'strength of the L2 penalty',
+    }),
     schedule: option(v.optional(oneOf(['cosine', 'step', 'constant']), 'cosine'), {
       help: 'the learning rate falls along half a cosine, or to a tenth after each third of the run, or stays',
     }),
-    warmupEpochs: option(v.optional(nonNegative), {
+    warmupEpochs: option(v.optional(v.unwrap(cosineOptions.entries.warmupEpochs)), {
       help: 'epochs in which the learning rate rises',
       otherwise: '3, or a tenth of a run of less than 30 epochs',
       requires: { option: 'schedule', values: ['cosine', 'step'] },
@@ -122,10 +117,11 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
       help: 'finite differences along a random part of the coordinates, along all of them, or along random directions; or, to compare, back-propagation',
     }),
     mu: muOption,
-    central: flag('central differences: twice the queries, and an error of order μ² instead of μ', {
+    central: option(cgeOptions.entries.central, {
+      help: 'central differences: twice the queries, and an error of order μ² instead of μ',
       requires: DIFFERENCE,
     }),
-    sparsity: option(v.optional(fraction), {
+    sparsity: option(v.optional(v.unwrap(maskOptions.entries.sparsity)), {
       help: 'fraction of the weights whose gradient a step leaves out',
       otherwise: '0.9, or 0.99 on synthetic data; with first-order 0',
       requires: MASKED,
@@ -135,19 +131,23 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
       help: `how the sparsity is spread over the layers: ${SPREADS.join(', ')}, or as in a file of prune --out`,
       requires: MASKED,
     }),
-    redrawEvery: option(v.optional(integer(1), 5), {
+    redrawEvery: option(maskOptions.entries.redrawEvery, {
       help: 'epochs after which other coordinates are drawn',
       requires: MASKED,
     }),
-    queries: option(v.optional(queryCount, 192), { help: 'random directions per step', requires: RANDOM }),
-    distribution: option(v.optional(oneOf(DISTRIBUTIONS), 'gaussian'), {
+    queries: option(v.optional(rgeOptions.entries.queries, 192), {
+      help: 'random directions per step',
+      requires: RANDOM,
+    }),
+    distribution: option(rgeOptions.entries.distribution, {
       help: 'entries of a direction: standard normal, on the unit sphere, or ±1',
       requires: RANDOM,
     }),
-    perTensor: flag("scale each tensor's part of a direction to unit length, as the public code does", {
+    perTensor: option(rgeOptions.entries.perTensor, {
+      help: "scale each tensor's part of a direction to unit length, as the public code does",
       requires: RANDOM,
     }),
-    scale: option(v.optional(oneOf(['paper', 'unbiased']), 'paper'), {
+    scale: option(rgeOptions.entries.scale, {
       help: 'the mean over directions, or this times the factor that makes it unbiased',
       requires: RANDOM,
     }),
@@ -292,7 +292,7 @@ const configFile = v.strictObject({
   options: v.strictObject(
     Object.fromEntries(
       Object.entries(settingsOptions).map(([key, { schema }]) => {
-        const inner = 'wrapped' in schema ? (schema.wrapped as v.GenericSchema) : schema;
+        const inner = unwrapped(schema);
         return [key, OPEN.includes(key) ? v.nullable(inner) : inner];
       }),
     ),

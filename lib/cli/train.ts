@@ -6,16 +6,16 @@
 import * as v from 'valibot';
 
 import type { ImageDatasets } from '../data/cifar10.js';
-import type { ImageDataset } from '../data/dataset.js';
 import { describeDataset } from '../data/dataset.js';
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { differences } from '../support/differences.js';
 import { digest } from '../support/digest.js';
-import { FileError, InvalidArgumentError } from '../support/errors.js';
+import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
 import { exists } from '../support/files.js';
-import { nonNegative, string } from '../support/schema.js';
+import { string } from '../support/schema.js';
 import { RunFolder } from '../training/folder.js';
+import { trainOptions } from '../training/options.js';
 import type { Command, OptionsOf } from './command.js';
 import { command, dashed, flag, option } from './command.js';
 import { computeOptions, inWords, loadData, openModel } from './inputs.js';
@@ -60,7 +60,7 @@ const options: OptionsOf<CommandOptions> = {
     help: `continues the run in that folder, to the same bits as if it had never stopped, or with changes of ${changeable()}`,
     group: RUN,
   }),
-  checkpointEvery: option(v.optional(nonNegative, 60), {
+  checkpointEvery: option(trainOptions.entries.checkpointEvery, {
     placeholder: 'SECONDS',
     help: 'time between checkpoints, which are written after every epoch too; 0 writes one after every step',
     group: RUN,
@@ -88,9 +88,9 @@ export const train: Command = command({
   async run(values, { given, output, signal }) {
     const { resume, out, threads, memory, checkpointEvery, dryRun } = values;
     const old = resume === undefined ? undefined : new RunFolder(resume);
-    const before = old && (await configOf(old));
-    if (before) refuseBesideResume(given);
+    if (old) refuseBesideResume(given);
     else refuseIgnored(given, values);
+    const before = old && (await configOf(old));
     const settings = before ? change(before.settings, given) : settle(values, given);
     const data = await loadData(settings);
     checkBatchSize(settings.batchSize, data.train, '--batch-size');
@@ -108,7 +108,7 @@ export const train: Command = command({
       optimizer: makeOptimizer(settings, data.train.count),
       changed: before !== undefined && CHANGEABLE.some((key) => given[key] !== undefined),
     };
-    const about = `${model.network.name}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
+    const about = `${inline(model.network.name)}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
     if (dryRun) {
       if (out !== undefined) await refuseUsed(new RunFolder(out));
       output.line(about);
@@ -165,7 +165,8 @@ function refuseOtherInputs(file: string, saved: RunConfig['inputs'], given: RunC
 /** Makes the run's folder with everything that a resumption needs from the start. */
 async function begin(session: Session, out: string | undefined): Promise<RunFolder> {
   const ratios = await givenRatios(session);
-  const name = `${session.model.network.name}-${kindOf(session.data.train)}`;
+  const { model, data } = session;
+  const name = `${inPath(model.network.name)}-${inPath(data.train.name.replace(/ train$/, ''))}`;
   const folder = out === undefined ? await RunFolder.createNumbered(name) : await RunFolder.open(out);
   await refuseUsed(folder);
   try {
@@ -187,10 +188,12 @@ async function refuseUsed(folder: RunFolder): Promise<void> {
   throw new FileError(path, `already holds ${holds} choose another --out`);
 }
 
-/** `cifar10 train` → `cifar10`: a folder's name, whatever the data set's name is. */
-function kindOf({ name }: ImageDataset): string {
-  const words = name.replace(/ train$/, '').match(/[\w-]+/g) ?? ['data'];
-  return words.join('-').slice(0, 40);
+/** A name from a file as part of a folder's name: short, and without characters that have a meaning in a path. */
+function inPath(name: string): string {
+  return name
+    .replace(/[^A-Za-z0-9._-]+/g, '-')
+    .replace(/^[.-]+/, '')
+    .slice(0, 40);
 }
 
 /** Whether a run's folder holds anything that took time to compute. */

@@ -268,7 +268,7 @@ function statistics(images: Uint8Array): { mean: number[]; std: number[] } {
   return { mean, std };
 }
 
-const syntheticOptions = v.strictObject({
+export const syntheticOptions = v.strictObject({
   /** Default 0. */
   seed: v.optional(integer(), 0),
   /** Number of training images, default 5,000. */

@@ -29,7 +29,7 @@ const openFolder = schema.leaf<RunFolder>(
   (value) => value instanceof RunFolder && value.isOpen,
 );
 
-const trainOptions = v.strictObject({
+export const trainOptions = v.strictObject({
   /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or a custom estimator. */
   estimator: custom<Estimator>('one such as cge(…) or rge(…)'),
   /** How parameters move along the gradient: `sgd`, `adam` or a custom optimizer; the estimator's own, if it needs that one. */

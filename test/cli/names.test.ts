@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { Model } from '../../lib/model/model.js';
@@ -29,6 +29,24 @@ describe('names from files in what the command prints', () => {
       assert.equal(code, 0);
       assert.doesNotMatch(stdout.replaceAll('\n', ''), /\p{Cc}/u);
       assert.match(stdout, /12 images of \\u001b\[31m\\u000ax+…x+ \(.*\), 3×32×32 in 10 classes$/m);
+      assert.match(stdout, /^\\u001b\[0my+…y+ +12 +4$/m);
+      for (const line of stdout.split('\n')) assert.ok(line.length < 400, line);
+    });
+  });
+});
+
+describe('the name of a network from a weights file', () => {
+  it('leads to no other folder than runs', async () => {
+    await withFolder(async (folder) => {
+      await writeImages(folder);
+      const weights = join(folder, 'w.safetensors');
+      using model = new Model({ ...cnn({ depth: 1, channels: 2 }), name: `../../a b/\u001b${'x'.repeat(300)}` });
+      await model.save(weights);
+      const length = ['--ratios', 'uniform', '--batch-size', '4', '--steps', '1'];
+      const command = ['train', '--weights', weights, '--data', folder, ...length];
+      const { code, stderr, stdout } = await deepzero(command, { cwd: folder });
+      assert.equal(code, 0, stderr);
+      assert.deepEqual(await readdir(join(folder, 'runs')), [`a-b-${'x'.repeat(36)}-cifar10-1`]);
       for (const line of stdout.split('\n')) assert.ok(line.length < 400, line);
     });
   });

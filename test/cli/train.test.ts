@@ -309,7 +309,9 @@ describe('deepzero train', () => {
       await rm(ratios!);
       await fails(resume, 1, /ratios\.json: file does not exist$/);
       await writeFile(ratios!, '{"layers": {"fc.weight": 0, "conv_layers.0.weight": 0}}');
-      await fails(resume, 1, /ratios\.json: expected ratios to be an object, received undefined$/);
+      await fails(resume, 1, /ratios\.json: expected "ratios", received "layers", their former name: rename it$/);
+      await writeFile(ratios!, '{"ratios": [0.5]}');
+      await fails(resume, 1, /ratios\.json: expected ratios to be an object, received \[0\.5\]$/);
       await writeFile(ratios!, '{"ratios": {"fc.weight": 2, "conv_layers.0.weight": 0}}');
       await fails(resume, 1, /ratios\.json: expected ratios\["fc\.weight"\] to be a number from 0 to 1, received 2$/);
       await fails(
