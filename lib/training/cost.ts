@@ -25,16 +25,18 @@ const PROBE_OF_THREAD = 8;
  * Predicts the seconds of a step of `queriesPerStep` queries.
  *
  * @param sample Makes an estimate of at most `limit` queries, and returns their number.
+ * @param now The time in milliseconds.
  */
 export async function timeStep(
   sample: (limit: number) => Promise<number>,
   queriesPerStep: number,
   threads: number,
+  now = (): number => performance.now(),
 ): Promise<number> {
   const time = async (limit: number): Promise<{ queries: number; seconds: number }> => {
-    const begun = performance.now();
+    const begun = now();
     const queries = await sample(limit);
-    return { queries, seconds: (performance.now() - begun) / 1000 };
+    return { queries, seconds: (now() - begun) / 1000 };
   };
   // In samples of whole rounds every thread has as many queries as in a long step.
   const rounds = (queries: number): number => 1 + threads * Math.ceil(queries / threads);

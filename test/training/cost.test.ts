@@ -1,0 +1,56 @@
+import assert from 'node:assert/strict';
+
+import { timeStep } from '../../lib/training/cost.js';
+
+/** Predicts a step on a machine where the n-th sample, of `queries` queries, takes `milliseconds(queries, n)`. */
+async function predict(
+  milliseconds: (queries: number, n: number) => number,
+  { queriesPerStep, threads = 1 }: { queriesPerStep: number; threads?: number },
+): Promise<{ seconds: number; samples: number[] }> {
+  let time = 1e6;
+  const samples: number[] = [];
+  const sample = (limit: number): Promise<number> => {
+    const queries = Math.min(limit, queriesPerStep);
+    time += milliseconds(queries, samples.length);
+    samples.push(queries);
+    return Promise.resolve(queries);
+  };
+  const seconds = await timeStep(sample, queriesPerStep, threads, () => time);
+  return { seconds, samples };
+}
+
+describe('timeStep', () => {
+  it('extends the time of a query by what an estimate takes besides', async () => {
+    const { seconds, samples } = await predict((queries) => 2000 + 125 * queries, { queriesPerStep: 10_000 });
+    assert.equal(seconds, 2 + 0.125 * 10_000);
+    assert.deepEqual(samples, [2, 2, 65]);
+  });
+
+  it('does not count the first sample, which allocates', async () => {
+    const steady = await predict(() => 1500, { queriesPerStep: 40 });
+    const slow = await predict((_, n) => (n === 0 ? 60_000 : 1500), { queriesPerStep: 40 });
+    assert.deepEqual(slow, steady);
+  });
+
+  it('takes a larger sample where the machine is fast, of about 1.5 seconds', async () => {
+    const { seconds, samples } = await predict((queries) => 4 * queries, { queriesPerStep: 100_000, threads: 2 });
+    assert.deepEqual(samples, [3, 3, 65, 377]);
+    assert.equal(Number(seconds.toPrecision(12)), 400);
+  });
+
+  it('is the time of a step itself that a sample covers', async () => {
+    // Not extended from the sample before it, which may have as many queries.
+    for (const queriesPerStep of [2, 50]) {
+      const { seconds, samples } = await predict((_, n) => [9000, 200, 250][n]!, { queriesPerStep });
+      assert.equal(seconds, 0.25);
+      assert.deepEqual(samples, [2, 2, queriesPerStep]);
+    }
+  });
+
+  it('does not take queries for free where the larger sample is as quick as the smaller, or quicker', async () => {
+    for (const milliseconds of [2000, 1000]) {
+      const { seconds } = await predict((queries) => (queries < 10 ? 2000 : milliseconds), { queriesPerStep: 6500 });
+      assert.equal(seconds, (milliseconds / 1000 / 65) * 6500);
+    }
+  });
+});
