@@ -187,6 +187,23 @@ ISA_TEST("engine: one engine serves batches of any size, in any order, also afte
   }
 }
 
+ISA_TEST("engine: queries of changes leave no trace in the next unperturbed pass, which has their memory") {
+  for (int seed = 0; seed < 20; ++seed) {
+    const Example example(randomNetwork(seed), 20, seed);
+    Engine engine(example.graph, kernels());
+    const std::vector<float> steps(example.graph.parameterCount(), 1e-2f);
+    const Evaluation first = engine.begin(example.problem(), threads(2), QueryKind::AllChange);
+    for (int thread = 0; thread < 2; ++thread) {
+      engine.lossChange(thread, steps.data(), example.problem(), {});
+      for (std::size_t i = 0; i < steps.size(); i += 5) engine.lossChange(thread, i, 1e-2f, example.problem(), {});
+    }
+    const Evaluation second = engine.begin(example.problem(), threads(2), QueryKind::AllChange);
+    CHECK(sameBits(second.loss, first.loss));
+    CHECK(sameBits(second.outputs, first.outputs));
+    CHECK(sameBits(second.statistics, first.statistics));
+  }
+}
+
 ISA_TEST("engine: a loss that is not finite is refused, and leaves no trace") {
   Example example(smallResNet(), 20);
   Engine engine(example.graph, kernels());
