@@ -4,15 +4,12 @@
  *     npx tsx examples/cifar10-resnet20.ts cifar-10-batches-bin [SPARSITY] [EPOCHS]
  *
  * The folder holds CIFAR-10's binary version. At sparsity 0.9 a step makes 28,221 loss evaluations: the script first prints an
- * estimate of the run's duration. Ctrl-C saves a checkpoint; the same command resumes from it.
+ * estimate of the run's duration. Log and checkpoints are in runs/cifar10-resnet20; after Ctrl-C or a crash the same command
+ * resumes from them.
  */
-import { existsSync } from 'node:fs';
+import { cge, cifar10, cosine, Model, resnet20, RunFolder, sgd, train, zoGrasp } from 'deepzero';
 
-import { cge, cifar10, cosine, Model, resnet20, sgd, train, zoGrasp } from 'deepzero';
-import type { TrainRun } from 'deepzero';
-
-const [folder = 'cifar-10-batches-bin', sparsity = '0.9', epochs = '50'] = process.argv.slice(2);
-const CHECKPOINT = 'cifar10-resnet20.safetensors';
+const [images = 'cifar-10-batches-bin', sparsity = '0.9', epochs = '50'] = process.argv.slice(2);
 
 process.on('uncaughtException', ({ message }) => {
   console.error(message);
@@ -27,10 +24,10 @@ process.once('SIGINT', () => {
 });
 const { signal } = stop;
 
-const { train: trainSet, test: testSet } = await cifar10(folder);
+const { train: trainSet, test: testSet } = await cifar10(images);
+await using folder = await RunFolder.open('runs/cifar10-resnet20');
 using model = new Model(resnet20({ classes: 10 }), { seed: 1 });
 
-let run: TrainRun | undefined;
 try {
   console.log('ZO-GraSP: the fraction of coordinates left out of each layer');
   const ratios = await zoGrasp(model, trainSet, {
@@ -43,29 +40,28 @@ try {
   });
   for (const [name, ratio] of Object.entries(ratios)) console.log(`  ${name.padEnd(24)} ${(100 * ratio).toFixed(1)} %`);
 
-  run = train(model, trainSet, {
+  const run = train(model, trainSet, {
     estimator: cge({ mu: 5e-3, ratios, redrawEvery: 5 }),
     optimizer: sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 }),
     epochs: Number(epochs),
     batchSize: 256,
     seed: 1,
+    test: testSet,
+    folder,
     signal,
-    ...(existsSync(CHECKPOINT) && { resume: CHECKPOINT }),
   });
   const { queriesPerStep, secondsPerStep, hours } = await run.estimateCost();
   console.log(`${queriesPerStep} queries, ${secondsPerStep.toFixed(1)} s per step, ${hours.toFixed(1)} h in total`);
 
-  for await (const { step, loss, accuracy, queriesPerSecond } of run) {
+  for await (const { step, loss, accuracy, queriesPerSecond, test } of run) {
     console.log(
       `step ${step}  loss ${loss.toFixed(3)}  accuracy ${accuracy?.toFixed(3)}  ${queriesPerSecond.toFixed(0)} q/s`,
     );
-    if (run.step % run.stepsPerEpoch === 0) console.log('test', await model.evaluate(testSet, { signal }));
-    if (run.step % 10 === 0) await run.save(CHECKPOINT);
+    if (test) console.log('test', test);
   }
+  await model.save(folder.weights);
+  console.log(`weights in ${folder.weights}`);
 } catch (error) {
   if (!signal.aborted) throw error;
-}
-if (run && run.step > 0) {
-  await run.save(CHECKPOINT);
-  console.log(`${run.step} of ${run.totalSteps} steps done, saved in ${CHECKPOINT}`);
+  console.log(`stopped: the same command resumes from the steps in ${folder.path}`);
 }
