@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setTimeout } from 'node:timers/promises';
 import type { ReportRow } from '../../experiments/support/report.js';
 import { exists } from '../../experiments/support/cache.js';
 import { RunFolder } from '../../lib/index.js';
-import { deepzero, fails, json, outcomeOf, start } from '../helpers/command.js';
+import type { Outcome } from '../helpers/command.js';
+import { deepzero, fails, json, stoppedAfter, writeImages } from '../helpers/command.js';
 import { withoutTimes } from '../helpers/rows.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -29,15 +30,6 @@ async function experiment(name: string, out: string, more: readonly string[] = [
   return rows;
 }
 
-/** Waits for a process to do something. */
-async function until(happened: () => Promise<boolean>, child: { exitCode: number | null }): Promise<void> {
-  while (!(await happened()) && child.exitCode === null) await setTimeout(20);
-}
-
-async function linesOf(file: string): Promise<number> {
-  return (await readFile(file, 'utf8').catch(() => '')).split('\n').length - 1;
-}
-
 /** The kinds of estimators of the runs in an experiment's folder, by method. */
 async function kindsIn(folder: string): Promise<Record<string, string>> {
   const kinds: Record<string, string> = {};
@@ -56,9 +48,18 @@ async function kindsIn(folder: string): Promise<Record<string, string>> {
 }
 
 describe('experiments', () => {
+  let images: string;
+  let small: readonly string[];
+  before(async () => {
+    images = await mkdtemp(join(tmpdir(), 'deepzero-images-'));
+    small = ['--data', await writeImages(images), '--batch-size', '4'];
+  });
+  after(() => rm(images, { recursive: true }));
+
   it('fig1: first order, CGE and RGE at every size, beside the published figures', () =>
     withFolder(async (folder) => {
-      const rows = await experiment('fig1', folder);
+      const args = [...small, '--epochs', '0.05', '--search-epochs', '0.05'];
+      const rows = await experiment('fig1', folder, args);
       assert.deepEqual(
         rows.map((row) => [row['method'], row['parameters'], row['published'], row['queriesPerStep']]),
         [
@@ -73,38 +74,38 @@ describe('experiments', () => {
         ],
       );
       // Even the times are equal: nothing is trained again.
-      assert.deepEqual(await experiment('fig1', folder), rows);
+      assert.deepEqual(await experiment('fig1', folder, args), rows);
     }));
 
   it('resume to the same result after being killed or stopped, and say so of another instruction set', () =>
     withFolder(async (folder) => {
-      // 312 steps an epoch; the learning rate is chosen by runs of the same length.
-      const args = ['--methods', 'cge', '--sizes', '730', '--epochs', '2.2', '--search-epochs', '2.2'];
+      // 6 steps an epoch; the learning rate is chosen by runs of the same length.
+      const length = ['--batch-size', '10', '--epochs', '2.2', '--search-epochs', '2.2'];
+      const args = ['--data', await writeImages(folder), '--methods', 'cge', '--sizes', '730', ...length];
       const expected = withoutTimes(await experiment('fig1', join(folder, 'whole'), args));
       const out = join(folder, 'parts');
       const run = new RunFolder(join(out, 'cnn-730-cge-lr0.03-epochs2.2-seed0'));
-      const stopped = async (
-        signal: NodeJS.Signals,
-        when: (stdout: string) => Promise<boolean> | boolean,
-        env: Record<string, string> = {},
-      ): Promise<number | null> => {
-        const child = start(['experiment', 'fig1', '--quick', '--out', out, ...args], { env });
-        let stdout = '';
-        child.stdout.on('data', (chunk: Buffer) => (stdout += chunk.toString()));
-        const ended = outcomeOf(child);
-        await until(async () => await when(stdout), child);
-        child.kill(signal);
-        const { code } = await ended;
+      const stopped = async (lines: number, signal: NodeJS.Signals, env = {}): Promise<Outcome> => {
+        const outcome = await stoppedAfter(
+          lines,
+          signal,
+          ['experiment', 'fig1', '--quick', '--out', out, ...args],
+          env,
+        );
         assert.ok(!(await exists(join(run.path, 'result.json'))));
-        return code;
+        return outcome;
       };
-      assert.equal(await stopped('SIGKILL', async () => (await linesOf(run.log)) >= 5), null);
+      assert.equal((await stopped(5, 'SIGKILL')).code, null);
+      assert.equal((await run.steps()).length, 5);
       assert.ok(!(await exists(run.checkpoint)));
-      assert.equal(await stopped('SIGKILL', () => exists(run.checkpoint)), null);
-      const before = await linesOf(run.log);
-      assert.equal(await stopped('SIGINT', async () => (await linesOf(run.log)) > before), 130);
-      const elsewhere = { DEEPZERO_ISA: 'portable' };
-      assert.equal(await stopped('SIGKILL', (stdout) => stdout.includes('goes on under portable'), elsewhere), null);
+      assert.equal((await stopped(8, 'SIGKILL')).code, null);
+      assert.equal((await run.steps()).length, 8);
+      assert.ok(await exists(run.checkpoint));
+      assert.equal((await stopped(3, 'SIGINT')).code, 130);
+      assert.ok((await run.steps()).length >= 6 + 3);
+      const elsewhere = await stopped(1, 'SIGKILL', { DEEPZERO_ISA: 'portable' });
+      assert.equal(elsewhere.code, null);
+      assert.match(elsewhere.stdout, /goes on under portable/);
       assert.deepEqual(withoutTimes(await experiment('fig1', out, args)), expected);
       const other = ['experiment', 'fig1', '--quick', '--out', out, ...args, '--batch-size', '8'];
       await fails(other, 1, /cnn-730-cge-lr0\.03-epochs2\.2-seed0/);
@@ -116,7 +117,7 @@ describe('experiments', () => {
 
   it('fig3: three methods without back-propagation within one budget', () =>
     withFolder(async (folder) => {
-      const rows = await experiment('fig3', folder);
+      const rows = await experiment('fig3', folder, [...small, '--budget', '1500']);
       assert.deepEqual(
         rows.map(({ method }) => method),
         ['DeepZero', 'FG-W', 'Pattern Search'],
@@ -131,13 +132,13 @@ describe('experiments', () => {
         'pattern-search': 'pattern-search',
       });
       for (const { queries, steps } of rows) {
-        assert.ok(Math.abs((queries as number) - 3000) <= (queries as number) / (steps as number), `${queries}`);
+        assert.ok(Math.abs((queries as number) - 1500) <= (queries as number) / (steps as number), `${queries}`);
       }
     }));
 
   it('fig4: every method at every sparsity', () =>
     withFolder(async (folder) => {
-      const rows = await experiment('fig4', folder);
+      const rows = await experiment('fig4', folder, [...small, '--epochs', '0.2', '--search-epochs', '0.1']);
       const of = (name: string): ReportRow[] => rows.filter(({ method }) => (method as string).startsWith(name));
       assert.deepEqual(
         ['FO, dense', 'FO, sparse gradient', 'DeepZero', 'FO, sparse weights'].map((name) =>
@@ -196,7 +197,15 @@ describe('experiments', () => {
 
   it("table1: CGE's cosine with the first-order gradient is near 1, RGE's near √(q/(q + d))", () =>
     withFolder(async (folder) => {
-      const rows = await experiment('table1', folder);
+      const rows = await experiment('table1', folder, [
+        ...small,
+        '--seconds',
+        '0.01',
+        '--epochs',
+        '0.05',
+        '--search-epochs',
+        '0.05',
+      ]);
       for (const { method, cosineInitially, cosineTrained } of rows) {
         const [low, high] = method === 'CGE' ? [0.9, 1] : [0.6, 0.8];
         for (const cosine of [cosineInitially, cosineTrained] as number[]) {

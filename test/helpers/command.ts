@@ -25,6 +25,7 @@ buildSync({
     bench: join(root, 'bench/main.ts'),
     experiment: join(root, 'experiments/main.ts'),
     'memory-child': join(root, 'bench/memory-child.ts'),
+    'stop-after': join(root, 'test/helpers/stop-after.ts'),
   },
   outdir: BUNDLES,
   bundle: true,
@@ -58,6 +59,21 @@ export function start(args: readonly string[], { cwd, env }: Settings = {}): Chi
   const [file, more] = other ? [join(BUNDLES, `${name}.js`), rest] : [COMMAND[1]!, args];
   const settings = { cwd, env: { ...process.env, npm_lifecycle_event: '', ...env }, timeout: HANG_MS };
   return spawn(process.execPath, [file, ...more], settings);
+}
+
+/** Runs it as `deepzero` does until its training logs have that many more lines, where a signal reaches it. */
+export async function stoppedAfter(
+  lines: number,
+  signal: NodeJS.Signals,
+  args: readonly string[],
+  env = {},
+): Promise<Outcome> {
+  const stop = {
+    STOP_AFTER: String(lines),
+    STOP_BY: signal,
+    NODE_OPTIONS: `--import=${join(BUNDLES, 'stop-after.js')}`,
+  };
+  return deepzero(args, { env: { ...env, ...stop } });
 }
 
 export async function outcomeOf(child: ChildProcessWithoutNullStreams): Promise<Outcome> {
