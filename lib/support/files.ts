@@ -20,14 +20,23 @@ function reason(error: unknown): string {
   return (errno === undefined ? undefined : getSystemErrorMap().get(errno)?.[1]) ?? message;
 }
 
+/** Makes the failure of an action on a file a `FileError`. */
+export async function withFileErrors<T>(file: string, action: Promise<T>): Promise<T> {
+  try {
+    return await action;
+  } catch (error) {
+    throw error instanceof FileError ? error : new FileError(file, reason(error), { cause: error });
+  }
+}
+
 function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
-async function writeAndSync(file: string, chunks: readonly Uint8Array[]): Promise<void> {
+async function writeAndSync(file: string, chunks: Chunks): Promise<void> {
   const handle = await open(file, 'wx');
   try {
-    for (const chunk of chunks) await handle.writeFile(chunk);
+    for await (const chunk of chunks) await handle.writeFile(chunk);
     await handle.sync();
   } finally {
     await handle.close();
@@ -49,6 +58,8 @@ function refuseOtherThanFile(file: string, found: Stats): void {
   if (!found.isFile()) throw new FileError(file, 'is not a regular file');
 }
 
+type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
+
 /**
  * Writes a file atomically: a temporary file in the same folder is written, flushed to disk and renamed, and the
  * folder is flushed. On failure the temporary file is removed and the old content is untouched; only if the
@@ -58,7 +69,7 @@ function refuseOtherThanFile(file: string, found: Stats): void {
  * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
  */
-export async function writeFileAtomically(file: string, chunks: readonly Uint8Array[] | string): Promise<void> {
+export async function writeFileAtomically(file: string, chunks: Chunks | string): Promise<void> {
   await beside(file, async (temporary) => {
     await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
     await rename(temporary, file);
@@ -167,6 +178,50 @@ export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffe
   });
 }
 
+const NEWLINE = 0x0a;
+/** Bytes that `readLines` and `readStart` read at a time. */
+const CHUNK_BYTES = 2 ** 20;
+/** No line is longer in a text file that is read line by line. */
+const MOST_LINE_BYTES = 2 ** 24;
+
+/**
+ * Reads a text file of any size line by line, up to its last newline.
+ *
+ * @param use Receives a line and the number of bytes up to its end; reading stops when it returns false.
+ * @throws FileError like `withInputFile`, or if a line has more than 16 MiB.
+ */
+export async function readLines(file: string, use: (line: string, end: number) => boolean): Promise<void> {
+  const decoder = new TextDecoder();
+  await withInputFile(file, async (input) => {
+    let begun = new Uint8Array(0);
+    for (let position = 0; position < input.size;) {
+      const bytes = new Uint8Array(begun.length + Math.min(CHUNK_BYTES, input.size - position));
+      bytes.set(begun);
+      await input.read(bytes.subarray(begun.length), position);
+      const first = position - begun.length;
+      let start = 0;
+      for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
+        if (!use(decoder.decode(bytes.subarray(start, end)), first + end + 1)) return;
+        start = end + 1;
+      }
+      begun = bytes.slice(start);
+      position = first + bytes.length;
+      if (begun.length > MOST_LINE_BYTES) {
+        throw new FileError(file, `expected lines of at most ${MOST_LINE_BYTES} bytes, found a longer one`);
+      }
+    }
+  });
+}
+
+/** The first bytes of a file, in chunks. */
+export async function* readStart(input: InputFile, bytes: number): AsyncGenerator<Uint8Array> {
+  for (let position = 0; position < bytes; position += CHUNK_BYTES) {
+    const chunk = new Uint8Array(Math.min(CHUNK_BYTES, bytes - position));
+    await input.read(chunk, position);
+    yield chunk;
+  }
+}
+
 /**
  * Makes a folder whose parent exists.
  *
@@ -174,9 +229,7 @@ export async function readFileBytes(file: string): Promise<Uint8Array<ArrayBuffe
  * @throws FileError `<folder>: is a file, expected a folder`, `permission denied`, …
  */
 export async function makeNewFolder(folder: string): Promise<boolean> {
-  return madeFolder(folder).catch((error: unknown) => {
-    throw error instanceof FileError ? error : new FileError(folder, reason(error), { cause: error });
-  });
+  return withFileErrors(folder, madeFolder(folder));
 }
 
 /**

@@ -9,10 +9,10 @@ import type { Server } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 
 import { FileError } from '../support/errors.js';
-import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../support/files.js';
+import { exists, makeFolder, makeNewFolder, removeEmptyFolders, withFileErrors } from '../support/files.js';
 import { checked, string } from '../support/schema.js';
 import type { TrainStep } from './log.js';
-import { named, readLog } from './log.js';
+import { readLog } from './log.js';
 
 /**
  * The folder of one run. `train` with the option `folder` writes its log and checkpoints there and goes on from them when it is
@@ -118,15 +118,16 @@ export class RunFolder implements AsyncDisposable {
    * Processes in other network namespaces, such as containers, do not see it.
    */
   async #acquire(): Promise<void> {
-    const { dev, ino } = await named(this.path, stat(this.path, { bigint: true }));
+    const { dev, ino } = await withFileErrors(this.path, stat(this.path, { bigint: true }));
     const server = createServer((socket) => socket.destroy());
-    await new Promise<void>((resolve, reject) => {
+    const listening = new Promise<void>((resolve, reject) => {
       server.on('error', (error: NodeJS.ErrnoException) => {
-        const problem = error.code === 'EADDRINUSE' ? 'another process is using it' : error.message;
-        reject(new FileError(this.path, problem, { cause: error }));
+        const used = error.code === 'EADDRINUSE';
+        reject(used ? new FileError(this.path, 'another process is using it', { cause: error }) : error);
       });
       server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
     });
+    await withFileErrors(this.path, listening);
     this.#lock = server;
   }
 

@@ -3,12 +3,13 @@
  *
  * @module
  */
+import { constants } from 'node:fs';
 import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
 import type { EvaluateResult } from '../model/options.js';
 import { FileError } from '../support/errors.js';
-import { exists, readFileBytes, writeFileAtomically } from '../support/files.js';
+import { readLines, readStart, withFileErrors, withInputFile, writeFileAtomically } from '../support/files.js';
 import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 
@@ -51,22 +52,26 @@ export class RunLog {
    * @throws FileError if there are fewer lines, or a line is not that of its step.
    */
   static async open(file: string, steps: number): Promise<RunLog> {
-    const lines = steps === 0 && !(await exists(file)) ? [] : (await linesOf(file)).slice(0, steps);
-    if (lines.length < steps) {
-      throw new FileError(file, `has ${lines.length} lines, expected one for each of the ${steps} steps done`);
+    const bytes = await scan(file, steps, () => undefined);
+    // A pipe in the file's place must not be waited for.
+    const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
+    const log = new RunLog(file, await withFileErrors(file, open(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK)));
+    try {
+      await withFileErrors(file, log.#handle.truncate(bytes));
+      return log;
+    } catch (error) {
+      await log.close();
+      throw error;
     }
-    lines.forEach((line, step) => parseLine(file, line, step));
-    await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
-    return new RunLog(file, await named(file, open(file, 'a')));
   }
 
   async append(entry: TrainStep): Promise<void> {
-    await named(this.#file, this.#handle.appendFile(`${JSON.stringify(entry)}\n`));
+    await withFileErrors(this.#file, this.#handle.appendFile(lineOf(entry)));
   }
 
   /** Flushes the lines to the disk, before a checkpoint relies on them. */
   async sync(): Promise<void> {
-    await named(this.#file, this.#handle.datasync());
+    await withFileErrors(this.#file, this.#handle.datasync());
   }
 
   /** Never rejects: lines that must not be lost were flushed before. */
@@ -75,25 +80,64 @@ export class RunLog {
   }
 }
 
-/** Replaces the last entry of a log that is not open. */
+/** Replaces the entry of a step, and drops those after it, in a log that is not open. */
 export async function amendLog(file: string, entry: TrainStep): Promise<void> {
-  const lines = [...(await linesOf(file)).slice(0, entry.step), JSON.stringify(entry)];
-  await writeFileAtomically(file, lines.map((line) => `${line}\n`).join(''));
+  const bytes = await scan(file, entry.step, () => undefined);
+  await withInputFile(file, async (input) => {
+    async function* chunks(): AsyncGenerator<Uint8Array> {
+      yield* readStart(input, bytes);
+      yield new TextEncoder().encode(lineOf(entry));
+    }
+    await writeFileAtomically(file, chunks());
+  });
 }
 
 /**
- * The steps in a log, or the first `count`: after its last checkpoint, a killed run may leave any text.
+ * The steps in a log.
  *
  * @throws FileError if a line is not that of its step.
  */
-export async function readLog(file: string, count?: number): Promise<TrainStep[]> {
-  return (await linesOf(file)).slice(0, count).map((line, step) => parseLine(file, line, step));
+export async function readLog(file: string): Promise<TrainStep[]> {
+  const entries: TrainStep[] = [];
+  await readLines(file, (line) => {
+    entries.push(parseLine(file, line, entries.length));
+    return true;
+  });
+  return entries;
 }
 
-async function linesOf(file: string): Promise<string[]> {
-  const text = new TextDecoder().decode(await readFileBytes(file));
-  return text.split('\n').slice(0, -1);
+/**
+ * The entry of a step, after checking those before it.
+ *
+ * @throws FileError if there are fewer, or a line is not that of its step.
+ */
+export async function readStep(file: string, step: number): Promise<TrainStep> {
+  let last: TrainStep | undefined;
+  await scan(file, step + 1, (entry) => (last = entry));
+  return last!;
 }
+
+/**
+ * Calls `use` with the first `count` entries. After its last checkpoint, a killed run may leave any text: it is not read.
+ *
+ * @returns The bytes up to the end of the last.
+ */
+async function scan(file: string, count: number, use: (entry: TrainStep) => void): Promise<number> {
+  if (count === 0) return 0;
+  let [found, bytes] = [0, 0];
+  await readLines(file, (line, end) => {
+    use(parseLine(file, line, found));
+    bytes = end;
+    found += 1;
+    return found < count;
+  });
+  if (found < count) {
+    throw new FileError(file, `has ${found} lines, expected one for each of the ${count} steps done`);
+  }
+  return bytes;
+}
+
+const lineOf = (entry: TrainStep): string => `${JSON.stringify(entry)}\n`;
 
 function parseLine(file: string, line: string, step: number): TrainStep {
   let entry: unknown;
@@ -106,13 +150,4 @@ function parseLine(file: string, line: string, step: number): TrainStep {
     return entry as unknown as TrainStep;
   }
   throw new FileError(file, `expected line ${step + 1} to be the log entry of step ${step}`);
-}
-
-/** Makes the failure of an action on a file a `FileError`. */
-export async function named<T>(file: string, action: Promise<T>): Promise<T> {
-  try {
-    return await action;
-  } catch (cause) {
-    throw new FileError(file, (cause as Error).message, { cause });
-  }
 }

@@ -17,7 +17,7 @@ import type { TrainCost } from './cost.js';
 import { timeStep } from './cost.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
-import { amendLog, readLog, RunLog } from './log.js';
+import { amendLog, readStep, RunLog } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
 
@@ -261,8 +261,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   /** Repeats the test after the last step if that was aborted in it. */
   async #amendTest(folder: RunFolder): Promise<void> {
     if (!this.#isTestDue()) return;
-    const last = (await readLog(folder.log, this.#step)).at(-1);
-    if (last?.step !== this.#step - 1 || last.test) return;
+    const last = await readStep(folder.log, this.#step - 1);
+    if (last.test) return;
     const test = await this.#alone(() => this.#testUnlessAborted());
     if (test) await amendLog(folder.log, { ...last, test });
   }

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { writeFile } from 'node:fs/promises';
+import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { readLog } from '../../lib/training/log.js';
+import { amendLog, readLog, readStep, RunLog } from '../../lib/training/log.js';
+import type { TrainStep } from '../../lib/training/log.js';
 import { withFolder } from '../helpers/tiny.js';
 
 describe('readLog', () => {
@@ -17,8 +18,68 @@ describe('readLog', () => {
           name: 'FileError',
           message: `${file}: expected line 2 to be the log entry of step 1`,
         });
-        assert.deepEqual(await readLog(file, 1), [JSON.parse(first)]);
+        assert.deepEqual(await readStep(file, 0), JSON.parse(first));
       }
+    });
+  });
+});
+
+describe('a log', () => {
+  const entry = (step: number): TrainStep => {
+    return { step, epoch: 0, loss: 1 / (step + 1), lr: 0.1, queries: 3, seconds: 1, queriesPerSecond: 3, machine: 'µ' };
+  };
+
+  it('is read in parts, and cut and amended at a line', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'log.jsonl');
+      // 2 MB, which are read in two parts.
+      const steps = Array.from({ length: 20000 }, (_, step) => entry(step));
+      const text = (count: number): string =>
+        steps
+          .slice(0, count)
+          .map((step) => `${JSON.stringify(step)}\n`)
+          .join('');
+      await writeFile(file, `${text(20000)}{"step`);
+      assert.deepEqual(await readLog(file), steps);
+      assert.deepEqual(await readStep(file, 19000), steps[19000]);
+      const log = await RunLog.open(file, 18000);
+      await log.append(steps[18000]!);
+      await log.close();
+      assert.equal(await readFile(file, 'utf8'), text(18001));
+      const test = { loss: 1, count: 3 };
+      await amendLog(file, { ...steps[18000]!, test });
+      assert.equal(await readFile(file, 'utf8'), `${text(18000)}${JSON.stringify({ ...steps[18000], test })}\n`);
+    });
+  });
+
+  it('is resumed at any size, whatever follows its steps', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'log.jsonl');
+      const line = `${JSON.stringify(entry(0))}\n`;
+      const enlarge = async (): Promise<void> => {
+        await writeFile(file, line);
+        await truncate(file, 2 ** 40);
+      };
+      await enlarge();
+      assert.deepEqual(await readStep(file, 0), entry(0));
+      await amendLog(file, entry(0));
+      assert.equal(await readFile(file, 'utf8'), line);
+      await enlarge();
+      await (await RunLog.open(file, 1)).close();
+      assert.equal(await readFile(file, 'utf8'), line);
+      await enlarge();
+      await assert.rejects(readLog(file), /log\.jsonl: expected lines of at most 16777216 bytes, found a longer one$/);
+    });
+  });
+
+  it('says what is wrong with its file in the words of every other file', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'log.jsonl');
+      await mkdir(file);
+      await assert.rejects(RunLog.open(file, 0), {
+        name: 'FileError',
+        message: `${file}: is a folder, expected a file`,
+      });
     });
   });
 });
