@@ -78,6 +78,19 @@ describe('a checkpoint', () => {
       });
     });
 
+    it('lists every option of the optimizer that changed', async () => {
+      await withCheckpoint(async (file) => {
+        using model = new Model(tinyNetwork());
+        const optimizer = sgd({ lr: lr(0.2), momentum: 0.5, nesterov: true, weightDecay: 0 });
+        const run = train(model, tinyTensors(), { ...OPTIONS, optimizer, resume: file, mayChange });
+        await run.resume();
+        assert.deepEqual(
+          run.changes.map(({ option }) => option).sort(),
+          ['lr', 'momentum', 'nesterov', 'weightDecay'].map((name) => `optimizer.${name}`),
+        );
+      });
+    });
+
     it('changes nothing that the results so far depend on', async () => {
       const others: [string, Partial<TrainOptions>][] = [
         ['seed to be 1', { seed: 2 }],
@@ -93,6 +106,13 @@ describe('a checkpoint', () => {
             message: new RegExp(`run\\.safetensors: expected ${message}`),
           });
         }
+        const images = trained({ ...OPTIONS, resume: file, mayChange }, tinyTensors(24, 2));
+        await assert.rejects(images, /run\.safetensors: expected dataset\.content to be /);
+        const network = tinyNetwork();
+        const layers = network.layers.with(3, { type: 'maxPool', kernel: 4 });
+        using model = new Model({ ...network, layers });
+        const run = train(model, tinyTensors(), { ...OPTIONS, resume: file, mayChange });
+        await assert.rejects(run.resume(), /run\.safetensors: expected network\.layers\.3\.kernel to be 2/);
         const other = trained({ ...OPTIONS, seed: 2, resume: file, mayChange }, tinyTensors());
         await assert.rejects(other, /: a resumed run can only change steps and the options of its optimizer, /);
       });

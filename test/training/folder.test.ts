@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
+import type { Estimator } from '../../lib/estimators/estimator.js';
 import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { exists } from '../../lib/support/files.js';
@@ -117,6 +118,22 @@ describe('a run in a folder', () => {
       assert.deepEqual(rest, [7, 8, 9, 10, 11]);
       assert.equal(resumed, end);
       assert.deepEqual(await courseOf(left), await courseOf(whole));
+    }));
+
+  it('is saved where it is aborted within a step', () =>
+    withFolder(async (folder) => {
+      const stop = new AbortController();
+      const estimate: Estimator['estimate'] = (model, batch, context) => {
+        const underWay = OPTIONS.estimator.estimate(model, batch, context);
+        if (context.step === 3) stop.abort();
+        return underWay;
+      };
+      const aborting = { signal: stop.signal, estimator: { ...OPTIONS.estimator, estimate } };
+      await assert.rejects(trainIn(folder, aborting), (error) => error === stop.signal.reason);
+      await trainIn(folder, {}, async (run) => {
+        await run.resume();
+        assert.equal(run.step, 3);
+      });
     }));
 
   it('writes a checkpoint when the last one is older than asked for', () =>

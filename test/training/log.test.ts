@@ -6,6 +6,39 @@ import { amendLog, readLog, readStep, RunLog } from '../../lib/training/log.js';
 import type { TrainStep } from '../../lib/training/log.js';
 import { withFolder } from '../helpers/tiny.js';
 
+describe('RunLog', () => {
+  const lines = (...steps: number[]): string => steps.map((step) => `{"step":${step},"loss":1}\n`).join('');
+
+  it('drops the lines after those of the steps done, torn ones too', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'log.jsonl');
+      await writeFile(file, `${lines(0, 1, 2)}{"st`);
+      const log = await RunLog.open(file, 2);
+      assert.equal(await readFile(file, 'utf8'), lines(0, 1));
+      await log.append(JSON.parse(lines(2)) as TrainStep);
+      await log.close();
+      assert.equal(await readFile(file, 'utf8'), lines(0, 1, 2));
+      // Without its end a line does not count, even if the rest of it is there.
+      await writeFile(file, lines(0, 1).trimEnd());
+      assert.equal((await readLog(file)).length, 1);
+    });
+  });
+
+  it('refuses a log without a line for each of the steps done, and leaves it as it is', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'log.jsonl');
+      for (const [content, message] of [
+        [lines(0, 1), 'has 2 lines, expected one for each of the 3 steps done'],
+        [lines(0, 2, 1), 'expected line 2 to be the log entry of step 1'],
+      ] as const) {
+        await writeFile(file, content);
+        await assert.rejects(RunLog.open(file, 3), { name: 'FileError', message: `${file}: ${message}` });
+        assert.equal(await readFile(file, 'utf8'), content);
+      }
+    });
+  });
+});
+
 describe('readLog', () => {
   it('refuses a line that is torn, of another step or nested deeply, by file and number', async () => {
     await withFolder(async (folder) => {
