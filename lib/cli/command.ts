@@ -263,9 +263,12 @@ export function command<T extends OptionTable>({
 function unexpected(argument: string, table: OptionTable, usage: string): InvalidArgumentError {
   if (!argument.startsWith('-')) return new InvalidArgumentError(`Expected ${usage}: unexpected ${quote(argument)}`);
   const name = argument.replace(/=.*/s, '');
-  if (Object.hasOwn(table, name.slice(2))) return new InvalidArgumentError(`${name} takes no value`);
-  const word = name.replace(/^-+/, '');
   const known = Object.keys(table).map(dashed);
+  if (known.includes(name)) {
+    const problem = name === argument ? 'comes after --, where options end' : 'takes no value';
+    return new InvalidArgumentError(`${name} ${problem}`);
+  }
+  const word = name.replace(/^-+/, '');
   const near = word.length > 1 ? nearest(`--${word}`, known) : '';
   return new InvalidArgumentError(`Unknown option ${quote(name)}${near || '; --help lists the options'}`);
 }

@@ -41,6 +41,8 @@ function makeProgram(signal: AbortSignal): Commander {
     .version(version, '-v, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .helpCommand(false)
+    // An option's value, as in `train --out -v`, is none of the program's options.
+    .enablePositionalOptions()
     .exitOverride()
     // Errors are printed in one place, below.
     .configureOutput({ outputError: () => undefined })

@@ -51,6 +51,10 @@ describe('deepzero', () => {
       ['experiment fig2', /unknown command 'fig2' \(Did you mean one of fig1, /],
       ['experiment plot', /unknown command 'plot'$/],
       ['prune --ou x', /Unknown option "--ou"; did you mean "--out"\?$/],
+      ['train --batchSize 3', /Unknown option "--batchSize"; did you mean "--batch-size"\?$/],
+      ['train --dry-run=1', /--dry-run takes no value$/],
+      ['train -- --lr 0.1', /--lr comes after --, where options end$/],
+      ['train --version', /Unknown option "--version"; --help lists the options$/],
       [
         'train --ratios grsp',
         /Expected --ratios to be .*, or a file that exists, received "grsp"; did you mean "grasp"\?$/,
