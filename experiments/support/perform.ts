@@ -37,8 +37,8 @@ export async function perform<O extends SharedOptions>(
   const { out = join('results', quick ? `${name}-quick` : name) } = options;
   const data = options.data === 'synthetic' ? synthetic() : await cifar10(options.data);
   checkImages(data.train, batchSize, samplesPerClass);
-  await using folder = await RunFolder.open(out);
-  await using _ = { [Symbol.asyncDispose]: () => folder.discard() };
+  // Locks the folder until the end.
+  await using _ = await RunFolder.open(out);
   await checkReportFiles(name, out);
   const onStatus = (status: string): void => {
     output.status(status);

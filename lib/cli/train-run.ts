@@ -17,7 +17,7 @@ import { mean } from '../support/statistics.js';
 import { formatDuration } from '../support/duration.js';
 import type { RunChange } from '../training/checkpoint.js';
 import type { TrainCost } from '../training/cost.js';
-import { RunFolder } from '../training/folder.js';
+import type { RunFolder } from '../training/folder.js';
 import type { TrainStep } from '../training/log.js';
 import type { TrainRun } from '../training/train.js';
 import { train } from '../training/train.js';
@@ -26,7 +26,7 @@ import { counted, grouped, percent } from './output.js';
 import type { FoundBy } from './prune.js';
 import { checkSamples, findRatios, ratioTable, readRatios, writeRatios } from './prune.js';
 import type { RunConfig, TrainSettings } from './train-settings.js';
-import { makeEstimator, ratiosFrom, SPREADS, writeConfig } from './train-settings.js';
+import { configPath, makeEstimator, ratiosPath, ratiosFrom, SPREADS, writeConfig } from './train-settings.js';
 
 /** Everything that a run needs. */
 export interface Session {
@@ -36,7 +36,7 @@ export interface Session {
   readonly optimizer: Optimizer;
   /** Seconds. */
   readonly checkpointEvery: number;
-  /** Whether the options of a resumed run differ, as far as they may. */
+  /** Whether the command gives options that a resumed run may change. */
   readonly changed: boolean;
   readonly output: Output;
   readonly signal: AbortSignal;
@@ -56,7 +56,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   const made = await run.resume();
   // A checkpoint has no changes that were made after it: a run killed before its next one makes them again.
   if (changed || !isDeepStrictEqual(run.changes, config.changes)) {
-    await writeConfig(folder.config, { ...config, changes: run.changes });
+    await writeConfig(configPath(folder), { ...config, changes: run.changes });
   }
   sayChanges(made, output);
   const note = ofOtherIsa(run);
@@ -129,9 +129,9 @@ async function knownRatios({ config, model }: Session, folder: RunFolder): Promi
   const source = ratiosFrom(settings);
   if (source === 'uniform') return settings.sparsity ?? 0;
   // A run that has made steps has ratios: without their file it cannot go on, and reading says so.
-  const found = (await exists(folder.ratios)) || (await exists(folder.checkpoint));
+  const found = (await exists(ratiosPath(folder))) || (await exists(folder.checkpoint));
   if (source !== 'file' && !found) return undefined;
-  return readRatios(folder.ratios, model, foundBy(settings));
+  return readRatios(ratiosPath(folder), model, foundBy(settings));
 }
 
 /** The options that found the ratios of a run, unless they were given. */
@@ -155,7 +155,7 @@ async function prune(session: Session, folder: RunFolder): Promise<LayerRatios> 
   const { config, model, data, output } = session;
   const by = foundBy(config.settings)!;
   const ratios = await findRatios(by.method, model, data.train, by, session);
-  await writeRatios(folder.ratios, { ...by, ratios });
+  await writeRatios(ratiosPath(folder), { ...by, ratios });
   output.line(`${ratioTable(model, ratios)}\n`);
   return ratios;
 }

@@ -1,10 +1,10 @@
 /**
  * The options that fix a run of `deepzero train`: their table, their defaults, the optimizer and the estimator that they stand
- * for, and config.json, which holds them.
+ * for, and the files in the run's folder that hold them.
  *
  * @module
  */
-import { resolve as absolutePath } from 'node:path';
+import { join, resolve as absolutePath } from 'node:path';
 
 import * as v from 'valibot';
 
@@ -27,6 +27,7 @@ import { expectedOption, integer, isObject, leaf, oneOf, parseContent, string } 
 import { version } from '../support/version.js';
 import type { RunChange } from '../training/checkpoint.js';
 import { checkFormat, runChange } from '../training/checkpoint.js';
+import type { RunFolder } from '../training/folder.js';
 import { trainOptions } from '../training/options.js';
 import type { NetworkChoice, Normalisation } from './inputs.js';
 import { dataOption, networkOptions, normalisationOptions, seedOption } from './inputs.js';
@@ -37,7 +38,7 @@ import { graspOptions, METHODS, muOption } from './prune.js';
 
 /** The options that fix a run: the same settings on the same data train to the same bits. */
 export interface TrainSettings extends Omit<NetworkChoice, 'network'>, GraspChoice, Normalisation {
-  /** Undefined where it is that of the file of weights. */
+  /** Undefined where the weights file determines it. */
   network: NetworkChoice['network'] | undefined;
   /** The absolute path of a file to start from, if not from random weights. */
   weights: string | undefined;
@@ -274,6 +275,12 @@ export function makeEstimator(settings: TrainSettings, ratios: number | LayerRat
   if (estimator === 'first-order') return firstOrder(mask);
   return estimator === 'cge' ? cge({ mu, central }) : cge({ mu, central, ...mask });
 }
+
+/** `config.json`, written first by `deepzero train`: a folder with this file can be resumed. */
+export const configPath = ({ path }: RunFolder): string => join(path, 'config.json');
+
+/** `ratios.json`, layer-wise ratios, if the run uses them. */
+export const ratiosPath = ({ path }: RunFolder): string => join(path, 'ratios.json');
 
 /** Options that have no value in some runs. */
 const OPEN: readonly string[] = [

@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
+
 import * as v from 'valibot';
 
 import type { ImageDatasets } from '../data/cifar10.js';
@@ -12,7 +15,7 @@ import { checkBatchSize } from '../model/problem.js';
 import { differences } from '../support/differences.js';
 import { digest } from '../support/digest.js';
 import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
-import { exists } from '../support/files.js';
+import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../support/files.js';
 import { string } from '../support/schema.js';
 import { RunFolder } from '../training/folder.js';
 import { trainOptions } from '../training/options.js';
@@ -28,9 +31,11 @@ import {
   change,
   CHANGEABLE,
   changeable,
+  configPath,
   makeOptimizer,
   MASK_SETTINGS,
   ratiosFrom,
+  ratiosPath,
   readConfig,
   settingsOptions,
   settle,
@@ -101,7 +106,7 @@ export const train: Command = command({
     const inputs = inputsOf(settings, data, model);
     // A started run has the weights of its checkpoint.
     const same = started && before ? { ...inputs, weights: before.inputs.weights } : inputs;
-    if (old && before) refuseOtherInputs(old.config, before.inputs, same);
+    if (old && before) refuseOtherInputs(configPath(old), before.inputs, same);
     const session: Session = {
       config: { settings, inputs: same, changes: before?.changes ?? [] },
       ...{ model, data, checkpointEvery, output, signal },
@@ -114,7 +119,8 @@ export const train: Command = command({
       output.line(about);
       return await predict(session, old);
     }
-    await using folder = old ? await RunFolder.open(old.path) : await begin(session, out);
+    const begun = old ? { folder: await RunFolder.open(old.path), made: undefined } : await begin(session, out);
+    await using folder = begun.folder;
     output.line(`${about}, run in ${folder.path}`);
     if (old && !started) output.line('There is no checkpoint yet: starting at the first step.');
     signal.addEventListener('abort', () => {
@@ -129,7 +135,7 @@ export const train: Command = command({
         output.line(`Stopped. To continue:\n  ${invocation()} --resume ${quoted(folder.path)}`);
       }
       // Refused before anything was computed: the corrected command may use the folder.
-      if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await folder.discard();
+      if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await discard(begun);
       throw error;
     }
   },
@@ -137,11 +143,12 @@ export const train: Command = command({
 
 /** The options and inputs of the run in a folder. */
 async function configOf(folder: RunFolder): Promise<RunConfig> {
-  if (await exists(folder.config)) return readConfig(folder.config);
+  const file = configPath(folder);
+  if (await exists(file)) return readConfig(file);
   throw new FileError(folder.path, "expected a run's folder, which holds config.json");
 }
 
-/** What tells data and initial weights from others. */
+/** Identifies data and initial weights. */
 function inputsOf(
   { weights }: TrainSettings,
   { train: images, test }: ImageDatasets,
@@ -162,19 +169,57 @@ function refuseOtherInputs(file: string, saved: RunConfig['inputs'], given: RunC
   throw new FileError(file, `the run began with other data or weights: inputs.${path} was ${was}, and is ${is} now`);
 }
 
+/** A folder that was opened for a new run. */
+interface NewFolder {
+  readonly folder: RunFolder;
+  /** The outermost folder made for it; undefined where `RunFolder.open` made it and removes it if it stays empty. */
+  readonly made: string | undefined;
+}
+
+/**
+ * Makes and opens the folder `runs/<name>-1`, or the one with the next free number.
+ *
+ * @throws FileError if it cannot be made.
+ */
+async function createNumbered(name: string): Promise<NewFolder> {
+  const runs = await makeFolder('runs');
+  for (let i = 1; ; i++) {
+    const path = join('runs', `${name}-${i}`);
+    if (!(await exists(path)) && (await makeNewFolder(path))) {
+      return { folder: await RunFolder.open(path), made: runs ?? path };
+    }
+  }
+}
+
+/** The name of a file of a run that a folder holds, if there is one. */
+async function runFileIn(folder: RunFolder): Promise<string | undefined> {
+  for (const file of [configPath(folder), ratiosPath(folder), folder.checkpoint, folder.log, folder.weights]) {
+    if (await exists(file)) return basename(file);
+  }
+  return undefined;
+}
+
+/** Removes options and ratios of a run that made no step, and its folder if that was made for it and is empty. */
+async function discard({ folder, made }: NewFolder): Promise<void> {
+  for (const file of [configPath(folder), ratiosPath(folder)]) await rm(file, { force: true });
+  await folder[Symbol.asyncDispose]();
+  await removeEmptyFolders(folder.path, made);
+}
+
 /** Makes the run's folder with everything that a resumption needs from the start. */
-async function begin(session: Session, out: string | undefined): Promise<RunFolder> {
+async function begin(session: Session, out: string | undefined): Promise<NewFolder> {
   const ratios = await givenRatios(session);
   const { model, data } = session;
   const name = `${inPath(model.network.name)}-${inPath(data.train.name.replace(/ train$/, ''))}`;
-  const folder = out === undefined ? await RunFolder.createNumbered(name) : await RunFolder.open(out);
+  const begun = out === undefined ? await createNumbered(name) : { folder: await RunFolder.open(out), made: undefined };
+  const { folder } = begun;
   await refuseUsed(folder);
   try {
-    if (typeof ratios === 'object') await writeRatios(folder.ratios, { ratios });
-    await writeConfig(folder.config, session.config);
-    return folder;
+    if (typeof ratios === 'object') await writeRatios(ratiosPath(folder), { ratios });
+    await writeConfig(configPath(folder), session.config);
+    return begun;
   } catch (error) {
-    await folder.discard();
+    await discard(begun);
     throw error;
   }
 }
@@ -182,7 +227,7 @@ async function begin(session: Session, out: string | undefined): Promise<RunFold
 /** Refuses a folder that holds files of a run. */
 async function refuseUsed(folder: RunFolder): Promise<void> {
   const { path } = folder;
-  const [found] = await folder.contents();
+  const found = await runFileIn(folder);
   if (found === undefined) return;
   const holds = found === 'config.json' ? `a run: continue it with --resume ${quoted(path)}, or` : `${found}:`;
   throw new FileError(path, `already holds ${holds} choose another --out`);
@@ -198,10 +243,10 @@ function inPath(name: string): string {
 
 /** Whether a run's folder holds anything that took time to compute. */
 async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {
-  return (await exists(folder.log)) || (ratiosFrom(settings) !== 'file' && (await exists(folder.ratios)));
+  return (await exists(folder.log)) || (ratiosFrom(settings) !== 'file' && (await exists(ratiosPath(folder))));
 }
 
-/** Options beside --resume that change nothing that the run computes. */
+/** Options that may stand beside --resume and do not affect the results. */
 const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'dryRun', 'json'];
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
@@ -242,7 +287,7 @@ function isPapers({ estimator, network }: TrainSettings): boolean {
   return estimator === 'sparse-cge' && network === 'resnet20';
 }
 
-/** What to try after the embedded data. */
+/** A suggestion after a run on generated data. */
 function nextStep(): string {
   return `This was generated data. For CIFAR-10, unpack https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz, and:
   ${invocation()} --data cifar-10-batches-bin

@@ -129,7 +129,7 @@ export async function readCheckpoint(
   return { step, isa, earlier, made };
 }
 
-/** Whether a resumed run may change an option: its length, and how the optimizer of this kind moves from then on. */
+/** Whether a resumed run may change an option: its length, and the options of its optimizer except the kind. */
 const canChange = (path: string): boolean => /^(?:steps$|optimizer\.(?!kind$))/.test(path);
 
 /** The options that differ, if they are allowed to. */
@@ -228,7 +228,7 @@ function optimizerTensors(
   return new Map(entries);
 }
 
-/** Over the run and every tensor with its name, in the order of the names. */
+/** SHA-256 of the run and of every tensor with its name, in the order of the names. */
 function digest(run: string, tensors: ReadonlyMap<string, Tensor>): string {
   const hash = createHash('sha256').update(run);
   for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {

@@ -18,7 +18,7 @@ export interface TrainCost {
 
 /** Queries, at least, of the first sample that counts: enough to have some in every layer. */
 const PROBE = 64;
-/** And at least this many for each thread, so that the time of a query can be told. */
+/** At least this many for each thread, so that the time of a query can be measured. */
 const PROBE_OF_THREAD = 8;
 
 /**
@@ -47,7 +47,7 @@ export async function timeStep(
   if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(rounds((1.5 * most.queries) / most.seconds));
   if (most.queries >= queriesPerStep) return most.seconds;
   const perQuery = (most.seconds - least.seconds) / (most.queries - least.queries);
-  // On a busy machine the larger sample may be the faster: then all of its time counts as that of its queries.
+  // On a busy machine the larger sample may take less time: then its time is divided by its queries.
   if (perQuery <= 0) return (most.seconds / most.queries) * queriesPerStep;
   return least.seconds + perQuery * (queriesPerStep - least.queries);
 }

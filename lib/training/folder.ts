@@ -1,22 +1,23 @@
 /**
- * The folder of a training run: its options, layer-wise ratios, checkpoint, log and trained weights.
+ * The folder of a training run: its checkpoint, log and trained weights.
  *
  * @module
  */
-import { rm, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import type { Server } from 'node:net';
-import { basename, dirname, join } from 'node:path';
+import { join } from 'node:path';
 
 import { FileError } from '../support/errors.js';
-import { exists, makeFolder, makeNewFolder, removeEmptyFolders, withFileErrors } from '../support/files.js';
+import { makeFolder, removeEmptyFolders, withFileErrors } from '../support/files.js';
 import { checked, string } from '../support/schema.js';
 import type { TrainStep } from './log.js';
 import { readLog } from './log.js';
 
 /**
  * The folder of one run. `train` with the option `folder` writes its log and checkpoints there and goes on from them when it is
- * started again. An open folder is locked: no other process can open it. `new RunFolder(path)` only names the files.
+ * started again. An open folder is locked: no other process can open it. `new RunFolder(path)` neither makes nor locks a folder:
+ * it is for reading the files of a run.
  *
  * @example
  * await using folder = await RunFolder.open('runs/resnet20');
@@ -26,31 +27,25 @@ import { readLog } from './log.js';
  */
 export class RunFolder implements AsyncDisposable {
   readonly path: string;
-  /** `config.json`, the options of `deepzero train`, which it writes first: a folder that has them can be resumed. */
-  readonly config: string;
-  /** `ratios.json`, layer-wise ratios, where the run has them. */
-  readonly ratios: string;
   /** `run.safetensors`. */
   readonly checkpoint: string;
   /** `log.jsonl`, one line for each step. */
   readonly log: string;
-  /** `model.safetensors`, for the weights at the end. */
+  /** `model.safetensors`, where the caller saves the final weights. */
   readonly weights: string;
   #lock: Server | undefined;
-  /** The outermost folder that was made for this one. */
+  /** The outermost folder that `open` made. */
   #made: string | undefined;
 
   constructor(path: string) {
     this.path = checked(string, path, 'path');
-    this.config = join(path, 'config.json');
-    this.ratios = join(path, 'ratios.json');
     this.checkpoint = join(path, 'run.safetensors');
     this.log = join(path, 'log.jsonl');
     this.weights = join(path, 'model.safetensors');
   }
 
   /**
-   * Opens the folder of a run, which is made if it does not exist.
+   * Opens the folder of a run, and makes it if it does not exist.
    *
    * @throws FileError if it cannot be made, or another process is using it.
    */
@@ -59,24 +54,6 @@ export class RunFolder implements AsyncDisposable {
     folder.#made = await makeFolder(path);
     await folder.#acquire();
     return folder;
-  }
-
-  /**
-   * Makes and opens the folder `runs/<name>-1`, or the one with the next free number.
-   *
-   * @throws FileError if it cannot be made.
-   */
-  static async createNumbered(name: string): Promise<RunFolder> {
-    const stem = join('runs', name);
-    const made = await makeFolder(dirname(stem));
-    for (let i = 1; ; i++) {
-      const folder = new RunFolder(`${stem}-${i}`);
-      if (!(await exists(folder.path)) && (await makeNewFolder(folder.path))) {
-        folder.#made = made ?? folder.path;
-        await folder.#acquire();
-        return folder;
-      }
-    }
   }
 
   /** Whether this object holds the folder's lock. */
@@ -93,23 +70,14 @@ export class RunFolder implements AsyncDisposable {
     return readLog(this.log);
   }
 
-  /** The names of the run's files that exist. */
-  async contents(): Promise<string[]> {
-    const names: string[] = [];
-    for (const file of this.#files()) if (await exists(file)) names.push(basename(file));
-    return names;
-  }
-
-  /** Removes options and ratios of a run that never began, and the folders that were made for it if they are empty. */
-  async discard(): Promise<void> {
-    for (const file of [this.config, this.ratios]) await rm(file, { force: true });
-    await removeEmptyFolders(this.path, this.#made);
-  }
-
-  /** Lets other processes open the folder. The end of the process does the same, however it ends. */
+  /**
+   * Unlocks the folder, and removes it if `open` made it and it is still empty. The end of the process unlocks it too, however
+   * it ends.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
-    const lock = this.#lock;
-    this.#lock = undefined;
+    const [lock, made] = [this.#lock, this.#made];
+    this.#lock = this.#made = undefined;
+    await removeEmptyFolders(this.path, made);
     if (lock) await new Promise((resolve) => lock.close(resolve));
   }
 
@@ -129,9 +97,5 @@ export class RunFolder implements AsyncDisposable {
     });
     await withFileErrors(this.path, listening);
     this.#lock = server;
-  }
-
-  #files(): string[] {
-    return [this.config, this.ratios, this.checkpoint, this.log, this.weights];
   }
 }

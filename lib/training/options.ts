@@ -32,7 +32,7 @@ const openFolder = schema.leaf<RunFolder>(
 export const trainOptions = v.strictObject({
   /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or a custom estimator. */
   estimator: custom<Estimator>('one such as cge(…) or rge(…)'),
-  /** How parameters move along the gradient: `sgd`, `adam` or a custom optimizer; the estimator's own, if it needs that one. */
+  /** How parameters move along the gradient: `sgd`, `adam` or a custom optimizer. Some estimators require a particular one. */
   optimizer: custom<Optimizer>('one such as sgd(…) or adam(…)'),
   /** Length of the run in epochs, > 0; fractions are rounded to steps, at least one. Either this or `steps`. */
   epochs: v.optional(schema.positive),
@@ -46,7 +46,7 @@ export const trainOptions = v.strictObject({
   augment: v.optional(schema.boolean),
   /** Images to test on after every `testEvery` steps. */
   test: v.optional(custom<Dataset>('an object')),
-  /** Steps from one test to the next, an integer >= 1; default: those of an epoch. */
+  /** Steps between tests, an integer >= 1; default: the steps of an epoch. */
   testEvery: v.optional(schema.integer(1)),
   /** A checkpoint that `save` wrote, to go on from. */
   resume: v.optional(schema.string),
@@ -56,7 +56,7 @@ export const trainOptions = v.strictObject({
    * `checkpointEvery`, at the end, when the run is aborted and when the loop over it is left.
    */
   folder: v.optional(openFolder),
-  /** Seconds from one checkpoint to the next at the least, >= 0; default: 60. Every step is saved with 0. */
+  /** Minimum seconds between checkpoints, >= 0; default: 60. With 0 every step is saved. */
   checkpointEvery: v.optional(schema.nonNegative, 60),
   /**
    * Whether a resumed run may have another length (`steps` or `epochs`) and other options of its optimizer, of the same kind,

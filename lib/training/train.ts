@@ -30,8 +30,9 @@ import { planTraining } from './options.js';
  * resumptions, under one instruction set (`resumedIsa`).
  *
  * Nothing runs until the run is iterated. Leaving the loop ends the run between two steps; aborting `signal` rejects with its
- * reason, as soon as any call of the model, and leaves model and optimizer as the last finished step did. After either, `save`
- * still works. Runs may take turns on a model, but a step of one refuses to begin during a step of another.
+ * reason, as promptly as any call of the model; model and optimizer keep the state after the last finished step. After either,
+ * `save` still works. Runs may take turns on a model, but while one makes a step or tests the model, the others refuse to make a
+ * step or to read a checkpoint.
  *
  * With `folder` the run keeps a log and checkpoints in a folder, and the same program started again goes on where it stopped,
  * also after a crash. `mayChange` lets it go on for longer or at another learning rate.
@@ -116,7 +117,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { estimator, queriesPerStep, signal } = this.#plan;
     const position = this.#position(this.#step);
     const sample = async (limit: number): Promise<number> => {
-      const part = object(estimator.sample(limit), "what the estimator's sample returns");
+      const part = object(estimator.sample(limit), "the result of the estimator's sample");
       return (await this.#estimate(part, this.#batch(position), { ...position, signal })).queries;
     };
     const secondsPerStep = await timeStep(sample, queriesPerStep, this.#model.threads);
@@ -295,7 +296,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   async #estimate(estimator: Estimator, batch: Batch, context: EstimateContext): Promise<GradientEstimate> {
     const { compiled, parameters, statistics } = this.#model;
     const estimate: GradientEstimate = await estimator.estimate(this.#model, batch, context);
-    object(estimate, "what the estimator's estimate resolves to");
+    object(estimate, "the result of the estimator's estimate");
     checked(finite, estimate.loss, "the estimate's loss");
     checked(integer(), estimate.queries, "the estimate's queries");
     checkArray(estimate.outputs, batch.count * compiled.outputs, "the estimate's outputs");

@@ -25,7 +25,7 @@ async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number):
   });
 }
 
-/** What of a log does not depend on time. */
+/** The part of a log that does not depend on time. */
 async function courseOf(run: string): Promise<object[]> {
   return (await readLog(run)).map(({ step, epoch, loss, accuracy, lr, queries, test }) => {
     return { step, epoch, loss, accuracy, lr, queries, test };
@@ -167,7 +167,7 @@ describe('deepzero train', () => {
       assert.equal((await json(['train', '--resume', out, '--memory', '1GB']))['steps'], 2);
     }));
 
-  it('begins only where no file of a run is', () =>
+  it('begins only in a folder without files of a run', () =>
     withFolder(async (folder) => {
       for (const name of ['ratios.json', 'run.safetensors', 'log.jsonl', 'model.safetensors']) {
         const run = join(folder, name, 'run');
@@ -181,7 +181,7 @@ describe('deepzero train', () => {
       }
     }));
 
-  it('stops on Ctrl-C or kill -9, and resumes to the bits of a run never stopped', () =>
+  it('stops on Ctrl-C or kill -9, and resumes to the bits of an uninterrupted run', () =>
     withFolder(async (folder) => {
       const args = ['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '150'];
       const [whole, stopped, killed] = ['whole', 'it is stopped', 'killed'].map((name) => join(folder, name));
@@ -202,7 +202,7 @@ describe('deepzero train', () => {
       await untilEpoch(victim, 5);
       victim.kill('SIGKILL');
       await end;
-      // What a crash may leave: lines after the checkpoint, the last one torn.
+      // A crash may leave lines after the checkpoint, the last one incomplete.
       await writeFile(join(killed!, 'log.jsonl'), '{"step":99,"loss":0}\n{"st', { flag: 'a' });
 
       for (const run of [stopped!, killed!]) {
@@ -214,7 +214,7 @@ describe('deepzero train', () => {
       }
     }));
 
-  it('keeps others out, takes a doubled signal for one, and prints the command that resumes', () =>
+  it('locks its folder, treats two signals as one, and prints the command that resumes', () =>
     withFolder(async (folder) => {
       const args = ['train', ...RECIPE, '--data', await writeImages(folder), '--epochs', '5000', '--out', "it's here"];
       const child = start(args, { cwd: folder });

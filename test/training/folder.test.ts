@@ -20,7 +20,7 @@ async function finish(run: TrainRun): Promise<void> {
   for await (const { step } of run) assert.equal(run.step, step + 1);
 }
 
-/** Makes a run in a folder, or what is left of it, and returns the final bits. */
+/** Makes a run in a folder, or its remaining steps, and returns the final bits. */
 async function trainIn(
   path: string,
   options: Partial<TrainOptions> = {},
@@ -40,7 +40,7 @@ async function courseOf(path: string): Promise<Pick<TrainStep, 'step' | 'loss' |
 }
 
 describe('a run in a folder', () => {
-  it('logs every step, tests every so many, and repeats a test that was aborted', () =>
+  it('logs every step, tests every `testEvery` steps, and repeats a test that was aborted', () =>
     withFolder(async (folder) => {
       const [whole, parts] = [join(folder, 'whole'), join(folder, 'parts')];
       const end = await trainIn(whole);
@@ -136,7 +136,7 @@ describe('a run in a folder', () => {
       });
     }));
 
-  it('writes a checkpoint when the last one is older than asked for', () =>
+  it('writes a checkpoint when the last one is older than `checkpointEvery`', () =>
     withFolder(async (folder) => {
       for (const [checkpointEvery, steps] of [
         [0, [0, 1, 2, 3]],
@@ -230,17 +230,19 @@ describe('RunFolder', () => {
       assert.ok(again.isOpen);
     }));
 
-  it('makes folders, and removes those that it made when it is discarded', () =>
+  it('makes folders, and removes those that it made and that are empty when it is closed', () =>
     withFolder(async (path) => {
       const outer = join(path, 'outer');
-      await using folder = await RunFolder.open(join(outer, 'inner'));
-      assert.deepEqual(await folder.contents(), []);
-      await writeFile(folder.config, '{}');
-      assert.deepEqual(await folder.contents(), ['config.json']);
-      await folder.discard();
+      const openAndClose = async (folder: string, file?: string): Promise<void> => {
+        await using open = await RunFolder.open(folder);
+        assert.ok(await exists(open.path));
+        if (file !== undefined) await writeFile(join(open.path, file), '');
+      };
+      await openAndClose(join(outer, 'inner'));
       assert.ok(!(await exists(outer)));
-      await using old = await RunFolder.open(path);
-      await old.discard();
+      await openAndClose(path);
       assert.ok(await exists(path));
+      await openAndClose(join(outer, 'inner'), 'mine');
+      assert.ok(await exists(join(outer, 'inner', 'mine')));
     }));
 });

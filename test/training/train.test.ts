@@ -81,7 +81,7 @@ describe('train', () => {
     assert.equal(calls.length, 5);
   });
 
-  it('goes through the images in an order of its own every epoch, without repetition', async () => {
+  it('visits every image once in an epoch, in a new order every epoch', async () => {
     const { dataset, calls } = spied(tinyTensors(26));
     using model = new Model(tinyNetwork());
     const run = train(model, dataset, {
@@ -292,7 +292,7 @@ describe('train', () => {
     using model = new Model(tinyNetwork());
     const own = cge({ mu: 5e-3 });
     const cases: [object | undefined, RegExp][] = [
-      [undefined, /what the estimator's estimate resolves to to be an object, received undefined/],
+      [undefined, /the result of the estimator's estimate to be an object, received undefined/],
       [{ loss: NaN }, /the estimate's loss to be a finite number, received NaN/],
       [{ queries: undefined }, /the estimate's queries to be an integer >= 0, received undefined/],
       [{ outputs: [] }, /the estimate's outputs to be a Float32Array of 24, received \[\]/],
