@@ -100,7 +100,7 @@ async function beside(file: string, action: (temporary: string) => Promise<void>
     await removeLeftTemporaries(dirname(file));
     await action(temporary);
   } catch (error) {
-    // The first failure is the one to report, whatever becomes of the clean-up.
+    // The first failure is reported, even if the clean-up fails too.
     await rm(temporary, { force: true }).catch(() => undefined);
     if (error instanceof FileError) throw error;
     throw new FileError(file, isMissing(error) ? 'folder does not exist' : reason(error), { cause: error });
@@ -211,6 +211,25 @@ export async function readLines(file: string, use: (line: string, end: number) =
       }
     }
   });
+}
+
+/**
+ * Opens a regular file to append to it, after dropping all but its first bytes; it is made if it does not exist.
+ *
+ * @throws FileError `<file>: is not a regular file`, `permission denied`, …
+ */
+export async function openToAppend(file: string, bytes: number): Promise<FileHandle> {
+  // A pipe in the file's place must not be waited for.
+  const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
+  const handle = await withFileErrors(file, open(file, flags));
+  try {
+    refuseOtherThanFile(file, await handle.stat());
+    await withFileErrors(file, handle.truncate(bytes));
+    return handle;
+  } catch (error) {
+    await handle.close();
+    throw error;
+  }
 }
 
 /** The first bytes of a file, in chunks. */

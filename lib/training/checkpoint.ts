@@ -150,7 +150,7 @@ function changesBetween(file: string, step: number, saved: object, config: RunCo
     throw expectedOption('steps', `at least ${step}, the steps done`, String(given.steps));
   }
   const time = new Date().toISOString();
-  // A schedule is one option, whatever differs in it.
+  // A schedule counts as one option, wherever it differs.
   const options = new Set(found.map(({ path }) => path.split('.', 2).join('.')));
   return [...options].map((option) => {
     return { step, time, option, from: at(saved, option), to: at(given, option) };

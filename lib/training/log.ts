@@ -3,13 +3,18 @@
  *
  * @module
  */
-import { constants } from 'node:fs';
-import { open } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
 
 import type { EvaluateResult } from '../model/options.js';
 import { FileError } from '../support/errors.js';
-import { readLines, readStart, withFileErrors, withInputFile, writeFileAtomically } from '../support/files.js';
+import {
+  openToAppend,
+  readLines,
+  readStart,
+  withFileErrors,
+  withInputFile,
+  writeFileAtomically,
+} from '../support/files.js';
 import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 
@@ -53,16 +58,7 @@ export class RunLog {
    */
   static async open(file: string, steps: number): Promise<RunLog> {
     const bytes = await scan(file, steps, () => undefined);
-    // A pipe in the file's place must not be waited for.
-    const { O_WRONLY, O_APPEND, O_CREAT, O_NONBLOCK } = constants;
-    const log = new RunLog(file, await withFileErrors(file, open(file, O_WRONLY | O_APPEND | O_CREAT | O_NONBLOCK)));
-    try {
-      await withFileErrors(file, log.#handle.truncate(bytes));
-      return log;
-    } catch (error) {
-      await log.close();
-      throw error;
-    }
+    return new RunLog(file, await openToAppend(file, bytes));
   }
 
   async append(entry: TrainStep): Promise<void> {

@@ -305,7 +305,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     return estimate;
   }
 
-  /** Updates the model, the optimizer and the count, all or none: nothing waits, and whatever may throw comes first. */
+  /** Updates the model, the optimizer and the count, all or none: nothing waits, and everything that may throw comes first. */
   #commit(estimate: GradientEstimate, lr: number): void {
     const { compiled, parameters, statistics } = this.#model;
     const moved = { parameters: parameters.slice(), statistics: estimate.statistics };

@@ -66,7 +66,7 @@ describe('a checkpoint', () => {
     });
   }
 
-  it('of a run killed in its midst continues to the same bits', async () => {
+  it('of a killed run continues to the same bits', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'run.safetensors');
       const script = fileURLToPath(new URL('../helpers/checkpointing-run.ts', import.meta.url));

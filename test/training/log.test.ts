@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
 import { amendLog, readLog, readStep, RunLog } from '../../lib/training/log.js';
@@ -85,7 +85,7 @@ describe('a log', () => {
     });
   });
 
-  it('is resumed at any size, whatever follows its steps', async () => {
+  it('is resumed at any size and with any text after its steps', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'log.jsonl');
       const line = `${JSON.stringify(entry(0))}\n`;
@@ -105,14 +105,20 @@ describe('a log', () => {
     });
   });
 
-  it('says what is wrong with its file in the words of every other file', async () => {
+  it('names its file and the reason where it cannot be opened', async () => {
     await withFolder(async (folder) => {
       const file = join(folder, 'log.jsonl');
+      const refused = async (message: string): Promise<void> => {
+        await assert.rejects(RunLog.open(file, 0), { name: 'FileError', message: `${file}: ${message}` });
+      };
+      await symlink('/dev/full', file);
+      await refused('is not a regular file');
+      await rm(file);
+      await symlink(join(folder, 'none', 'log'), file);
+      await refused('no such file or directory');
+      await rm(file);
       await mkdir(file);
-      await assert.rejects(RunLog.open(file, 0), {
-        name: 'FileError',
-        message: `${file}: is a folder, expected a file`,
-      });
+      await refused('is a folder, expected a file');
     });
   });
 });

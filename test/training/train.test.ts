@@ -27,7 +27,7 @@ async function finish(run: TrainRun): Promise<TrainStep[]> {
   return steps;
 }
 
-/** A data set that notes what it is asked for. */
+/** A data set that records its requests. */
 function spied(dataset: Dataset): {
   dataset: Dataset;
   calls: { indices: number[]; augmentation: Augmentation | undefined }[];
@@ -98,7 +98,7 @@ describe('train', () => {
     assert.notDeepEqual(orders[0], orders[1]);
   });
 
-  it('augments images of bytes, not tensors, unless told otherwise', async () => {
+  it('augments images of bytes, not tensors, by default', async () => {
     const augmentations = async (images: Dataset, augment?: boolean): Promise<unknown[]> => {
       const asked: unknown[] = [];
       const batch = images.batch.bind(images);
@@ -210,7 +210,7 @@ describe('train', () => {
     });
   });
 
-  it('whose estimator or schedule yields nonsense does not take the step', async () => {
+  it('makes no step with a wrong result of its estimator or schedule', async () => {
     const { estimator } = OPTIONS;
     const changed = (change: object): Estimator => ({
       ...estimator,
