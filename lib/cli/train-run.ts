@@ -19,6 +19,7 @@ import type { RunChange } from '../training/checkpoint.js';
 import type { TrainCost } from '../training/cost.js';
 import type { RunFolder } from '../training/folder.js';
 import type { TrainStep } from '../training/log.js';
+import { differences } from '../support/differences.js';
 import type { TrainRun } from '../training/train.js';
 import { train } from '../training/train.js';
 import type { Output } from './output.js';
@@ -182,9 +183,9 @@ function makeRun(
 
 function sayChanges(changes: readonly RunChange[], output: Output): void {
   for (const { step, option, from, to } of changes) {
-    output.line(
-      `Changed after ${counted(step, 'step')}: ${option} from ${JSON.stringify(from)} to ${JSON.stringify(to)}`,
-    );
+    for (const { path, saved, given } of differences(from, to, option)) {
+      output.line(`Changed after ${counted(step, 'step')}: ${path} from ${saved} to ${given}`);
+    }
   }
 }
 

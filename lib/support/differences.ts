@@ -22,11 +22,6 @@ export function differences(saved: unknown, given: unknown, path = ''): Differen
   return saved === given ? [] : [{ path, saved: summarize(saved), given: summarize(given) }];
 }
 
-/** The first place where two JSON values differ. */
-export function firstDifference(saved: unknown, given: unknown): Difference | undefined {
-  return differences(saved, given)[0];
-}
-
 function isNested(value: unknown): value is Record<string, unknown> {
   return isObject(value) || Array.isArray(value);
 }

@@ -77,6 +77,7 @@ describe('deepzero train, from weights and on from a run', () => {
       assert.equal(longer.code, 0, longer.stderr);
       assert.match(longer.stdout, /^Changed after 5 steps: steps from 5 to 7$/m);
       assert.match(longer.stdout, /^Changed after 5 steps: optimizer\.momentum from 0\.9 to 0\.8$/m);
+      assert.match(longer.stdout, /^Changed after 5 steps: optimizer\.lr\.peak from [\d.]+ to 0\.05$/m);
       const schedule = cosine({ peak: 0.05, warmupEpochs: 0.1 });
       assert.deepEqual(
         (await readLog(run)).slice(5).map(({ lr }) => lr),
