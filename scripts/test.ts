@@ -7,7 +7,7 @@
 import { spawn } from 'node:child_process';
 import { root } from './run.js';
 
-const STEPS = ['lint', 'types', 'build:native', 'test:native', 'test:unit', 'test:isas', 'test:package'];
+const STEPS = ['lint', 'types', 'build:native', 'test:native', 'test:clang', 'test:unit', 'test:isas', 'test:package'];
 
 interface Result {
   step: string;
