@@ -235,7 +235,7 @@ export function command<T extends OptionTable>({
       leaf.addOption(added);
     }
     if (notes !== undefined) leaf.addHelpText('after', `\n${wrap(notes)}`);
-    // Refused in the action, by name and with what is near.
+    // The action refuses these, with the nearest known name.
     leaf.allowUnknownOption().allowExcessArguments();
     leaf.action(async () => {
       const surplus = leaf.args.find((arg) => arg.startsWith('-')) ?? leaf.args[operands.length];

@@ -269,11 +269,11 @@ function statistics(images: Uint8Array): { mean: number[]; std: number[] } {
 }
 
 export const syntheticOptions = v.strictObject({
-  /** Default 0. */
+  /** Fixes the images: an integer >= 0, default: 0. */
   seed: v.optional(integer(), 0),
-  /** Number of training images, default 5,000. */
+  /** Number of training images, from 1 to 1000000; default: 5000. */
   train: v.optional(integer(1, MOST_IMAGES), 5000),
-  /** Number of test images, default 1,000. */
+  /** Number of test images, from 1 to 1000000; default: 1000. */
   test: v.optional(integer(1, MOST_IMAGES), 1000),
 });
 export interface SyntheticOptions extends v.InferInput<typeof syntheticOptions> {}

@@ -35,7 +35,7 @@ import { withSafetensors, writeSafetensors } from '../support/safetensors.js';
 import { checkValues, checkWeights, describedIn, readPoint, toMetadata, toTensors } from './weights.js';
 import type { Weights } from './weights.js';
 
-const limits = v.strictObject({
+export const limits = v.strictObject({
   /** Threads of every computation, an integer from 1 to 1024; default: `defaultThreads()`. No result depends on it. */
   threads: v.optional(integer(1, MOST_THREADS)),
   /**

@@ -24,7 +24,7 @@ export const PRECISIONS = ['single', 'double'] as const;
 /** The precision of activations and their gradients: float32 or float64. Parameters are float32 in both cases. */
 export type Precision = (typeof PRECISIONS)[number];
 
-const pointOptions = v.strictObject({
+export const pointOptions = v.strictObject({
   ...callOptions.entries,
   /** The point θ; default: the model's parameters. */
   at: v.optional(instance<Float32Array>(Float32Array, 'a Float32Array as long as the parameters')),

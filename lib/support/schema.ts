@@ -106,7 +106,7 @@ export function nonEmpty<T extends Float32Array | Uint32Array>(type: new () => T
   return leaf('other', constraint, (value) => value instanceof type && value.length > 0);
 }
 
-/** A value of a class; `constraint` says what it is to be. */
+/** An instance of a class; `constraint` says which. */
 export function instance<T>(type: abstract new (...args: never[]) => T, constraint: string): Leaf<T> {
   return leaf('other', constraint, (value) => value instanceof type);
 }
@@ -136,7 +136,7 @@ export function keysOf(schema: { readonly entries: object }): string[] {
  * The options with their defaults.
  *
  * @param what Whose options they are: `cge`.
- * @throws InvalidArgumentError naming the option, what it is to be and what it is; an unknown one with what is near.
+ * @throws InvalidArgumentError naming the option, its constraint and its value; for an unknown key, the nearest known one.
  */
 export function parseOptions<const S extends ObjectSchema>(
   schema: S,
@@ -167,7 +167,7 @@ export function checked<const S extends Schema>(schema: S, value: unknown, what:
 /**
  * A file's content with its defaults.
  *
- * @throws FileError naming the file, the entry, what it is to be and what it is.
+ * @throws FileError naming the file, the entry, its constraint and its value.
  */
 export function parseContent<const S extends Schema>(schema: S, content: unknown, file: string): v.InferOutput<S> {
   const { output, problem } = parse(schema, content);

@@ -26,7 +26,7 @@ const json = leaf<unknown>('other', 'a JSON value', (value) => value !== undefin
 
 /** An option that a run changed when it was resumed. */
 export const runChange = v.strictObject({
-  /** Steps done before the change. */
+  /** Steps done before the change, >= 0. */
   step: integer(),
   /** When, in ISO 8601. */
   time: string,
@@ -54,13 +54,14 @@ export interface RunState {
 const object = leaf<object>('other', 'an object', isObject);
 
 /** `run` in the metadata. */
-const runMetadata = v.strictObject({
+export const runMetadata = v.strictObject({
+  /** The layout's number, >= 0. */
   format: integer(),
   config: object,
   changes: v.array(runChange),
-  /** Steps finished. */
+  /** Steps finished, >= 0. */
   step: integer(),
-  /** Updates that the optimizer made. */
+  /** Updates that the optimizer made, >= 0. */
   updates: integer(),
   /** The instruction set in use when it was written: others round differently. */
   isa: string,

@@ -38,7 +38,7 @@ export const trainOptions = v.strictObject({
   epochs: v.optional(schema.positive),
   /** Length of the run in steps, an integer >= 1. */
   steps: v.optional(schema.integer(1)),
-  /** Images per step, from 1 to the data set's count; default: 256. */
+  /** Images per step, an integer >= 1 and at most the data set's count; default: 256. */
   batchSize: v.optional(schema.integer(1)),
   /** Fixes order of images, augmentation, masks and directions; an integer >= 0, default: 0. */
   seed: v.optional(schema.integer(), 0),

@@ -83,7 +83,7 @@ function lacking(options: readonly Option[], entries: Readonly<Record<string, Sc
 }
 
 describe('docstrings of options', () => {
-  const rooms = ['native', 'model', 'optimizers', 'estimators', 'pruning', 'network'];
+  const rooms = ['native', 'data', 'model', 'optimizers', 'estimators', 'pruning', 'network', 'training'];
   const files = rooms.flatMap((room) => readdirSync(`lib/${room}`).map((name) => `lib/${room}/${name}`));
 
   for (const file of files) {
@@ -91,7 +91,9 @@ describe('docstrings of options', () => {
       const module = (await import(`../../${file.replace(/\.ts$/, '.js')}`)) as Record<string, unknown>;
       for (const [name, options] of optionsIn(await readFile(file, 'utf8'))) {
         const schema = module[name] as { entries: Record<string, Schema> } | undefined;
+        const documented = options.some(({ doc }) => doc.includes('/**'));
         if (schema) assert.deepEqual(lacking(options, schema.entries), [], name);
+        else assert.ok(!documented, `${name} has docstrings that nothing checks: export it`);
       }
     });
   }
