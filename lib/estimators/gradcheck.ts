@@ -69,7 +69,7 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
   const [cge, truth] = [engine.values, reference.values];
   if (truth.every((value) => value === 0)) {
     throw new InvalidArgumentError(
-      `Expected a reference to compare with, received 0 at every coordinate: mu = ${mu} is lost in double precision, or the loss does not depend on them`,
+      `Expected the loss to depend on a coordinate, received a reference of 0 at all ${truth.length}: take others or more (a bias before a batch norm changes no loss), or a larger mu than ${mu}`,
     );
   }
   const gradient = await model.gradient(batch, { precision: 'double', signal });
