@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import { checked, leaf, parseOptions, queryCount, smoothing } from '../support/schema.js';
+import { checked, decayFactor, parseOptions, queryCount, smoothing } from '../support/schema.js';
 import type { Batch } from '../data/dataset.js';
 import type { EstimateContext, Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
@@ -15,10 +15,7 @@ export const patternSearchOptions = v.strictObject({
   /** The distance by which a trial moves a parameter at the first step, > 0 in float32. */
   radius: smoothing,
   /** The factor of the radius after every step, > 0 and <= 1; default: 1, a constant radius. */
-  decay: v.optional(
-    leaf<number>('number', 'a number > 0 and <= 1', (value) => typeof value === 'number' && value > 0 && value <= 1),
-    1,
-  ),
+  decay: v.optional(decayFactor, 1),
   /** Trials per step, each a loss evaluation, an integer from 1 to 2³¹ − 1. */
   queries: queryCount,
 });

@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import { checked, expectedOption, leaf, nonNegative, parseOptions, positive } from '../support/schema.js';
+import { checked, decayFactor, expectedOption, leaf, nonNegative, parseOptions, positive } from '../support/schema.js';
 
 /** The position in training of a learning rate. */
 export interface Position {
@@ -42,10 +42,7 @@ export const stepOptions = v.strictObject({
   /** Epochs between decays, > 0. */
   every: positive,
   /** The factor of the rate at each decay, > 0 and <= 1; default: 0.1. */
-  factor: v.optional(
-    leaf<number>('number', 'a number > 0 and <= 1', (value) => typeof value === 'number' && value > 0 && value <= 1),
-    0.1,
-  ),
+  factor: v.optional(decayFactor, 0.1),
   /** Epochs of linear warm-up, >= 0, not necessarily whole; default: 0. */
   warmupEpochs: v.optional(nonNegative, 0),
 });

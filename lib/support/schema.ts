@@ -64,6 +64,8 @@ export const positive: Leaf<number> = number('a finite number > 0', (value) => v
 export const nonNegative: Leaf<number> = number('a finite number >= 0', (value) => value >= 0);
 /** A number in [0, 1). */
 export const fraction: Leaf<number> = number('a number >= 0 and < 1', (value) => value >= 0 && value < 1);
+/** The factor of a decay, in (0, 1]. */
+export const decayFactor: Leaf<number> = number('a number > 0 and <= 1', (value) => value > 0 && value <= 1);
 /** A number in [0, 1]. */
 export const unit: Leaf<number> = number('a number from 0 to 1', (value) => value >= 0 && value <= 1);
 
