@@ -43,7 +43,8 @@ export function kernelShapes(networks: readonly Network[]): KernelShape[] {
 
 function convolutionsIn(layers: readonly Layer[], input: Network['input']): KernelShape[] {
   return layers.flatMap((layer, i) => {
-    const map = i === 0 ? input : compile({ name: 'layers before', input, layers: layers.slice(0, i) }).outputShape;
+    const before = { name: 'layers before', input, layers: layers.slice(0, i) };
+    const map: Network['input'] = i === 0 ? input : [...compile(before).outputShape];
     if (layer.type === 'residual')
       return [layer.body, layer.shortcut ?? []].flatMap((branch) => convolutionsIn(branch, map));
     if (layer.type !== 'conv2d' || [layer.kernel].flat().some((extent) => extent !== 3)) return [];

@@ -67,6 +67,10 @@ function wordsOf(command: Commander): string[] {
 
 /** Refuses words that choose no command, also where they ask for help. */
 function checkWords(program: Commander, args: readonly string[]): void {
+  const [first = ''] = args;
+  if (first.startsWith('-') && !['-h', '--help', '-v', '--version'].includes(first)) {
+    throw new InvalidArgumentError(`Expected deepzero COMMAND [options]: ${quote(first)} stands before the command`);
+  }
   let at = program;
   for (const [i, word] of args.entries()) {
     if (word.startsWith('-') || at.commands.length === 0) break;
@@ -122,6 +126,10 @@ function listenForSignals(): AbortSignal {
 
 /** Prints an error and returns the exit code. */
 function report(error: unknown): number {
+  // Options take the next argument, whatever it is: one without a value is the last.
+  if (error instanceof CommanderError && error.code === 'commander.optionMissingArgument') {
+    return report(new InvalidArgumentError(`Expected a value after ${quote(process.argv.at(-1) ?? '')}`));
+  }
   const usage = error instanceof CommanderError;
   // Help that was asked for ends the same way, with 0, and help in place of a missing command with 1.
   if (usage && error.code.includes('help')) return error.exitCode === 0 ? 0 : 2;

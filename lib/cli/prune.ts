@@ -23,6 +23,7 @@ import {
   oneOf,
   parseContent,
   queryCount,
+  seed,
   smoothing,
   string,
   unit,
@@ -146,7 +147,7 @@ export function ratioTable({ compiled }: Model, ratios: LayerRatios | number): s
   const warning =
     unqueried.length === 0
       ? ''
-      : `\n\nNothing is queried of ${unqueried.join(', ')}: lower the sparsity to train them.`;
+      : `\n\nNo coordinate is queried of ${unqueried.join(', ')}: at a lower sparsity they would be trained too.`;
   const counts = table([
     ['tensor', 'left out', 'queried', 'of'],
     ...rows,
@@ -163,7 +164,7 @@ const ratiosFile = v.strictObject({
   method: v.optional(oneOf(METHODS)),
   sparsity: v.optional(fraction),
   mu: v.optional(smoothing),
-  seed: v.optional(integer()),
+  seed: v.optional(seed),
   graspQueries: v.optional(queryCount),
   samplesPerClass: v.optional(integer(1)),
   graspDirections: v.optional(string),

@@ -23,7 +23,7 @@ import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../paper.js';
 import { FileError, InvalidArgumentError } from '../support/errors.js';
 import { writeFileAtomically } from '../support/files.js';
 import { readJson } from '../support/json.js';
-import { expectedOption, integer, isObject, leaf, oneOf, parseContent, string } from '../support/schema.js';
+import { expectedOption, integer, object, oneOf, parseContent, string } from '../support/schema.js';
 import { version } from '../support/version.js';
 import type { RunChange } from '../training/checkpoint.js';
 import { checkFormat, runChange } from '../training/checkpoint.js';
@@ -287,8 +287,6 @@ const OPEN: readonly string[] = [
   ...['network', 'depth', 'width', 'weights', 'mean', 'std'],
   ...['sparsity', 'epochs', 'steps', 'warmupEpochs'],
 ];
-
-const object = leaf<object>('other', 'an object', isObject);
 
 const FORMAT = 1;
 

@@ -7,9 +7,10 @@ import * as v from 'valibot';
 
 import { digest } from '../support/digest.js';
 import { InvalidArgumentError } from '../support/errors.js';
-import { checked, expected, instance, integer, parseOptions, string } from '../support/schema.js';
+import { checked, expected, instance, integer, parseOptions, seed, string } from '../support/schema.js';
+import { imageShape } from '../network/description.js';
 import { drawPlacement, IN_PLACE, placeImage, type Augmentation, type PixelSource } from './augment.js';
-import { imageShape, names, normalization } from './options.js';
+import { names, normalization } from './options.js';
 
 export type { Augmentation } from './augment.js';
 
@@ -178,7 +179,7 @@ export class ImageDataset implements Dataset {
   batch(indices: Uint32Array, augmentation?: Augmentation): Batch {
     checkIndices(indices, this.count);
     if (augmentation) {
-      checked(integer(), augmentation.seed, 'seed');
+      checked(seed, augmentation.seed, 'seed');
       checked(integer(0, 0xffff_ffff), augmentation.epoch, 'epoch');
     }
     const images = new Float32Array(indices.length * this.#imageSize);

@@ -3,32 +3,8 @@
  *
  * @module
  */
-import * as v from 'valibot';
-
-import type { Leaf } from '../support/schema.js';
-import { integer, leaf, string } from '../support/schema.js';
-
-type ListSchema<T> = v.GenericSchema<T>;
-
-/** A list that passes a test, of items of one schema. */
-function list<T extends readonly unknown[]>(
-  item: v.GenericSchema,
-  constraint: string,
-  test: (list: readonly unknown[]) => boolean = () => true,
-): ListSchema<T> {
-  const isList = v.custom<unknown[]>((value) => Array.isArray(value) && test(value), constraint);
-  const schema = v.pipe(isList, v.array(item), v.metadata({ constraint, form: 'other' }));
-  return schema as v.GenericSchema as ListSchema<T>;
-}
-
-/** Channels, rows and columns of an image. */
-export type Shape = readonly [channels: number, height: number, width: number];
-
-export const imageShape: ListSchema<Shape> = list(
-  integer(1),
-  '[channels, height, width]',
-  ({ length }) => length === 3,
-);
+import type { Leaf, ListSchema } from '../support/schema.js';
+import { leaf, list, string } from '../support/schema.js';
 
 export const names: ListSchema<readonly string[]> = list(string, 'a list of names');
 

@@ -11,7 +11,7 @@
 import * as v from 'valibot';
 
 import { Random } from '../native/random.js';
-import { integer, parseOptions } from '../support/schema.js';
+import { integer, parseOptions, seed } from '../support/schema.js';
 import type { ImageDatasets } from './cifar10.js';
 import { ImageDataset } from './dataset.js';
 
@@ -269,8 +269,8 @@ function statistics(images: Uint8Array): { mean: number[]; std: number[] } {
 }
 
 export const syntheticOptions = v.strictObject({
-  /** Fixes the images: an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Fixes the images: an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
   /** Number of training images, from 1 to 1000000; default: 5000. */
   train: v.optional(integer(1, MOST_IMAGES), 5000),
   /** Number of test images, from 1 to 1000000; default: 1000. */
@@ -284,7 +284,7 @@ export interface SyntheticOptions extends v.InferInput<typeof syntheticOptions> 
  * an image, on the calling thread.
  *
  * @example const { train, test } = synthetic({ seed: 1, train: 2000 });
- * @throws InvalidArgumentError for a count below 1, or a seed that is no integer >= 0.
+ * @throws InvalidArgumentError for a count below 1, or a seed that is no integer from 0 to 2⁵³ − 1.
  */
 export function synthetic(options: SyntheticOptions = {}): ImageDatasets {
   const counts = parseOptions(syntheticOptions, options, 'synthetic');

@@ -2,7 +2,7 @@ import * as v from 'valibot';
 
 import { checkModel } from '../model/problem.js';
 import { progressOptions } from '../native/jobs.js';
-import { integer, parseOptions } from '../support/schema.js';
+import { integer, parseOptions, seed } from '../support/schema.js';
 import type { Batch } from '../data/dataset.js';
 import type { Model } from '../model/model.js';
 import type { CallOptions } from '../native/jobs.js';
@@ -20,7 +20,7 @@ export interface EstimatePosition {
 
 const contextOptions = v.strictObject({
   ...progressOptions.entries,
-  seed: integer(),
+  seed,
   step: integer(0, 2 ** 32 - 1),
   epoch: integer(0, 2 ** 32 - 1),
 });

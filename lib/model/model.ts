@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import * as v from 'valibot';
 
-import { checked, integer, isObject, leaf, oneOf, parseOptions, positive, string } from '../support/schema.js';
+import { checked, integer, isObject, leaf, oneOf, parseOptions, positive, seed, string } from '../support/schema.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
@@ -49,8 +49,8 @@ export const limits = v.strictObject({
 
 export const modelOptions = v.strictObject({
   ...limits.entries,
-  /** Determines the initial weights; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines the initial weights; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
   /** Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`. Default: `cross-entropy`. */
   loss: v.optional(oneOf(LOSSES), 'cross-entropy'),
   /** Initial values. The model uses these arrays themselves, not copies. Default: initial weights by `seed`. */

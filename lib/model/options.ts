@@ -6,7 +6,7 @@
 import * as v from 'valibot';
 
 import { callOptions, progressOptions } from '../native/jobs.js';
-import { boolean, instance, integer, nonEmpty, oneOf, queryCount, smoothing } from '../support/schema.js';
+import { boolean, instance, integer, nonEmpty, oneOf, queryCount, seed, smoothing } from '../support/schema.js';
 
 export const REUSES = ['none', 'block', 'layer', 'incremental'] as const;
 /** How much of the unperturbed pass a query reuses. */
@@ -83,8 +83,8 @@ export const randomizedOptions = v.strictObject({
   ...directionOptions.entries,
   /** `incremental` propagates the change that a perturbation causes, `none` runs whole passes and subtracts losses. Default: `incremental`. */
   reuse: randomizedReuse,
-  /** Determines the directions, together with `step`; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines the directions, together with `step`; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
 });
 /** Direction i is a pure function of `seed`, `step` (0 if there is none) and i. */
 export interface RandomizedOptions extends v.InferInput<typeof randomizedOptions> {}

@@ -1,5 +1,5 @@
 import { native } from './addon.js';
-import { checked, integer } from '../support/schema.js';
+import { checked, integer, seed as seedSchema } from '../support/schema.js';
 
 /**
  * The purposes of random numbers. Each purpose has a separate stream, so that drawing more numbers for one never changes
@@ -38,7 +38,7 @@ export class Random {
   #drawn = 0;
 
   constructor(seed: number, stream: Stream, index = 0) {
-    this.#seed = checked(integer(), seed, 'seed');
+    this.#seed = checked(seedSchema, seed, 'seed');
     this.#stream = STREAMS[stream];
     this.#index = checked(integer(0, 0xffff_ffff), index, 'index');
   }

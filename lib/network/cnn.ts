@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 
 import { expectedOption, integer, parseOptions } from '../support/schema.js';
-import { checkInput, inputShape } from './compile.js';
+import { inputShape } from './compile.js';
 import type { Layer, Network } from './description.js';
 import { batchNorm, conv2d, globalAveragePool, LARGEST_EXTENT, linear, maxPool, relu } from './description.js';
 
@@ -30,7 +30,7 @@ export interface CnnOptions extends v.InferInput<typeof cnnOptions> {}
  */
 export function cnn(options: CnnOptions = {}): Network {
   const { depth, channels, classes, input } = parseOptions(cnnOptions, options, 'cnn');
-  const [, rows, columns] = checkInput(input);
+  const [, rows, columns] = input;
   const most = Math.floor(Math.log2(Math.min(rows, columns)));
   if (depth > most) throw expectedOption('depth', `an integer from 1 to ${most}`, String(depth));
 
@@ -44,5 +44,5 @@ export function cnn(options: CnnOptions = {}): Network {
     );
   }
   layers.push(globalAveragePool(), linear({ name: 'fc', features: classes }));
-  return { name: `cnn${depth}`, input, layers };
+  return { name: `cnn${depth}`, input: [...input], layers };
 }

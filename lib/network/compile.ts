@@ -1,16 +1,7 @@
 import * as v from 'valibot';
 
-import { InvalidArgumentError, quote, show } from '../support/errors.js';
-import {
-  checked,
-  expected,
-  expectedOption,
-  integer,
-  isObject,
-  oneOf,
-  parseOptions,
-  string,
-} from '../support/schema.js';
+import { InvalidArgumentError, quote } from '../support/errors.js';
+import { checked, expected, isObject, oneOf, parseOptions, string } from '../support/schema.js';
 import type { NativeOperation } from '../native/addon.js';
 import type {
   AveragePool,
@@ -22,6 +13,7 @@ import type {
   Network,
   OptionA,
   Residual,
+  Shape,
 } from './description.js';
 import {
   averagePoolLayer,
@@ -87,7 +79,6 @@ export interface Program {
   shapes: Shape[];
 }
 
-type Shape = [channels: number, rows: number, columns: number];
 type Tensor = Pick<TensorInfo, 'kind' | 'layerType' | 'shape'>;
 
 /** A layer as an operation, with the shape of its result and its tensors. */
@@ -123,19 +114,12 @@ export function programOf(network: Network): Program {
 
 function compiler(network: Network): Compiler {
   if (!isObject(network)) throw expected('network', 'an object', network);
-  const { name, input, layers } = parseOptions(networkSchema, network, 'network');
-  checked(string, name, "the network's name");
-  return new Compiler(checkInput(input), layers);
+  const { input, layers } = parseOptions(networkSchema, network, 'network');
+  return new Compiler(checkMap(input), layers);
 }
 
 /** An image's shape as an option of a network. */
 export const inputShape = v.optional(imageShape, [3, 32, 32]);
-
-/** Refuses an image's shape unless each extent is an integer from 1. */
-export function checkInput(input: Shape): Shape {
-  for (const [i, extent] of input.entries()) checked(integer(1, LARGEST_EXTENT), extent, `input[${i}]`);
-  return checkMap([...input]);
-}
 
 const layerType = oneOf([
   'conv2d',
@@ -164,7 +148,7 @@ class Compiler {
 
   readonly #outputShape: Shape;
 
-  constructor(input: Shape, layers: unknown) {
+  constructor(input: Shape, layers: readonly Layer[]) {
     this.#shapes = [input];
     this.#outputShape = this.#shapes[this.#sequence(layers, 0, 'layers', '', '')]!;
   }
@@ -189,11 +173,8 @@ class Compiler {
    *
    * @returns the number of the last layer's value.
    */
-  #sequence(layers: unknown, input: number, place: string, scope: string, branch: string): number {
-    if (!Array.isArray(layers) || layers.length === 0) {
-      throw expectedOption(place, 'a non-empty array of layers', show(layers));
-    }
-    return layers.reduce<number>((value, layer: Layer, i) => {
+  #sequence(layers: readonly Layer[], input: number, place: string, scope: string, branch: string): number {
+    return layers.reduce((value, layer, i) => {
       const here = `${place}.${i}`;
       locate(here, () => checked(layerType, (layer as Layer | null | undefined)?.type, 'type'));
       const own = 'name' in layer ? layer.name : undefined;
@@ -207,12 +188,12 @@ class Compiler {
   }
 
   #residual(layer: Residual, value: number, place: string, titled: string, name: string): number {
-    const { body, shortcut = [] } = locate(titled, () => parseOptions(residualLayer, layer, layer.type));
+    const { body, shortcut } = locate(titled, () => parseOptions(residualLayer, layer, layer.type));
     if (++this.#nested > MOST_NESTED) {
       throw new InvalidArgumentError(`Expected residual blocks to be nested at most ${MOST_NESTED} deep`);
     }
     const straight = this.#sequence(body, value, `${place}.body`, `${name}.`, 'body.');
-    const identity = Array.isArray(shortcut) && shortcut.length === 0;
+    const identity = shortcut.length === 0;
     const around = identity ? value : this.#sequence(shortcut, value, `${place}.shortcut`, `${name}.`, 'shortcut.');
     this.#nested -= 1;
     return locate(titled, () => {

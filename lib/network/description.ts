@@ -6,7 +6,8 @@
  */
 import * as v from 'valibot';
 
-import { boolean, integer, leaf, positive, string } from '../support/schema.js';
+import type { ListSchema } from '../support/schema.js';
+import { boolean, integer, leaf, list, positive, string } from '../support/schema.js';
 
 // The native core's limits: its integers must hold every index and every count.
 export const LARGEST_EXTENT: number = 2 ** 20;
@@ -122,14 +123,18 @@ export const optionALayer = v.strictObject({
  */
 export interface OptionA extends v.InferInput<typeof optionALayer> {}
 
-/** Lists of layers are checked where they are compiled, which knows their place in the network. */
-const layersOf = v.custom<Layer[]>(() => true);
+/** Layers are checked where they are compiled, which knows their place in the network. */
+const layersOf = leaf<Layer[]>(
+  'other',
+  'a non-empty array of layers',
+  (value) => Array.isArray(value) && value.length > 0,
+);
 
 export const residualLayer = v.strictObject({
   type: v.literal('residual'),
   name: v.optional(string),
-  body: v.optional(layersOf),
-  shortcut: v.optional(layersOf),
+  body: layersOf,
+  shortcut: v.optional(leaf<Layer[]>('other', 'an array of layers', Array.isArray), []),
 });
 /**
  * body(x) + shortcut(x), both of the same shape. A ReLU after the sum is a layer after the block.
@@ -143,24 +148,26 @@ export interface Residual {
   name?: string | undefined;
   /** At least one layer. */
   body: Layer[];
-  /** Default: empty, the identity. */
+  /** Default: [], the identity. */
   shortcut?: Layer[] | undefined;
 }
 
 export type Layer =
   Conv2d | BatchNorm | Relu | MaxPool | AveragePool | GlobalAveragePool | Flatten | Linear | OptionA | Residual;
 
-/** An image's shape; `checkInput` checks each extent. */
-export const imageShape = leaf<[channels: number, rows: number, columns: number]>(
-  'other',
+/** Channels, rows and columns of an image. */
+export type Shape = readonly [channels: number, rows: number, columns: number];
+
+export const imageShape: ListSchema<Shape> = list(
+  integer(1, LARGEST_EXTENT),
   '[channels, rows, columns]',
-  (value) => Array.isArray(value) && value.length === 3,
+  ({ length }) => length === 3,
 );
 
 export const networkSchema = v.strictObject({
-  name: v.optional(v.custom<string>(() => true)),
+  name: string,
   input: imageShape,
-  layers: v.optional(layersOf),
+  layers: layersOf,
 });
 /**
  * A network: its layers, one after the other, on images of one shape. Plain data: JSON and back yields an equal network.

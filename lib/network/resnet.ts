@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 
 import { integer, leaf, parseOptions } from '../support/schema.js';
-import { checkInput, inputShape } from './compile.js';
+import { inputShape } from './compile.js';
 import type { Layer, Network } from './description.js';
 import {
   batchNorm,
@@ -66,7 +66,6 @@ const resnet20Options = v.strictObject({ classes: resnetOptions.entries.classes,
  */
 export function resnet(options: ResNetOptions = {}): Network {
   const { depth, width, classes, input } = parseOptions(resnetOptions, options, 'resnet');
-  checkInput(input);
 
   const blocks = (depth - 2) / 6;
   const layers: Layer[] = [...convolutionAndNorm(1, width, 1), relu()];
@@ -78,7 +77,7 @@ export function resnet(options: ResNetOptions = {}): Network {
     }
   }
   layers.push(globalAveragePool(), linear({ name: 'fc', features: classes }));
-  return { name: `resnet${depth}`, input, layers };
+  return { name: `resnet${depth}`, input: [...input], layers };
 }
 
 /**

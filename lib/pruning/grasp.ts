@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import { fraction, integer, parseOptions } from '../support/schema.js';
+import { fraction, integer, parseOptions, seed } from '../support/schema.js';
 import { SAMPLES_PER_CLASS } from '../paper.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
@@ -14,8 +14,8 @@ export const graspImportanceOptions = v.strictObject({
   ...progressOptions.entries,
   /** Images of each class for the loss, an integer >= 1; default: 25. */
   samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
-  /** Determines the images; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines the images; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
 });
 /** The images for GraSP's scores. */
 export interface GraspImportanceOptions extends v.InferInput<typeof graspImportanceOptions> {}

@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 
 import { InvalidArgumentError } from '../support/errors.js';
-import { checked, expected, fraction, integer, leaf, parseOptions } from '../support/schema.js';
+import { checked, expected, fraction, leaf, parseOptions, seed } from '../support/schema.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import { drawCoordinates, keptCounts } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
@@ -52,8 +52,8 @@ export const keepOptions = v.strictObject({
       (value) => value instanceof Float32Array || value instanceof Float64Array,
     ),
   ),
-  /** Determines the random choice, without `importance`; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines the random choice, without `importance`; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
 });
 export interface KeepOptions extends v.InferInput<typeof keepOptions> {}
 
@@ -109,8 +109,8 @@ export function pruneWeights(model: Model, ratios: number | LayerRatios, options
 export const randomPruningOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
   sparsity: fraction,
-  /** Determines the choice; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines the choice; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
 });
 export interface RandomPruningOptions extends v.InferInput<typeof randomPruningOptions> {}
 

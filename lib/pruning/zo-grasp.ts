@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import { boolean, fraction, integer, oneOf, parseOptions, queryCount, smoothing } from '../support/schema.js';
+import { boolean, fraction, integer, oneOf, parseOptions, queryCount, seed, smoothing } from '../support/schema.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
 import { progressOptions } from '../native/jobs.js';
@@ -22,8 +22,8 @@ export const zoGraspImportanceOptions = v.strictObject({
   mu: v.optional(smoothing, MU),
   /** Images of each class for the loss, an integer >= 1; default: 25. */
   samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
-  /** Determines images and directions; an integer >= 0, default: 0. */
-  seed: v.optional(integer(), 0),
+  /** Determines images and directions; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(seed, 0),
   /** Whether the two estimates use the same directions (`shared`) or different ones (`fresh`, the public code). Default: `shared`. */
   directions: v.optional(oneOf(DIRECTIONS), 'shared'),
   /** Whether to leave out the highest scores (`signed`) or the smallest absolute ones (`magnitude`, the public code). Default: `signed`. */

@@ -76,15 +76,13 @@ export const smoothing: Leaf<number> = number('a finite number > 0 that float32 
 });
 
 /** An integer in [low, high]. */
-export function integer(low = 0, high: number = Number.MAX_SAFE_INTEGER): Leaf<number> {
-  const range = high === Number.MAX_SAFE_INTEGER ? `>= ${low}` : `from ${low} to ${high}`;
+export function integer(low = 0, high = Infinity): Leaf<number> {
+  const range = high === Infinity ? `>= ${low}` : `from ${low} to ${high}`;
   return number(`an integer ${range}`, (value) => Number.isSafeInteger(value) && value >= low && value <= high);
 }
 
 /** A seed: any integer that a double holds exactly. */
-export const seed: Leaf<number> = number(`an integer from 0 to ${Number.MAX_SAFE_INTEGER}`, (value) => {
-  return Number.isSafeInteger(value) && value >= 0;
-});
+export const seed: Leaf<number> = integer(0, Number.MAX_SAFE_INTEGER);
 
 /** How many queries an estimate makes; the native core counts them in 32 bits with a sign. */
 export const queryCount: Leaf<number> = integer(1, 2 ** 31 - 1);
@@ -101,6 +99,19 @@ export const string: Leaf<string> = leaf(
 export function oneOf<const T extends string>(choices: readonly T[]): Leaf<T> {
   const test = (value: unknown): boolean => choices.includes(value as T);
   return leaf('choice', `one of ${choices.join(', ')}`, test, { choices });
+}
+
+export type ListSchema<T> = v.GenericSchema<T>;
+
+/** A list that passes a test, of items of one schema. */
+export function list<T extends readonly unknown[]>(
+  item: Schema,
+  constraint: string,
+  test: (list: readonly unknown[]) => boolean = () => true,
+): ListSchema<T> {
+  const isList = v.custom<unknown[]>((value) => Array.isArray(value) && test(value), constraint);
+  const schema = v.pipe(isList, v.array(item), v.metadata({ constraint, form: 'other' }));
+  return schema as Schema as ListSchema<T>;
 }
 
 /** A typed array with at least one number. */
@@ -125,6 +136,8 @@ export const abortSignal: Leaf<AbortSignal> = leaf('other', 'an AbortSignal', (v
 export function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
+
+export const object: Leaf<object> = leaf('other', 'an object', isObject);
 
 type Entries = Readonly<Record<string, Schema>>;
 type ObjectSchema = Schema & { readonly entries: Entries };

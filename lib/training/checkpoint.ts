@@ -20,7 +20,7 @@ import { FileError, show } from '../support/errors.js';
 import { parseJson } from '../support/json.js';
 import type { Safetensors, Tensor, TensorData } from '../support/safetensors.js';
 import { encodeSafetensors, readSafetensors } from '../support/safetensors.js';
-import { expectedOption, integer, isObject, leaf, parseContent, string } from '../support/schema.js';
+import { expectedOption, integer, isObject, leaf, object, parseContent, string } from '../support/schema.js';
 
 const json = leaf<unknown>('other', 'a JSON value', (value) => value !== undefined);
 
@@ -45,13 +45,13 @@ export type RunConfig = Readonly<Record<string, unknown>> & { readonly steps: nu
 /** The options of a run, and its state apart from the model's arrays. */
 export interface RunState {
   readonly config: RunConfig;
+  /** The option that gave the length. */
+  readonly lengthOption: 'steps' | 'epochs';
   readonly changes: readonly RunChange[];
   readonly optimizer: OptimizerState;
   /** The coordinates queried at a step, if the estimator chooses coordinates. */
   maskAt(step: number): Uint32Array | undefined;
 }
-
-const object = leaf<object>('other', 'an object', isObject);
 
 /** `run` in the metadata. */
 export const runMetadata = v.strictObject({
@@ -103,7 +103,7 @@ export function encodeCheckpoint(file: string, model: Model, state: RunState, st
  *
  * @param mayChange Whether the options that `canChange` names may differ from those of the file.
  * @throws FileError if the file is no checkpoint or a damaged one, or another option differs from `state.config`, naming it;
- *   InvalidArgumentError if the run would be shorter than the steps done.
+ *   InvalidArgumentError if the run would be shorter than the steps done, or no step is left for a change.
  */
 export async function readCheckpoint(
   file: string,
@@ -113,7 +113,7 @@ export async function readCheckpoint(
 ): Promise<Resumption> {
   const content = await readSafetensors(file);
   const { config, changes: earlier, step, updates, isa } = runOf(file, content);
-  const made = changesBetween(file, step, config, state.config, mayChange);
+  const made = changesBetween(file, step, config, state, mayChange);
   checkMask(file, content, state.maskAt(step), step);
   const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
     const saved = content.tensors.get(name)?.data;
@@ -134,7 +134,13 @@ export async function readCheckpoint(
 const canChange = (path: string): boolean => /^(?:steps$|optimizer\.(?!kind$))/.test(path);
 
 /** The options that differ, if they are allowed to. */
-function changesBetween(file: string, step: number, saved: object, config: RunConfig, mayChange: boolean): RunChange[] {
+function changesBetween(
+  file: string,
+  step: number,
+  saved: object,
+  { config, lengthOption }: RunState,
+  mayChange: boolean,
+): RunChange[] {
   const given = JSON.parse(JSON.stringify(config)) as RunConfig;
   const found = differences(saved, given);
   const refused = found.find(({ path }) => !mayChange || !canChange(path));
@@ -147,12 +153,18 @@ function changesBetween(file: string, step: number, saved: object, config: RunCo
       `expected ${refused.path} to be ${refused.saved}, as when the run was saved, received ${refused.given}${why}`,
     );
   }
+  const inSteps = (count: number): string => `${count} step${count === 1 ? '' : 's'}`;
   if (given.steps < step) {
-    throw expectedOption('steps', `at least ${step}, the steps done`, String(given.steps));
+    throw expectedOption(lengthOption, `at least ${inSteps(step)}, those done`, inSteps(given.steps));
   }
   const time = new Date().toISOString();
   // A schedule counts as one option, wherever it differs.
   const options = new Set(found.map(({ path }) => path.split('.', 2).join('.')));
+  const [late] = options;
+  if (late !== undefined && given.steps === step && !options.has('steps')) {
+    const why = `more than ${inSteps(step)}, those done, for a change of ${late} to have an effect`;
+    throw expectedOption(lengthOption, why, inSteps(given.steps));
+  }
   return [...options].map((option) => {
     return { step, time, option, from: at(saved, option), to: at(given, option) };
   });

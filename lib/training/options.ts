@@ -40,8 +40,8 @@ export const trainOptions = v.strictObject({
   steps: v.optional(schema.integer(1)),
   /** Images per step, an integer >= 1 and at most the data set's count; default: 256. */
   batchSize: v.optional(schema.integer(1)),
-  /** Fixes order of images, augmentation, masks and directions; an integer >= 0, default: 0. */
-  seed: v.optional(schema.integer(), 0),
+  /** Fixes order of images, augmentation, masks and directions; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(schema.seed, 0),
   /** Crops and flips images at random; default: true for an `ImageDataset`, false for others. */
   augment: v.optional(schema.boolean),
   /** Images to test on after every `testEvery` steps. */
@@ -90,6 +90,8 @@ export interface TrainPlan extends Pick<CallOptions, 'signal' | 'onProgress'> {
   readonly queriesPerStep: number;
   readonly stepsPerEpoch: number;
   readonly totalSteps: number;
+  /** The option that gave the length. */
+  readonly lengthOption: 'steps' | 'epochs';
   readonly config: RunConfig;
 }
 
@@ -122,7 +124,9 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   const { testEvery = stepsPerEpoch, checkpointEvery, mayChange } = given;
   return {
     ...{ estimator, optimizer, batchSize, seed, augment, test, testEvery, resume, folder, checkpointEvery, mayChange },
-    ...{ signal, onProgress, stepsPerEpoch, totalSteps: length },
+    ...{ signal, onProgress, stepsPerEpoch },
+    totalSteps: length,
+    lengthOption: steps === undefined ? 'epochs' : 'steps',
     queriesPerStep: schema.checked(schema.integer(), estimator.queriesPerStep(model), "the estimator's queriesPerStep"),
     config: {
       network: model.network,

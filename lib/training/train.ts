@@ -331,10 +331,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   #state(): RunState {
-    const { config, estimator } = this.#plan;
+    const { config, lengthOption, estimator } = this.#plan;
     const maskAt = (step: number): Uint32Array | undefined =>
       estimator.coordinates?.(this.#model, this.#position(step));
-    return { config, changes: this.#changes, optimizer: this.#optimizer, maskAt };
+    return { config, lengthOption, changes: this.#changes, optimizer: this.#optimizer, maskAt };
   }
 
   #position(step: number): EstimatePosition {

@@ -69,6 +69,7 @@ describe('deepzero', () => {
       ['train -sparsity 3', /Unknown option "-sparsity"; did you mean "--sparsity"\?$/],
       ['train --seed 1e30', /Expected --seed to be an integer from 0 to 9007199254740991, received 1e\+30$/],
       ['train --ratios file --sparsity 0.3', /--sparsity cannot be used with --ratios FILE: the file has/],
+      ['--threads 2 train', /Expected deepzero COMMAND \[options\]: "--threads" stands before the command$/],
       ['train --mu', /Expected a value after --mu: N, received "--json"$/],
       ['train --mu --lr 1', /Expected a value after --mu: N, received "--lr"$/],
       ['train --json=3', /--json takes no value$/],

@@ -29,7 +29,10 @@ describe('deepzero prune', () => {
       await writeFile(file, JSON.stringify(anonymous));
       await fails(['train', '--ratios', file], 1, /ratios\.json: .*"conv_layers\.0\.weight"/);
       const sparse = await deepzero(['prune', ...TINY, ...data, ...grasp, '--sparsity', '0.999999']);
-      assert.match(sparse.stdout, /^Nothing is queried of conv_layers\.0\.weight, fc\.weight: lower the sparsity/m);
+      assert.match(
+        sparse.stdout,
+        /^No coordinate is queried of conv_layers\.0\.weight, fc\.weight: at a lower sparsity/m,
+      );
       await fails(['prune', '--out', join(folder, 'none', 'x')], 1, /none\/x: folder does not exist$/);
       await fails(['prune', '--out', folder, '--grasp-queries', '1000000'], 1, /: is a folder, expected a file$/);
     }));

@@ -102,8 +102,14 @@ describe('deepzero train, from weights and on from a run', () => {
       await fails(
         ['train', '--resume', run, '--steps', '3'],
         2,
-        /Expected --steps to be at least 8, the steps done, received 3$/,
+        /Expected --steps to be at least 8 steps, those done, received 3 steps$/,
       );
+      await fails(
+        ['train', '--resume', run, '--epochs', '0.5'],
+        2,
+        /Expected --epochs to be at least 8 steps, those done, received \d steps?$/,
+      );
+      await fails(['train', '--resume', run, '--lr', '0.01'], 2, /for a change of optimizer\.lr to have an effect/);
       for (const extra of [
         ['--seed', '1'],
         ['--data', data],

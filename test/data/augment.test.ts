@@ -85,7 +85,7 @@ describe('augmentation', () => {
   it('refuses a seed or an epoch that cannot be drawn from', () => {
     assert.throws(
       () => dataset.batch(all, { seed: 1.5, epoch: 0 }),
-      /Expected seed to be an integer >= 0, received 1.5/,
+      /Expected seed to be an integer from 0 to 9007199254740991, received 1.5/,
     );
     assert.throws(() => dataset.batch(all, { seed: 1, epoch: -1 }), /Expected epoch to be an integer from 0 to/);
   });

@@ -116,8 +116,8 @@ describe('ImageDataset', () => {
     refused({ mean: [0, 1e308] }, /mean\[1\] to be a number from 0 to 1, .*, received 1e\+308/);
     refused({ mean: [123, 116] }, /mean\[0\] to be a number from 0 to 1, .* by 255\), received 123/);
     refused({ std: [58, 57] }, /std\[0\] .* by 255\), received 58/);
-    refused({ shape: [2, 3] }, /shape to be \[channels, height, width\], received \[2, 3\]/);
-    refused({ shape: [2, 0, 5] }, /shape\[1\] to be an integer >= 1, received 0/);
+    refused({ shape: [2, 3] }, /shape to be \[channels, rows, columns\], received \[2, 3\]/);
+    refused({ shape: [2, 0, 5] }, /shape\[1\] to be an integer from 1 to 1048576, received 0/);
     refused({ images: [1, 2] }, /images to be a Uint8Array/);
     refused({ lables: 1 }, /Unknown option "lables" in ImageDataset; did you mean "labels"\?/);
   });

@@ -107,7 +107,10 @@ describe('synthetic', () => {
   it('refuses sizes and seeds out of range', () => {
     assert.throws(() => synthetic({ train: 0 }), /Expected train to be an integer from 1 to 1000000, received 0/);
     assert.throws(() => synthetic({ test: 1.5 }), /Expected test to be an integer/);
-    assert.throws(() => synthetic({ seed: -1 }), /Expected seed to be an integer >= 0, received -1/);
+    assert.throws(
+      () => synthetic({ seed: -1 }),
+      /Expected seed to be an integer from 0 to 9007199254740991, received -1/,
+    );
     assert.throws(() => synthetic({ sede: 1 } as object), /Unknown option "sede" in synthetic; did you mean "seed"\?/);
   });
 });

@@ -57,7 +57,7 @@ describe('Random', () => {
   });
 
   it('refuses a seed or an index that is out of range', () => {
-    assert.throws(() => new Random(-1, 'mask'), /seed to be an integer >= 0, received -1/);
+    assert.throws(() => new Random(-1, 'mask'), /seed to be an integer from 0 to 9007199254740991, received -1/);
     assert.throws(() => new Random(0, 'mask', 2 ** 32), /index to be an integer from 0 to 4294967295/);
   });
 });

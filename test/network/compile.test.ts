@@ -336,12 +336,12 @@ describe('compile', () => {
     [
       'a residual block without body',
       [conv, { type: 'residual', shortcut: [] }],
-      'Expected layers.1.body to be a non-empty array of layers, received undefined',
+      'layers.1 (residual): Expected body to be a non-empty array of layers, received undefined',
     ],
     [
       'a shortcut that is no array',
       [{ type: 'residual', body: [relu()], shortcut: 'identity' }],
-      'Expected layers.0.shortcut to be a non-empty array of layers, received "identity"',
+      'layers.0 (residual): Expected shortcut to be an array of layers, received "identity"',
     ],
     [
       'a bad layer deep inside',
@@ -379,7 +379,7 @@ describe('compile', () => {
     const layers = [relu()];
     const cases: [unknown, string][] = [
       [undefined, 'Expected network to be an object, received undefined'],
-      [{ input: [3, 8, 8], layers }, "Expected the network's name to be a non-empty string, received undefined"],
+      [{ input: [3, 8, 8], layers }, 'Expected name to be a non-empty string, received undefined'],
       [{ name: 'n', layers }, 'Expected input to be [channels, rows, columns], received undefined'],
       [{ name: 'n', input: [3, 8], layers }, 'Expected input to be [channels, rows, columns], received [3, 8]'],
       [{ name: 'n', input: [3, 8, -8], layers }, 'Expected input[2] to be an integer from 1 to 1048576, received -8'],

@@ -62,7 +62,9 @@ describe('initialise', () => {
     const compiled = compile(resnet({ depth: 8, width: 2 }));
     assert.deepEqual(initialise(compiled, 7), initialise(compiled, 7));
     assert.notDeepEqual(initialise(compiled, 7).parameters, initialise(compiled, 8).parameters);
-    assert.throws(() => initialise(compiled, -1), { message: 'Expected seed to be an integer >= 0, received -1' });
+    assert.throws(() => initialise(compiled, -1), {
+      message: 'Expected seed to be an integer from 0 to 9007199254740991, received -1',
+    });
   });
 
   it('draws every tensor on its own: equal tensors differ, and later layers change no earlier one', () => {

@@ -148,7 +148,10 @@ describe('randomPruning and magnitudePruning', () => {
     using model = tiny();
     assert.throws(() => magnitudePruning(model, { sparsity: -1 }), /sparsity to be a number >= 0 and < 1, received -1/);
     assert.throws(() => magnitudePruning(model, { sparsity: 0, seed: 1 } as never), /"seed" in magnitudePruning/);
-    assert.throws(() => randomPruning(model, { sparsity: 0.5, seed: -1 }), /seed to be an integer >= 0, received -1/);
+    assert.throws(
+      () => randomPruning(model, { sparsity: 0.5, seed: -1 }),
+      /seed to be an integer from 0 to 9007199254740991, received -1/,
+    );
   });
 });
 
@@ -215,7 +218,7 @@ describe('grasp', () => {
       grasp(model, data, { sparsity: 0.5, samplesPerClass: 4, ...options });
     await assert.rejects(found({ samplesPerClass: 9 }), /samplesPerClass to be at most 8, the images of class 0/);
     await assert.rejects(found({ sparsity: 1 }), /sparsity to be a number >= 0 and < 1, received 1/);
-    await assert.rejects(found({ seed: 0.5 }), /seed to be an integer >= 0, received 0\.5/);
+    await assert.rejects(found({ seed: 0.5 }), /seed to be an integer from 0 to 9007199254740991, received 0\.5/);
     await assert.rejects(found({ mu: 1 }), /Unknown option "mu" in grasp/);
     await assert.rejects(found({ signal: AbortSignal.abort() }), { name: 'AbortError' });
     for (const name of names(model)) model.tensor(name).fill(0);

@@ -123,8 +123,35 @@ describe('a checkpoint', () => {
         await assert.rejects(trained({ ...OPTIONS, steps: 2, resume: file, mayChange }, tinyTensors()), {
           name: 'InvalidArgumentError',
           option: 'steps',
-          message: 'Expected steps to be at least 3, the steps done, received 2',
+          message: 'Expected steps to be at least 3 steps, those done, received 2 steps',
         });
+        await assert.rejects(
+          trained({ ...OPTIONS, steps: undefined, epochs: 0.5, resume: file, mayChange }, tinyTensors()),
+          {
+            option: 'epochs',
+            message: 'Expected epochs to be at least 3 steps, those done, received 2 steps',
+          },
+        );
+      });
+    });
+
+    it('refuses a change that no step would follow', async () => {
+      await withCheckpoint(async (file) => {
+        await trained(OPTIONS, tinyTensors(), 6, file);
+        const optimizer = sgd({ lr: 0.01, momentum: 0.9 });
+        await assert.rejects(trained({ ...OPTIONS, optimizer, resume: file, mayChange }, tinyTensors()), {
+          name: 'InvalidArgumentError',
+          option: 'steps',
+          message:
+            'Expected steps to be more than 6 steps, those done, for a change of optimizer.lr to have an effect, received 6 steps',
+        });
+      });
+    });
+
+    it('can end at the steps done', async () => {
+      await withCheckpoint(async (file) => {
+        const ended = await trained({ ...OPTIONS, steps: 3, resume: file, mayChange }, tinyTensors());
+        assert.deepEqual(ended.steps, []);
       });
     });
 
