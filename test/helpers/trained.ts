@@ -3,12 +3,15 @@
  *
  * @module
  */
+import { createHash } from 'node:crypto';
 import { join } from 'node:path';
 import type { Dataset } from '../../lib/data/dataset.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { cosine } from '../../lib/optimizers/schedules.js';
+import type { Safetensors } from '../../lib/support/safetensors.js';
+import { writeSafetensors } from '../../lib/support/safetensors.js';
 import type { TrainStep } from '../../lib/training/log.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
@@ -46,6 +49,15 @@ export async function trained(
   }
   if (file !== undefined) await run.save(file);
   return { parameters: bits(model.parameters), statistics: bits(model.statistics), steps };
+}
+
+/** Writes a checkpoint of any content under a checksum that is right. */
+export async function writeCheckpoint(file: string, { tensors, metadata }: Safetensors): Promise<void> {
+  const hash = createHash('sha256').update(metadata['run']!);
+  for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
+    hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
+  }
+  await writeSafetensors(file, tensors, { ...metadata, sha256: hash.digest('hex') });
 }
 
 /** Calls `use` with a checkpoint after three steps. */

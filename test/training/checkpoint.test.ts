@@ -1,23 +1,24 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { Dataset } from '../../lib/data/dataset.js';
 import { cge } from '../../lib/estimators/cge.js';
+import type { Estimator } from '../../lib/estimators/estimator.js';
 import { rge } from '../../lib/estimators/rge.js';
 import { Model } from '../../lib/model/model.js';
 import { native } from '../../lib/native/addon.js';
 import type { Optimizer } from '../../lib/optimizers/optimizers.js';
 import { adam, sgd } from '../../lib/optimizers/optimizers.js';
+import type { Tensor } from '../../lib/support/safetensors.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { cosine, step as stepwise } from '../../lib/optimizers/schedules.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { startRun } from '../helpers/checkpointing-run.js';
 import type { Trained } from '../helpers/trained.js';
-import { OPTIONS, trained, withCheckpoint } from '../helpers/trained.js';
+import { OPTIONS, trained, withCheckpoint, writeCheckpoint } from '../helpers/trained.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
 
 /** An optimizer whose count of updates is not that of the steps. */
@@ -239,17 +240,61 @@ describe('a checkpoint', () => {
         trained({ ...at(1, 2, 4), resume: file }, tinyTensors()),
         /expected estimator\.coordinates\.digest to be ".*", as when the run was saved/,
       );
-      // As other code may draw it under the same options.
-      const { estimator } = at(1, 2, 3);
-      const drawn = { ...estimator, coordinates: () => Uint32Array.of(1, 2, 4) };
-      await assert.rejects(
-        trained({ ...OPTIONS, estimator: drawn, resume: file }, tinyTensors()),
-        /expected mask\.coordinates to be what the options yield at step 1/,
-      );
       const network = tinyNetwork();
       using model = new Model({ ...network, layers: network.layers.with(3, { type: 'maxPool', kernel: 4 }) });
       const run = train(model, tinyTensors(), { ...at(1, 2, 3), resume: file });
       await assert.rejects(run.estimateCost(), /expected network.layers.3.kernel to be 2, .* received 4$/);
+    });
+  });
+
+  it('is refused where other code draws other coordinates, fewer, more or none under the same options', async () => {
+    await withFolder(async (folder) => {
+      const file = join(folder, 'run.safetensors');
+      const estimator = cge({ mu: 5e-3, coordinates: Uint32Array.of(1, 2, 3) });
+      await trained({ ...OPTIONS, estimator }, tinyTensors(), 1, file);
+      const drawing = (...flat: number[]): Estimator => ({ ...estimator, coordinates: () => Uint32Array.from(flat) });
+      const none: Estimator = { ...estimator };
+      delete none.coordinates;
+      for (const other of [drawing(1, 2, 4), drawing(1, 2), drawing(1, 2, 3, 4), none]) {
+        await assert.rejects(
+          trained({ ...OPTIONS, estimator: other, resume: file }, tinyTensors()),
+          /expected mask\.coordinates to be what the options yield at step 1$/,
+        );
+      }
+    });
+  });
+
+  it('is refused by a run with another loss, even if that may change options', async () => {
+    await withCheckpoint(async (file) => {
+      using model = new Model(tinyNetwork(), { loss: 'mean-squared-error' });
+      for (const mayChange of [false, true]) {
+        const run = train(model, tinyTensors(), { ...OPTIONS, resume: file, mayChange });
+        await assert.rejects(run.resume(), /expected loss to be "cross-entropy", .* received "mean-squared-error"/);
+      }
+    });
+  });
+
+  it("is refused where a tensor of the optimizer's state has another length or type, or is missing", async () => {
+    await withCheckpoint(async (file) => {
+      const { tensors, metadata } = await readSafetensors(file);
+      const name = 'optimizer.momentum.fc.bias';
+      const others: (Tensor | undefined)[] = [
+        { dtype: 'F32', shape: [2], data: new Float32Array(2) },
+        { dtype: 'F32', shape: [4], data: new Float32Array(4) },
+        { dtype: 'U32', shape: [3], data: new Uint32Array(3) },
+        undefined,
+      ];
+      for (const other of others) {
+        const changed = new Map(tensors);
+        if (other) changed.set(name, other);
+        else changed.delete(name);
+        await writeCheckpoint(file, { tensors: changed, metadata });
+        const resumed = trained({ ...OPTIONS, resume: file }, tinyTensors());
+        await assert.rejects(resumed, {
+          name: 'FileError',
+          message: `${file}: expected a tensor ${name} of 3 numbers`,
+        });
+      }
     });
   });
 
@@ -294,14 +339,8 @@ describe('a checkpoint', () => {
         assert.equal(weights.parameterCount, model.parameterCount);
       }
       const run = JSON.parse(metadata['run']!) as Record<string, unknown>;
-      /** With a checksum that is right. */
-      const rewrite = async (text: string): Promise<void> => {
-        const hash = createHash('sha256').update(text);
-        for (const [name, { data }] of [...tensors].sort(([a], [b]) => (a < b ? -1 : 1))) {
-          hash.update(name).update(new Uint8Array(data.buffer, data.byteOffset, data.byteLength));
-        }
-        await writeSafetensors(file, tensors, { ...metadata, run: text, sha256: hash.digest('hex') });
-      };
+      const rewrite = (text: string): Promise<void> =>
+        writeCheckpoint(file, { tensors, metadata: { ...metadata, run: text } });
       await rewrite(JSON.stringify({ ...run, step: '3' }));
       await refused(/: expected step to be an integer >= 0, received "3"$/);
       await rewrite(JSON.stringify({ ...run, steps: 3 }));

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { constants } from 'node:os';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
 import type { Estimator } from '../../lib/estimators/estimator.js';
@@ -37,6 +38,21 @@ async function trainIn(
 async function courseOf(path: string): Promise<Pick<TrainStep, 'step' | 'loss' | 'test'>[]> {
   const steps = await new RunFolder(path).steps();
   return steps.map(({ step, loss, test }) => ({ step, loss, ...(test && { test }) }));
+}
+
+/** Makes a run in a folder, and returns the steps that were saved before they were yielded. */
+async function stepsSaved(path: string, options: Partial<TrainOptions>): Promise<number[]> {
+  const saved: number[] = [];
+  const file = join(path, 'run.safetensors');
+  let before: Buffer | undefined;
+  await trainIn(path, options, async (run) => {
+    for await (const { step } of run) {
+      const content = (await exists(file)) ? await readFile(file) : undefined;
+      if (content && !(before && content.equals(before))) saved.push(step);
+      before = content;
+    }
+  });
+  return saved;
 }
 
 describe('a run in a folder', () => {
@@ -143,18 +159,41 @@ describe('a run in a folder', () => {
         [1e6, [2]],
       ] as const) {
         const path = join(folder, String(checkpointEvery));
-        const saved: number[] = [];
-        let before: Buffer | undefined;
-        await trainIn(path, { steps: 4, testEvery: 3, checkpointEvery }, async (run) => {
-          for await (const { step } of run) {
-            const file = join(path, 'run.safetensors');
-            const content = (await exists(file)) ? await readFile(file) : undefined;
-            if (content && !(before && content.equals(before))) saved.push(step);
-            before = content;
-          }
-        });
-        assert.deepEqual(saved, steps);
+        assert.deepEqual(await stepsSaved(path, { steps: 4, testEvery: 3, checkpointEvery }), steps);
       }
+    }));
+
+  it('counts `checkpointEvery` from the last checkpoint on', () =>
+    withFolder(async (folder) => {
+      let time = 0;
+      const estimate: Estimator['estimate'] = (...given) => {
+        time += 1000;
+        return OPTIONS.estimator.estimate(...given);
+      };
+      const estimator = { ...OPTIONS.estimator, estimate };
+      performance.now = () => time;
+      try {
+        const saved = await stepsSaved(folder, { estimator, testEvery: 100, checkpointEvery: 3 });
+        assert.deepEqual(saved, [2, 5, 8, 11]);
+      } finally {
+        Reflect.deleteProperty(performance, 'now');
+      }
+    }));
+
+  it('is not saved where its log cannot be flushed', () =>
+    withFolder(async (folder) => {
+      const handle = await open('/dev/null');
+      const prototype = Object.getPrototypeOf(handle) as { datasync: () => Promise<void> };
+      await handle.close();
+      const { datasync } = prototype;
+      prototype.datasync = () => Promise.reject(Object.assign(new Error(), { errno: -constants.errno.EIO }));
+      try {
+        const log = join(folder, 'log.jsonl');
+        await assert.rejects(trainIn(folder, { checkpointEvery: 0 }), { message: `${log}: i/o error` });
+      } finally {
+        prototype.datasync = datasync;
+      }
+      assert.ok(!(await exists(join(folder, 'run.safetensors'))));
     }));
 
   it('reports the first of several errors', () =>
@@ -228,6 +267,23 @@ describe('RunFolder', () => {
       }
       await using again = await RunFolder.open(path);
       assert.ok(again.isOpen);
+    }));
+
+  it('is not open when it is closed', () =>
+    withFolder(async (path) => {
+      const folder = await RunFolder.open(path);
+      await folder[Symbol.asyncDispose]();
+      assert.ok(!folder.isOpen);
+    }));
+
+  it('that is closed again leaves a folder alone that others have made since', () =>
+    withFolder(async (outer) => {
+      const path = join(outer, 'run');
+      const folder = await RunFolder.open(path);
+      await folder[Symbol.asyncDispose]();
+      await mkdir(path);
+      await folder[Symbol.asyncDispose]();
+      assert.ok(await exists(path));
     }));
 
   it('makes folders, and removes those that it made and that are empty when it is closed', () =>

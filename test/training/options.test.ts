@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { Dataset } from '../../lib/data/dataset.js';
 import { synthetic } from '../../lib/data/synthetic.js';
 import { cge } from '../../lib/estimators/cge.js';
+import { patternSearch } from '../../lib/estimators/pattern-search.js';
 import { Model } from '../../lib/model/model.js';
 import type { Optimizer } from '../../lib/optimizers/optimizers.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
@@ -84,5 +85,26 @@ describe("a training run's options", () => {
     assert.throws(start({ estimator: cge({ mu: 1, ratios: { fc: 0.5 } }) }), /received "fc"/);
     const wide: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
     assert.throws(start({}, wide), /"wide" to have images of 2×8×8, the network's input, received 2×4×16/);
+  });
+
+  it('are refused with test images that do not fit the network', () => {
+    using model = new Model(tinyNetwork());
+    const test: Dataset = { name: 'wide', count: 24, shape: [2, 4, 16], batch: () => assert.fail() };
+    assert.throws(
+      () => train(model, tinyTensors(), { ...OPTIONS, test }),
+      /"wide" to have images of 2×8×8, the network's input, received 2×4×16/,
+    );
+  });
+
+  it('are refused with an optimizer that the estimator does not work with', () => {
+    using model = new Model(tinyNetwork());
+    const start = (optimizer: Optimizer) => () =>
+      train(model, tinyTensors(), { ...OPTIONS, estimator: patternSearch({ radius: 0.1, queries: 2 }), optimizer });
+    assert.doesNotThrow(start(sgd({ lr: 1 })));
+    assert.throws(start(sgd({ lr: 0.1 })), {
+      name: 'InvalidArgumentError',
+      option: 'optimizer',
+      message: /"lr":1\}.*, the only one that this estimator works with, received .*"lr":0\.1\}/,
+    });
   });
 });

@@ -30,6 +30,25 @@ describe('train', () => {
     assert.notDeepEqual(await order(1), await order(2));
   });
 
+  it('tests after every epoch by default', async () => {
+    using model = new Model(tinyNetwork());
+    const run = train(model, tinyTensors(), { ...OPTIONS, steps: 7, test: tinyTensors(12, 2) });
+    const tested: number[] = [];
+    for await (const { step, test } of run) if (test) tested.push(step);
+    assert.deepEqual(tested, [2, 5]);
+  });
+
+  it('tests in batches of `batchSize`', async () => {
+    using model = new Model(tinyNetwork());
+    const test = tinyTensors(20, 2);
+    const batch = test.batch.bind(test);
+    const sizes: number[] = [];
+    test.batch = (indices, augmentation) => (sizes.push(indices.length), batch(indices, augmentation));
+    const run = train(model, tinyTensors(), { ...OPTIONS, steps: 1, test, testEvery: 1 });
+    for await (const { step } of run) assert.equal(step, 0);
+    assert.deepEqual(sizes, [8, 8, 4]);
+  });
+
   it('hands the progress callback to the estimates of its steps, and the signal to all', async () => {
     using model = new Model(tinyNetwork());
     const contexts: EstimateContext[] = [];
