@@ -188,7 +188,7 @@ class Compiler {
   }
 
   #residual(layer: Residual, value: number, place: string, titled: string, name: string): number {
-    const { body, shortcut } = locate(titled, () => parseOptions(residualLayer, layer, layer.type));
+    const { body, shortcut = [] } = locate(titled, () => parseOptions(residualLayer, layer, layer.type));
     if (++this.#nested > MOST_NESTED) {
       throw new InvalidArgumentError(`Expected residual blocks to be nested at most ${MOST_NESTED} deep`);
     }

@@ -134,7 +134,7 @@ export const residualLayer = v.strictObject({
   type: v.literal('residual'),
   name: v.optional(string),
   body: layersOf,
-  shortcut: v.optional(leaf<Layer[]>('other', 'an array of layers', Array.isArray), []),
+  shortcut: v.optional(leaf<Layer[]>('other', 'an array of layers', Array.isArray)),
 });
 /**
  * body(x) + shortcut(x), both of the same shape. A ReLU after the sum is a layer after the block.
@@ -148,7 +148,7 @@ export interface Residual {
   name?: string | undefined;
   /** At least one layer. */
   body: Layer[];
-  /** Default: [], the identity. */
+  /** Default: empty, the identity. */
   shortcut?: Layer[] | undefined;
 }
 
