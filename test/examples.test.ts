@@ -11,13 +11,12 @@ async function example(name: string, args: readonly string[]): Promise<string> {
 }
 
 describe('examples', () => {
-  it('black-box: learns what has no derivative, by an estimator of its own', async () => {
-    const stdout = await example('black-box', ['40']);
-    assert.match(stdout, /^147 queries, about \d+\.\d\d s per step$/m);
-    const losses = [...stdout.matchAll(/^step \d+ {2}loss (\S+) {2}accuracy \S+$/gm)].map(([, loss]) => Number(loss));
-    assert.equal(losses.length, 40);
+  it('black-box: learns what has no derivative', async () => {
+    const stdout = await example('black-box', ['20']);
+    const losses = [...stdout.matchAll(/^step \d+ {2}loss (\S+)$/gm)].map(([, loss]) => Number(loss));
+    assert.equal(losses.length, 20);
     assert.ok(mean(losses.slice(-5)) < mean(losses.slice(0, 5)) - 0.3, losses.join());
-    assert.match(stdout, /^test images on the chip: loss \S+ {2}accuracy 0\.\d+$/m);
+    assert.match(stdout, /^loss \S+ after \d+ evaluations\. The budget of 20 steps is used up\.$/m);
   });
 
   it('cifar10-resnet20: says what is wrong before it computes', async () => {

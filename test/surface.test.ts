@@ -10,28 +10,31 @@ import { root } from '../scripts/run.js';
 
 const VALUES = `
   CIFAR10_CLASSES CIFAR10_MEAN CIFAR10_STD FileError ImageDataset InvalidArgumentError Model
-  NonFiniteLossError REUSES RunFolder TensorDataset TrainRun adam availableCores averagePool batchNorm
-  cge cifar10 cnn compile constant conv2d cosine cosineSimilarity defaultThreads describeMachine
-  firstOrder flatten forwardGradient globalAveragePool gradcheck grasp graspImportance keptCoordinates
-  linear machine magnitudePruning maxPool optionA paper patternSearch pruneWeights randomPruning
+  NonFiniteLossError REUSES RefusedStepError RunFolder Search TensorDataset TrainRun adam
+  availableCores averagePool batchNorm cge cifar10 cnn compile constant conv2d cosine
+  cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
+  globalAveragePool gradcheck grasp graspImportance keptCoordinates linear machine
+  magnitudePruning maxPool minimize optionA paper patternSearch pruneWeights randomPruning
   rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step synthetic train
   version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspImportance
 `;
 
 const TYPES = `
-  AdamOptions Augmentation AveragePool Batch BatchNorm CallOptions CgeOptions Cifar10Options
-  CnnOptions CompiledNetwork Conv2d Coordinate CoordinatewiseOptions CosineOptions Dataset
-  DifferenceOptions Distribution Dtype EstimateContext EstimatePosition Estimator EvaluateOptions
-  EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions ForwardResult
-  GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate GradientOptions
-  GradientResult GraspImportanceOptions GraspOptions ImageDatasetOptions ImageDatasets Importance
-  KeepOptions Layer LayerRatios Linear LoadOptions LossName Machine MagnitudePruningOptions
-  MaskOptions MaxPool MemoryOptions MemoryUse ModelOptions Network Optimizer OptimizerState OptionA
-  PassResult PatternSearchOptions Position Precision QueryCost QueryResult RandomPruningOptions
-  RandomizedOptions RandomizedReuse ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse
-  RgeOptions RunChange Safetensors Schedule SgdOptions StatisticInfo StepOptions SyntheticOptions
-  Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions TrainStep Weights Work
-  ZoGraspImportanceOptions ZoGraspOptions
+  AdamOptions Answer Augmentation AveragePool Batch BatchNorm Bounds Box CallOptions CgeOptions
+  Cifar10Options CnnOptions CompiledNetwork Conv2d Coordinate CoordinatewiseOptions CosineOptions
+  Dataset DifferenceOptions Distribution Dtype EstimateContext EstimatePosition Estimator
+  EvaluateOptions EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions
+  ForwardResult GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate
+  GradientOptions GradientResult GraspImportanceOptions GraspOptions ImageDatasetOptions
+  ImageDatasets Importance KeepOptions Layer LayerRatios Linear LoadOptions LossContext
+  LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
+  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions Network Objective Optimizer
+  OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision Query
+  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals
+  ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
+  Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
+  SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
+  TrainStep Weights Work ZoGraspImportanceOptions ZoGraspOptions
 `;
 
 interface Export {

@@ -3,6 +3,8 @@ import * as v from 'valibot';
 import type { Reuse } from '../model/options.js';
 import { REUSES } from '../model/options.js';
 import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
+import type { Reals } from '../objectives/objective.js';
+import { zerosLike } from '../objectives/objective.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { Draw } from './masks.js';
@@ -58,24 +60,28 @@ function coordinatewise(
   return {
     config,
     coordinates: draw,
-    queriesPerStep: (model) => 1 + perCoordinate * draw(model, { seed: 0, step: 0, epoch: 0 }).length,
+    queriesPerStep: (objective) => 1 + perCoordinate * draw(objective, { seed: 0, step: 0, epoch: 0 }).length,
     sample: (queries) => {
       const count = Math.max(1, Math.floor((queries - 1) / perCoordinate));
-      return coordinatewise(config, difference, (model, position) => spread(draw(model, position), count));
+      return coordinatewise(config, difference, (objective, position) => spread(draw(objective, position), count));
     },
-    async estimate(model, batch, context) {
-      const call = callOptionsOf(model, context);
-      const coordinates = draw(model, context);
-      const { values, ...rest } = await model.coordinatewise(batch, {
+    async estimate(objective, sample, context) {
+      const call = callOptionsOf(objective, context);
+      const coordinates = draw(objective, context);
+      const { values, variances, ...rest } = await objective.coordinatewise(sample, {
         ...difference,
         coordinates,
         ...call,
       });
-      const gradient = new Float32Array(model.parameterCount);
-      coordinates.forEach((flat, i) => {
-        gradient[flat] = values[i]!;
-      });
-      return { ...rest, gradient };
+      const at = <T extends Reals>(from: Float64Array, into: T): T => {
+        coordinates.forEach((flat, i) => {
+          into[flat] = from[i]!;
+        });
+        return into;
+      };
+      const count = objective.parameters.length;
+      const gradient = at(values, zerosLike(objective.parameters));
+      return { ...rest, gradient, ...(variances && { variances: at(variances, new Float64Array(count)) }) };
     },
   };
 }

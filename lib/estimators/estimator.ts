@@ -1,10 +1,9 @@
 import * as v from 'valibot';
 
-import { checkModel } from '../model/problem.js';
 import { progressOptions } from '../native/jobs.js';
 import { integer, parseOptions, seed } from '../support/schema.js';
-import type { Batch } from '../data/dataset.js';
-import type { Model } from '../model/model.js';
+import type { Objective, Reals } from '../objectives/objective.js';
+import { checkObjective } from '../objectives/objective.js';
 import type { CallOptions } from '../native/jobs.js';
 import type { Optimizer } from '../optimizers/optimizers.js';
 
@@ -29,41 +28,48 @@ const contextOptions = v.strictObject({
 export interface EstimateContext extends EstimatePosition, Omit<CallOptions, 'step'> {}
 
 /**
- * The options of a model's calls within an estimate.
+ * The options of an objective's calls within an estimate.
  *
- * @throws InvalidArgumentError if the model is not a model or the context is invalid.
+ * @throws InvalidArgumentError if the objective is none or the context is invalid.
  */
-export function callOptionsOf(model: Model, context: EstimateContext): CallOptions {
-  checkModel(model);
+export function callOptionsOf(objective: Objective, context: EstimateContext): CallOptions {
+  checkObjective(objective);
   const { signal, onProgress, step } = parseOptions(contextOptions, context, 'estimate');
   return { signal, onProgress, step };
 }
 
 export interface GradientEstimate {
-  /** Loss at the unperturbed parameters: the mean over the batch. */
+  /** Loss at the unperturbed parameters: of a network the mean over the batch. */
   loss: number;
-  /** The network's outputs there, `count` rows. */
-  outputs: Float32Array;
-  /** Running statistics after the unperturbed pass. */
-  statistics: Float32Array;
-  /** ĝ, as long as the parameters; 0 where it was not estimated. */
-  gradient: Float32Array;
+  /** Of a network, which requires them: the outputs there, `count` rows. */
+  outputs?: Float32Array;
+  /** Of a network, which requires them: running statistics after the unperturbed pass. */
+  statistics?: Float32Array;
+  /** ĝ, as long as the parameters and in their precision; 0 where it was not estimated. */
+  gradient: Reals;
   /** Loss evaluations, including the unperturbed one. */
   queries: number;
+  /** Of a black box: queries that have no answer. */
+  failed?: number;
+  /** Of a black box whose queries are repeated: the variance of each of the gradient's entries. */
+  variances?: Float64Array;
 }
 
-/** Estimates the gradient of a mini-batch's loss from loss values. It holds no state; custom estimators must hold none either. */
+/** Estimates the gradient of an objective from loss values. It holds no state; custom estimators must hold none either. */
 export interface Estimator {
   /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
   /** The only optimizer that a run may use with this estimator; for estimators that yield a move instead of a gradient. */
   readonly optimizer?: Optimizer;
   /** Loss evaluations of every step, including the unperturbed one. */
-  queriesPerStep(model: Model): number;
+  queriesPerStep(objective: Objective): number;
   /** The flat indices queried at a position, increasing: the run's mask, saved in its checkpoints. Absent without a mask. */
-  coordinates?(model: Model, position: EstimatePosition): Uint32Array;
+  coordinates?(objective: Objective, position: EstimatePosition): Uint32Array;
   /** The same estimator with about `queries` queries per step, evenly spaced among its queries, to predict the time of a step. */
   sample(queries: number): Estimator;
-  /** ĝ at the model's parameters, with batch norm in training mode; the model does not change. */
-  estimate(model: Model, batch: Batch, context: EstimateContext): Promise<GradientEstimate>;
+  /**
+   * ĝ at the objective's parameters; the objective does not change. The sample is that of a step: of a model a mini-batch, with
+   * batch norm in training mode.
+   */
+  estimate(objective: Objective, sample: unknown, context: EstimateContext): Promise<GradientEstimate>;
 }

@@ -1,4 +1,4 @@
-import { parseOptions } from '../support/schema.js';
+import { expected, parseOptions } from '../support/schema.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { MaskOptions } from './masks.js';
@@ -34,16 +34,16 @@ export function firstOrder(options: FirstOrderOptions = {}): Estimator {
     ...(!dense && { coordinates: draw }),
     queriesPerStep: () => 1,
     sample: () => estimator,
-    async estimate(model, batch, context) {
-      const call = callOptionsOf(model, context);
-      const coordinates = dense ? undefined : draw(model, context);
-      const exact = await model.gradient(batch, { training: true, ...call });
-      const { loss, outputs, statistics, values } = exact;
+    async estimate(objective, sample, context) {
+      const call = callOptionsOf(objective, context);
+      const coordinates = dense ? undefined : draw(objective, context);
+      if (!objective.gradient) throw expected('the objective of firstOrder', 'a Model with a built-in loss', objective);
+      const { values, ...rest } = await objective.gradient(sample, call);
       const gradient = coordinates ? new Float32Array(values.length) : Float32Array.from(values);
       coordinates?.forEach((flat) => {
         gradient[flat] = values[flat]!;
       });
-      return { loss, outputs, statistics, gradient, queries: 1 };
+      return { ...rest, gradient, queries: 1 };
     },
   };
   return estimator;

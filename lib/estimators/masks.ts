@@ -6,11 +6,12 @@
 import * as v from 'valibot';
 
 import { didYouMean, InvalidArgumentError, quote } from '../support/errors.js';
-import { checked, expected, fraction, integer, nonEmpty, parseOptions, unit } from '../support/schema.js';
+import { checked, fraction, integer, nonEmpty, parseOptions, unit } from '../support/schema.js';
 import { checkCoordinates } from '../network/coordinates.js';
 import { digest } from '../support/digest.js';
 import type { EstimatePosition } from './estimator.js';
-import type { CompiledNetwork, TensorInfo } from '../network/compile.js';
+import type { Objective, ParameterTensor } from '../objectives/objective.js';
+import { checkObjective } from '../objectives/objective.js';
 import { Random } from '../native/random.js';
 import { sum } from '../support/statistics.js';
 
@@ -29,7 +30,7 @@ export type LayerRatios = Readonly<v.InferInput<typeof layerRatios>>;
  * @param ratios The same ratio in [0, 1) for every maskable tensor, or a ratio in [0, 1] for each by name.
  * @throws InvalidArgumentError if a ratio is out of range or missing, or names a tensor that is not maskable.
  */
-export function keptCounts(tensors: readonly TensorInfo[], ratios: number | LayerRatios): number[] {
+export function keptCounts(tensors: readonly ParameterTensor[], ratios: number | LayerRatios): number[] {
   const byName = typeof ratios === 'number' ? uniform(tensors, ratios) : byTensor(tensors, ratios);
   return tensors.map(({ name, size }) => Math.round((1 - (byName.get(name) ?? 0)) * size));
 }
@@ -40,7 +41,7 @@ export function keptCounts(tensors: readonly TensorInfo[], ratios: number | Laye
  * @returns Flat indices into the parameters, increasing.
  */
 export function drawCoordinates(
-  tensors: readonly TensorInfo[],
+  tensors: readonly ParameterTensor[],
   ratios: number | LayerRatios,
   random: Random,
 ): Uint32Array {
@@ -55,14 +56,14 @@ export function drawCoordinates(
   return coordinates;
 }
 
-function uniform(tensors: readonly TensorInfo[], ratio: number): Map<string, number> {
+function uniform(tensors: readonly ParameterTensor[], ratio: number): Map<string, number> {
   checked(fraction, ratio, 'ratios');
   return new Map(tensors.filter(({ maskable }) => maskable).map(({ name }) => [name, ratio]));
 }
 
 const ratiosArgument = v.strictObject({ ratios: layerRatios });
 
-function byTensor(tensors: readonly TensorInfo[], given: LayerRatios): Map<string, number> {
+function byTensor(tensors: readonly ParameterTensor[], given: LayerRatios): Map<string, number> {
   const { ratios } = parseOptions(ratiosArgument, { ratios: given }, 'ratios');
   const maskable = tensors.filter((tensor) => tensor.maskable).map(({ name }) => name);
   for (const name of Object.keys(ratios)) {
@@ -95,7 +96,7 @@ export const maskOptions = v.strictObject({
 export interface MaskOptions extends v.InferInput<typeof maskOptions> {}
 
 /** The coordinates at a position of a run, increasing; their number is the same at all positions. */
-export type Draw = (model: { compiled: CompiledNetwork }, position: EstimatePosition) => Uint32Array;
+export type Draw = (objective: Objective, position: EstimatePosition) => Uint32Array;
 
 /** Options, each with those that it excludes. */
 const EXCLUSIVE = [
@@ -117,12 +118,11 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
   }
   const { sparsity, ratios, redrawEvery } = options;
   if (options.coordinates === undefined) {
-    const draw: Draw = (model, { seed, epoch }) =>
-      drawCoordinates(
-        compiledOf(model).parameters,
-        ratios ?? sparsity,
-        new Random(seed, 'mask', Math.floor(epoch / redrawEvery)),
-      );
+    const draw: Draw = (objective, { seed, epoch }) => {
+      checkObjective(objective);
+      const random = new Random(seed, 'mask', Math.floor(epoch / redrawEvery));
+      return drawCoordinates(objective.tensors, ratios ?? sparsity, random);
+    };
     return { config: { ...(ratios ? { ratios } : { sparsity }), redrawEvery }, draw };
   }
   // A copy, so that later changes of the caller's array do not change the mask.
@@ -130,12 +130,10 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
   const sorted = coordinates.toSorted();
   return {
     config: { coordinates: { count: coordinates.length, digest: digest(sorted) } },
-    draw: (model) => (checkCoordinates(compiledOf(model), coordinates), sorted),
+    draw: (objective) => {
+      checkObjective(objective);
+      checkCoordinates(objective.parameters.length, coordinates);
+      return sorted;
+    },
   };
-}
-
-function compiledOf(model: { compiled: CompiledNetwork }): CompiledNetwork {
-  const { compiled } = Object(model) as Partial<typeof model>;
-  if (!compiled) throw expected('model', 'a Model', model);
-  return compiled;
 }

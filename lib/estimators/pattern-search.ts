@@ -1,13 +1,13 @@
 import * as v from 'valibot';
 
 import { checked, decayFactor, parseOptions, queryCount, smoothing } from '../support/schema.js';
-import type { Batch } from '../data/dataset.js';
 import type { EstimateContext, Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
-import type { Model } from '../model/model.js';
+import { RefusedStepError } from '../objectives/black-box.js';
+import type { Objective, Reals } from '../objectives/objective.js';
+import { zerosLike } from '../objectives/objective.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
-import type { ForwardOptions } from '../model/options.js';
 import { sgd } from '../optimizers/optimizers.js';
 import { Random } from '../native/random.js';
 
@@ -51,21 +51,21 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
     queriesPerStep: () => 1 + queries,
     sample: (evaluations) =>
       patternSearch({ radius, decay, queries: Math.min(queries, Math.max(1, Math.floor(evaluations - 1))) }),
-    async estimate(model, batch, context) {
-      const { signal } = callOptionsOf(model, context);
+    async estimate(objective, sample, context) {
+      const { signal } = callOptionsOf(objective, context);
       const { step } = context;
       const reach = checked(smoothing, radius * decay ** step, `radius·decay^${step}`);
-      const start = model.parameters.slice();
-      const { loss, outputs, statistics } = await model.forward(batch, { at: start, training: true, signal, step });
-      const move = await search(model, batch, context, { start, loss, radius: reach, queries });
-      return { loss, outputs, statistics, gradient: move.map((value) => 0 - value), queries: 1 + queries };
+      const start = objective.parameters.slice();
+      const base = await objective.lossAt(sample, start, { signal, step });
+      const move = await search(objective, sample, context, { start, loss: base.loss, radius: reach, queries });
+      return { ...base, gradient: move.map((value) => 0 - value), queries: 1 + queries };
     },
   };
 }
 
 interface Search {
   /** The initial parameters, and the loss there. */
-  start: Float32Array;
+  start: Reals;
   loss: number;
   radius: number;
   queries: number;
@@ -73,14 +73,14 @@ interface Search {
 
 /** The sum of the moves that lowered the loss, each tried after the accepted ones before it. */
 async function search(
-  model: Model,
-  batch: Batch,
+  objective: Objective,
+  sample: unknown,
   context: EstimateContext,
   { start, loss, radius, queries }: Search,
-): Promise<Float32Array> {
+): Promise<Reals> {
   const { seed, step, signal, onProgress } = context;
   const trial = start.slice();
-  const move = new Float32Array(start.length);
+  const move = zerosLike(start);
   const random = new Random(seed, 'trials', step);
   const report = atMostEvery(50, onProgress);
   let least = loss;
@@ -92,7 +92,7 @@ async function search(
     move[at] = before + (retreat ? -radius : radius);
     // The sum of the start and the rounded move, as the optimizer adds them, so that its update ends at the last accepted trial.
     trial[at] = start[at]! + move[at]!;
-    const found = await lossOf(model, batch, { at: trial, signal, step });
+    const found = await lossOf(objective, sample, trial, { signal, step });
     if (found < least) {
       least = found;
       retreat = false;
@@ -107,11 +107,11 @@ async function search(
 }
 
 /** The loss of a trial; infinite if it is not finite. */
-async function lossOf(model: Model, batch: Batch, options: ForwardOptions): Promise<number> {
+async function lossOf(objective: Objective, sample: unknown, at: Reals, call: CallOptions): Promise<number> {
   try {
-    return (await model.forward(batch, { training: true, ...options })).loss;
+    return (await objective.lossAt(sample, at, call)).loss;
   } catch (error) {
-    if (error instanceof NonFiniteLossError) return Infinity;
+    if (error instanceof NonFiniteLossError || error instanceof RefusedStepError) return Infinity;
     throw error;
   }
 }

@@ -1,9 +1,10 @@
 import * as v from 'valibot';
 
-import type { Model } from '../model/model.js';
 import type { Distribution } from '../model/options.js';
 import { directionOptions, randomizedReuse } from '../model/options.js';
 import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
+import type { Objective, Reals } from '../objectives/objective.js';
+import { zerosLike } from '../objectives/objective.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 
@@ -59,22 +60,28 @@ export function rge(options: RgeOptions): Estimator {
       const fewer = Math.max(1, Math.floor((evaluations - 1) / perDirection));
       return rge({ ...options, queries: Math.min(queries, fewer) });
     },
-    async estimate(model, batch, context) {
-      const call = callOptionsOf(model, context);
+    async estimate(objective, sample, context) {
+      const call = callOptionsOf(objective, context);
       const directions = { queries, distribution, perTensor, reuse, seed: context.seed };
       const options = { mu, central, ...directions, ...call };
-      const { values, ...rest } = await model.randomized(batch, options);
-      const gradient = Float32Array.from(values);
-      if (scale === 'unbiased') undoExpectation(gradient, model, distribution, perTensor);
-      return { ...rest, gradient };
+      const { values, variances, ...rest } = await objective.randomized(sample, options);
+      const gradient = zerosLike(objective.parameters);
+      gradient.set(values);
+      if (scale === 'unbiased') undoExpectation(gradient, objective, distribution, perTensor);
+      return { ...rest, gradient, ...(variances && { variances }) };
     },
   };
 }
 
 /** Multiplies by n where E[u·uᵀ] is 1/n. */
-function undoExpectation(gradient: Float32Array, model: Model, distribution: Distribution, perTensor: boolean): void {
-  const wide = distribution === 'sphere' ? model.parameterCount : 1;
-  for (const { offset, size } of model.compiled.parameters) {
+function undoExpectation(
+  gradient: Reals,
+  { parameters, tensors }: Objective,
+  distribution: Distribution,
+  perTensor: boolean,
+): void {
+  const wide = distribution === 'sphere' ? parameters.length : 1;
+  for (const { offset, size } of tensors) {
     const factor = perTensor ? size : wide;
     for (let i = offset; i < offset + size; i++) gradient[i]! *= factor;
   }

@@ -191,7 +191,7 @@ export class Evaluator {
 
   #alongBasis(point: Weights, batch: Batch, options: v.InferOutput<typeof referenceOptions>): NativeReference {
     const { mu, central, at, coordinates, ...call } = options;
-    checkCoordinates(this.#setup.compiled, coordinates);
+    checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     return { ...this.#request(movedTo(point, at), batch, true, call), mu, central, coordinates };
   }
 
@@ -212,14 +212,14 @@ export class Evaluator {
 
   /** The work of the coordinates' queries, each once, without the unperturbed pass. */
   async cost(coordinates: Uint32Array): Promise<QueryCost> {
-    checkCoordinates(this.#setup.compiled, coordinates);
+    checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     const network = this.#open();
     return runJob(() => network.cost({ coordinates }), {});
   }
 
   memoryOf(point: Weights, batch: Batch, options: MemoryOptions): MemoryUse {
     const { coordinates, reuse } = parseOptions(memoryOptions, options, 'memoryOf');
-    checkCoordinates(this.#setup.compiled, coordinates);
+    checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     const { memory = Infinity } = this.#setup;
     // The memory does not depend on these two.
     const difference = { mu: 1, central: false };

@@ -5,9 +5,10 @@ import { checked, integer, isObject, leaf, oneOf, parseOptions, positive, seed, 
 import type { Coordinate } from '../network/coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
+import type { CallOptions } from '../native/jobs.js';
 import { Evaluator } from './evaluator.js';
 import { defaultThreads, MOST_THREADS } from '../native/cores.js';
-import type { CompiledNetwork } from '../network/compile.js';
+import type { CompiledNetwork, TensorInfo } from '../network/compile.js';
 import { compile } from '../network/compile.js';
 import type { Network } from '../network/description.js';
 import { initialise } from '../network/initialise.js';
@@ -21,6 +22,7 @@ import type {
   GradientResult,
   MemoryOptions,
   MemoryUse,
+  PassResult,
   QueryCost,
   QueryResult,
   RandomizedOptions,
@@ -166,6 +168,11 @@ export class Model implements Disposable {
     return this.#notes;
   }
 
+  /** The tensors that the parameters consist of: `compiled.parameters`. */
+  get tensors(): readonly TensorInfo[] {
+    return this.compiled.parameters;
+  }
+
   /** The number of trainable parameters, d in the paper. */
   get parameterCount(): number {
     return this.compiled.parameterCount;
@@ -210,6 +217,11 @@ export class Model implements Disposable {
     const result = await this.#evaluator.forward(this, batch, options);
     if (!batch.labels) return result;
     return { ...result, accuracy: countCorrect(result.outputs, batch.labels) / batch.count };
+  }
+
+  /** The pass of `forward` with batch norm in training mode at the parameters `at`, for estimators. */
+  async lossAt(batch: Batch, at: Float32Array, options: CallOptions = {}): Promise<PassResult> {
+    return this.#evaluator.forward(this, batch, { at, training: true, ...options });
   }
 
   /**

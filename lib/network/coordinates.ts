@@ -36,7 +36,7 @@ export function nameOf({ name, index }: Coordinate): string {
 }
 
 /** Refuses flat indices that occur twice or lie beyond a network's parameters. */
-export function checkCoordinates({ parameterCount }: CompiledNetwork, coordinates: Uint32Array): Uint32Array {
+export function checkCoordinates(parameterCount: number, coordinates: Uint32Array): Uint32Array {
   const seen = new Uint8Array(parameterCount);
   coordinates.forEach((flat, i) => {
     if (flat >= parameterCount) {

@@ -13,12 +13,15 @@ import {
 import type { Schedule } from './schedules.js';
 import { asSchedule, rate } from './schedules.js';
 
+/** Numbers in single or in double precision. */
+type Reals = Float32Array | Float64Array;
+
 /** An optimizer's state between steps; a checkpoint holds all of it. */
 export interface OptimizerState {
   /** Updates done. */
   step: number;
-  /** Arrays of `parameterCount` numbers by name. */
-  slots: Record<string, Float32Array>;
+  /** Arrays of `parameterCount` numbers by name, in the precision of the parameters. */
+  slots: Record<string, Reals>;
 }
 
 /** A rule that updates parameters by an estimated gradient. It holds no state; `OptimizerState` does. */
@@ -26,15 +29,15 @@ export interface Optimizer {
   /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
   readonly lr: Schedule;
-  /** The state before the first update: all zero. */
-  init(parameterCount: number): OptimizerState;
+  /** The state before the first update: all zero; for parameters in double precision, `type` is Float64Array. */
+  init(parameterCount: number, type?: Float32ArrayConstructor | Float64ArrayConstructor): OptimizerState;
   /**
    * One update, in place, of `parameters` and `state`. The gradient is dense, as long as the parameters, and zero where it
    * was not estimated; `lr` is the learning rate of this step.
    *
    * @throws InvalidArgumentError if a length differs from the parameters', or `lr` is negative or not finite.
    */
-  update(parameters: Float32Array, gradient: Float32Array, state: OptimizerState, lr: number): void;
+  update(parameters: Reals, gradient: Reals, state: OptimizerState, lr: number): void;
 }
 
 export const sgdOptions = v.strictObject({
@@ -71,8 +74,8 @@ export interface AdamOptions extends v.InferInput<typeof adamOptions> {}
  *     θ ← θ − lr·v,  or with Nesterov's momentum  θ ← θ − lr·(g + momentum·v).
  *
  * Weight decay and momentum act on every parameter at every step, also where the gradient was not estimated: in the paper's
- * algorithm 1 the gradient is sparse and the weights are dense. Parameters and velocity are float32; updates are computed in
- * double precision.
+ * algorithm 1 the gradient is sparse and the weights are dense. Parameters and velocity of a network are float32; updates are computed
+ * in double precision.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example sgd({ lr: cosine({ peak: 0.1, warmupEpochs: 3 }), momentum: 0.9, weightDecay: 5e-4 })
@@ -141,19 +144,19 @@ export function adam(options: AdamOptions): Optimizer {
 }
 
 function startingAtZero(...slots: string[]): Optimizer['init'] {
-  return (parameterCount) => ({
+  return (parameterCount, type = Float32Array) => ({
     step: 0,
-    slots: Object.fromEntries(slots.map((name) => [name, new Float32Array(parameterCount)])),
+    slots: Object.fromEntries(slots.map((name) => [name, new type(parameterCount)])),
   });
 }
 
-function checkUpdate(parameters: Float32Array, gradient: Float32Array, lr: number): void {
+function checkUpdate(parameters: Reals, gradient: Reals, lr: number): void {
   const count = parameters.length;
   if (gradient.length !== count) throw expected("the gradient's length", `the parameters', ${count}`, gradient.length);
   checked(nonNegative, lr, 'lr');
 }
 
-function slot(state: OptimizerState, name: string, count: number): Float32Array {
+function slot(state: OptimizerState, name: string, count: number): Reals {
   const array = state.slots[name];
   if (array?.length !== count) {
     throw expected(`the length of the optimizer's ${name}`, `the parameters', ${count}`, array?.length);

@@ -234,7 +234,7 @@ function optimizerTensors(
 ): Map<string, Tensor & { data: Float32Array }> {
   const entries = Object.entries(slots).flatMap(([slot, values]) =>
     compiled.parameters.map(({ name, shape, offset, size }) => {
-      const data = values.subarray(offset, offset + size);
+      const data = (values as Float32Array).subarray(offset, offset + size);
       return [`optimizer.${slot}.${name}`, { dtype: 'F32' as const, shape, data }] as const;
     }),
   );

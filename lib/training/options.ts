@@ -22,6 +22,9 @@ import type { RunConfig } from './checkpoint.js';
 import { totalSteps } from './checkpoint.js';
 import { RunFolder } from './folder.js';
 
+/** An estimator as an option; `checkParts` checks its methods. */
+export const estimatorPart = schema.leaf<Estimator>('other', 'one such as cge(…) or rge(…)', isObject);
+export const optimizerPart = schema.leaf<Optimizer>('other', 'one such as sgd(…) or adam(…)', isObject);
 const custom = <T>(constraint: string): schema.Leaf<T> => schema.leaf<T>('other', constraint, isObject);
 const openFolder = schema.leaf<RunFolder>(
   'other',
@@ -31,9 +34,9 @@ const openFolder = schema.leaf<RunFolder>(
 
 export const trainOptions = v.strictObject({
   /** How the gradient is estimated: `cge`, `rge`, a baseline such as `firstOrder`, or a custom estimator. */
-  estimator: custom<Estimator>('one such as cge(…) or rge(…)'),
+  estimator: estimatorPart,
   /** How parameters move along the gradient: `sgd`, `adam` or a custom optimizer. Some estimators require a particular one. */
-  optimizer: custom<Optimizer>('one such as sgd(…) or adam(…)'),
+  optimizer: optimizerPart,
   /** Length of the run in epochs, > 0; fractions are rounded to steps, at least one. Either this or `steps`. */
   epochs: v.optional(schema.positive),
   /** Length of the run in steps, an integer >= 1. */
@@ -104,10 +107,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     ...given
   } = schema.parseOptions(trainOptions, options, 'train');
   const { estimator, optimizer, epochs, steps, seed, test, resume, folder, signal, onProgress } = given;
-  checkPart(estimator, 'estimator', ['estimate', 'queriesPerStep', 'sample'], 'cge(…) or rge(…)');
-  checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
-  checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
-  checkOptimizer(estimator, optimizer);
+  checkParts(estimator, optimizer);
   checkBatchSize(
     batchSize,
     dataset,
@@ -139,7 +139,14 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
   };
 }
 
-/** Estimator, optimizer and schedule may be custom. */
+/** Refuses a custom estimator, optimizer or schedule that lacks something, and an optimizer that the estimator does not work with. */
+export function checkParts(estimator: Estimator, optimizer: Optimizer): void {
+  checkPart(estimator, 'estimator', ['estimate', 'queriesPerStep', 'sample'], 'cge(…) or rge(…)');
+  checkPart(optimizer, 'optimizer', ['init', 'update'], 'sgd(…) or adam(…)');
+  checkPart(optimizer.lr, 'optimizer.lr', ['at'], 'constant(…) or cosine(…)');
+  checkOptimizer(estimator, optimizer);
+}
+
 function checkPart(value: unknown, what: string, methods: readonly string[], examples: string): void {
   if (!isObject(value)) throw expectedOption(what, `one such as ${examples}`, show(value));
   for (const method of methods) {

@@ -8,13 +8,13 @@ import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
-import type { OptimizerState } from '../optimizers/optimizers.js';
 import { exists, writeFileAtomically } from '../support/files.js';
-import { checked, expected, finite, integer, isObject, nonNegative, string } from '../support/schema.js';
+import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import type { TrainCost } from './cost.js';
 import { timeStep } from './cost.js';
+import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
 import { amendLog, readStep, RunLog } from './log.js';
@@ -53,6 +53,8 @@ export function train(model: Model, dataset: Dataset, options: TrainOptions): Tr
   return new TrainRun(model, dataset, planTraining(model, dataset, options));
 }
 
+type NetworkEstimate = GradientEstimate & { outputs: Float32Array; statistics: Float32Array };
+
 /** Models that a run is updating or testing: others must not write to them meanwhile. */
 const busy = new WeakSet<Model>();
 
@@ -67,7 +69,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   readonly #model: Model;
   readonly #dataset: Dataset;
   readonly #plan: TrainPlan;
-  #optimizer: OptimizerState;
+  readonly #descent: Descent<Model>;
   #resumedIsa: string | undefined;
   #changes: readonly RunChange[] = [];
   #saving: Promise<void> = Promise.resolve();
@@ -85,7 +87,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     this.#model = model;
     this.#dataset = dataset;
     this.#plan = plan;
-    this.#optimizer = checkState(plan.optimizer.init(model.parameterCount), model.parameterCount);
+    this.#descent = new Descent(model, plan.estimator, plan.optimizer);
   }
 
   /** Steps finished; those before a resumption count from the first iteration, `resume`, `estimateCost` or `save` on. */
@@ -117,8 +119,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { estimator, queriesPerStep, signal } = this.#plan;
     const position = this.#position(this.#step);
     const sample = async (limit: number): Promise<number> => {
-      const part = object(estimator.sample(limit), "the result of the estimator's sample");
-      return (await this.#estimate(part, this.#batch(position), { ...position, signal })).queries;
+      const part = checkObject(estimator.sample(limit), "the result of the estimator's sample");
+      return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
     };
     const secondsPerStep = await timeStep(sample, queriesPerStep, this.#model.threads);
     const steps = this.totalSteps - this.#step;
@@ -270,13 +272,13 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async #advance(): Promise<TrainStep> {
     const begun = performance.now();
-    const { estimator, optimizer, signal, onProgress } = this.#plan;
+    const { optimizer, signal, onProgress } = this.#plan;
     const { stepsPerEpoch, totalSteps } = this;
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
     checked(nonNegative, lr, "the schedule's learning rate");
     const batch = this.#batch(position);
-    const estimate = await this.#estimate(estimator, batch, { ...position, signal, onProgress });
+    const estimate = await this.#estimate(batch, { ...position, signal, onProgress });
     const { loss, outputs, queries } = estimate;
     this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
@@ -292,26 +294,24 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     };
   }
 
-  /** An estimate, checked since the estimator may be custom. */
-  async #estimate(estimator: Estimator, batch: Batch, context: EstimateContext): Promise<GradientEstimate> {
-    const { compiled, parameters, statistics } = this.#model;
-    const estimate: GradientEstimate = await estimator.estimate(this.#model, batch, context);
-    object(estimate, "the result of the estimator's estimate");
-    checked(finite, estimate.loss, "the estimate's loss");
-    checked(integer(), estimate.queries, "the estimate's queries");
-    checkArray(estimate.outputs, batch.count * compiled.outputs, "the estimate's outputs");
-    checkArray(estimate.gradient, parameters.length, "the estimate's gradient");
-    checkArray(estimate.statistics, statistics.length, "the estimate's statistics");
-    return estimate;
+  /** An estimate with what a network's has, checked since the estimator may be custom. */
+  async #estimate(batch: Batch, context: EstimateContext, estimator?: Estimator): Promise<NetworkEstimate> {
+    const { compiled, statistics: before } = this.#model;
+    const estimate = await this.#descent.estimate(batch, context, estimator);
+    const { outputs, statistics } = estimate;
+    const width = batch.count * compiled.outputs;
+    checkArray(outputs, 'Float32Array', width, "the estimate's outputs");
+    checkArray(statistics, 'Float32Array', before.length, "the estimate's statistics");
+    return { ...estimate, outputs, statistics };
   }
 
   /** Updates the model, the optimizer and the count, all or none: nothing waits, and everything that may throw comes first. */
-  #commit(estimate: GradientEstimate, lr: number): void {
-    const { compiled, parameters, statistics } = this.#model;
-    const moved = { parameters: parameters.slice(), statistics: estimate.statistics };
-    const optimizer = structuredClone(this.#optimizer);
-    this.#plan.optimizer.update(moved.parameters, estimate.gradient, optimizer, lr);
-    const found = findInvalid(runTensors(compiled, moved, optimizer));
+  #commit(estimate: NetworkEstimate, lr: number): void {
+    const { compiled, statistics } = this.#model;
+    const { statistics: after } = estimate;
+    const update = this.#descent.update(estimate, lr);
+    const moved = { parameters: update.parameters as Float32Array, statistics: after };
+    const found = findInvalid(runTensors(compiled, moved, update.optimizer));
     if (found !== undefined) {
       const wrong = estimate.gradient.findIndex((value) => !Number.isFinite(value));
       if (wrong < 0)
@@ -324,9 +324,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const problem = `the estimated gradient of ${nameOf(coordinate)} is ${estimate.gradient[wrong]}`;
       throw new NonFiniteLossError(problem, this.#step, coordinate);
     }
-    parameters.set(moved.parameters);
-    statistics.set(moved.statistics);
-    this.#optimizer = optimizer;
+    this.#descent.commit(update);
+    statistics.set(after);
     this.#step += 1;
   }
 
@@ -334,7 +333,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const { config, lengthOption, estimator } = this.#plan;
     const maskAt = (step: number): Uint32Array | undefined =>
       estimator.coordinates?.(this.#model, this.#position(step));
-    return { config, lengthOption, changes: this.#changes, optimizer: this.#optimizer, maskAt };
+    return { config, lengthOption, changes: this.#changes, optimizer: this.#descent.state, maskAt };
   }
 
   #position(step: number): EstimatePosition {
@@ -351,27 +350,4 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const indices = this.#order.images.subarray(start, start + batchSize);
     return augment ? this.#dataset.batch(indices, { seed, epoch }) : this.#dataset.batch(indices);
   }
-}
-
-function object<T>(value: T, what: string): T {
-  if (isObject(value)) return value;
-  throw expected(what, 'an object', value);
-}
-
-function checkArray(value: unknown, length: number, what: string): void {
-  if (value instanceof Float32Array && value.length === length) return;
-  throw expected(what, `a Float32Array of ${length}`, value);
-}
-
-/** A custom optimizer's state: a checkpoint holds its count of steps, and for each slot a number per parameter. */
-function checkState(state: OptimizerState, parameterCount: number): OptimizerState {
-  const { step, slots, ...others } = object(state, "the optimizer's state") as Partial<OptimizerState>;
-  checked(integer(), step, "the optimizer's state.step");
-  for (const [name, other] of Object.entries(others)) {
-    throw expected(`the optimizer's state.${name}`, 'absent, since a checkpoint holds only step and slots', other);
-  }
-  for (const [name, slot] of Object.entries(object(slots, "the optimizer's state.slots")!)) {
-    checkArray(slot, parameterCount, `the optimizer's state.slots.${name}`);
-  }
-  return state;
 }

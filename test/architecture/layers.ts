@@ -17,6 +17,8 @@ const TYPESCRIPT_LAYERS: Layers = [
   ['lib/model'],
   ['lib/optimizers'],
   ['lib/paper.ts'],
+  ['lib/objectives'],
+  ['lib/boxes'],
   ['lib/estimators'],
   ['lib/pruning'],
   ['lib/training'],

@@ -19,7 +19,8 @@ async function gradientOf(
   options: { threads?: number; position?: typeof POSITION } = {},
 ): Promise<Float32Array> {
   using model = new Model(tinyNetwork(), { seed: 4, ...(options.threads && { threads: options.threads }) });
-  return (await estimator.estimate(model, batch, options.position ?? POSITION)).gradient;
+  const { gradient } = await estimator.estimate(model, batch, options.position ?? POSITION);
+  return gradient as Float32Array;
 }
 
 describe('cge', () => {
@@ -148,7 +149,7 @@ describe('rge', () => {
 
   it('has no factor by default: 1/d of the gradient on the sphere, 1/n of it in each tensor of n', async () => {
     const { model, batch: images, gradient } = quadratic();
-    const paper = async (perTensor: boolean): Promise<Float32Array> =>
+    const paper = async (perTensor: boolean): Promise<Float32Array | Float64Array> =>
       (await rge({ ...many, distribution: 'sphere', perTensor }).estimate(model, images, POSITION)).gradient;
     assertClose(
       await paper(false),
@@ -256,8 +257,8 @@ describe('an estimate', () => {
       const estimate = await estimator.estimate(model, batch, POSITION);
       // The pass that queries start from is computed in double.
       closeTo([estimate.loss], [base.loss]);
-      closeTo(estimate.outputs, base.outputs);
-      closeTo(estimate.statistics, base.statistics);
+      closeTo(estimate.outputs!, base.outputs);
+      closeTo(estimate.statistics!, base.statistics);
       assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
     });
   }

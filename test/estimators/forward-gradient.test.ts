@@ -34,7 +34,7 @@ describe('forwardGradient', () => {
       const { gradient } = await one.estimate(model, batch, { seed: 2, step, epoch: 0 });
       // Along a direction v of entries ±1 it is D·v, and its product with the exact gradient is D·(∇ℓ·v).
       const derivative = Math.abs(gradient[0]!);
-      const expected = gradient.reduce((sum, value, i) => sum + value * exact.values[i]!, 0) / derivative;
+      const expected = exact.values.reduce((sum, value, i) => sum + value * gradient[i]!, 0) / derivative;
       assert.ok(Math.abs(derivative - expected) <= 5e-6 * length, `${derivative} ${expected}`);
     }
   });

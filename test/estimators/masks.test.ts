@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { drawCoordinates, keptCounts, maskOf, maskOptions } from '../../lib/estimators/masks.js';
+import { Model } from '../../lib/model/model.js';
 import { compile } from '../../lib/network/compile.js';
 import { resnet } from '../../lib/network/resnet.js';
 import { Random } from '../../lib/native/random.js';
@@ -49,7 +50,7 @@ describe('masks', () => {
     const ratios = { 'conv.weight': 0.5, 'fc.weight': 0.25 };
     const coordinates = Uint32Array.of(1, 5);
     const start = { seed: 0, step: 0, epoch: 0 };
-    const model = { compiled: compile(tinyNetwork()) };
+    using model = new Model(tinyNetwork());
     for (const options of [{ ratios }, { coordinates }]) {
       const { config, draw } = maskOf(parseOptions(maskOptions, options, 'cge'), options);
       const before = [JSON.stringify(config), bits(draw(model, start))];

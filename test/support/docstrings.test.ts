@@ -83,7 +83,18 @@ function lacking(options: readonly Option[], entries: Readonly<Record<string, Sc
 }
 
 describe('docstrings of options', () => {
-  const rooms = ['native', 'data', 'model', 'optimizers', 'estimators', 'pruning', 'network', 'training'];
+  const rooms = [
+    'native',
+    'data',
+    'model',
+    'optimizers',
+    'estimators',
+    'pruning',
+    'network',
+    'training',
+    'objectives',
+    'boxes',
+  ];
   const files = rooms.flatMap((room) => readdirSync(`lib/${room}`).map((name) => `lib/${room}/${name}`));
 
   for (const file of files) {

@@ -72,7 +72,7 @@ describe('train', () => {
       const batch = tinyTensors().batch(Uint32Array.from(calls[step]!.indices));
       const estimate = await estimator.estimate(twin, batch, { seed: 6, step, epoch });
       optimizer.update(twin.parameters, estimate.gradient, state, 0.1);
-      twin.statistics.set(estimate.statistics);
+      twin.statistics.set(estimate.statistics!);
       assert.deepEqual([loss, lr, queries], [estimate.loss, 0.1, estimate.queries]);
       assert.equal(bits(model.parameters), bits(twin.parameters));
       assert.equal(bits(model.statistics), bits(twin.statistics));

@@ -1,0 +1,292 @@
+import * as v from 'valibot';
+
+import type { CallOptions } from '../native/jobs.js';
+import type { Stream } from '../native/random.js';
+import { digest } from '../support/digest.js';
+import { expectedOption, fraction, integer, leaf, parseOptions } from '../support/schema.js';
+import type { DirectionDraw } from './directions.js';
+import { direction, MOST_DIRECTIONS } from './directions.js';
+import { Exchange } from './exchange.js';
+import { Journal } from './journal.js';
+import type {
+  CoordinateQueries,
+  Differences,
+  DirectionQueries,
+  Measured,
+  Objective,
+  ParameterTensor,
+  Reals,
+} from './objective.js';
+import type { Outcome, Query } from './query.js';
+import type { Bounds, PerParameter, Start } from './space.js';
+import { Space, startOf } from './space.js';
+
+const perParameter = leaf<PerParameter>('other', 'a number or a number for every parameter', (value) => {
+  return typeof value === 'number' || Array.isArray(value) || ArrayBuffer.isView(value);
+});
+
+export const blackBoxOptions = v.strictObject({
+  /**
+   * The least and the greatest value, `[low, high]`, each a number or a number for every parameter. Steps and perturbations stay
+   * within: a step is moved to the nearest point that is allowed, a coordinate at its bound is perturbed to the other side.
+   * Default: no bounds.
+   */
+  bounds: v.optional(leaf<Bounds>('other', '[low, high]', Array.isArray)),
+  /**
+   * The box takes multiples of this, a number >= 0 or one for every parameter; queries are rounded to them, and differences are
+   * divided by the step that is left. The parameters themselves are not rounded. Default: 0, any number.
+   */
+  resolution: v.optional(perParameter, 0),
+  /** Evaluations of each query, whose mean is used, an integer from 1 to 1000; default: 1. More than one yield variances. */
+  repeats: v.optional(integer(1, 1000), 1),
+  /** Further attempts at a query that failed, an integer from 0 to 1000; default: 2. */
+  retries: v.optional(integer(0, 1000), 2),
+  /** The fraction of a step's queries that may remain without an answer, in [0, 1); with more, the step is refused. Default: 0.5. */
+  mayFail: v.optional(fraction, 0.5),
+});
+export interface BlackBoxOptions extends v.InferInput<typeof blackBoxOptions> {}
+
+/** Too few answers for an estimate: the step is not made. */
+export class RefusedStepError extends Error {
+  readonly code = 'DEEPZERO_REFUSED_STEP';
+  override readonly name = 'RefusedStepError';
+}
+
+/** What a black box may cost, and where its answers are kept. */
+export interface Limits {
+  /** The most evaluations. */
+  readonly evaluations: number;
+  /** The journal's file, and the options of the run that answers depend on. */
+  readonly journal?: { readonly file: string; readonly config: object } | undefined;
+}
+
+/** The mean of a query's answers, with the variance of that mean. */
+interface Reading {
+  readonly loss: number;
+  readonly variance: number;
+}
+
+/**
+ * An objective that only answers: losses at points, from anything that takes them from `exchange`. Computes in double precision.
+ *
+ * A query without an answer, after all attempts, is left out of the estimate: a coordinate's entry is 0, or with central
+ * differences that of the side that did answer; of directions the others are averaged. No failure becomes a number.
+ */
+export class BlackBox implements Objective {
+  readonly parameters: Float64Array;
+  readonly tensors: readonly ParameterTensor[];
+  readonly exchange: Exchange;
+  readonly #journal: Journal | undefined;
+  readonly #space: Space;
+  readonly #repeats: number;
+  readonly #mayFail: number;
+  /** Single losses that the step in progress asked for. */
+  #trials = { step: -1, count: 0 };
+
+  private constructor(start: ReturnType<typeof startOf>, options: BlackBoxOptions, limit: number, journal?: Journal) {
+    const parsed = parseOptions(blackBoxOptions, options, 'a black box');
+    const { bounds, resolution, repeats, retries, mayFail } = parsed;
+    this.parameters = start.parameters;
+    this.tensors = start.tensors;
+    this.#space = new Space(this.parameters.length, bounds, resolution);
+    this.#space.checkStart(this.parameters);
+    this.#repeats = repeats;
+    this.#mayFail = mayFail;
+    this.#journal = journal;
+    this.exchange = new Exchange({ retries, limit, journal });
+  }
+
+  /** @throws InvalidArgumentError if an option is out of range; FileError if the journal is of another run. */
+  static async open(x0: Start, options: BlackBoxOptions, { evaluations, journal }: Limits): Promise<BlackBox> {
+    const start = startOf(x0);
+    // Refuses wrong options before a file is made.
+    const box = new BlackBox(start, options, evaluations);
+    if (!journal) return box;
+    const {
+      bounds = null,
+      resolution,
+      repeats,
+      retries,
+      mayFail,
+    } = parseOptions(blackBoxOptions, options, 'a black box');
+    const config = { x0: digest(start.parameters), bounds, resolution, repeats, retries, mayFail, ...journal.config };
+    return new BlackBox(start, options, evaluations, await Journal.open(journal.file, config));
+  }
+
+  /** The point that the box is asked at for given parameters. */
+  seen(point: ArrayLike<number>): Float64Array {
+    return Float64Array.from(point, (value, i) => this.#space.round(i, value));
+  }
+
+  project(point: Reals): void {
+    this.#space.project(point);
+  }
+
+  /** Closes the journal. */
+  close(): void {
+    this.exchange.close();
+    this.#journal?.close();
+  }
+
+  async coordinatewise(sample: unknown, options: CoordinateQueries): Promise<Differences> {
+    const { coordinates, mu, central, step = 0 } = options;
+    const base = this.seen(this.parameters);
+    const make = (id: string, changes: Query['changes'] & object): Query =>
+      this.#query(id, base, { sample, step, changes });
+    const queries = [this.#query(`${step}.b`, base, { sample, step })];
+    const sides = Array.from(coordinates, (i) => {
+      const at = base[i]!;
+      const [above, below] = [this.#space.round(i, at + mu), this.#space.round(i, at - mu)];
+      if (above === at && below === at) throw tooFine(mu, i, at);
+      const wanted = central ? [above, below] : [above - at >= at - below ? above : below];
+      return wanted
+        .filter((value) => value !== at)
+        .map((value) => {
+          queries.push(make(`${step}.c${i}${value > at ? '+' : '-'}`, [[i, value]]));
+          return { place: queries.length - 1, value };
+        });
+    });
+    const { readings, base: loss, failed } = await this.#measure(queries, options);
+    const values = new Float64Array(coordinates.length);
+    const variances = new Float64Array(coordinates.length);
+    sides.forEach((own, k) => {
+      const answered = own.flatMap(({ place, value }) => {
+        const reading = readings[place];
+        return reading ? [{ ...reading, value }] : [];
+      });
+      const [first, second = { ...loss, value: base[coordinates[k]!]! }] = answered;
+      if (!first) return;
+      const distance = first.value - second.value;
+      values[k] = (first.loss - second.loss) / distance;
+      variances[k] = (first.variance + second.variance) / distance ** 2;
+    });
+    return this.#differences({ loss: loss.loss, values, variances, queries: queries.length, failed });
+  }
+
+  async randomized(
+    sample: unknown,
+    options: DirectionQueries,
+    draw?: { stream: Stream; index: number },
+  ): Promise<Differences> {
+    const { queries: count, mu, central, distribution, perTensor, seed, step = 0 } = options;
+    if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
+    const drawn: DirectionDraw = { seed, stream: 'directions', index: step, ...draw, distribution, perTensor };
+    const base = this.seen(this.parameters);
+    const prefix = draw ? `${step}.${draw.stream}${draw.index}.` : `${step}.`;
+    const queries = [this.#query(`${prefix}b`, base, { sample, step })];
+    for (let query = 0; query < count; query++) {
+      for (const side of central ? [1, -1] : [1]) {
+        const id = `${prefix}d${query}${side > 0 ? '+' : '-'}`;
+        queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu: side * mu } }));
+      }
+    }
+    const { readings, base: loss, failed } = await this.#measure(queries, options);
+    const values = new Float64Array(base.length);
+    const variances = new Float64Array(base.length);
+    let used = 0;
+    const sides = central ? 2 : 1;
+    for (let query = 0; query < count; query++) {
+      const answered = [0, 1].slice(0, sides).flatMap((side) => {
+        const place = 1 + sides * query + side;
+        const reading = readings[place];
+        return reading ? [{ ...reading, point: queries[place]!.point() }] : [];
+      });
+      const [first, second = { ...loss, point: base }] = answered;
+      if (!first) continue;
+      used += 1;
+      const distance = answered.length * mu;
+      const slope = (first.loss - second.loss) / distance;
+      const variance = (first.variance + second.variance) / distance ** 2;
+      // Bounds and resolution may shorten the move: what counts is the move that was made.
+      for (let i = 0; i < values.length; i++) {
+        const entry = (first.point[i]! - second.point[i]!) / distance;
+        values[i]! += slope * entry;
+        variances[i]! += variance * entry ** 2;
+      }
+    }
+    for (let i = 0; i < values.length; i++) {
+      values[i]! /= used;
+      variances[i]! /= used ** 2;
+    }
+    return this.#differences({ loss: loss.loss, values, variances, queries: queries.length, failed });
+  }
+
+  async lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured> {
+    const { step = 0 } = options;
+    if (this.#trials.step !== step) this.#trials = { step, count: 0 };
+    // The first is the base point, as for every estimator.
+    const trial = this.#trials.count++;
+    const query = this.#query(trial === 0 ? `${step}.b` : `${step}.t${trial}`, this.seen(at), { sample, step });
+    return { loss: (await this.#measure([query], options)).base.loss };
+  }
+
+  #query(id: string, base: Float64Array, more: Omit<Query, 'id' | 'base' | 'point'>): Query {
+    const { changes, direction: along } = more;
+    const point = (): Float64Array => {
+      if (along) {
+        const move = direction(this.tensors, along, along.query);
+        return base.map((value, i) => this.#space.round(i, value + along.mu * move[i]!));
+      }
+      const whole = base.slice();
+      for (const [i, value] of changes ?? []) whole[i] = value;
+      return whole;
+    };
+    return { id, base, ...more, point };
+  }
+
+  /** The readings of queries, the first of which is at the base point. */
+  async #measure(
+    queries: readonly Query[],
+    { signal, onProgress }: CallOptions,
+  ): Promise<{ readings: readonly (Reading | undefined)[]; base: Reading; failed: number }> {
+    signal?.throwIfAborted();
+    const repeats = this.#repeats;
+    const asked = queries.flatMap((query) =>
+      repeats === 1 ? [query] : Array.from({ length: repeats }, (_, r) => ({ ...query, id: `${query.id}.${r}` })),
+    );
+    const abort = (): void => {
+      this.exchange.fail(signal!.reason);
+    };
+    signal?.addEventListener('abort', abort, { once: true });
+    let outcomes: readonly Outcome[];
+    try {
+      outcomes = await this.exchange.post(asked, onProgress);
+      signal?.throwIfAborted();
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      this.#journal?.sync();
+    }
+    const readings = queries.map((_, k) => readingOf(outcomes.slice(k * repeats, (k + 1) * repeats)));
+    const [base, ...perturbed] = readings;
+    const failed = readings.filter((reading) => !reading).length;
+    const reason = outcomes.find(({ loss }) => loss === undefined)?.reason;
+    if (!base) throw new RefusedStepError(`There is no loss at ${queries[0]!.id}: ${reason!}`);
+    if (failed > this.#mayFail * perturbed.length) {
+      const share = `${failed} of ${perturbed.length} queries have no answer, more than the fraction ${this.#mayFail}`;
+      throw new RefusedStepError(`${share} that mayFail allows; the first: ${reason!}`);
+    }
+    return { readings, base, failed };
+  }
+
+  #differences({
+    queries,
+    variances,
+    failed,
+    ...rest
+  }: Differences & { variances: Float64Array; failed: number }): Differences {
+    return { ...rest, queries: queries * this.#repeats, failed, ...(this.#repeats > 1 && { variances }) };
+  }
+}
+
+/** The mean of the answers, if there is one. */
+function readingOf(outcomes: readonly Outcome[]): Reading | undefined {
+  const losses = outcomes.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+  if (losses.length === 0) return undefined;
+  const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
+  const squares = losses.reduce((sum, value) => sum + (value - loss) ** 2, 0);
+  return { loss, variance: losses.length === 1 ? 0 : squares / (losses.length - 1) / losses.length };
+}
+
+function tooFine(mu: number, i: number, value: number): Error {
+  return expectedOption('mu', `large enough to move parameter ${i} from ${value} by its resolution`, String(mu));
+}

@@ -1,0 +1,136 @@
+/**
+ * The journal of a black box: every answer, written before it is used. A run that is started again with it takes the answers from
+ * there, in whatever order they came, and asks only for those that are missing.
+ *
+ * The first line has the options of the run, every further line an answer: `{"id":"3.c17+","loss":0.25}`.
+ *
+ * @module
+ */
+import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
+
+import { differences } from '../support/differences.js';
+import { digest } from '../support/digest.js';
+import { FileError } from '../support/errors.js';
+import { exists, openToAppend, readLines, withFileErrors } from '../support/files.js';
+import { parseJson } from '../support/json.js';
+import { isObject } from '../support/schema.js';
+import { version } from '../support/version.js';
+import type { Answer, Query } from './query.js';
+import { checkedAnswer } from './query.js';
+
+const FORMAT = 1;
+
+interface Entry {
+  readonly answer: Answer;
+  /** Of an answer at a base point: a digest of the point. */
+  readonly at: string | undefined;
+}
+
+export class Journal {
+  readonly #file: string;
+  readonly #descriptor: number;
+  readonly #entries: Map<string, Entry[]>;
+  /** Bytes of whole lines. */
+  #bytes: number;
+
+  private constructor(file: string, descriptor: number, entries: Map<string, Entry[]>) {
+    this.#file = file;
+    this.#descriptor = descriptor;
+    this.#entries = entries;
+    this.#bytes = fstatSync(descriptor).size;
+  }
+
+  /**
+   * Opens a journal, or begins one. A last line that was not written to its end is dropped: its query is asked for again.
+   *
+   * @param config The options that the answers depend on.
+   * @throws FileError if the file is no journal, or one of a run with other options.
+   */
+  static async open(file: string, config: object): Promise<Journal> {
+    const entries = new Map<string, Entry[]>();
+    let [lines, bytes] = [0, 0];
+    if (await exists(file)) {
+      await readLines(file, (line, end) => {
+        const content = parseJson(line, file);
+        if (lines === 0) checkHeader(file, content, config);
+        else add(entries, file, lines, content);
+        lines += 1;
+        bytes = end;
+        return true;
+      });
+    }
+    const handle = await openToAppend(file, bytes);
+    await withFileErrors(file, handle.close());
+    const journal = new Journal(file, openSync(file, 'a'), entries);
+    if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
+    return journal;
+  }
+
+  /** The next answer of earlier runs, once. @throws FileError if the base point was another one. */
+  take(query: Query): Answer | undefined {
+    const entry = this.#entries.get(query.id)?.shift();
+    if (entry && entry.at !== markOf(query)) {
+      throw new FileError(
+        this.#file,
+        `is of a run that had another point at step ${query.step}: was the loss, the estimator or the length of the run changed?`,
+      );
+    }
+    return entry?.answer;
+  }
+
+  /** Appends an answer. The operating system has it when this returns. @throws FileError. */
+  record(query: Query, answer: Answer): void {
+    const at = markOf(query);
+    this.#write({ id: query.id, ...(typeof answer === 'number' ? { loss: answer } : answer), ...(at && { at }) });
+  }
+
+  #write(entry: object): void {
+    const bytes = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+    try {
+      for (let done = 0; done < bytes.length;) done += writeSync(this.#descriptor, bytes, done);
+      this.#bytes += bytes.length;
+    } catch (error) {
+      // No part of a line may stand before the next one.
+      ftruncateSync(this.#descriptor, this.#bytes);
+      throw new FileError(this.#file, `could not be written: ${(error as Error).message}`, { cause: error });
+    }
+  }
+
+  /** Flushes to the disk what was appended. */
+  sync(): void {
+    fdatasyncSync(this.#descriptor);
+  }
+
+  close(): void {
+    closeSync(this.#descriptor);
+  }
+}
+
+/** A query at a base point identifies the point, which everything else of the step follows from. */
+function markOf({ id, base }: Query): string | undefined {
+  return /^\d+\.b/.test(id) ? digest(base) : undefined;
+}
+
+function checkHeader(file: string, content: unknown, config: object): void {
+  if (!isObject(content) || content['format'] !== FORMAT || !isObject(content['config'])) {
+    throw new FileError(file, 'expected the journal of a run, whose first line holds its options');
+  }
+  const [found] = differences(content['config'], JSON.parse(JSON.stringify(config)));
+  if (!found) return;
+  const { path, saved, given } = found;
+  throw new FileError(file, `expected ${path} to be ${saved}, as in the run that wrote it, received ${given}`);
+}
+
+function add(entries: Map<string, Entry[]>, file: string, line: number, content: unknown): void {
+  const { id, loss, at, ...others } = Object(content) as Record<string, unknown>;
+  try {
+    const answer = checkedAnswer(loss ?? others);
+    if (typeof id !== 'string') throw new TypeError('no id');
+    const entry = { answer, at: at as string | undefined };
+    const known = entries.get(id);
+    if (known) known.push(entry);
+    else entries.set(id, [entry]);
+  } catch {
+    throw new FileError(file, `expected line ${line + 1} to be an answer`);
+  }
+}

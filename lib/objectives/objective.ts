@@ -1,0 +1,87 @@
+import type { CallOptions } from '../native/jobs.js';
+import type { Distribution, RandomizedReuse, Reuse } from '../model/options.js';
+import type { TensorInfo } from '../network/compile.js';
+import { expected } from '../support/schema.js';
+
+/** Numbers in single or in double precision. */
+export type Reals = Float32Array | Float64Array;
+
+/** A part of the parameters with a name, for layer-wise ratios and for messages. */
+export type ParameterTensor = Pick<TensorInfo, 'name' | 'shape' | 'offset' | 'size' | 'maskable'>;
+
+interface Difference extends CallOptions {
+  mu: number;
+  central: boolean;
+  /** Of models alone: a black box has nothing to reuse. */
+  reuse?: Reuse;
+}
+
+/** Differences along coordinates; `values` has one for each. */
+export interface CoordinateQueries extends Difference {
+  /** Flat indices, distinct. */
+  coordinates: Uint32Array;
+}
+
+/** Differences along random directions; `values` is their combination, a number for every parameter. */
+export interface DirectionQueries extends Difference {
+  queries: number;
+  distribution: Distribution;
+  perTensor: boolean;
+  seed: number;
+  reuse?: RandomizedReuse;
+}
+
+/** The loss at a point. */
+export interface Measured {
+  loss: number;
+  /** Of networks: the outputs, a row for every image. */
+  outputs?: Float32Array;
+  /** Of networks: the running statistics after the pass. */
+  statistics?: Float32Array;
+}
+
+/** The differences of an estimate, and the loss at the unperturbed point. */
+export interface Differences extends Measured {
+  values: Float64Array;
+  /** Loss evaluations, including the unperturbed one and those that failed. */
+  queries: number;
+  /** Of black boxes: queries without an answer, whose differences are 0 or one-sided. */
+  failed?: number;
+  /** Of black boxes whose queries are repeated: the variance of each of `values`. */
+  variances?: Float64Array;
+}
+
+/**
+ * What estimators estimate over: parameters, and losses near them. A `Model` is an objective whose samples are mini-batches; so
+ * is a `BlackBox`, whose samples are what its loss is asked with.
+ *
+ * All calls of a step use one sample, so that its losses differ by the parameters alone.
+ */
+export interface Objective {
+  /** θ, live: float32 of a network, float64 of a black box. */
+  readonly parameters: Reals;
+  /** In the order of their offsets. */
+  readonly tensors: readonly ParameterTensor[];
+  /** The terms of CGE, equation (2): values[i] belongs to coordinates[i]. */
+  coordinatewise(sample: unknown, options: CoordinateQueries): Promise<Differences>;
+  /** RGE, equation (1). */
+  randomized(sample: unknown, options: DirectionQueries): Promise<Differences>;
+  /** The loss at a point. */
+  lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured>;
+  /** The gradient by back-propagation, if there is one. */
+  gradient?(sample: unknown, options: CallOptions): Promise<Differences | (Measured & { values: Float64Array })>;
+  /** Moves a point to the nearest one that is allowed, where there are bounds. */
+  project?(point: Reals): void;
+}
+
+/** Refuses what is no objective. */
+export function checkObjective(objective: Objective): void {
+  const { parameters, tensors, coordinatewise } = Object(objective) as Partial<Objective>;
+  if (parameters && tensors && typeof coordinatewise === 'function') return;
+  throw expected('model', 'a Model', objective);
+}
+
+/** Zeros in the precision of a point, as many as it has numbers. */
+export function zerosLike(point: Reals, count: number = point.length): Reals {
+  return point instanceof Float64Array ? new Float64Array(count) : new Float32Array(count);
+}

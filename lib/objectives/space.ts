@@ -1,0 +1,120 @@
+/**
+ * The parameters of a black box: their tensors, bounds and resolution.
+ *
+ * @module
+ */
+import { InvalidArgumentError, show } from '../support/errors.js';
+import { expected, expectedOption, isObject } from '../support/schema.js';
+import type { ParameterTensor } from './objective.js';
+
+/** Numbers, or lists of them, or lists of lists … of equal lengths. */
+export type Nested = number | ArrayLike<number> | readonly Nested[];
+
+/** A point: a list of numbers, or tensors by name. */
+export type Start = ArrayLike<number> | Readonly<Record<string, Nested>>;
+
+/** One number for all parameters, or one for each. */
+export type PerParameter = number | ArrayLike<number>;
+
+/** The least and the greatest value. */
+export type Bounds = readonly [low: PerParameter, high: PerParameter];
+
+/** The parameters that `x0` describes; a list is a tensor `x`. */
+export function startOf(x0: Start): { parameters: Float64Array; tensors: ParameterTensor[] } {
+  const named = isList(x0) || !isObject(x0) ? { x: x0 } : x0;
+  const tensors: ParameterTensor[] = [];
+  const numbers: number[] = [];
+  for (const [name, values] of Object.entries<Nested>(named as Record<string, Nested>)) {
+    const path = name === 'x' && named !== x0 ? 'x0' : `x0.${name}`;
+    const offset = numbers.length;
+    const shape = append(values, path, numbers);
+    if (shape.length === 0 && named !== x0) throw expected('x0', 'a list of numbers or an object of tensors', x0);
+    const size = numbers.length - offset;
+    if (size === 0) throw expected(path, 'a list with at least one number', values);
+    tensors.push({ name, shape, offset, size, maskable: true });
+  }
+  if (tensors.length === 0) throw expected('x0', 'a list of numbers or an object of tensors', x0);
+  return { parameters: Float64Array.from(numbers), tensors };
+}
+
+const isList = (value: unknown): value is ArrayLike<unknown> =>
+  Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
+
+/** Appends all numbers. @returns the shape. */
+function append(values: Nested, path: string, numbers: number[]): number[] {
+  if (!isList(values)) {
+    if (typeof values !== 'number' || !Number.isFinite(values)) throw expected(path, 'a finite number', values);
+    numbers.push(values);
+    return [];
+  }
+  const parts = Array.from(values as ArrayLike<Nested>, (value, i) => append(value, `${path}[${i}]`, numbers));
+  const [inner = []] = parts;
+  const odd = parts.findIndex((shape) => shape.join() !== inner.join());
+  if (odd >= 0) throw expected(`${path}[${odd}]`, `of the shape of ${path}[0], [${inner.join(', ')}]`, values[odd]);
+  return [parts.length, ...inner];
+}
+
+/** Bounds and resolution of parameters. */
+export class Space {
+  readonly #low: Float64Array;
+  readonly #high: Float64Array;
+  readonly #resolution: Float64Array;
+  readonly count: number;
+
+  /** @throws InvalidArgumentError naming the option `bounds` or `resolution`. */
+  constructor(count: number, bounds: Bounds | undefined, resolution: PerParameter) {
+    this.count = count;
+    if (bounds !== undefined && (bounds as readonly unknown[]).length !== 2) {
+      throw expectedOption('bounds', '[low, high], each a number or a number for every parameter', show(bounds));
+    }
+    const [low, high] = bounds ?? [-Infinity, Infinity];
+    this.#low = spread(low, count, 'bounds[0]');
+    this.#high = spread(high, count, 'bounds[1]');
+    this.#resolution = spread(resolution, count, 'resolution');
+    this.#low.forEach((least, i) => {
+      const most = this.#high[i]!;
+      if (!(least < most))
+        throw expectedOption('bounds', `low < high for every parameter`, `${least}, ${most} for ${i}`);
+      const coarse = this.#resolution[i]!;
+      if (!(coarse >= 0 && coarse < Infinity)) throw expectedOption('resolution', 'finite and >= 0', String(coarse));
+      if (Math.ceil(least / coarse) * coarse > most) {
+        throw expectedOption('resolution', `finer than the bounds of parameter ${i}`, String(coarse));
+      }
+    });
+  }
+
+  /** The nearest value within the bounds. */
+  clip(i: number, value: number): number {
+    return Math.min(Math.max(value, this.#low[i]!), this.#high[i]!);
+  }
+
+  /** The nearest value that the box can take: within the bounds, a multiple of the resolution. */
+  round(i: number, value: number): number {
+    const step = this.#resolution[i]!;
+    const clipped = this.clip(i, value);
+    if (step === 0) return clipped;
+    const nearest = step * Math.round(clipped / step);
+    if (nearest > this.#high[i]!) return step * Math.floor(this.#high[i]! / step);
+    return nearest < this.#low[i]! ? step * Math.ceil(this.#low[i]! / step) : nearest;
+  }
+
+  /** Moves a point into the bounds. */
+  project(point: Float32Array | Float64Array): void {
+    for (let i = 0; i < point.length; i++) point[i] = this.clip(i, point[i]!);
+  }
+
+  /** Refuses a start outside the bounds. */
+  checkStart(point: Float64Array): void {
+    point.forEach((value, i) => {
+      if (this.clip(i, value) === value) return;
+      const range = `from ${this.#low[i]!} to ${this.#high[i]!}, its bounds`;
+      throw new InvalidArgumentError(`Expected x0[${i}] to be ${range}, received ${value}`);
+    });
+  }
+}
+
+function spread(value: PerParameter, count: number, what: string): Float64Array {
+  if (typeof value === 'number') return new Float64Array(count).fill(value);
+  if (isList(value) && value.length === count) return Float64Array.from(value);
+  throw new InvalidArgumentError(`Expected ${what} to be a number or ${count} numbers, received ${show(value)}`);
+}

@@ -1,0 +1,105 @@
+/**
+ * The step that `train` and `minimize` share: an estimate, checked, and an update, all or nothing.
+ *
+ * @module
+ */
+import type { EstimateContext, Estimator, GradientEstimate } from '../estimators/estimator.js';
+import type { Objective, Reals } from '../objectives/objective.js';
+import type { Optimizer, OptimizerState } from '../optimizers/optimizers.js';
+import { checked, expected, finite, integer, isObject, nonNegative } from '../support/schema.js';
+
+/** An update that is not made yet. */
+export interface Update {
+  readonly parameters: Reals;
+  readonly optimizer: OptimizerState;
+}
+
+/** An objective, an estimator and an optimizer with its state. */
+export class Descent<O extends Objective> {
+  readonly objective: O;
+  readonly #estimator: Estimator;
+  readonly #optimizer: Optimizer;
+  #state: OptimizerState;
+
+  constructor(objective: O, estimator: Estimator, optimizer: Optimizer) {
+    this.objective = objective;
+    this.#estimator = estimator;
+    this.#optimizer = optimizer;
+    const { parameters } = objective;
+    const state =
+      parameters instanceof Float64Array
+        ? optimizer.init(parameters.length, Float64Array)
+        : optimizer.init(parameters.length);
+    this.#state = checkState(state, parameters);
+  }
+
+  get state(): OptimizerState {
+    return this.#state;
+  }
+
+  /** An estimate at the objective's parameters, checked since the estimator may be custom. */
+  async estimate(sample: unknown, context: EstimateContext, estimator = this.#estimator): Promise<GradientEstimate> {
+    const estimate: GradientEstimate = await estimator.estimate(this.objective, sample, context);
+    checkObject(estimate, "the result of the estimator's estimate");
+    checked(finite, estimate.loss, "the estimate's loss");
+    checked(integer(), estimate.queries, "the estimate's queries");
+    const { parameters } = this.objective;
+    checkArray(estimate.gradient, typeOf(parameters), parameters.length, "the estimate's gradient");
+    return estimate;
+  }
+
+  /** The update along an estimate, on copies. */
+  update({ gradient }: GradientEstimate, lr: number): Update {
+    checked(nonNegative, lr, "the schedule's learning rate");
+    const parameters = this.objective.parameters.slice();
+    const optimizer = structuredClone(this.#state);
+    this.#optimizer.update(parameters, gradient, optimizer, lr);
+    this.objective.project?.(parameters);
+    return { parameters, optimizer };
+  }
+
+  /** Makes an update. Nothing waits, and nothing throws. */
+  commit({ parameters, optimizer }: Update): void {
+    this.objective.parameters.set(parameters);
+    this.#state = optimizer;
+  }
+}
+
+export function checkObject<T>(value: T, what: string): T {
+  if (isObject(value)) return value;
+  throw expected(what, 'an object', value);
+}
+
+interface Arrays {
+  Float32Array: Float32Array;
+  Float64Array: Float64Array;
+}
+
+/** The type of an array of numbers. */
+const typeOf = (array: Reals): keyof Arrays => (array instanceof Float64Array ? 'Float64Array' : 'Float32Array');
+
+/** Refuses what is no array of that type and length. */
+export function checkArray<T extends keyof Arrays>(
+  value: unknown,
+  type: T,
+  length: number,
+  what: string,
+): asserts value is Arrays[T] {
+  if ((value instanceof Float32Array || value instanceof Float64Array) && typeOf(value) === type) {
+    if (value.length === length) return;
+  }
+  throw expected(what, `a ${type} of ${length}`, value);
+}
+
+/** A custom optimizer's state: a checkpoint holds its count of steps, and for each slot a number per parameter. */
+function checkState(state: OptimizerState, parameters: Reals): OptimizerState {
+  const { step, slots, ...others } = checkObject(state, "the optimizer's state") as Partial<OptimizerState>;
+  checked(integer(), step, "the optimizer's state.step");
+  for (const [name, other] of Object.entries(others)) {
+    throw expected(`the optimizer's state.${name}`, 'absent, since a checkpoint holds only step and slots', other);
+  }
+  for (const [name, slot] of Object.entries(checkObject(slots, "the optimizer's state.slots")!)) {
+    checkArray(slot, typeOf(parameters), parameters.length, `the optimizer's state.slots.${name}`);
+  }
+  return state;
+}

@@ -1,0 +1,60 @@
+import * as v from 'valibot';
+
+import type { Box, LossFunction } from '../boxes/box.js';
+import { functionBox, serve } from '../boxes/box.js';
+import { expected, integer, isObject, parseOptions, positive } from '../support/schema.js';
+import type { Start } from '../objectives/space.js';
+import { Search, searchOptions } from './search.js';
+import type { MinimizeResult } from './search.js';
+
+export const minimizeOptions = v.strictObject({
+  ...searchOptions.entries,
+  /** Calls of the loss at a time, an integer >= 1; default: 1, or what a box says. */
+  parallel: v.optional(integer(1)),
+  /** Seconds that one call of the loss may take, > 0; then the query failed. Default: no limit. */
+  timeout: v.optional(positive),
+});
+export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
+
+/**
+ * Minimises a loss that only answers, by the estimators and optimizers of `train`:
+ *
+ *     θ ← θ − lr·ĝ(θ),   ĝ from losses near θ,
+ *
+ * in double precision, at most `budget.evaluations` losses in all. Equal options and answers give equal bits, in whatever order
+ * and from however many workers the answers come.
+ *
+ * @param loss A function of a Float64Array, or a box: `workerBox`, `processBox`, `httpBox`, or a custom one.
+ * @param x0 A list of numbers, or tensors by name, `{ w: [[1, 2], [3, 4]], b: [0, 0] }`; the loss receives all numbers in order.
+ * @returns The point with the lowest loss among those that the run stepped from, its last point included.
+ * @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run or cannot be
+ *   written; RefusedStepError if the loss never answers.
+ * @example
+ * const { x, loss } = await minimize(([a, b]) => (1 - a) ** 2 + 100 * (b - a * a) ** 2, [-1, 1], {
+ *   estimator: cge({ mu: 1e-6, central: true }),
+ *   optimizer: adam({ lr: 0.05 }),
+ *   budget: { evaluations: 10_000 },
+ * });
+ */
+export async function minimize(loss: LossFunction | Box, x0: Start, options: MinimizeOptions): Promise<MinimizeResult> {
+  const { parallel, timeout = Infinity, ...rest } = parseOptions(minimizeOptions, options, 'minimize');
+  const box = boxOf(loss, parallel);
+  const search = await Search.open(x0, rest);
+  try {
+    const [result] = await Promise.all([search.result, serve(search.exchange, box, { timeout, signal: rest.signal })]);
+    return result;
+  } finally {
+    search.close();
+    await box.close?.();
+  }
+}
+
+function boxOf(loss: LossFunction | Box, parallel: number | undefined): Box {
+  if (typeof loss === 'function') return functionBox(loss, parallel);
+  if (!isObject(loss) || typeof loss.answer !== 'function') {
+    throw expected('the loss', 'a function or a box', loss);
+  }
+  return parallel === undefined
+    ? loss
+    : { ...loss, answer: loss.answer.bind(loss), close: () => loss.close?.(), parallel };
+}

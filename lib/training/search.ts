@@ -1,0 +1,335 @@
+/**
+ * A run over a black box, whoever answers its queries.
+ *
+ * @module
+ */
+import * as v from 'valibot';
+
+import type { GradientEstimate } from '../estimators/estimator.js';
+import type { Counts, Exchange } from '../objectives/exchange.js';
+import { BudgetError } from '../objectives/exchange.js';
+import { BlackBox, blackBoxOptions, RefusedStepError } from '../objectives/black-box.js';
+import type { Answer, Query } from '../objectives/query.js';
+import type { Start } from '../objectives/space.js';
+import type { ParameterTensor } from '../objectives/objective.js';
+import { InvalidArgumentError } from '../support/errors.js';
+import * as schema from '../support/schema.js';
+import { Descent } from './descent.js';
+import { checkParts, estimatorPart, optimizerPart } from './options.js';
+
+export const budgetOptions = v.strictObject({
+  /** The most losses to ask for, repeated attempts included, an integer >= 1. It is never exceeded. */
+  evaluations: v.optional(schema.integer(1)),
+  /** Seconds, > 0; a step in progress is given up. */
+  seconds: v.optional(schema.positive),
+  /** The most steps, an integer >= 1. Schedules of the learning rate need it or `evaluations`. */
+  steps: v.optional(schema.integer(1)),
+});
+
+export const searchOptions = v.strictObject({
+  ...blackBoxOptions.entries,
+  /** `cge`, `rge`, `patternSearch` or a custom one. */
+  estimator: estimatorPart,
+  /** `sgd`, `adam` or a custom one. */
+  optimizer: optimizerPart,
+  /** When the run ends at the latest; at least one of `evaluations`, `seconds` and `steps`. */
+  budget: budgetOptions,
+  /** The run ends at a loss at most this large. Default: none. */
+  target: v.optional(schema.finite),
+  /** The run has converged when a step moves no parameter by more than this, >= 0. Default: it runs on. */
+  tolerance: v.optional(schema.nonNegative),
+  /** Fixes masks and directions; an integer from 0 to 2⁵³ − 1, default: 0. */
+  seed: v.optional(schema.seed, 0),
+  /** What all queries of a step share, such as a mini-batch or a simulator's seed; default: the step's number. */
+  sample: v.optional(schema.callback<(step: number) => unknown>()),
+  /** A file that keeps every answer. A run that is started again with it asks only for what is missing, to the same bits. */
+  journal: v.optional(schema.string),
+  /** Ends the run; a step in progress is given up. */
+  signal: v.optional(schema.abortSignal),
+  /** Called after every step. */
+  onStep: v.optional(schema.callback<(step: MinimizeStep) => void>()),
+});
+export interface SearchOptions extends v.InferInput<typeof searchOptions> {}
+
+/** A step of a run over a black box. */
+export interface MinimizeStep extends Counts {
+  /** From 0. */
+  step: number;
+  /** At the point before the update. */
+  loss: number;
+  lr: number;
+  /** The point after the update, a copy. */
+  x: Float64Array;
+  /** Queries of this step without an answer. */
+  unanswered: number;
+  /**
+   * With `repeats`, of each tensor by name: the length of its gradient over the length of its standard errors. Below 1, the step is
+   * mostly noise.
+   */
+  signalToNoise?: Readonly<Record<string, number>>;
+}
+
+/** Why a run ended. */
+export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
+
+export interface MinimizeResult extends Counts {
+  x: Float64Array;
+  loss: number;
+  /** Steps made. */
+  steps: number;
+  stopped: Stopped;
+  /** The reason in a sentence. */
+  message: string;
+}
+
+/** Ends a run. */
+class Stop extends Error {
+  readonly stopped: Stopped;
+  constructor(stopped: Stopped, message: string) {
+    super(message);
+    this.stopped = stopped;
+  }
+}
+
+/**
+ * A run over a black box by ask and tell: for losses that come from elsewhere, in any order.
+ *
+ * @example
+ * const search = await Search.open([0, 0], { estimator: cge({ mu: 1e-3 }), optimizer: sgd({ lr: 0.1 }), budget: { steps: 50 } });
+ * for (let queries; (queries = await search.ask(8)).length > 0;) {
+ *   for (const query of queries) search.tell(query.id, loss(query.point()));
+ * }
+ * console.log(await search.result);
+ */
+export class Search {
+  readonly exchange: Exchange;
+  /** The end of the run. */
+  readonly result: Promise<MinimizeResult>;
+  readonly #box: BlackBox;
+  readonly #options: v.InferOutput<typeof searchOptions>;
+  readonly #descent: Descent<BlackBox>;
+  readonly #queriesPerStep: number;
+  #steps = 0;
+  #best: { x: Float64Array; loss: number } | undefined;
+  #isOpen = true;
+
+  private constructor(box: BlackBox, options: v.InferOutput<typeof searchOptions>, queriesPerStep: number) {
+    this.#box = box;
+    this.#options = options;
+    this.exchange = box.exchange;
+    this.#descent = new Descent(box, options.estimator, options.optimizer);
+    this.#queriesPerStep = queriesPerStep;
+    this.result = this.#run();
+    // Whoever asks and tells may await it later.
+    this.result.catch(() => undefined);
+  }
+
+  /** @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run. */
+  static async open(x0: Start, options: SearchOptions): Promise<Search> {
+    const parsed = schema.parseOptions(searchOptions, options, 'minimize');
+    const { bounds, resolution, repeats, retries, mayFail, estimator, optimizer, seed, journal } = parsed;
+    const { evaluations, seconds, steps } = parsed.budget;
+    if (evaluations === undefined && seconds === undefined && steps === undefined) {
+      throw schema.expectedOption('budget', 'one of evaluations, seconds and steps at least', '{}');
+    }
+    checkParts(estimator, optimizer);
+    const config = { estimator: estimator.config, optimizer: optimizer.config, seed };
+    const own = { bounds, resolution, repeats, retries, mayFail };
+    const box = await BlackBox.open(x0, own, {
+      evaluations: evaluations ?? Infinity,
+      journal: journal === undefined ? undefined : { file: journal, config },
+    });
+    try {
+      const queriesPerStep =
+        repeats * schema.checked(schema.integer(1), estimator.queriesPerStep(box), "the estimator's queriesPerStep");
+      const least = queriesPerStep + repeats;
+      if (evaluations !== undefined && evaluations < least) {
+        const why = `at least ${least}, of a step and of the loss at its end`;
+        throw schema.expectedOption('budget.evaluations', why, String(evaluations));
+      }
+      return new Search(box, parsed, queriesPerStep);
+    } catch (error) {
+      box.close();
+      throw error;
+    }
+  }
+
+  /**
+   * At most `count` queries to answer. Waits while the run computes, not for answers: an empty list means that queries in flight
+   * must be answered first, or that the run is over.
+   */
+  async ask(count = 1): Promise<Query[]> {
+    for (;;) {
+      const queries = this.exchange.ask(schema.checked(schema.integer(1), count, 'count'));
+      if (queries.length > 0 || this.exchange.isWaiting || this.exchange.isOver) return queries;
+      await this.exchange.changed();
+    }
+  }
+
+  /**
+   * Answers a query: a loss, `{ failed: reason }`, which is asked for again as often as `retries` says, or
+   * `{ infeasible: reason }`. Answers may come in any order; the result has the same bits.
+   *
+   * @throws InvalidArgumentError if the id is none that was asked for, or has its answer; FileError if the journal cannot be
+   *   written: the answer is then not taken, and can be told again.
+   */
+  tell(id: string, answer: Answer): void {
+    if (typeof (id as unknown) === 'object') {
+      throw new InvalidArgumentError(
+        'Expected an id: the estimators here cannot use losses of points that they did not ask for',
+      );
+    }
+    this.exchange.tell(id, answer);
+  }
+
+  /** Where the run is. */
+  state(): Counts & { step: number; x: Float64Array; loss: number | undefined; waiting: boolean } {
+    const { evaluations, failed } = this.exchange.counts;
+    const { exchange } = this;
+    const [x, loss] = [this.#box.seen(this.#box.parameters), this.#best?.loss];
+    return { step: this.#steps, x, loss, evaluations, failed, waiting: exchange.isWaiting };
+  }
+
+  /** Gives up what is in progress and closes the journal. */
+  close(): void {
+    if (!this.#isOpen) return;
+    this.#isOpen = false;
+    this.exchange.fail(new Error('The run was closed'));
+    this.#box.close();
+  }
+
+  async #run(): Promise<MinimizeResult> {
+    const { budget: most, signal } = this.#options;
+    const stop = new AbortController();
+    const onAbort = (): void => {
+      stop.abort(new Stop('signal', 'The signal was aborted'));
+    };
+    if (signal?.aborted) onAbort();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    const { seconds } = most;
+    const timer =
+      seconds === undefined
+        ? undefined
+        : setTimeout(() => {
+            stop.abort(new Stop('budget', `The budget of ${seconds} s is used up`));
+          }, 1000 * seconds);
+    try {
+      const { stopped, message } = await this.#descend(stop.signal);
+      const { evaluations, failed } = this.exchange.counts;
+      const best = this.#best ?? { x: this.#box.seen(this.#box.parameters), loss: NaN };
+      return { ...best, evaluations, steps: this.#steps, failed, stopped, message };
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener('abort', onAbort);
+      this.exchange.close();
+    }
+  }
+
+  /** Makes steps until there is a reason to stop. */
+  async #descend(signal: AbortSignal): Promise<Pick<Stop, 'stopped' | 'message'>> {
+    try {
+      for (;;) {
+        this.#checkBudget(signal);
+        const reason = await this.#step(signal);
+        if (reason) return await this.#measureEnd(reason, signal);
+      }
+    } catch (error) {
+      if (error instanceof Stop) {
+        return error.stopped === 'budget' && !signal.aborted ? this.#measureEnd(error, signal) : error;
+      }
+      if (error instanceof BudgetError) return { stopped: 'budget', message: error.message };
+      if (error instanceof RefusedStepError && this.exchange.answered > 0) {
+        return { stopped: 'failures', message: `Step ${this.#steps} was refused: ${error.message}` };
+      }
+      throw error;
+    }
+  }
+
+  #checkBudget(signal: AbortSignal): void {
+    signal.throwIfAborted();
+    const { steps = Infinity, evaluations } = this.#options.budget;
+    if (this.#steps >= steps) throw new Stop('budget', `The budget of ${steps} steps is used up`);
+    if (this.exchange.left < this.#queriesPerStep + this.#options.repeats) {
+      throw new Stop('budget', `The budget of ${evaluations!} evaluations does not suffice for another step`);
+    }
+  }
+
+  /** @returns why the run ends after this step, if it does. */
+  async #step(signal: AbortSignal): Promise<Stop | undefined> {
+    const { seed, optimizer, target = -Infinity, tolerance = -1, onStep } = this.#options;
+    const step = this.#steps;
+    const context = { seed, step, epoch: step, signal };
+    const estimate = await this.#descent.estimate(this.#sampleOf(step), context);
+    this.#keep(estimate.loss);
+    const reached = this.#reached(estimate.loss, target);
+    if (reached) return reached;
+    const lr = optimizer.lr.at({ step, stepsPerEpoch: 1, epochs: this.#length() });
+    const before = this.#box.parameters.slice();
+    const update = this.#descent.update(estimate, lr);
+    const wrong = update.parameters.findIndex((value) => !Number.isFinite(value));
+    if (wrong >= 0) {
+      const value = update.parameters[wrong]!;
+      throw new RefusedStepError(`parameter ${wrong} would be ${value}; lower the learning rate`);
+    }
+    this.#descent.commit(update);
+    this.#steps += 1;
+    const { evaluations, failed } = this.exchange.counts;
+    onStep?.({
+      ...{ step, loss: estimate.loss, lr, x: this.#box.parameters.slice(), evaluations, failed },
+      unanswered: estimate.failed ?? 0,
+      ...(estimate.variances && { signalToNoise: signalToNoise(this.#box.tensors, estimate) }),
+    });
+    const moved = before.reduce((most, value, i) => Math.max(most, Math.abs(value - update.parameters[i]!)), 0);
+    return moved <= tolerance
+      ? new Stop('converged', `Step ${step} moved no parameter by more than ${tolerance}`)
+      : undefined;
+  }
+
+  /** The loss at the point where the run ends. */
+  async #measureEnd(reason: Stop, signal: AbortSignal): Promise<Stop> {
+    if (reason.stopped === 'target' || this.exchange.left < this.#options.repeats) return reason;
+    try {
+      const { parameters } = this.#box;
+      const { loss } = await this.#box.lossAt(this.#sampleOf(this.#steps), parameters, { step: this.#steps, signal });
+      this.#keep(loss);
+      return this.#reached(loss, this.#options.target ?? -Infinity) ?? reason;
+    } catch (error) {
+      if (error instanceof RefusedStepError || error instanceof BudgetError || error instanceof Stop) return reason;
+      throw error;
+    }
+  }
+
+  #reached(loss: number, target: number): Stop | undefined {
+    return loss <= target ? new Stop('target', `The loss ${loss} is at most the target ${target}`) : undefined;
+  }
+
+  #keep(loss: number): void {
+    if (this.#best && !(loss < this.#best.loss)) return;
+    this.#best = { x: this.#box.seen(this.#box.parameters), loss };
+  }
+
+  #sampleOf(step: number): unknown {
+    return this.#options.sample ? this.#options.sample(step) : step;
+  }
+
+  /** Steps of the whole run, for schedules. */
+  #length(): number {
+    const { steps, evaluations = Infinity } = this.#options.budget;
+    return Math.min(steps ?? Infinity, Math.floor(evaluations / this.#queriesPerStep));
+  }
+}
+
+function signalToNoise(
+  tensors: readonly ParameterTensor[],
+  { gradient, variances }: GradientEstimate,
+): Record<string, number> {
+  const of = ({ offset, size }: ParameterTensor): number => {
+    let [squares, noise] = [0, 0];
+    for (let i = offset; i < offset + size; i++) {
+      squares += gradient[i]! ** 2;
+      noise += variances![i]!;
+    }
+    return Math.sqrt(squares / noise);
+  };
+  return Object.fromEntries(tensors.map((tensor) => [tensor.name, of(tensor)]));
+}
