@@ -19,6 +19,15 @@ describe('examples', () => {
     assert.match(stdout, /^loss \S+ after \d+ evaluations\. The budget of 20 steps is used up\.$/m);
   });
 
+  it('optical-mesh: sorts waves that it was not trained on, with the same noise in every run', async () => {
+    const stdout = await example('optical-mesh', ['40']);
+    const [, before, after] = /before (\S+) %[^]*after {2}(\S+) %/.exec(stdout)!.map(Number);
+    assert.ok(before! < 40 && after! > 85, stdout);
+    const [first, second] = await Promise.all([example('optical-mesh', ['2']), example('optical-mesh', ['2'])]);
+    assert.match(first, /^step 1 {2}loss \S+ {2}signal over noise \d+\.\d$/m);
+    assert.equal(first, second);
+  });
+
   it('cifar10-resnet20: says what is wrong before it computes', async () => {
     await assert.rejects(
       example('cifar10-resnet20', ['none', '0.9', 'many']),
