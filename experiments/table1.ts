@@ -183,7 +183,7 @@ async function estimateOf(
   model: Model,
   batch: Batch,
   { seed, signal }: { seed: number; signal: AbortSignal },
-): Promise<Float32Array | Float64Array> {
+): Promise<ArrayLike<number>> {
   const estimator = CNN_METHODS[method].estimator(model.parameterCount);
   const { gradient } = await estimator.estimate(model, batch, { seed, step: 0, epoch: 0, signal });
   return gradient;

@@ -10,13 +10,13 @@ import { outputOf, root, run, script } from './run.js';
 
 /** What a consumer writes; the types must hold as well as the values. */
 const CONSUMER = `
-import { cge, cnn, Model, synthetic } from 'deepzero';
+import { cge, cnn, Model, synthetic, type Reals } from 'deepzero';
 
 using model = new Model(cnn({ depth: 1 }), { seed: 1 });
 const { train } = synthetic({ seed: 1, train: 8, test: 8 });
 const batch = train.batch(Uint32Array.of(0, 1, 2, 3));
 const estimator = cge({ mu: 5e-3 });
-const { loss, gradient, queries }: { loss: number; gradient: Float32Array; queries: number } = await estimator.estimate(
+const { loss, gradient, queries }: { loss: number; gradient: Reals; queries: number } = await estimator.estimate(
   model, batch, { seed: 1, step: 0, epoch: 0 },
 );
 console.log(JSON.stringify({ loss, queries, finite: gradient.every(Number.isFinite), length: gradient.length }));

@@ -30,7 +30,7 @@ const TYPES = `
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
   MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions Network Objective Optimizer
   OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision Query
-  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals
+  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
   SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions

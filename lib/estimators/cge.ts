@@ -3,8 +3,8 @@ import * as v from 'valibot';
 import type { Reuse } from '../model/options.js';
 import { REUSES } from '../model/options.js';
 import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
-import type { Reals } from '../objectives/objective.js';
-import { zerosLike } from '../objectives/objective.js';
+import { arrayType } from '../support/reals.js';
+import type { Reals } from '../support/reals.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { Draw } from './masks.js';
@@ -80,7 +80,7 @@ function coordinatewise(
         return into;
       };
       const count = objective.parameters.length;
-      const gradient = at(values, zerosLike(objective.parameters));
+      const gradient = at(values, new (arrayType(objective.parameters))(objective.parameters.length));
       return { ...rest, gradient, ...(variances && { variances: at(variances, new Float64Array(count)) }) };
     },
   };

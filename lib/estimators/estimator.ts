@@ -2,7 +2,8 @@ import * as v from 'valibot';
 
 import { progressOptions } from '../native/jobs.js';
 import { integer, parseOptions, seed } from '../support/schema.js';
-import type { Objective, Reals } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
+import type { Reals } from '../support/reals.js';
 import { checkObjective } from '../objectives/objective.js';
 import type { CallOptions } from '../native/jobs.js';
 import type { Optimizer } from '../optimizers/optimizers.js';

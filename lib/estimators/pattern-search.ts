@@ -5,8 +5,9 @@ import type { EstimateContext, Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
 import { RefusedStepError } from '../objectives/black-box.js';
-import type { Objective, Reals } from '../objectives/objective.js';
-import { zerosLike } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
+import type { Reals } from '../support/reals.js';
+import { arrayType } from '../support/reals.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
 import { sgd } from '../optimizers/optimizers.js';
 import { Random } from '../native/random.js';
@@ -80,7 +81,7 @@ async function search(
 ): Promise<Reals> {
   const { seed, step, signal, onProgress } = context;
   const trial = start.slice();
-  const move = zerosLike(start);
+  const move = new (arrayType(start))(start.length);
   const random = new Random(seed, 'trials', step);
   const report = atMostEvery(50, onProgress);
   let least = loss;

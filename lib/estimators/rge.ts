@@ -3,8 +3,9 @@ import * as v from 'valibot';
 import type { Distribution } from '../model/options.js';
 import { directionOptions, randomizedReuse } from '../model/options.js';
 import { boolean, oneOf, parseOptions, smoothing } from '../support/schema.js';
-import type { Objective, Reals } from '../objectives/objective.js';
-import { zerosLike } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
+import type { Reals } from '../support/reals.js';
+import { arrayType } from '../support/reals.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 
@@ -65,7 +66,7 @@ export function rge(options: RgeOptions): Estimator {
       const directions = { queries, distribution, perTensor, reuse, seed: context.seed };
       const options = { mu, central, ...directions, ...call };
       const { values, variances, ...rest } = await objective.randomized(sample, options);
-      const gradient = zerosLike(objective.parameters);
+      const gradient = new (arrayType(objective.parameters))(objective.parameters.length);
       gradient.set(values);
       if (scale === 'unbiased') undoExpectation(gradient, objective, distribution, perTensor);
       return { ...rest, gradient, ...(variances && { variances }) };

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import type { CallOptions } from '../native/jobs.js';
 import type { Stream } from '../native/random.js';
 import { digest } from '../support/digest.js';
+import type { Reals } from '../support/reals.js';
 import { expectedOption, fraction, integer, leaf, parseOptions } from '../support/schema.js';
 import type { DirectionDraw } from './directions.js';
 import { direction, MOST_DIRECTIONS } from './directions.js';
@@ -15,7 +16,6 @@ import type {
   Measured,
   Objective,
   ParameterTensor,
-  Reals,
 } from './objective.js';
 import type { Outcome, Query } from './query.js';
 import type { Bounds, PerParameter, Start } from './space.js';

@@ -1,10 +1,8 @@
 import type { CallOptions } from '../native/jobs.js';
 import type { Distribution, RandomizedReuse, Reuse } from '../model/options.js';
 import type { TensorInfo } from '../network/compile.js';
+import type { Reals } from '../support/reals.js';
 import { expected } from '../support/schema.js';
-
-/** Numbers in single or in double precision. */
-export type Reals = Float32Array | Float64Array;
 
 /** A part of the parameters with a name, for layer-wise ratios and for messages. */
 export type ParameterTensor = Pick<TensorInfo, 'name' | 'shape' | 'offset' | 'size' | 'maskable'>;
@@ -79,9 +77,4 @@ export function checkObjective(objective: Objective): void {
   const { parameters, tensors, coordinatewise } = Object(objective) as Partial<Objective>;
   if (parameters && tensors && typeof coordinatewise === 'function') return;
   throw expected('model', 'a Model', objective);
-}
-
-/** Zeros in the precision of a point, as many as it has numbers. */
-export function zerosLike(point: Reals, count: number = point.length): Reals {
-  return point instanceof Float64Array ? new Float64Array(count) : new Float32Array(count);
 }

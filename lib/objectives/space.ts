@@ -5,6 +5,7 @@
  */
 import { InvalidArgumentError, show } from '../support/errors.js';
 import { expected, expectedOption, isObject } from '../support/schema.js';
+import type { Reals } from '../support/reals.js';
 import type { ParameterTensor } from './objective.js';
 
 /** Numbers, or lists of them, or lists of lists … of equal lengths. */
@@ -99,7 +100,7 @@ export class Space {
   }
 
   /** Moves a point into the bounds. */
-  project(point: Float32Array | Float64Array): void {
+  project(point: Reals): void {
     for (let i = 0; i < point.length; i++) point[i] = this.clip(i, point[i]!);
   }
 

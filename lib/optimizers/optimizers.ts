@@ -1,5 +1,6 @@
 import * as v from 'valibot';
 
+import type { Reals, RealsType } from '../support/reals.js';
 import {
   boolean,
   checked,
@@ -12,9 +13,6 @@ import {
 } from '../support/schema.js';
 import type { Schedule } from './schedules.js';
 import { asSchedule, rate } from './schedules.js';
-
-/** Numbers in single or in double precision. */
-type Reals = Float32Array | Float64Array;
 
 /** An optimizer's state between steps; a checkpoint holds all of it. */
 export interface OptimizerState {
@@ -30,7 +28,7 @@ export interface Optimizer {
   readonly config: object;
   readonly lr: Schedule;
   /** The state before the first update: all zero; for parameters in double precision, `type` is Float64Array. */
-  init(parameterCount: number, type?: Float32ArrayConstructor | Float64ArrayConstructor): OptimizerState;
+  init(parameterCount: number, type?: RealsType): OptimizerState;
   /**
    * One update, in place, of `parameters` and `state`. The gradient is dense, as long as the parameters, and zero where it
    * was not estimated; `lr` is the learning rate of this step.

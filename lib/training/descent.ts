@@ -4,7 +4,9 @@
  * @module
  */
 import type { EstimateContext, Estimator, GradientEstimate } from '../estimators/estimator.js';
-import type { Objective, Reals } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
+import type { Reals } from '../support/reals.js';
+import { arrayType } from '../support/reals.js';
 import type { Optimizer, OptimizerState } from '../optimizers/optimizers.js';
 import { checked, expected, finite, integer, isObject, nonNegative } from '../support/schema.js';
 
@@ -26,11 +28,7 @@ export class Descent<O extends Objective> {
     this.#estimator = estimator;
     this.#optimizer = optimizer;
     const { parameters } = objective;
-    const state =
-      parameters instanceof Float64Array
-        ? optimizer.init(parameters.length, Float64Array)
-        : optimizer.init(parameters.length);
-    this.#state = checkState(state, parameters);
+    this.#state = checkState(optimizer.init(parameters.length, arrayType(parameters)), parameters);
   }
 
   get state(): OptimizerState {
@@ -44,7 +42,7 @@ export class Descent<O extends Objective> {
     checked(finite, estimate.loss, "the estimate's loss");
     checked(integer(), estimate.queries, "the estimate's queries");
     const { parameters } = this.objective;
-    checkArray(estimate.gradient, typeOf(parameters), parameters.length, "the estimate's gradient");
+    checkArray(estimate.gradient, arrayType(parameters), parameters.length, "the estimate's gradient");
     return estimate;
   }
 
@@ -70,25 +68,15 @@ export function checkObject<T>(value: T, what: string): T {
   throw expected(what, 'an object', value);
 }
 
-interface Arrays {
-  Float32Array: Float32Array;
-  Float64Array: Float64Array;
-}
-
-/** The type of an array of numbers. */
-const typeOf = (array: Reals): keyof Arrays => (array instanceof Float64Array ? 'Float64Array' : 'Float32Array');
-
 /** Refuses what is no array of that type and length. */
-export function checkArray<T extends keyof Arrays>(
+export function checkArray<T extends Reals>(
   value: unknown,
-  type: T,
+  type: new (count: number) => T,
   length: number,
   what: string,
-): asserts value is Arrays[T] {
-  if ((value instanceof Float32Array || value instanceof Float64Array) && typeOf(value) === type) {
-    if (value.length === length) return;
-  }
-  throw expected(what, `a ${type} of ${length}`, value);
+): asserts value is T {
+  if (value instanceof type && value.length === length) return;
+  throw expected(what, `a ${type.name} of ${length}`, value);
 }
 
 /** A custom optimizer's state: a checkpoint holds its count of steps, and for each slot a number per parameter. */
@@ -99,7 +87,7 @@ function checkState(state: OptimizerState, parameters: Reals): OptimizerState {
     throw expected(`the optimizer's state.${name}`, 'absent, since a checkpoint holds only step and slots', other);
   }
   for (const [name, slot] of Object.entries(checkObject(slots, "the optimizer's state.slots")!)) {
-    checkArray(slot, typeOf(parameters), parameters.length, `the optimizer's state.slots.${name}`);
+    checkArray(slot, arrayType(parameters), parameters.length, `the optimizer's state.slots.${name}`);
   }
   return state;
 }

@@ -300,8 +300,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const estimate = await this.#descent.estimate(batch, context, estimator);
     const { outputs, statistics } = estimate;
     const width = batch.count * compiled.outputs;
-    checkArray(outputs, 'Float32Array', width, "the estimate's outputs");
-    checkArray(statistics, 'Float32Array', before.length, "the estimate's statistics");
+    checkArray(outputs, Float32Array, width, "the estimate's outputs");
+    checkArray(statistics, Float32Array, before.length, "the estimate's statistics");
     return { ...estimate, outputs, statistics };
   }
 

@@ -149,7 +149,7 @@ describe('rge', () => {
 
   it('has no factor by default: 1/d of the gradient on the sphere, 1/n of it in each tensor of n', async () => {
     const { model, batch: images, gradient } = quadratic();
-    const paper = async (perTensor: boolean): Promise<Float32Array | Float64Array> =>
+    const paper = async (perTensor: boolean): Promise<ArrayLike<number>> =>
       (await rge({ ...many, distribution: 'sphere', perTensor }).estimate(model, images, POSITION)).gradient;
     assertClose(
       await paper(false),

@@ -9,6 +9,7 @@ import { join } from 'node:path';
 import { ImageDataset, TensorDataset } from '../../lib/data/dataset.js';
 import type { Context } from '../../experiments/support/trial.js';
 import type { Batch, Dataset } from '../../lib/data/dataset.js';
+import type { Reals } from '../../lib/support/reals.js';
 import type { Network } from '../../lib/network/description.js';
 import {
   batchNorm,
@@ -96,8 +97,9 @@ export async function withFolder<T>(use: (folder: string) => Promise<T>): Promis
 }
 
 /** The bits of an array, for comparison. */
-export function bits(array: Float32Array | Float64Array | Uint32Array): string {
-  return Buffer.from(array.buffer, array.byteOffset, array.byteLength).toString('base64');
+export function bits(array: Reals | Uint32Array): string {
+  const { buffer, byteOffset, byteLength } = array as Uint32Array;
+  return Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 }
 
 /** The settings of an experiment with tiny images. */
