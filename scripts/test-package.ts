@@ -86,8 +86,10 @@ function use(): void {
     throw new Error('Expected 731 queries and 730 finite entries from CGE on the CNN of depth 1');
   }
 
-  const [, example] = /```js\n(.*?)```/s.exec(readFileSync(join(root, 'README.md'), 'utf8')) ?? [];
-  if (example === undefined) throw new Error('Expected an example in README.md');
-  writeFileSync(join(folder, 'example.mjs'), example);
-  run('node', ['example.mjs', '1'], { cwd: folder });
+  const examples = [...readFileSync(join(root, 'README.md'), 'utf8').matchAll(/```js\n(.*?)```/gs)];
+  if (examples.length !== 2) throw new Error(`Expected two examples in README.md, found ${examples.length}`);
+  for (const [, example] of examples) {
+    writeFileSync(join(folder, 'example.mjs'), example!);
+    run('node', ['example.mjs', '1'], { cwd: folder });
+  }
 }
