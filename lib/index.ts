@@ -40,6 +40,8 @@ export type { CgeOptions } from './estimators/cge.js';
 export { cge } from './estimators/cge.js';
 export type { RgeOptions } from './estimators/rge.js';
 export { rge } from './estimators/rge.js';
+export type { ArsOptions } from './estimators/ars.js';
+export { ars } from './estimators/ars.js';
 export type { FirstOrderOptions } from './estimators/first-order.js';
 export { firstOrder } from './estimators/first-order.js';
 export type { ForwardGradientOptions } from './estimators/forward-gradient.js';

@@ -13,9 +13,12 @@ import type {
   CoordinateQueries,
   Differences,
   DirectionQueries,
+  LineQueries,
+  Lines,
   Measured,
   Objective,
   ParameterTensor,
+  Reading,
 } from './objective.js';
 import type { Outcome, Query } from './query.js';
 import type { Bounds, PerParameter, Start } from './space.js';
@@ -58,12 +61,6 @@ export interface Limits {
   readonly evaluations: number;
   /** The journal's file, and the options of the run that answers depend on. */
   readonly journal?: { readonly file: string; readonly config: object } | undefined;
-}
-
-/** The mean of a query's answers, with the variance of that mean. */
-interface Reading {
-  readonly loss: number;
-  readonly variance: number;
 }
 
 /**
@@ -160,7 +157,7 @@ export class BlackBox implements Objective {
       values[k] = (first.loss - second.loss) / distance;
       variances[k] = (first.variance + second.variance) / distance ** 2;
     });
-    return this.#differences({ loss: loss.loss, values, variances, queries: queries.length, failed });
+    return differencesOf({ loss: loss.loss, values, variances, failed, ...this.#counts(queries) });
   }
 
   async randomized(
@@ -168,38 +165,27 @@ export class BlackBox implements Objective {
     options: DirectionQueries,
     draw?: { stream: Stream; index: number },
   ): Promise<Differences> {
-    const { queries: count, mu, central, distribution, perTensor, seed, step = 0 } = options;
-    if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
-    const drawn: DirectionDraw = { seed, stream: 'directions', index: step, ...draw, distribution, perTensor };
-    const base = this.seen(this.parameters);
-    const prefix = draw ? `${step}.${draw.stream}${draw.index}.` : `${step}.`;
-    const queries = [this.#query(`${prefix}b`, base, { sample, step })];
-    for (let query = 0; query < count; query++) {
-      for (const side of central ? [1, -1] : [1]) {
-        const id = `${prefix}d${query}${side > 0 ? '+' : '-'}`;
-        queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu: side * mu } }));
-      }
-    }
-    const { readings, base: loss, failed } = await this.#measure(queries, options);
-    const values = new Float64Array(base.length);
-    const variances = new Float64Array(base.length);
+    const { mu, central } = options;
+    const { base, lines, ...counts } = await this.along(
+      sample,
+      { ...options, distances: central ? [mu, -mu] : [mu] },
+      draw,
+    );
+    const values = new Float64Array(this.parameters.length);
+    const variances = new Float64Array(values.length);
     let used = 0;
-    const sides = central ? 2 : 1;
-    for (let query = 0; query < count; query++) {
-      const answered = [0, 1].slice(0, sides).flatMap((side) => {
-        const place = 1 + sides * query + side;
-        const reading = readings[place];
-        return reading ? [{ ...reading, point: queries[place]!.point() }] : [];
-      });
-      const [first, second = { ...loss, point: base }] = answered;
+    for (const line of lines) {
+      const answered = line.filter((reading) => reading !== undefined);
+      const [first, second = base] = answered;
       if (!first) continue;
       used += 1;
       const distance = answered.length * mu;
       const slope = (first.loss - second.loss) / distance;
       const variance = (first.variance + second.variance) / distance ** 2;
+      const [to, from] = [first.point(), second.point()];
       // Bounds and resolution may shorten the move: what counts is the move that was made.
       for (let i = 0; i < values.length; i++) {
-        const entry = (first.point[i]! - second.point[i]!) / distance;
+        const entry = (to[i]! - from[i]!) / distance;
         values[i]! += slope * entry;
         variances[i]! += variance * entry ** 2;
       }
@@ -208,7 +194,27 @@ export class BlackBox implements Objective {
       values[i]! /= used;
       variances[i]! /= used ** 2;
     }
-    return this.#differences({ loss: loss.loss, values, variances, queries: queries.length, failed });
+    return differencesOf({ loss: base.loss, values, variances, ...counts });
+  }
+
+  async along(sample: unknown, options: LineQueries, draw?: { stream: Stream; index: number }): Promise<Lines> {
+    const { queries: count, distances, distribution, perTensor, seed, step = 0, round = 0 } = options;
+    if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
+    const drawn: DirectionDraw = { seed, stream: 'directions', index: step, ...draw, distribution, perTensor };
+    const base = this.seen(this.parameters);
+    const prefix = `${step}.${draw ? `${draw.stream}${draw.index}.` : ''}${round > 0 ? `r${round}.` : ''}`;
+    const queries = [this.#query(`${prefix}b`, base, { sample, step })];
+    for (let query = 0; query < count; query++) {
+      for (const [at, mu] of distances.entries()) {
+        const id = `${prefix}d${query}${sideOf(distances, at)}`;
+        queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu } }));
+      }
+    }
+    const { readings, base: first, failed } = await this.#measure(queries, options);
+    const lines = Array.from({ length: count }, (_, query) =>
+      distances.map((_, at) => readings[1 + query * distances.length + at]),
+    );
+    return { base: first, lines, failed, ...this.#counts(queries) };
   }
 
   async lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured> {
@@ -256,7 +262,7 @@ export class BlackBox implements Objective {
       signal?.removeEventListener('abort', abort);
       this.#journal?.sync();
     }
-    const readings = queries.map((_, k) => readingOf(outcomes.slice(k * repeats, (k + 1) * repeats)));
+    const readings = queries.map((query, k) => readingOf(query, outcomes.slice(k * repeats, (k + 1) * repeats)));
     const [base, ...perturbed] = readings;
     const failed = readings.filter((reading) => !reading).length;
     const reason = outcomes.find(({ loss }) => loss === undefined)?.reason;
@@ -268,23 +274,36 @@ export class BlackBox implements Objective {
     return { readings, base, failed };
   }
 
-  #differences({
-    queries,
-    variances,
-    failed,
-    ...rest
-  }: Differences & { variances: Float64Array; failed: number }): Differences {
-    return { ...rest, queries: queries * this.#repeats, failed, ...(this.#repeats > 1 && { variances }) };
+  /** Evaluations of queries. */
+  #counts({ length }: readonly Query[]): { queries: number; repeats: number } {
+    return { queries: length * this.#repeats, repeats: this.#repeats };
   }
 }
 
+/** Differences, with their variances where queries are repeated. */
+function differencesOf({
+  repeats,
+  variances,
+  ...rest
+}: Differences & { variances: Float64Array; repeats: number }): Differences {
+  return { ...rest, ...(repeats > 1 && { variances }) };
+}
+
+/** A point on a line in a query's id: its side, and its number on that side unless it is the first. */
+function sideOf(distances: readonly number[], at: number): string {
+  const positive = distances[at]! > 0;
+  const before = distances.slice(0, at).filter((distance) => distance > 0 === positive).length;
+  return `${positive ? '+' : '-'}${before > 0 ? before : ''}`;
+}
+
 /** The mean of the answers, if there is one. */
-function readingOf(outcomes: readonly Outcome[]): Reading | undefined {
+function readingOf(query: Query, outcomes: readonly Outcome[]): Reading | undefined {
   const losses = outcomes.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
   if (losses.length === 0) return undefined;
   const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
   const squares = losses.reduce((sum, value) => sum + (value - loss) ** 2, 0);
-  return { loss, variance: losses.length === 1 ? 0 : squares / (losses.length - 1) / losses.length };
+  const variance = losses.length === 1 ? 0 : squares / (losses.length - 1) / losses.length;
+  return { loss, variance, point: () => query.point() };
 }
 
 function tooFine(mu: number, i: number, value: number): Error {

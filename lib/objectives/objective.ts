@@ -29,6 +29,19 @@ export interface DirectionQueries extends Difference {
   reuse?: RandomizedReuse;
 }
 
+/** Losses along random directions. */
+export interface LineQueries extends CallOptions {
+  /** The number of directions. */
+  queries: number;
+  /** Where along each of them, in multiples of the direction, negative ones included; distinct, none of them 0. */
+  distances: readonly number[];
+  distribution: Distribution;
+  perTensor: boolean;
+  seed: number;
+  /** Where the same directions are asked along several times in a step: which time, from 0. Default: 0. */
+  round?: number;
+}
+
 /** The loss at a point. */
 export interface Measured {
   loss: number;
@@ -49,6 +62,29 @@ export interface Differences extends Measured {
   variances?: Float64Array;
 }
 
+/** A loss that was asked for, and where. */
+export interface Reading {
+  /** The mean of the answers. */
+  readonly loss: number;
+  /** The variance of that mean; 0 where a query is not repeated. */
+  readonly variance: number;
+  /** The point, within bounds and rounded to the resolution; a new array. */
+  point(): Float64Array;
+}
+
+/** Losses along random directions, and at the point where they cross. */
+export interface Lines {
+  readonly base: Reading;
+  /** Of every direction its readings, in the order of the distances; undefined where there is no answer. */
+  readonly lines: readonly (readonly (Reading | undefined)[])[];
+  /** Loss evaluations, including the one at the base point and those that failed. */
+  readonly queries: number;
+  /** Queries without an answer. */
+  readonly failed: number;
+  /** Evaluations of each query. */
+  readonly repeats: number;
+}
+
 /**
  * What estimators estimate over: parameters, and losses near them. A `Model` is an objective whose samples are mini-batches; so
  * is a `BlackBox`, whose samples are what its loss is asked with.
@@ -66,6 +102,8 @@ export interface Objective {
   randomized(sample: unknown, options: DirectionQueries): Promise<Differences>;
   /** The loss at a point. */
   lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured>;
+  /** Losses along random directions, each by itself: of objectives that subtract losses. A model has only their combination. */
+  along?(sample: unknown, options: LineQueries): Promise<Lines>;
   /** The gradient by back-propagation, if there is one. */
   gradient?(sample: unknown, options: CallOptions): Promise<Differences | (Measured & { values: Float64Array })>;
   /** Moves a point to the nearest one that is allowed, where there are bounds. */
