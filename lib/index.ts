@@ -124,4 +124,6 @@ export type { TrainRun } from './training/train.js';
 export { train } from './training/train.js';
 export { version } from './support/version.js';
 export type { ZoGraspImportanceOptions, ZoGraspOptions } from './pruning/zo-grasp.js';
+export type { ZoGraspBoxOptions } from './pruning/zo-grasp-box.js';
+export { zoGraspBox } from './pruning/zo-grasp-box.js';
 export { zoGrasp, zoGraspImportance } from './pruning/zo-grasp.js';

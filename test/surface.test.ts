@@ -16,7 +16,7 @@ const VALUES = `
   globalAveragePool gradcheck grasp graspImportance keptCoordinates linear machine
   magnitudePruning maxPool minimize optionA paper patternSearch pruneWeights randomPruning
   rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step synthetic train
-  version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspImportance
+  version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 
 const TYPES = `
@@ -34,7 +34,7 @@ const TYPES = `
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
   SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
-  TrainStep Weights Work ZoGraspImportanceOptions ZoGraspOptions
+  TrainStep Weights Work ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 
 interface Export {

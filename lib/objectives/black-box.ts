@@ -63,6 +63,14 @@ export interface Limits {
   readonly journal?: { readonly file: string; readonly config: object } | undefined;
 }
 
+/** An estimate that is not that of a step: its point, its directions, and a name that its queries' ids have. */
+interface Elsewhere {
+  readonly at?: Reals;
+  readonly stream?: Stream;
+  readonly index?: number;
+  readonly name?: string;
+}
+
 /**
  * An objective that only answers: losses at points, from anything that takes them from `exchange`. Computes in double precision.
  *
@@ -160,17 +168,10 @@ export class BlackBox implements Objective {
     return differencesOf({ loss: loss.loss, values, variances, failed, ...this.#counts(queries) });
   }
 
-  async randomized(
-    sample: unknown,
-    options: DirectionQueries,
-    draw?: { stream: Stream; index: number },
-  ): Promise<Differences> {
+  async randomized(sample: unknown, options: DirectionQueries, elsewhere: Elsewhere = {}): Promise<Differences> {
     const { mu, central } = options;
-    const { base, lines, ...counts } = await this.along(
-      sample,
-      { ...options, distances: central ? [mu, -mu] : [mu] },
-      draw,
-    );
+    const lineQueries = { ...options, distances: central ? [mu, -mu] : [mu] };
+    const { base, lines, ...counts } = await this.along(sample, lineQueries, elsewhere);
     const values = new Float64Array(this.parameters.length);
     const variances = new Float64Array(values.length);
     let used = 0;
@@ -197,22 +198,23 @@ export class BlackBox implements Objective {
     return differencesOf({ loss: base.loss, values, variances, ...counts });
   }
 
-  async along(sample: unknown, options: LineQueries, draw?: { stream: Stream; index: number }): Promise<Lines> {
+  async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<Lines> {
     const { queries: count, distances, distribution, perTensor, seed, step = 0, round = 0 } = options;
     if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
-    const drawn: DirectionDraw = { seed, stream: 'directions', index: step, ...draw, distribution, perTensor };
-    const base = this.seen(this.parameters);
-    const prefix = `${step}.${draw ? `${draw.stream}${draw.index}.` : ''}${round > 0 ? `r${round}.` : ''}`;
+    const { at = this.parameters, stream = 'directions', index = step, name = '' } = elsewhere;
+    const drawn: DirectionDraw = { seed, stream, index, distribution, perTensor };
+    const base = this.seen(at);
+    const prefix = `${step}.${name === '' ? '' : `${name}.`}${round > 0 ? `r${round}.` : ''}`;
     const queries = [this.#query(`${prefix}b`, base, { sample, step })];
     for (let query = 0; query < count; query++) {
-      for (const [at, mu] of distances.entries()) {
-        const id = `${prefix}d${query}${sideOf(distances, at)}`;
+      for (const [place, mu] of distances.entries()) {
+        const id = `${prefix}d${query}${sideOf(distances, place)}`;
         queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu } }));
       }
     }
     const { readings, base: first, failed } = await this.#measure(queries, options);
     const lines = Array.from({ length: count }, (_, query) =>
-      distances.map((_, at) => readings[1 + query * distances.length + at]),
+      distances.map((_, place) => readings[1 + query * distances.length + place]),
     );
     return { base: first, lines, failed, ...this.#counts(queries) };
   }

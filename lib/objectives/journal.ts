@@ -108,7 +108,7 @@ export class Journal {
 
 /** A query at a base point identifies the point, which everything else of the step follows from. */
 function markOf({ id, base }: Query): string | undefined {
-  return /^\d+\.b/.test(id) ? digest(base) : undefined;
+  return /\.b(\.\d+)?$/.test(id) ? digest(base) : undefined;
 }
 
 function checkHeader(file: string, content: unknown, config: object): void {

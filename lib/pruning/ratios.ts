@@ -11,7 +11,8 @@ import { checked, expected, fraction, leaf, parseOptions, seed } from '../suppor
 import type { LayerRatios } from '../estimators/masks.js';
 import { drawCoordinates, keptCounts } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
-import type { TensorInfo } from '../network/compile.js';
+import type { Objective, ParameterTensor } from '../objectives/objective.js';
+import { checkObjective } from '../objectives/objective.js';
 import { checkModel } from '../model/problem.js';
 import { Random } from '../native/random.js';
 
@@ -28,11 +29,11 @@ export type Importance = Float32Array | Float64Array;
  * @throws InvalidArgumentError if the importance has another length or holds NaN, or the sparsity is out of range.
  * @example rankedRatios(model, model.parameters.map(Math.abs), 0.9)
  */
-export function rankedRatios(model: Model, importance: Importance, sparsity: number): LayerRatios {
-  checkModel(model);
+export function rankedRatios(objective: Objective, importance: Importance, sparsity: number): LayerRatios {
+  checkObjective(objective);
   checked(fraction, sparsity, 'sparsity');
-  checkImportance(importance, model);
-  const tensors = maskable(model);
+  checkImportance(importance, objective);
+  const tensors = maskable(objective);
   const coordinates = Uint32Array.from(tensors.flatMap((tensor) => [...coordinatesOf(tensor)]));
   const kept = mostImportant(coordinates, importance, Math.round((1 - sparsity) * coordinates.length));
   return Object.fromEntries(
@@ -154,28 +155,28 @@ export function magnitudePruning(model: Model, options: MagnitudePruningOptions)
 }
 
 /** Refuses scores that are all 0; `why` names the possible causes. */
-export function checkScores(scores: Importance, model: Model, why: string): void {
-  const still = ({ offset, size }: TensorInfo): boolean =>
+export function checkScores(scores: Importance, objective: Objective, why: string): void {
+  const still = ({ offset, size }: ParameterTensor): boolean =>
     scores.subarray(offset, offset + size).every((score) => score === 0);
-  if (!maskable(model).every(still)) return;
+  if (!maskable(objective).every(still)) return;
   throw new InvalidArgumentError(`Expected scores that differ, received 0 for every weight: ${why}`);
 }
 
-function checkImportance(importance: unknown, { parameterCount }: Model): void {
+function checkImportance(importance: unknown, { parameters }: Objective): void {
   const array = importance instanceof Float32Array || importance instanceof Float64Array;
-  if (!array || importance.length !== parameterCount) {
-    const constraint = `a Float32Array or Float64Array of ${parameterCount}, a number for every parameter`;
+  if (!array || importance.length !== parameters.length) {
+    const constraint = `a Float32Array or Float64Array of ${parameters.length}, a number for every parameter`;
     throw expected('importance', constraint, importance);
   }
   const at = importance.findIndex(Number.isNaN);
   if (at >= 0) throw expected(`importance[${at}]`, 'a number', NaN);
 }
 
-function maskable({ compiled }: Model): TensorInfo[] {
-  return compiled.parameters.filter((tensor) => tensor.maskable);
+function maskable({ tensors }: Objective): ParameterTensor[] {
+  return tensors.filter((tensor) => tensor.maskable);
 }
 
-function coordinatesOf({ offset, size }: TensorInfo): Uint32Array {
+function coordinatesOf({ offset, size }: ParameterTensor): Uint32Array {
   return Uint32Array.from({ length: size }, (_, i) => offset + i);
 }
 

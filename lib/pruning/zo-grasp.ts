@@ -3,7 +3,9 @@ import * as v from 'valibot';
 import { boolean, fraction, integer, oneOf, parseOptions, queryCount, seed, smoothing } from '../support/schema.js';
 import { sampleClasses } from './class-samples.js';
 import type { Dataset } from '../data/dataset.js';
+import type { Objective } from '../objectives/objective.js';
 import { progressOptions } from '../native/jobs.js';
+import type { Reals } from '../support/reals.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import type { Model } from '../model/model.js';
 import { randomizedFrom } from '../model/model.js';
@@ -87,27 +89,44 @@ export async function zoGraspImportance(
   options: ZoGraspImportanceOptions = {},
 ): Promise<Float64Array> {
   const parsed = parseOptions(zoGraspImportanceOptions, options, 'zoGraspImportance');
-  const { queries, mu, samplesPerClass, seed, directions, rank, perTensor, signal, onProgress } = parsed;
   checkDataset(dataset, model);
-  const batch = sampleClasses(dataset, samplesPerClass, seed);
+  const batch = sampleClasses(dataset, parsed.samplesPerClass, parsed.seed);
+  const estimate: Estimate = async (at, index, _, draw) => {
+    const from = { ...draw, at: at as Float32Array };
+    return (await randomizedFrom(model, batch, from, { stream: 'pruning', index })).values;
+  };
+  return importanceOf(model, estimate, parsed);
+}
 
-  const estimate = async (at: Float32Array, part: 0 | 1): Promise<Float64Array> => {
-    const index = directions === 'shared' ? 0 : part;
+type Parsed = Omit<v.InferOutput<typeof zoGraspImportanceOptions>, 'samplesPerClass'>;
+
+/** One of the two RGE estimates, at a point, along the directions of an index. */
+type Estimate = (
+  at: Reals,
+  index: number,
+  part: 0 | 1,
+  draw: Pick<Parsed, 'mu' | 'queries' | 'perTensor' | 'seed' | 'signal' | 'onProgress'> & { distribution: 'gaussian' },
+) => Promise<Float64Array>;
+
+/** Equation (3) from two estimates. */
+export async function importanceOf(objective: Objective, estimate: Estimate, options: Parsed): Promise<Float64Array> {
+  const { queries, mu, seed, directions, rank, perTensor, signal, onProgress } = options;
+  const estimateAt = (at: Reals, part: 0 | 1): Promise<Float64Array> => {
     const draw = { queries, distribution: 'gaussian', perTensor, seed } as const;
     const progress = (done: number, total: number): void => {
       onProgress?.(part * total + done, 2 * total);
     };
-    const options = { mu, at, ...draw, signal, onProgress: progress };
-    const { values } = await randomizedFrom(model, batch, options, { stream: 'pruning', index });
-    return values;
+    const index = directions === 'shared' ? 0 : part;
+    return estimate(at, index, part, { mu, ...draw, signal, onProgress: progress });
   };
-  const parameters = model.parameters.slice();
-  const gradient = await estimate(parameters, 0);
-  const moved = await estimate(
+  const parameters = objective.parameters.slice();
+  const gradient = await estimateAt(parameters, 0);
+  const moved = await estimateAt(
     parameters.map((value, i) => value + mu * gradient[i]!),
     1,
   );
   const scores = gradient.map((value, i) => (-parameters[i]! * (moved[i]! - value)) / mu);
-  checkScores(scores, model, `mu = ${mu} is lost in float32, or all weights are 0`);
+  const precision = parameters instanceof Float64Array ? 'float64' : 'float32';
+  checkScores(scores, objective, `mu = ${mu} is lost in ${precision}, or all weights are 0`);
   return scores.map(rank === 'signed' ? (score) => -score : Math.abs);
 }

@@ -1,18 +1,16 @@
 import * as v from 'valibot';
 
 import type { Box, LossFunction } from '../boxes/box.js';
-import { functionBox, serve } from '../boxes/box.js';
-import { expected, integer, isObject, parseOptions, positive } from '../support/schema.js';
+import { serve } from '../boxes/box.js';
+import { asBox, handingOptions } from '../boxes/with-black-box.js';
+import { parseOptions } from '../support/schema.js';
 import type { Start } from '../objectives/space.js';
 import { Search, searchOptions } from './search.js';
 import type { MinimizeResult } from './search.js';
 
 export const minimizeOptions = v.strictObject({
   ...searchOptions.entries,
-  /** Calls of the loss at a time, an integer >= 1; default: 1, or what a box says. */
-  parallel: v.optional(integer(1)),
-  /** Seconds that one call of the loss may take, > 0; then the query failed. Default: no limit. */
-  timeout: v.optional(positive),
+  ...handingOptions.entries,
 });
 export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
 
@@ -38,7 +36,7 @@ export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
  */
 export async function minimize(loss: LossFunction | Box, x0: Start, options: MinimizeOptions): Promise<MinimizeResult> {
   const { parallel, timeout = Infinity, ...rest } = parseOptions(minimizeOptions, options, 'minimize');
-  const box = boxOf(loss, parallel);
+  const box = asBox(loss, parallel);
   const search = await Search.open(x0, rest);
   try {
     const [result] = await Promise.all([search.result, serve(search.exchange, box, { timeout, signal: rest.signal })]);
@@ -47,14 +45,4 @@ export async function minimize(loss: LossFunction | Box, x0: Start, options: Min
     search.close();
     await box.close?.();
   }
-}
-
-function boxOf(loss: LossFunction | Box, parallel: number | undefined): Box {
-  if (typeof loss === 'function') return functionBox(loss, parallel);
-  if (!isObject(loss) || typeof loss.answer !== 'function') {
-    throw expected('the loss', 'a function or a box', loss);
-  }
-  return parallel === undefined
-    ? loss
-    : { ...loss, answer: loss.answer.bind(loss), close: () => loss.close?.(), parallel };
 }
