@@ -1,12 +1,17 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
+import { execFile, spawnSync } from 'node:child_process';
+import { chmod, writeFile } from 'node:fs/promises';
+import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { mean } from '../lib/support/statistics.js';
+import { withFolder } from './helpers/tiny.js';
 
-async function example(name: string, args: readonly string[]): Promise<string> {
+/** @param path Where programs are looked for. */
+async function example(name: string, args: readonly string[], path = process.env['PATH']!): Promise<string> {
   const file = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url));
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args]);
+  const env = { ...process.env, PATH: path };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args], { env });
   return stdout;
 }
 
@@ -26,6 +31,36 @@ describe('examples', () => {
     const [first, second] = await Promise.all([example('optical-mesh', ['2']), example('optical-mesh', ['2'])]);
     assert.match(first, /^step 1 {2}loss \S+ {2}signal over noise \d+\.\d$/m);
     assert.equal(first, second);
+  });
+
+  it('amplifier: reaches its gain at less power, also when ngspice dies', async function () {
+    if (spawnSync('ngspice', ['--version']).error) {
+      console.log('      ngspice is not installed: apt-get install ngspice');
+      this.skip();
+    }
+    const stdout = await example('amplifier', []);
+    const [before, after] = [...stdout.matchAll(/^gain (\S+) dB, (\S+) V, (\S+) mW/gm)].map((found) =>
+      found.map(Number),
+    );
+    assert.ok(before![1]! < 30 && before![3]! > 80, stdout);
+    assert.ok(after![1]! >= 40 && after![2]! >= 2 && after![3]! < 25, stdout);
+    await withFolder(async (folder) => {
+      // Ends after some of its commands, once.
+      const mortal = `#!/bin/sh
+PATH=\${PATH#*:}
+if [ -e '${folder}/died' ]; then exec ngspice "$@"; fi
+touch '${folder}/died'
+dd bs=1 count=3000 2>/dev/null | ngspice "$@"`;
+      await writeFile(join(folder, 'ngspice'), mortal);
+      await chmod(join(folder, 'ngspice'), 0o755);
+      const [undisturbed, disturbed] = [
+        await example('amplifier', ['120']),
+        await example('amplifier', ['120'], `${folder}${delimiter}${process.env['PATH']!}`),
+      ].map((text) => text.split('\n'));
+      assert.deepEqual(disturbed!.slice(0, 2), undisturbed!.slice(0, 2));
+      const failed = (lines: string[]): number => Number(/(\d+) failed/.exec(lines[2]!)![1]);
+      assert.equal(failed(disturbed!), failed(undisturbed!) + 1);
+    });
   });
 
   it('cifar10-resnet20: says what is wrong before it computes', async () => {
