@@ -2,10 +2,12 @@ import * as v from 'valibot';
 
 import type { BlackBoxOptions, Limits } from '../objectives/black-box.js';
 import { BlackBox } from '../objectives/black-box.js';
+import type { Exchange } from '../objectives/exchange.js';
 import type { Start } from '../objectives/space.js';
-import { abortSignal, expected, integer, isObject, positive } from '../support/schema.js';
+import { abortSignal, checked, expected, integer, isObject, positive } from '../support/schema.js';
 import type { Box, LossFunction } from './box.js';
-import { functionBox, serve } from './box.js';
+import { functionBox } from './box.js';
+import { serve } from './serve.js';
 
 export const handingOptions = v.strictObject({
   /** Calls of the loss at a time, an integer >= 1; default: 1, or what a box says. */
@@ -18,31 +20,61 @@ export const handingOptions = v.strictObject({
 export interface HandingOptions extends v.InferInput<typeof handingOptions> {}
 
 /** A loss as a box: a function, or a box with another number of calls at a time. */
-export function asBox(loss: LossFunction | Box, parallel: number | undefined): Box {
-  if (typeof loss === 'function') return functionBox(loss, parallel);
+function asBox(loss: LossFunction | Box, parallel: number | undefined): Box {
+  if (typeof loss === 'function') return functionBox(loss, parallel === undefined ? {} : { parallel });
   if (!isObject(loss) || typeof loss.answer !== 'function') throw expected('the loss', 'a function or a box', loss);
-  if (parallel === undefined) return loss;
-  return { ...loss, answer: loss.answer.bind(loss), close: () => loss.close?.(), parallel };
+  return {
+    parallel: parallel ?? checked(integer(1), loss.parallel ?? 1, "the box's parallel"),
+    batch: checked(integer(1), loss.batch ?? 1, "the box's batch"),
+    answer: (queries, context) => loss.answer(queries, context),
+    close: () => loss.close?.(),
+  };
+}
+
+/** Does something with a loss as a box, and closes it in the end. */
+export async function withBox<T>(
+  loss: LossFunction | Box,
+  parallel: number | undefined,
+  use: (box: Box) => Promise<T>,
+): Promise<T> {
+  const box = asBox(loss, parallel);
+  try {
+    return await use(box);
+  } finally {
+    await box.close?.();
+  }
+}
+
+/** Hands the queries of an exchange to a box until there is a result; `close` then closes the exchange. */
+export async function servedUntil<T>(
+  result: Promise<T>,
+  exchange: Exchange,
+  box: Box,
+  timeout: number,
+  close: () => void,
+): Promise<T> {
+  const served = serve(exchange, box, timeout);
+  try {
+    return await result;
+  } finally {
+    close();
+    await served;
+  }
 }
 
 /** Does something with a black box whose queries a loss answers. The box is closed in the end. */
 export async function withBlackBox<T>(
   loss: LossFunction | Box,
   x0: Start,
-  { parallel, timeout = Infinity, signal, ...options }: HandingOptions & BlackBoxOptions,
+  handing: HandingOptions & BlackBoxOptions,
   limits: Limits,
   use: (blackBox: BlackBox) => Promise<T>,
 ): Promise<T> {
-  const box = asBox(loss, parallel);
-  const blackBox = await BlackBox.open(x0, options, limits);
-  const used = use(blackBox).finally(() => {
-    blackBox.exchange.close();
+  const { parallel, timeout = Infinity, signal: _, ...options } = handing;
+  return withBox(loss, parallel, async (box) => {
+    const blackBox = await BlackBox.open(x0, options, limits);
+    return servedUntil(use(blackBox), blackBox.exchange, box, timeout, () => {
+      blackBox.close();
+    });
   });
-  try {
-    const [result] = await Promise.all([used, serve(blackBox.exchange, box, { timeout, signal })]);
-    return result;
-  } finally {
-    blackBox.close();
-    await box.close?.();
-  }
 }

@@ -20,7 +20,9 @@ import type {
   ParameterTensor,
   Reading,
 } from './objective.js';
-import type { Outcome, Query } from './query.js';
+import type { Outcomes } from './losses.js';
+import { Losses } from './losses.js';
+import type { Query } from './query.js';
 import type { Bounds, PerParameter, Start } from './space.js';
 import { Space, startOf } from './space.js';
 
@@ -256,24 +258,25 @@ export class BlackBox implements Objective {
       this.exchange.fail(signal!.reason);
     };
     signal?.addEventListener('abort', abort, { once: true });
-    let outcomes: readonly Outcome[];
+    const losses = new Losses(queries, repeats, this.#mayFail);
+    let outcomes: Outcomes;
     try {
-      outcomes = await this.exchange.post(asked, onProgress);
+      outcomes = await this.exchange.post(asked, {
+        ...{ onProgress, urgent: repeats },
+        isLost: (known, at) => losses.areLost(known, at),
+      });
       signal?.throwIfAborted();
     } finally {
       signal?.removeEventListener('abort', abort);
       this.#journal?.sync();
     }
-    const readings = queries.map((query, k) => readingOf(query, outcomes.slice(k * repeats, (k + 1) * repeats)));
-    const [base, ...perturbed] = readings;
-    const failed = readings.filter((reading) => !reading).length;
-    const reason = outcomes.find(({ loss }) => loss === undefined)?.reason;
-    if (!base) throw new RefusedStepError(`There is no loss at ${queries[0]!.id}: ${reason!}`);
-    if (failed > this.#mayFail * perturbed.length) {
-      const share = `${failed} of ${perturbed.length} queries have no answer, more than the fraction ${this.#mayFail}`;
-      throw new RefusedStepError(`${share} that mayFail allows; the first: ${reason!}`);
+    const { problem, failed } = losses;
+    if (problem !== undefined) {
+      this.#journal?.refuse(queries[0]!.step);
+      throw new RefusedStepError(problem);
     }
-    return { readings, base, failed };
+    const readings = queries.map((query, k) => readingOf(query, outcomes.slice(k * repeats, (k + 1) * repeats)));
+    return { readings, base: readings[0]!, failed };
   }
 
   /** Evaluations of queries. */
@@ -299,8 +302,8 @@ function sideOf(distances: readonly number[], at: number): string {
 }
 
 /** The mean of the answers, if there is one. */
-function readingOf(query: Query, outcomes: readonly Outcome[]): Reading | undefined {
-  const losses = outcomes.flatMap(({ loss }) => (loss === undefined ? [] : [loss]));
+function readingOf(query: Query, outcomes: Outcomes): Reading | undefined {
+  const losses = outcomes.flatMap((outcome) => (outcome?.loss === undefined ? [] : [outcome.loss]));
   if (losses.length === 0) return undefined;
   const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
   const squares = losses.reduce((sum, value) => sum + (value - loss) ** 2, 0);

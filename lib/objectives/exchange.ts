@@ -3,8 +3,11 @@
  *
  * @module
  */
+import { setMaxListeners } from 'node:events';
+
 import { InvalidArgumentError, quote } from '../support/errors.js';
 import type { Journal } from './journal.js';
+import type { Outcomes } from './losses.js';
 import type { Answer, NoAnswer, Outcome, Query } from './query.js';
 import { checkedAnswer } from './query.js';
 
@@ -32,11 +35,20 @@ interface Pending {
 
 /** Queries that an estimator waits for together. */
 interface Group {
-  readonly outcomes: Outcome[];
+  readonly outcomes: (Outcome | undefined)[];
   left: number;
-  readonly onProgress: ((done: number, total: number) => void) | undefined;
-  readonly resolve: (outcomes: readonly Outcome[]) => void;
+  readonly waiting: Waiting;
+  readonly resolve: (outcomes: Outcomes) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** How an estimator waits for queries. */
+export interface Waiting {
+  readonly onProgress?: ((done: number, total: number) => void) | undefined;
+  /** So many of the first are asked again before the others, which are worth nothing without them. Default: 0. */
+  readonly urgent?: number;
+  /** Whether the others need not be asked any more, since there is no loss at place `at`. */
+  readonly isLost?: (outcomes: Outcomes, at: number) => boolean;
 }
 
 export class Exchange {
@@ -52,8 +64,11 @@ export class Exchange {
   #first = 0;
   #inFlight = 0;
   #answered = 0;
+  /** Queries that were in flight when they were given up. */
+  readonly #givenUp = new Map<string, Query>();
   #waiters: (() => void)[] = [];
   #over = false;
+  #end = endOfCalls();
 
   constructor({ retries, limit, journal }: { retries: number; limit: number; journal?: Journal | undefined }) {
     this.#retries = retries;
@@ -81,38 +96,55 @@ export class Exchange {
     return this.#over;
   }
 
+  /** Aborts when nobody waits any more for the answers to queries in flight. */
+  get signal(): AbortSignal {
+    return this.#end.signal;
+  }
+
   /**
-   * Waits for the outcomes of queries. Those in the journal have theirs at once.
+   * Waits for the outcomes of queries. Those in the journal have theirs at once. Where the queries turn out to be lost, the others
+   * have none.
    *
-   * @throws BudgetError if the evaluations left do not suffice.
+   * @throws BudgetError if the evaluations left do not suffice; InvalidArgumentError if one of the queries is waited for already.
    */
-  post(queries: readonly Query[], onProgress?: (done: number, total: number) => void): Promise<readonly Outcome[]> {
-    return new Promise((resolve, reject) => {
-      const outcomes = new Array<Outcome>(queries.length);
-      const group: Group = { outcomes, left: queries.length, onProgress, resolve, reject };
-      for (const [at, query] of queries.entries()) {
-        this.#pending.set(query.id, { query, group, at, attempts: 0, state: 'new' });
+  post(queries: readonly Query[], waiting: Waiting = {}): Promise<Outcomes> {
+    const ids = new Set<string>();
+    for (const { id } of queries) {
+      if (ids.has(id) || this.#pending.has(id)) {
+        const how =
+          'coordinates must be distinct, and an estimate of a step be awaited before the next one of that step begins';
+        throw new InvalidArgumentError(`Query ${quote(id)} is being asked already: ${how}`);
       }
-      for (const { id } of queries) this.#replay(this.#pending.get(id)!);
-      this.#wake();
+      ids.add(id);
+    }
+    return new Promise((resolve, reject) => {
+      const outcomes = new Array<Outcome | undefined>(queries.length).fill(undefined);
+      const group: Group = { outcomes, left: queries.length, waiting, resolve, reject };
+      const posted = queries.map((query, at): Pending => ({ query, group, at, attempts: 0, state: 'new' }));
+      for (const pending of posted) this.#pending.set(pending.query.id, pending);
+      for (const pending of posted) this.#replay(pending);
+      this.wake();
     });
   }
 
   #replay(pending: Pending): void {
     while (pending.state !== 'settled') {
-      const answer = this.#journal?.take(pending.query);
-      if (answer === undefined) {
+      const entry = this.#journal?.take(pending.query);
+      if (entry === undefined) {
         this.#queue(pending);
         return;
       }
       this.counts.evaluations += 1;
-      this.#take(pending, answer);
+      if (entry.isVoid) this.counts.failed += 1;
+      else this.#take(pending, entry.answer);
     }
   }
 
   #queue(pending: Pending): void {
+    const { group, at, attempts } = pending;
     pending.state = 'ready';
-    this.#ready.push(pending);
+    if (attempts > 0 && at < (group.waiting.urgent ?? 0)) this.#ready.splice(this.#first, 0, pending);
+    else this.#ready.push(pending);
   }
 
   /** Hands out at most `count` queries. */
@@ -138,31 +170,35 @@ export class Exchange {
     return asked;
   }
 
-  /** Whether an answer to this query can be taken. */
+  /** Whether an answer to this query is of use. */
   expects(id: string): boolean {
     const pending = this.#pending.get(id);
     return pending !== undefined && (pending.state === 'in flight' || pending.attempts > 0);
   }
 
   /**
-   * Takes an answer, and writes it to the journal first.
+   * Takes an answer, and writes it to the journal first. One to a query that was given up is only written there.
    *
-   * @throws InvalidArgumentError if the id is not that of a query that was asked and has no outcome, or the answer is none.
+   * @throws InvalidArgumentError if the id is not that of a query that was asked and has no outcome, or the answer is none;
+   *   FileError if it cannot be written: then it can be told again.
    */
   tell(id: string, answer: Answer): void {
     const pending = this.#pending.get(id);
-    if (!pending || !this.expects(id)) {
+    const query = this.expects(id) ? pending?.query : this.#givenUp.get(id);
+    if (!query) {
       throw new InvalidArgumentError(
         `Expected the id of a query that was asked for and has no answer yet, received ${quote(id)}`,
       );
     }
     const checked = checkedAnswer(answer);
-    this.#journal?.record(pending.query, checked);
+    this.#journal?.record(query, checked);
+    this.#givenUp.delete(id);
+    if (!pending) return;
     const wasInFlight = pending.state === 'in flight';
     if (wasInFlight) this.#inFlight -= 1;
     this.#take(pending, checked);
     if (pending.state !== 'settled' && wasInFlight) this.#queue(pending);
-    this.#wake();
+    this.wake();
   }
 
   /** Counts an answer; without a loss, the query stays pending as long as it may be asked again. */
@@ -184,25 +220,41 @@ export class Exchange {
     group.outcomes[at] = outcome;
     group.left -= 1;
     const total = group.outcomes.length;
-    group.onProgress?.(total - group.left, total);
+    group.waiting.onProgress?.(total - group.left, total);
+    if (outcome.loss === undefined && group.waiting.isLost?.(group.outcomes, at)) {
+      for (const other of this.#pending.values()) if (other.group === group) this.#giveUp(other);
+      group.left = 0;
+    }
     if (group.left === 0) group.resolve(group.outcomes);
+  }
+
+  #giveUp(pending: Pending): void {
+    const { id } = pending.query;
+    if (pending.state === 'in flight') {
+      this.#inFlight -= 1;
+      this.#givenUp.set(id, pending.query);
+    }
+    pending.state = 'settled';
+    this.#pending.delete(id);
   }
 
   /** Gives up every query that has no outcome. */
   fail(error: unknown): void {
-    const groups = new Set([...this.#pending.values()].map(({ group }) => group));
-    this.#pending.clear();
+    const pending = [...this.#pending.values()];
+    for (const each of pending) this.#giveUp(each);
     this.#ready = [];
     this.#first = 0;
-    this.#inFlight = 0;
-    for (const { reject } of groups) reject(error);
-    this.#wake();
+    for (const { reject } of new Set(pending.map(({ group }) => group))) reject(error);
+    this.#end.abort(error);
+    this.#end = endOfCalls();
+    this.wake();
   }
 
   /** No more queries will come. */
   close(): void {
     this.#over = true;
-    this.#wake();
+    this.#end.abort(new Error('The run is over'));
+    this.wake();
   }
 
   /** Resolves when queries were posted, or there is another reason to look again. */
@@ -210,11 +262,19 @@ export class Exchange {
     return new Promise((resolve) => this.#waiters.push(resolve));
   }
 
-  #wake(): void {
+  /** Has those who wait for `changed` look again. */
+  wake(): void {
     const waiters = this.#waiters;
     this.#waiters = [];
     for (const wake of waiters) wake();
   }
+}
+
+/** What ends all calls in flight, any number of which listen. */
+function endOfCalls(): AbortController {
+  const end = new AbortController();
+  setMaxListeners(0, end.signal);
+  return end;
 }
 
 function reasonOf(answer: NoAnswer): string {

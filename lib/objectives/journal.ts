@@ -2,7 +2,8 @@
  * The journal of a black box: every answer, written before it is used. A run that is started again with it takes the answers from
  * there, in whatever order they came, and asks only for those that are missing.
  *
- * The first line has the options of the run, every further line an answer: `{"id":"3.c17+","loss":0.25}`.
+ * The first line has the options of the run, every further line an answer: `{"id":"3.c17+","loss":0.25}`. After `{"refused":3}` the
+ * failures of step 3 above it count as no attempts: a run that goes on asks again, whatever was repaired meanwhile.
  *
  * @module
  */
@@ -11,7 +12,7 @@ import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync
 import { differences } from '../support/differences.js';
 import { digest } from '../support/digest.js';
 import { FileError } from '../support/errors.js';
-import { exists, openToAppend, readLines, withFileErrors } from '../support/files.js';
+import { exists, openToAppend, readFileBytes, readLines, withFileErrors } from '../support/files.js';
 import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 import { version } from '../support/version.js';
@@ -20,8 +21,11 @@ import { checkedAnswer } from './query.js';
 
 const FORMAT = 1;
 
+/** An answer of an earlier run. */
 interface Entry {
   readonly answer: Answer;
+  /** Whether it is a failure of a step that was refused. */
+  isVoid: boolean;
   /** Of an answer at a base point: a digest of the point. */
   readonly at: string | undefined;
 }
@@ -32,6 +36,9 @@ export class Journal {
   readonly #entries: Map<string, Entry[]>;
   /** Bytes of whole lines. */
   #bytes: number;
+  /** Whether nothing stands behind them. */
+  #isWhole = true;
+  #isOpen = true;
 
   private constructor(file: string, descriptor: number, entries: Map<string, Entry[]>) {
     this.#file = file;
@@ -59,15 +66,21 @@ export class Journal {
         return true;
       });
     }
+    if (lines === 0) await checkBegun(file);
     const handle = await openToAppend(file, bytes);
     await withFileErrors(file, handle.close());
     const journal = new Journal(file, openSync(file, 'a'), entries);
-    if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
-    return journal;
+    try {
+      if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
+      return journal;
+    } catch (error) {
+      journal.close();
+      throw error;
+    }
   }
 
   /** The next answer of earlier runs, once. @throws FileError if the base point was another one. */
-  take(query: Query): Answer | undefined {
+  take(query: Query): Readonly<Entry> | undefined {
     const entry = this.#entries.get(query.id)?.shift();
     if (entry && entry.at !== markOf(query)) {
       throw new FileError(
@@ -75,7 +88,7 @@ export class Journal {
         `is of a run that had another point at step ${query.step}: was the loss, the estimator or the length of the run changed?`,
       );
     }
-    return entry?.answer;
+    return entry;
   }
 
   /** Appends an answer. The operating system has it when this returns. @throws FileError. */
@@ -84,25 +97,52 @@ export class Journal {
     this.#write({ id: query.id, ...(typeof answer === 'number' ? { loss: answer } : answer), ...(at && { at }) });
   }
 
+  /** Notes that a step was refused for its failures. @throws FileError. */
+  refuse(step: number): void {
+    this.#write({ refused: step });
+  }
+
   #write(entry: object): void {
     const bytes = new TextEncoder().encode(`${JSON.stringify(entry)}\n`);
+    if (!this.#isOpen) throw new FileError(this.#file, 'is closed');
     try {
+      if (!this.#isWhole) ftruncateSync(this.#descriptor, this.#bytes);
+      this.#isWhole = true;
       for (let done = 0; done < bytes.length;) done += writeSync(this.#descriptor, bytes, done);
       this.#bytes += bytes.length;
     } catch (error) {
-      // No part of a line may stand before the next one.
-      ftruncateSync(this.#descriptor, this.#bytes);
-      throw new FileError(this.#file, `could not be written: ${(error as Error).message}`, { cause: error });
+      this.#isWhole = this.#cut();
+      throw this.#failed(error);
     }
   }
 
-  /** Flushes to the disk what was appended. */
+  /** Drops the part of a line that was written, which must not stand before the next one. @returns whether it is gone. */
+  #cut(): boolean {
+    try {
+      ftruncateSync(this.#descriptor, this.#bytes);
+      return true;
+    } catch {
+      return false;
+    }
+  }
+
+  #failed(error: unknown): FileError {
+    return new FileError(this.#file, `could not be written: ${(error as Error).message}`, { cause: error });
+  }
+
+  /** Flushes to the disk what was appended, unless the journal is closed. @throws FileError. */
   sync(): void {
-    fdatasyncSync(this.#descriptor);
+    if (!this.#isOpen) return;
+    try {
+      fdatasyncSync(this.#descriptor);
+    } catch (error) {
+      throw this.#failed(error);
+    }
   }
 
   close(): void {
-    closeSync(this.#descriptor);
+    if (this.#isOpen) closeSync(this.#descriptor);
+    this.#isOpen = false;
   }
 }
 
@@ -111,10 +151,19 @@ function markOf({ id, base }: Query): string | undefined {
   return /\.b(\.\d+)?$/.test(id) ? digest(base) : undefined;
 }
 
+const noJournal = (file: string): FileError =>
+  new FileError(file, 'expected the journal of a run, whose first line holds its options');
+
+/** Refuses a file without a line, which would be overwritten, unless it is a first line that was not written to its end. */
+async function checkBegun(file: string): Promise<void> {
+  if (!(await exists(file))) return;
+  const text = new TextDecoder().decode(await readFileBytes(file));
+  const start = `{"format":${FORMAT},`;
+  if (!text.startsWith(start) && !start.startsWith(text)) throw noJournal(file);
+}
+
 function checkHeader(file: string, content: unknown, config: object): void {
-  if (!isObject(content) || content['format'] !== FORMAT || !isObject(content['config'])) {
-    throw new FileError(file, 'expected the journal of a run, whose first line holds its options');
-  }
+  if (!isObject(content) || content['format'] !== FORMAT || !isObject(content['config'])) throw noJournal(file);
   const [found] = differences(content['config'], JSON.parse(JSON.stringify(config)));
   if (!found) return;
   const { path, saved, given } = found;
@@ -122,15 +171,26 @@ function checkHeader(file: string, content: unknown, config: object): void {
 }
 
 function add(entries: Map<string, Entry[]>, file: string, line: number, content: unknown): void {
-  const { id, loss, at, ...others } = Object(content) as Record<string, unknown>;
+  const { refused, id, loss, at, ...others } = Object(content) as Record<string, unknown>;
+  if (typeof refused === 'number') {
+    voidFailures(entries, refused);
+    return;
+  }
   try {
     const answer = checkedAnswer(loss ?? others);
     if (typeof id !== 'string') throw new TypeError('no id');
-    const entry = { answer, at: at as string | undefined };
+    const entry = { answer, at: at as string | undefined, isVoid: false };
     const known = entries.get(id);
     if (known) known.push(entry);
     else entries.set(id, [entry]);
   } catch {
     throw new FileError(file, `expected line ${line + 1} to be an answer`);
+  }
+}
+
+function voidFailures(entries: Map<string, Entry[]>, step: number): void {
+  for (const [id, of] of entries) {
+    if (!id.startsWith(`${step}.`)) continue;
+    for (const entry of of) if (typeof entry.answer === 'object' && 'failed' in entry.answer) entry.isVoid = true;
   }
 }

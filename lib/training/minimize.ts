@@ -1,8 +1,7 @@
 import * as v from 'valibot';
 
 import type { Box, LossFunction } from '../boxes/box.js';
-import { serve } from '../boxes/box.js';
-import { asBox, handingOptions } from '../boxes/with-black-box.js';
+import { handingOptions, servedUntil, withBox } from '../boxes/with-black-box.js';
 import { parseOptions } from '../support/schema.js';
 import type { Start } from '../objectives/space.js';
 import { Search, searchOptions } from './search.js';
@@ -36,13 +35,10 @@ export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
  */
 export async function minimize(loss: LossFunction | Box, x0: Start, options: MinimizeOptions): Promise<MinimizeResult> {
   const { parallel, timeout = Infinity, ...rest } = parseOptions(minimizeOptions, options, 'minimize');
-  const box = asBox(loss, parallel);
-  const search = await Search.open(x0, rest);
-  try {
-    const [result] = await Promise.all([search.result, serve(search.exchange, box, { timeout, signal: rest.signal })]);
-    return result;
-  } finally {
-    search.close();
-    await box.close?.();
-  }
+  return withBox(loss, parallel, async (box) => {
+    const search = await Search.open(x0, rest);
+    return servedUntil(search.result, search.exchange, box, timeout, () => {
+      search.close();
+    });
+  });
 }

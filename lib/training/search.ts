@@ -14,6 +14,7 @@ import type { Start } from '../objectives/space.js';
 import type { ParameterTensor } from '../objectives/objective.js';
 import { InvalidArgumentError } from '../support/errors.js';
 import * as schema from '../support/schema.js';
+import { after } from '../support/timers.js';
 import { Descent } from './descent.js';
 import { checkParts, estimatorPart, optimizerPart } from './options.js';
 
@@ -206,20 +207,17 @@ export class Search {
     };
     if (signal?.aborted) onAbort();
     signal?.addEventListener('abort', onAbort, { once: true });
-    const { seconds } = most;
-    const timer =
-      seconds === undefined
-        ? undefined
-        : setTimeout(() => {
-            stop.abort(new Stop('budget', `The budget of ${seconds} s is used up`));
-          }, 1000 * seconds);
+    const { seconds = Infinity } = most;
+    const cancel = after(seconds, () => {
+      stop.abort(new Stop('budget', `The budget of ${seconds} s is used up`));
+    });
     try {
       const { stopped, message } = await this.#descend(stop.signal);
       const { evaluations, failed } = this.exchange.counts;
       const best = this.#best ?? { x: this.#box.seen(this.#box.parameters), loss: NaN };
       return { ...best, evaluations, steps: this.#steps, failed, stopped, message };
     } finally {
-      clearTimeout(timer);
+      cancel();
       signal?.removeEventListener('abort', onAbort);
       this.exchange.close();
     }

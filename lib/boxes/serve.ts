@@ -1,0 +1,124 @@
+/**
+ * Hands queries to a box, and its answers back: in parallel, within a time, and whatever the box does.
+ *
+ * @module
+ */
+import { setImmediate as nextTurn } from 'node:timers/promises';
+
+import type { Exchange } from '../objectives/exchange.js';
+import type { Answer, NoAnswer, Query } from '../objectives/query.js';
+import { asAnswer } from '../objectives/query.js';
+import { show } from '../support/errors.js';
+import { after } from '../support/timers.js';
+import type { Box } from './box.js';
+
+/** Milliseconds after which other work of the process has a turn. */
+const TURN_MS = 20;
+/** Seconds that a box has, after its time is up, to say why it did not answer. */
+const SAY_WHY = 1;
+
+/**
+ * Hands the queries of an exchange to a box until the exchange is over. Never throws: where an answer cannot be kept, the exchange
+ * fails with the error.
+ *
+ * @param timeout Seconds that a call of the box may take; then its queries failed.
+ */
+export async function serve(exchange: Exchange, box: Box, timeout: number): Promise<void> {
+  const { parallel = 1, batch = 1 } = box;
+  const calls = new Set<Promise<void>>();
+  let turn = performance.now();
+  while (!exchange.isOver) {
+    const queries = calls.size < parallel ? exchange.ask(batch) : [];
+    if (queries.length === 0) {
+      await exchange.changed();
+    } else {
+      const call = handOver(exchange, box, queries, timeout);
+      if (parallel === 1) {
+        await call;
+      } else {
+        calls.add(call);
+        void call.then(() => {
+          calls.delete(call);
+          exchange.wake();
+        });
+      }
+    }
+    if (performance.now() - turn > TURN_MS) {
+      await nextTurn();
+      turn = performance.now();
+    }
+  }
+  await Promise.all(calls);
+}
+
+async function handOver(exchange: Exchange, box: Box, queries: readonly Query[], timeout: number): Promise<void> {
+  const { signal } = exchange;
+  const limit = new AbortController();
+  const giveUp = (): void => {
+    limit.abort(signal.reason);
+  };
+  if (signal.aborted) giveUp();
+  signal.addEventListener('abort', giveUp, { once: true });
+  const cancel = after(timeout, () => {
+    limit.abort(new Error(`no answer within ${timeout} s`));
+  });
+  try {
+    const answers = await answersOf(box, queries, limit.signal, signal);
+    for (const [i, { id }] of queries.entries()) {
+      // Without the step that asked, nobody needs the answer.
+      if (exchange.expects(id)) exchange.tell(id, answers[i]!);
+    }
+  } catch (error) {
+    exchange.fail(error);
+  } finally {
+    cancel();
+    signal.removeEventListener('abort', giveUp);
+  }
+}
+
+/**
+ * The box's answers; failures where it throws, or does not answer each query before `limit` aborts. When `end` aborts, nobody
+ * needs to know why.
+ */
+function answersOf(
+  box: Box,
+  queries: readonly Query[],
+  limit: AbortSignal,
+  end: AbortSignal,
+): Promise<readonly Answer[]> {
+  return new Promise((resolve) => {
+    const all = (failure: NoAnswer): Answer[] => queries.map(() => failure);
+    let cancel = (): void => undefined;
+    const settle = (answers: readonly Answer[]): void => {
+      cancel();
+      limit.removeEventListener('abort', onLimit);
+      end.removeEventListener('abort', onEnd);
+      // A loss that comes too late is none.
+      resolve(limit.aborted ? answers.map((answer) => (typeof answer === 'number' ? late(limit) : answer)) : answers);
+    };
+    const onEnd = (): void => {
+      settle(all(late(limit)));
+    };
+    const onLimit = (): void => {
+      if (!end.aborted) cancel = after(SAY_WHY, onEnd);
+    };
+    limit.addEventListener('abort', onLimit, { once: true });
+    end.addEventListener('abort', onEnd, { once: true });
+    const answer = async (): Promise<readonly Answer[]> =>
+      listed(await box.answer(queries, { signal: limit }), queries);
+    void answer()
+      .catch((error: unknown) => all(error === limit.reason && limit.aborted ? late(limit) : { failed: textOf(error) }))
+      .then(settle);
+  });
+}
+
+const late = ({ reason }: AbortSignal): NoAnswer => ({ failed: (reason as Error).message });
+
+const textOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : show(error));
+
+/** An answer for each query, or failures: which query an answer belongs to is its place alone. */
+function listed(answers: unknown, queries: readonly Query[]): Answer[] {
+  if (Array.isArray(answers) && answers.length === queries.length) return answers.map(asAnswer);
+  const failed = `expected a list of ${queries.length} from the box, received ${show(answers)}`;
+  return queries.map(() => ({ failed }));
+}

@@ -1,0 +1,72 @@
+import assert from 'node:assert/strict';
+import { Exchange } from '../../lib/objectives/exchange.js';
+import { queriesOf } from '../helpers/queries.js';
+
+const unlimited = (retries = 2): Exchange => new Exchange({ retries, limit: Infinity });
+const idsOf = (queries: readonly { id: string }[]): string[] => queries.map(({ id }) => id);
+
+describe('Exchange', () => {
+  it('refuses a query that is being asked, and one that comes twice', async () => {
+    const exchange = unlimited();
+    const outcomes = exchange.post(queriesOf(2));
+    const message =
+      /Query "0\.b" is being asked already: coordinates must be distinct, and an estimate of a step be awaited/;
+    assert.throws(() => exchange.post(queriesOf(1)), { name: 'InvalidArgumentError', message });
+    assert.throws(() => unlimited().post([...queriesOf(1), ...queriesOf(1)]), message);
+    for (const { id } of exchange.ask(2)) exchange.tell(id, 1);
+    assert.deepEqual(await outcomes, [{ loss: 1 }, { loss: 1 }]);
+  });
+
+  it('asks first again what is urgent, the others last', () => {
+    const exchange = unlimited();
+    void exchange.post(queriesOf(4), { urgent: 1 });
+    assert.deepEqual(idsOf(exchange.ask(2)), ['0.b', '0.c1+']);
+    exchange.tell('0.c1+', { failed: 'no' });
+    exchange.tell('0.b', { failed: 'no' });
+    assert.deepEqual(idsOf(exchange.ask(9)), ['0.b', '0.c2+', '0.c3+', '0.c1+']);
+  });
+
+  it('asks no more of what is lost', async () => {
+    const exchange = unlimited(0);
+    const outcomes = exchange.post(queriesOf(4), { isLost: (_, at) => at === 1 });
+    exchange.ask(3);
+    exchange.tell('0.c2+', { failed: 'no' });
+    exchange.tell('0.c1+', { infeasible: 'hot' });
+    assert.deepEqual(await outcomes, [undefined, { reason: 'hot' }, { reason: 'no' }, undefined]);
+    assert.ok(!exchange.isWaiting);
+    assert.deepEqual(exchange.ask(9), []);
+  });
+
+  it('takes an answer once that comes after the query was given up, and uses it no more', async () => {
+    const exchange = unlimited();
+    const outcomes = exchange.post(queriesOf(3));
+    exchange.ask(2);
+    const { signal } = exchange;
+    exchange.fail(new Error('enough'));
+    await assert.rejects(outcomes, /enough/);
+    assert.ok(signal.aborted && !exchange.signal.aborted);
+    assert.ok(!exchange.expects('0.b'));
+    exchange.tell('0.b', 1);
+    const message = /Expected the id of a query that was asked for and has no answer yet/;
+    for (const id of ['0.b', '0.c2+'])
+      assert.throws(() => {
+        exchange.tell(id, 1);
+      }, message);
+    assert.equal(exchange.answered, 0);
+  });
+
+  it('fails by the budget only when nothing is in flight', async () => {
+    const exchange = new Exchange({ retries: 5, limit: 3 });
+    const outcomes = exchange.post(queriesOf(2));
+    exchange.ask(9);
+    exchange.tell('0.b', { failed: 'no' });
+    assert.deepEqual(idsOf(exchange.ask(9)), ['0.b']);
+    exchange.tell('0.c1+', { failed: 'no' });
+    assert.deepEqual(exchange.ask(9), []);
+    assert.ok(exchange.isWaiting);
+    exchange.tell('0.b', 1);
+    assert.deepEqual(exchange.ask(9), []);
+    await assert.rejects(outcomes, { name: 'BudgetError' });
+    assert.equal(exchange.left, 0);
+  });
+});
