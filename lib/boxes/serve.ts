@@ -52,64 +52,56 @@ export async function serve(exchange: Exchange, box: Box, timeout: number): Prom
 }
 
 async function handOver(exchange: Exchange, box: Box, queries: readonly Query[], timeout: number): Promise<void> {
-  const { signal } = exchange;
-  const limit = new AbortController();
-  const giveUp = (): void => {
-    limit.abort(signal.reason);
-  };
-  if (signal.aborted) giveUp();
-  signal.addEventListener('abort', giveUp, { once: true });
-  const cancel = after(timeout, () => {
-    limit.abort(new Error(`no answer within ${timeout} s`));
-  });
+  const answers = await answersWithin(timeout, exchange.signal, box, queries);
   try {
-    const answers = await answersOf(box, queries, limit.signal, signal);
     for (const [i, { id }] of queries.entries()) {
       // Without the step that asked, nobody needs the answer.
       if (exchange.expects(id)) exchange.tell(id, answers[i]!);
     }
   } catch (error) {
     exchange.fail(error);
-  } finally {
-    cancel();
-    signal.removeEventListener('abort', giveUp);
   }
 }
 
-/**
- * The box's answers; failures where it throws, or does not answer each query before `limit` aborts. When `end` aborts, nobody
- * needs to know why.
- */
-function answersOf(
+/** The box's answers; failures soon after the time is up, and at once when `end` aborts, since nobody needs to know why. */
+function answersWithin(
+  timeout: number,
+  end: AbortSignal,
   box: Box,
   queries: readonly Query[],
-  limit: AbortSignal,
-  end: AbortSignal,
 ): Promise<readonly Answer[]> {
+  const limit = new AbortController();
   return new Promise((resolve) => {
-    const all = (failure: NoAnswer): Answer[] => queries.map(() => failure);
-    let cancel = (): void => undefined;
     const settle = (answers: readonly Answer[]): void => {
       cancel();
-      limit.removeEventListener('abort', onLimit);
       end.removeEventListener('abort', onEnd);
-      // A loss that comes too late is none.
-      resolve(limit.aborted ? answers.map((answer) => (typeof answer === 'number' ? late(limit) : answer)) : answers);
+      resolve(answers);
+    };
+    const giveUp = (): void => {
+      settle(queries.map(() => late(limit.signal)));
     };
     const onEnd = (): void => {
-      settle(all(late(limit)));
+      limit.abort(end.reason);
+      giveUp();
     };
-    const onLimit = (): void => {
-      if (!end.aborted) cancel = after(SAY_WHY, onEnd);
-    };
-    limit.addEventListener('abort', onLimit, { once: true });
+    let cancel = after(timeout, () => {
+      limit.abort(new Error(`no answer within ${timeout} s`));
+      cancel = after(SAY_WHY, giveUp);
+    });
     end.addEventListener('abort', onEnd, { once: true });
-    const answer = async (): Promise<readonly Answer[]> =>
-      listed(await box.answer(queries, { signal: limit }), queries);
-    void answer()
-      .catch((error: unknown) => all(error === limit.reason && limit.aborted ? late(limit) : { failed: textOf(error) }))
-      .then(settle);
+    void answersOf(box, queries, limit.signal).then(settle);
   });
+}
+
+async function answersOf(box: Box, queries: readonly Query[], limit: AbortSignal): Promise<readonly Answer[]> {
+  try {
+    const answers = listed(await box.answer(queries, { signal: limit }), queries);
+    // A loss that comes too late is none.
+    return limit.aborted ? answers.map((answer) => (typeof answer === 'number' ? late(limit) : answer)) : answers;
+  } catch (error) {
+    const failure = limit.aborted && error === limit.reason ? late(limit) : { failed: textOf(error) };
+    return queries.map(() => failure);
+  }
 }
 
 const late = ({ reason }: AbortSignal): NoAnswer => ({ failed: (reason as Error).message });
