@@ -53,9 +53,10 @@ export async function serve(exchange: Exchange, box: Box, timeout: number): Prom
 
 async function handOver(exchange: Exchange, box: Box, queries: readonly Query[], timeout: number): Promise<void> {
   const answers = await answersWithin(timeout, exchange.signal, box, queries);
+  if (!answers) return;
   try {
     for (const [i, { id }] of queries.entries()) {
-      // Without the step that asked, nobody needs the answer.
+      // Another answer of the same call may have ended the run.
       if (exchange.expects(id)) exchange.tell(id, answers[i]!);
     }
   } catch (error) {
@@ -63,30 +64,29 @@ async function handOver(exchange: Exchange, box: Box, queries: readonly Query[],
   }
 }
 
-/** The box's answers; failures soon after the time is up, and at once when `end` aborts, since nobody needs to know why. */
+/** The box's answers: failures soon after the time is up, none when `end` aborts first. */
 function answersWithin(
   timeout: number,
   end: AbortSignal,
   box: Box,
   queries: readonly Query[],
-): Promise<readonly Answer[]> {
+): Promise<readonly Answer[] | undefined> {
   const limit = new AbortController();
   return new Promise((resolve) => {
-    const settle = (answers: readonly Answer[]): void => {
+    const settle = (answers: readonly Answer[] | undefined): void => {
       cancel();
       end.removeEventListener('abort', onEnd);
       resolve(answers);
     };
-    const giveUp = (): void => {
-      settle(queries.map(() => late(limit.signal)));
-    };
     const onEnd = (): void => {
       limit.abort(end.reason);
-      giveUp();
+      settle(undefined);
     };
     let cancel = after(timeout, () => {
       limit.abort(new Error(`no answer within ${timeout} s`));
-      cancel = after(SAY_WHY, giveUp);
+      cancel = after(SAY_WHY, () => {
+        settle(queries.map(() => late(limit.signal)));
+      });
     });
     end.addEventListener('abort', onEnd, { once: true });
     void answersOf(box, queries, limit.signal).then(settle);

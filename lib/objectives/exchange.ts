@@ -170,10 +170,10 @@ export class Exchange {
     return asked;
   }
 
-  /** Whether an answer to this query is of use. */
+  /** Whether an answer to this query can be taken. */
   expects(id: string): boolean {
     const pending = this.#pending.get(id);
-    return pending !== undefined && (pending.state === 'in flight' || pending.attempts > 0);
+    return pending ? pending.state === 'in flight' || pending.attempts > 0 : this.#givenUp.has(id);
   }
 
   /**
@@ -184,7 +184,7 @@ export class Exchange {
    */
   tell(id: string, answer: Answer): void {
     const pending = this.#pending.get(id);
-    const query = this.expects(id) ? pending?.query : this.#givenUp.get(id);
+    const query = this.expects(id) ? (pending?.query ?? this.#givenUp.get(id)) : undefined;
     if (!query) {
       throw new InvalidArgumentError(
         `Expected the id of a query that was asked for and has no answer yet, received ${quote(id)}`,
