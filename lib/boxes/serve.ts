@@ -9,7 +9,7 @@ import type { Exchange } from '../objectives/exchange.js';
 import type { Answer, NoAnswer, Query } from '../objectives/query.js';
 import { asAnswer } from '../objectives/query.js';
 import { show } from '../support/errors.js';
-import { after } from '../support/timers.js';
+import { after } from '../support/duration.js';
 import type { Box } from './box.js';
 
 /** Milliseconds after which other work of the process has a turn. */

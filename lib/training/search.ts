@@ -14,7 +14,7 @@ import type { Start } from '../objectives/space.js';
 import type { ParameterTensor } from '../objectives/objective.js';
 import { InvalidArgumentError } from '../support/errors.js';
 import * as schema from '../support/schema.js';
-import { after } from '../support/timers.js';
+import { after } from '../support/duration.js';
 import { Descent } from './descent.js';
 import { checkParts, estimatorPart, optimizerPart } from './options.js';
 

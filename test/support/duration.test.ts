@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { mock } from 'node:test';
-import { after } from '../../lib/support/timers.js';
+import { after } from '../../lib/support/duration.js';
 
 describe('after', () => {
   beforeEach(() => {
