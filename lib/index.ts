@@ -102,6 +102,8 @@ export { RefusedStepError } from './objectives/black-box.js';
 export type { Box, LossContext, LossFunction } from './boxes/box.js';
 export type { MinimizeOptions } from './training/minimize.js';
 export { minimize } from './training/minimize.js';
+export type { MuSuggestion, SuggestMuOptions } from './training/suggest-mu.js';
+export { suggestMu } from './training/suggest-mu.js';
 export type { MinimizeResult, MinimizeStep, SearchOptions, Stopped } from './training/search.js';
 export { Search } from './training/search.js';
 export type { PatternSearchOptions } from './estimators/pattern-search.js';

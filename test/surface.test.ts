@@ -15,8 +15,8 @@ const VALUES = `
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
   globalAveragePool gradcheck grasp graspImportance keptCoordinates linear machine
   magnitudePruning maxPool minimize optionA paper patternSearch pruneWeights randomPruning
-  rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step synthetic train
-  version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
+  rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step suggestMu synthetic
+  train version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 
 const TYPES = `
@@ -28,12 +28,12 @@ const TYPES = `
   GradientOptions GradientResult GraspImportanceOptions GraspOptions ImageDatasetOptions
   ImageDatasets Importance KeepOptions Layer LayerRatios Linear LoadOptions LossContext
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
-  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions Network Objective Optimizer
+  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions MuSuggestion Network Objective Optimizer
   OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
-  SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
+  SuggestMuOptions SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
   TrainStep Weights Work ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 

@@ -201,12 +201,12 @@ export class BlackBox implements Objective {
   }
 
   async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<Lines> {
-    const { queries: count, distances, distribution, perTensor, seed, step = 0, round = 0 } = options;
+    const { queries: count, distances, distribution, perTensor, seed, step = 0 } = options;
     if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
     const { at = this.parameters, stream = 'directions', index = step, name = '' } = elsewhere;
     const drawn: DirectionDraw = { seed, stream, index, distribution, perTensor };
     const base = this.seen(at);
-    const prefix = `${step}.${name === '' ? '' : `${name}.`}${round > 0 ? `r${round}.` : ''}`;
+    const prefix = `${step}.${name === '' ? '' : `${name}.`}`;
     const queries = [this.#query(`${prefix}b`, base, { sample, step })];
     for (let query = 0; query < count; query++) {
       for (const [place, mu] of distances.entries()) {

@@ -38,8 +38,6 @@ export interface LineQueries extends CallOptions {
   distribution: Distribution;
   perTensor: boolean;
   seed: number;
-  /** Where the same directions are asked along several times in a step: which time, from 0. Default: 0. */
-  round?: number;
 }
 
 /** The loss at a point. */

@@ -84,9 +84,14 @@ export class Space {
     });
   }
 
-  /** The nearest value within the bounds. */
-  clip(i: number, value: number): number {
-    return Math.min(Math.max(value, this.#low[i]!), this.#high[i]!);
+  /** The nearest value within the bounds, and at least `margin` away from them. */
+  clip(i: number, value: number, margin = 0): number {
+    return Math.min(Math.max(value, this.#low[i]! + margin), this.#high[i]! - margin);
+  }
+
+  /** The largest margin that the bounds of a parameter leave. */
+  room(i: number): number {
+    return this.#high[i]! / 2 - this.#low[i]! / 2;
   }
 
   /** The nearest value that the box can take: within the bounds, a multiple of the resolution. */
