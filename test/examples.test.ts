@@ -5,6 +5,7 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { mean } from '../lib/support/statistics.js';
+import { withServer } from './helpers/loss-server.js';
 import { withFolder } from './helpers/tiny.js';
 
 /** @param path Where programs are looked for. */
@@ -61,6 +62,18 @@ dd bs=1 count=3000 2>/dev/null | ngspice "$@"`;
       const failed = (lines: string[]): number => Number(/(\d+) failed/.exec(lines[2]!)![1]);
       assert.equal(failed(disturbed!), failed(undisturbed!) + 1);
     });
+  });
+
+  it('remote: minimises what a server computes', async () => {
+    const { stdout, calls } = await withServer(
+      ({ number, answer, send }) => (number === 5 ? send('', 503) : answer()),
+      async ({ url, calls }) => ({ stdout: await example('remote', [url, '40']), calls }),
+    );
+    const losses = [...stdout.matchAll(/^step \d+ {2}loss (\S+)$/gm)].map(([, loss]) => Number(loss));
+    assert.equal(losses.length, 40);
+    assert.ok(losses.at(-1)! < 0.5, losses.join());
+    assert.match(stdout, /^x \S+ \S+ \S+, 281 evaluations, 0 failed\. The budget of 40 steps is used up\.$/m);
+    assert.equal(calls.length, 42);
   });
 
   it('cifar10-resnet20: says what is wrong before it computes', async () => {

@@ -13,10 +13,10 @@ const VALUES = `
   NonFiniteLossError REUSES RefusedStepError RunFolder Search TensorDataset TrainRun adam
   ars availableCores averagePool batchNorm cge cifar10 cnn compile constant conv2d cosine
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
-  globalAveragePool gradcheck grasp graspImportance keptCoordinates linear machine
-  magnitudePruning maxPool minimize optionA paper patternSearch pruneWeights randomPruning
+  functionBox globalAveragePool gradcheck grasp graspImportance httpBox keptCoordinates linear machine
+  magnitudePruning maxPool minimize optionA paper patternSearch processBox pruneWeights randomPruning
   rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step suggestMu synthetic
-  train version writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
+  train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 
 const TYPES = `
@@ -24,17 +24,17 @@ const TYPES = `
   Cifar10Options CnnOptions CompiledNetwork Conv2d Coordinate CoordinatewiseOptions CosineOptions
   Dataset DifferenceOptions Distribution Dtype EstimateContext EstimatePosition Estimator
   EvaluateOptions EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions
-  ForwardResult GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate
-  GradientOptions GradientResult GraspImportanceOptions GraspOptions ImageDatasetOptions
+  ForwardResult FunctionBoxOptions GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate
+  GradientOptions GradientResult GraspImportanceOptions GraspOptions HttpBoxOptions ImageDatasetOptions
   ImageDatasets Importance KeepOptions Layer LayerRatios Linear LoadOptions LossContext
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
   MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions MuSuggestion Network Objective Optimizer
-  OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision Query
+  OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
   SuggestMuOptions SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
-  TrainStep Weights Work ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
+  TrainStep Weights Work WorkerBoxOptions ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 
 interface Export {

@@ -204,6 +204,7 @@ export class BlackBox implements Objective {
     const { queries: count, distances, distribution, perTensor, seed, step = 0 } = options;
     if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
     const { at = this.parameters, stream = 'directions', index = step, name = '' } = elsewhere;
+    const rounded = !this.#space.isFree;
     const drawn: DirectionDraw = { seed, stream, index, distribution, perTensor };
     const base = this.seen(at);
     const prefix = `${step}.${name === '' ? '' : `${name}.`}`;
@@ -211,7 +212,7 @@ export class BlackBox implements Objective {
     for (let query = 0; query < count; query++) {
       for (const [place, mu] of distances.entries()) {
         const id = `${prefix}d${query}${sideOf(distances, place)}`;
-        queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu } }));
+        queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu, rounded } }));
       }
     }
     const { readings, base: first, failed } = await this.#measure(queries, options);
@@ -230,7 +231,7 @@ export class BlackBox implements Objective {
     return { loss: (await this.#measure([query], options)).base.loss };
   }
 
-  #query(id: string, base: Float64Array, more: Omit<Query, 'id' | 'base' | 'point'>): Query {
+  #query(id: string, base: Float64Array, more: Omit<Query, 'id' | 'tensors' | 'base' | 'point'>): Query {
     const { changes, direction: along } = more;
     const point = (): Float64Array => {
       if (along) {
@@ -241,7 +242,7 @@ export class BlackBox implements Objective {
       for (const [i, value] of changes ?? []) whole[i] = value;
       return whole;
     };
-    return { id, base, ...more, point };
+    return { id, tensors: this.tensors, base, ...more, point };
   }
 
   /** The readings of queries, the first of which is at the base point. */

@@ -245,7 +245,7 @@ export class Exchange {
     this.#ready = [];
     this.#first = 0;
     for (const { reject } of new Set(pending.map(({ group }) => group))) reject(error);
-    this.#end.abort(error);
+    this.#end.abort(error instanceof Error ? error : new Error('Given up', { cause: error }));
     this.#end = endOfCalls();
     this.wake();
   }

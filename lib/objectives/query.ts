@@ -6,6 +6,7 @@
 import { show } from '../support/errors.js';
 import { expected, isObject } from '../support/schema.js';
 import type { DirectionDraw } from './directions.js';
+import type { ParameterTensor } from './objective.js';
 
 /** A point where a loss is asked for, near the base point of its step. */
 export interface Query {
@@ -18,12 +19,19 @@ export interface Query {
   readonly step: number;
   /** What all queries of the step share: the step itself unless the run has samples of its own. */
   readonly sample: unknown;
+  /** All parameters, in the order of the point. */
+  readonly tensors: readonly ParameterTensor[];
   /** The step's base point, rounded to the resolution. Not to be written to. */
   readonly base: Float64Array;
   /** The entries that differ from the base point, with their values; absent where a direction moves all. */
   readonly changes?: readonly (readonly [index: number, value: number])[];
-  /** The direction that moves the base point, and how far; the point is rounded to bounds and resolution. */
-  readonly direction?: DirectionDraw & { readonly query: number; readonly mu: number };
+  /** The direction that moves the base point, and how far. */
+  readonly direction?: DirectionDraw & {
+    readonly query: number;
+    readonly mu: number;
+    /** Whether the point is then rounded to bounds or a resolution. */
+    readonly rounded: boolean;
+  };
   /** The whole point, a new array. */
   point(): Float64Array;
 }

@@ -84,6 +84,12 @@ export class Space {
     });
   }
 
+  /** Whether it leaves every point as it is. */
+  get isFree(): boolean {
+    const isUnbounded = this.#low.every((x) => x === -Infinity) && this.#high.every((x) => x === Infinity);
+    return isUnbounded && this.#resolution.every((x) => x === 0);
+  }
+
   /** The nearest value within the bounds, and at least `margin` away from them. */
   clip(i: number, value: number, margin = 0): number {
     return Math.min(Math.max(value, this.#low[i]! + margin), this.#high[i]! - margin);

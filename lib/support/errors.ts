@@ -99,13 +99,21 @@ export function label(name: string): string {
   return name.length <= MOST_QUOTED && /^[\w.-]+$/.test(name) ? name : quote(name);
 }
 
+/** Lists in lists that a message shows. */
+const MOST_NESTED = 3;
+
 /** Any value in a message: short, on one line. */
 export function show(value: unknown): string {
+  return shown(value, MOST_NESTED);
+}
+
+function shown(value: unknown, levels: number): string {
   if (typeof value === 'string') return quote(value);
   if (typeof value === 'bigint') return `${value}n`;
   if (typeof value === 'function') return 'a function';
   if (Array.isArray(value)) {
-    return value.length <= 8 ? `[${value.map(show).join(', ')}]` : `an array of ${value.length}`;
+    const items = value.length <= 8 && levels > 0 ? value.map((item) => shown(item, levels - 1)).join(', ') : undefined;
+    return items === undefined ? `an array of ${value.length}` : `[${items}]`;
   }
   if (ArrayBuffer.isView(value)) return `a ${value.constructor.name} of ${(value as Uint8Array).length}`;
   if (typeof value === 'object' && value !== null) return 'an object';

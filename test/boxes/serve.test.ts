@@ -50,7 +50,7 @@ describe('serve', () => {
       [() => [-Infinity], /^the loss is -Infinity$/],
       [() => ['1'], /^the answer is "1", not a number$/],
       [() => [{ failed: 1 }], /^the answer is an object, not a number$/],
-      [() => [nested], /^RangeError/],
+      [() => [nested], /^the answer is \[\[\[an array of 1\]\]\], not a number$/],
       [() => [{ infeasible: 'too hot' }], /^too hot$/],
     ];
     for (const [answer, reason] of cases) {
