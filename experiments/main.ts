@@ -1,5 +1,5 @@
 /**
- * The paper's figures: `npm run experiment -- fig1 --quick`.
+ * The paper's figures, and more: `npm run experiment -- fig1 --quick`.
  *
  * @module
  */
@@ -14,9 +14,11 @@ import { CNN_METHOD_NAMES, fig1 } from './fig1.js';
 import { fig3, FIG3_METHODS } from './fig3.js';
 import { fig4, FIG4_METHODS, SPARSITIES } from './fig4.js';
 import { fig5 } from './fig5.js';
-import type { SharedOptions } from './support/perform.js';
-import { perform } from './support/perform.js';
-import type { Publish, Report } from './support/report.js';
+import { WALKERS } from '../examples/walkers.js';
+import { mujoco, MUJOCO_METHODS } from './mujoco.js';
+import type { ImageOptions, SharedOptions } from './support/perform.js';
+import { perform, performOnImages } from './support/perform.js';
+import type { Publish, Report, Surroundings } from './support/report.js';
 import type { Context } from './support/trial.js';
 import { table1 } from './table1.js';
 
@@ -31,12 +33,15 @@ const TIMING_NOTES =
   'Nothing is trained: steps are timed on the first images. Sizes that are done are not timed again, except with other ' +
   `options or on another machine. ${FILES}`;
 
+const shared = {
+  out: text('DIR', 'folder of the runs and the report (default: results/NAME, with --quick results/NAME-quick)', undefined), // prettier-ignore
+  quick: flag('short runs, and few, within two minutes: other defaults, named below'),
+  threads: number('threads; results do not depend on it', integer(1, 1024), defaultThreads()),
+};
 const timing = {
   data: text('DIR|synthetic', 'a folder of CIFAR-10 binary files, or the embedded generated data set', 'synthetic'),
-  out: text('DIR', 'folder of the runs and the report (default: results/NAME, with --quick results/NAME-quick)', undefined), // prettier-ignore
   batchSize: number('images of a step', integer(1), paper.BATCH_SIZE),
-  quick: flag('short runs of few, small networks, within two minutes: other defaults, named below'),
-  threads: number('threads; results do not depend on it', integer(1, 1024), defaultThreads()),
+  ...shared,
 };
 const training = {
   ...timing,
@@ -62,31 +67,50 @@ const seconds = number('measuring time of each size and contender', positive, 10
 const TINY = { sizes: [730, 3700], batchSize: 16 };
 const TINY_GRASP = { batchSize: 16, graspQueries: 8, samplesPerClass: 2 };
 
-interface Definition<O extends Options> {
+interface Definition<O extends Options, S extends Surroundings> {
   readonly name: string;
   readonly summary: string;
   readonly notes: string;
   readonly options: O;
   /** Replaces defaults with --quick. */
   readonly quick: Partial<Values<O>>;
-  readonly run: (values: Values<O>, context: Context, publish: Publish) => Promise<Report>;
+  readonly run: (values: Values<O>, surroundings: S, publish: Publish) => Promise<Report>;
 }
 
-function experiment<const O extends Options>({ name, notes, quick, run: make, ...rest }: Definition<O>): Task {
+type Command = Omit<TaskContext<Options>, 'given'>;
+
+/** A task whose defaults `--quick` replaces. */
+function quickly<const O extends Options, S extends Surroundings>(
+  { name, summary, options, notes, quick }: Definition<O, S>,
+  run: (values: Values<O>, command: Command) => Promise<object>,
+): Task {
   return task({
-    ...rest,
-    name,
+    ...{ name, summary, options },
     notes: `${notes} With --quick the defaults are ${written(quick)}; other options still count.`,
-    run: (values: Values<O>, { given, ...context }: TaskContext<O>) => {
-      const chosen = given['quick'] === true ? { ...values, ...quick, ...given } : values;
-      return perform<Values<O> & SharedOptions>(name, make, chosen as Values<O> & SharedOptions, context);
-    },
+    run: (values: Values<O>, { given, ...command }: TaskContext<O>) =>
+      run(given['quick'] === true ? { ...values, ...quick, ...given } : values, command),
+  });
+}
+
+function experiment<const O extends Options>(definition: Definition<O, Context>): Task {
+  return quickly(definition, (values, command) =>
+    performOnImages(definition.name, definition.run, values as Values<O> & ImageOptions, command),
+  );
+}
+
+/** An experiment without images. */
+function simulation<const O extends Options>(definition: Definition<O, Surroundings>, text: string): Task {
+  return quickly(definition, (values, command) => {
+    const make = (surroundings: Surroundings, publish: Publish): Promise<Report> =>
+      definition.run(values, surroundings, publish);
+    const about = { subject: { text, config: {} }, introduction: text };
+    return perform(definition.name, make, values as Values<O> & SharedOptions, { ...command, ...about });
   });
 }
 
 await run({
   call: 'npm run experiment --',
-  about: "The paper's figures, each as a table, a CSV file and a plot.",
+  about: "The paper's figures, and policies in MuJoCo, each as a table, a CSV file and a plot.",
   tasks: [
     experiment({
       name: 'fig1',
@@ -156,5 +180,26 @@ await run({
       quick: { ...TINY, epochs: 0.02, searchEpochs: 0.01, seconds: 0.2 },
       run: table1,
     }),
+    simulation(
+      {
+        name: 'mujoco',
+        summary: 'Rewards of linear policies in MuJoCo: ARS V2, RGE and CGE at equally many episodes.',
+        notes:
+          'Every run has a folder under --out, with a journal of its answers: the same command plays only the episodes that ' +
+          `are missing. ${FILES}`,
+        options: {
+          ...shared,
+          robots: list(choice('robots', WALKERS, undefined), WALKERS),
+          methods: list(choice('methods', MUJOCO_METHODS, undefined), MUJOCO_METHODS),
+          seeds: list(number('every run is made once with each', integer(0), 0), [0, 1, 2, 3, 4]),
+          rollouts: number('episodes of a run', integer(1), 210),
+          searchRollouts: number('episodes of the runs that choose μ and rate', integer(1), 110),
+          actions: number('length of an episode', integer(1), 1000),
+        },
+        quick: { robots: ['Swimmer'], seeds: [0, 1], rollouts: 80, searchRollouts: 40, actions: 100 },
+        run: mujoco,
+      },
+      "Gymnasium's Swimmer-v5 and HalfCheetah-v5 in MuJoCo",
+    ),
   ],
 });

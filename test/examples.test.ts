@@ -76,6 +76,12 @@ dd bs=1 count=3000 2>/dev/null | ngspice "$@"`;
     assert.equal(calls.length, 42);
   });
 
+  it('mujoco: teaches the swimmer to swim', async () => {
+    const stdout = await example('mujoco', ['100']);
+    const [, before, after] = /before (\S+)$[^]*after (\S+), 10?\d+ episodes$/m.exec(stdout)!.map(Number);
+    assert.ok(before! < 50 && after! > 200, stdout);
+  });
+
   it('cifar10-resnet20: says what is wrong before it computes', async () => {
     await assert.rejects(
       example('cifar10-resnet20', ['none', '0.9', 'many']),

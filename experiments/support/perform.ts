@@ -11,32 +11,68 @@ import { cifar10, RunFolder, synthetic } from 'deepzero';
 import { expected } from '../../bench/support/options.js';
 import type { Output } from '../../bench/support/output.js';
 import { counted, grouped, table } from '../../bench/support/output.js';
-import type { Publish, Report } from './report.js';
+import type { Publish, Report, Subject, Surroundings } from './report.js';
 import { checkReportFiles, writeReport } from './report.js';
 import type { Context } from './trial.js';
 
 /** The options that all experiments have. */
 export interface SharedOptions {
   readonly quick: boolean;
-  readonly data: string;
   readonly out: string | undefined;
-  readonly batchSize: number;
   readonly threads: number;
+}
+
+/** The options of experiments on images. */
+export interface ImageOptions extends SharedOptions {
+  readonly data: string;
+  readonly batchSize: number;
   readonly memory?: number | undefined;
   readonly samplesPerClass?: number;
 }
 
-/** Runs an experiment and returns the object that `--json` prints. */
-export async function perform<O extends SharedOptions>(
+/** How a command speaks, and when it is to stop. */
+interface Command {
+  readonly output: Output;
+  readonly signal: AbortSignal;
+}
+
+/** Runs an experiment on images, and returns the object that `--json` prints. */
+export async function performOnImages<O extends ImageOptions>(
   name: string,
   run: (options: O, context: Context, publish: Publish) => Promise<Report>,
   options: O,
-  { output, signal }: { output: Output; signal: AbortSignal },
+  command: Command,
 ): Promise<object> {
-  const { quick, threads, memory, batchSize, samplesPerClass } = options;
-  const { out = join('results', quick ? `${name}-quick` : name) } = options;
+  const { quick, memory, batchSize, samplesPerClass } = options;
   const data = options.data === 'synthetic' ? synthetic() : await cifar10(options.data);
-  checkImages(data.train, batchSize, samplesPerClass);
+  const { train, test, missing = [] } = data;
+  checkImages(train, batchSize, samplesPerClass);
+  const about = { name: train.name, images: train.count, testImages: test.count };
+  const incomplete = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
+  const images = `${counted(train.count, 'image')} of ${train.name}${incomplete}`;
+  const subject = { text: `${images} in batches of ${batchSize}`, config: { data: about, batchSize } };
+  const warning = notComparable(data, quick);
+  const introduction = `${images}, ${grouped(test.count)} to test on`;
+  const make = (surroundings: Surroundings, publish: Publish): Promise<Report> =>
+    run(options, { ...surroundings, data, batchSize, memory }, publish);
+  return await perform(name, make, options, { ...command, subject, introduction, warning });
+}
+
+interface About extends Command {
+  readonly subject: Subject;
+  /** Printed first. */
+  readonly introduction: string;
+  /** Printed before and after. */
+  readonly warning?: string | undefined;
+}
+
+/** Runs an experiment in its folder, and returns the object that `--json` prints. */
+export async function perform(
+  name: string,
+  make: (surroundings: Surroundings, publish: Publish) => Promise<Report>,
+  { quick, threads, out = join('results', quick ? `${name}-quick` : name) }: SharedOptions,
+  { output, signal, subject, introduction, warning }: About,
+): Promise<object> {
   // Locks the folder until the end.
   await using _ = await RunFolder.open(out);
   await checkReportFiles(name, out);
@@ -46,25 +82,20 @@ export async function perform<O extends SharedOptions>(
   const onNote = (note: string): void => {
     output.line(note);
   };
-  const context: Context = { data, out, batchSize, threads, memory, signal, onStatus, onNote };
-  const { missing = [] } = data;
-  const incomplete = missing.length === 0 ? '' : ` (${missing.join(', ')} missing)`;
-  const images = `${counted(data.train.count, 'image')} of ${data.train.name}${incomplete}`;
-  output.line(`${images}, ${grouped(data.test.count)} to test on; results in ${out}`);
-  const warning = notComparable(data, quick);
+  output.line(`${introduction}; results in ${out}`);
   if (warning !== undefined) output.line(warning);
   signal.addEventListener('abort', () => {
     output.line('Stopping: finished steps are saved, and the same command continues from there.');
   });
   let reported = 0;
-  const report = await run(options, context, async (state) => {
-    await writeReport(name, state, context);
+  const report = await make({ out, threads, signal, onStatus, onNote }, async (state) => {
+    await writeReport(name, state, subject, out);
     if (state.rows.length > reported) output.line(`${counted(state.rows.length, 'row')} in ${join(out, name)}.csv`);
     reported = state.rows.length;
   });
-  const files = await writeReport(name, report, context);
+  const files = await writeReport(name, report, subject, out);
   output.line(`\n${report.title}\n\n${reportTable(report)}\n`);
-  output.line(`Measured: ${images} in batches of ${batchSize}.\nPublished: ${report.published}.`);
+  output.line(`Measured: ${subject.text}.\nPublished: ${report.published}.`);
   if (warning !== undefined) output.line(warning);
   output.line(`written to ${files.json}, .csv and .svg`);
   return { ...files, settings: report.settings, rows: report.rows };

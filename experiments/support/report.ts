@@ -11,7 +11,26 @@ import { FileError, writeFileAtomically } from 'deepzero';
 import type { Plot } from '../../bench/support/plot.js';
 import { plotSvg } from '../../bench/support/plot.js';
 import { machinesIn } from './machines.js';
-import type { Context } from './trial.js';
+
+/** Where an experiment runs. */
+export interface Surroundings {
+  /** The experiment's folder. */
+  readonly out: string;
+  readonly threads: number;
+  readonly signal: AbortSignal;
+  /** Called with the state of the run in progress. */
+  readonly onStatus: (text: string) => void;
+  /** Called with remarks that stay. */
+  readonly onNote: (text: string) => void;
+}
+
+/** What an experiment is about: images, or a simulator. */
+export interface Subject {
+  /** In words, for the plot. */
+  readonly text: string;
+  /** In the report. */
+  readonly config: object;
+}
 
 /**
  * A row of a report: numbers and words by column; null where nothing was measured, or nothing published. Its times were measured
@@ -57,19 +76,14 @@ export async function checkReportFiles(name: string, out: string): Promise<void>
 }
 
 /** Writes a report's files into the experiment's folder, over those of an earlier state. */
-export async function writeReport(
-  name: string,
-  report: Report,
-  { out, data, batchSize }: Context,
-): Promise<ReportFiles> {
+export async function writeReport(name: string, report: Report, subject: Subject, out: string): Promise<ReportFiles> {
   const { title, published, settings, rows, plot } = report;
-  const about = { name: data.train.name, images: data.train.count, testImages: data.test.count };
-  const content = { ...{ experiment: name, title, published, data: about, batchSize, settings }, rows };
+  const content = { ...{ experiment: name, title, published, ...subject.config, settings }, rows };
   const files = reportFiles(name, out);
-  const images = `${about.images.toLocaleString('en-US')} images of ${about.name} in batches of ${batchSize}`;
+  const machines = machinesIn(rows.map(({ machine }) => machine));
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
-  await writeFileAtomically(files.svg, plotSvg(plot, [images, ...machinesIn(rows.map(({ machine }) => machine))]));
+  await writeFileAtomically(files.svg, plotSvg(plot, [subject.text, ...machines]));
   return files;
 }
 

@@ -14,20 +14,13 @@ import { mean, sum } from '../../bench/support/statistics.js';
 import type { CacheFile } from './cache.js';
 import { cached, exists } from './cache.js';
 import { joinMachines } from './machines.js';
+import type { Surroundings } from './report.js';
 
-/** The settings that all runs of an experiment share. */
-export interface Context {
+/** The settings that all runs of an experiment on images share. */
+export interface Context extends Surroundings {
   readonly data: ImageDatasets;
-  /** The experiment's folder. */
-  readonly out: string;
   readonly batchSize: number;
-  readonly threads: number;
   readonly memory: number | undefined;
-  readonly signal: AbortSignal;
-  /** Called with the state of the run in progress. */
-  readonly onStatus: (text: string) => void;
-  /** Called with remarks that stay. */
-  readonly onNote: (text: string) => void;
 }
 
 /** A run to make. */

@@ -25,6 +25,7 @@ buildSync({
     bench: join(root, 'bench/main.ts'),
     experiment: join(root, 'experiments/main.ts'),
     'memory-child': join(root, 'bench/memory-child.ts'),
+    'episode-worker': join(root, 'experiments/support/episode-worker.ts'),
     'stop-after': join(root, 'test/helpers/stop-after.ts'),
   },
   outdir: BUNDLES,
