@@ -1,6 +1,9 @@
 import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { promisify } from 'node:util';
 import type { Box } from '../../lib/boxes/box.js';
 import type { ProcessBoxOptions } from '../../lib/boxes/process.js';
 import { processBox } from '../../lib/boxes/process.js';
@@ -182,6 +185,22 @@ describe('processBox', () => {
     await assert.rejects(run({}, { processes: 3, onStep }), /no more/);
     await assert.rejects(run({}, { budget: {} }), /Expected budget/);
   });
+
+  it('kills clients that are busy when this process exits', () =>
+    withClients(async ({ files }) => {
+      const program = `
+import { existsSync } from 'node:fs';
+import { processBox } from ${JSON.stringify(pathToFileURL('lib/boxes/process.ts').href)};
+const box = processBox(...${JSON.stringify(CLIENT)}, { env: { HOW: 'hangs and is busy' } });
+const base = Float64Array.of(1);
+void box.answer([{ id: '0.b', step: 0, sample: 0, tensors: [], base, point: () => base }], new AbortController());
+setInterval(() => existsSync(process.env.HANGS) && process.exit(), 10);`;
+      const options = ['--import', 'tsx', '--input-type=module', '-e', program];
+      await promisify(execFile)(process.execPath, options, { env: { ...process.env, ...files } });
+      const pids = await pidsIn(files.PIDS);
+      assert.equal(pids.length, 1);
+      await until(() => !isRunning(pids[0]!));
+    }));
 
   it('can be used again', () =>
     withClients(async ({ files }) => {
