@@ -11,7 +11,7 @@ const texts = leaf<Readonly<Record<string, string>>>('other', 'an object of stri
 });
 
 export const processBoxOptions = v.strictObject({
-  /** Processes at a time, an integer >= 1; default: 1. */
+  /** Processes at a time, unless `minimize` has the option `parallel`: an integer >= 1; default: 1. */
   processes: v.optional(integer(1), 1),
   /** The folder that they run in; default: that of this process. */
   cwd: v.optional(string),

@@ -15,7 +15,7 @@ import type { Responder } from './pool.js';
 import { poolBox } from './pool.js';
 
 export const workerBoxOptions = v.strictObject({
-  /** Worker threads, an integer >= 1; default: as many as there are cores. */
+  /** Worker threads, unless `minimize` has the option `parallel`: an integer >= 1; default: as many as there are cores. */
   workers: v.optional(integer(1)),
 });
 export interface WorkerBoxOptions extends v.InferInput<typeof workerBoxOptions> {}
