@@ -20,6 +20,7 @@ def answer(query):
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"  # Keeps the connection.
+    wbufsize = -1  # Sends headers and answers together.
 
     def do_POST(self):
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

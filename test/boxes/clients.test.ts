@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import type { Box } from '../../lib/boxes/box.js';
 import { httpBox } from '../../lib/boxes/http.js';
 import { processBox } from '../../lib/boxes/process.js';
 import { cge } from '../../lib/estimators/cge.js';
@@ -18,12 +19,20 @@ const OPTIONS: MinimizeOptions = {
   budget: { steps: 5 },
 };
 
+/** Fails unless a run over a box goes as one over the function does, but for the last bits: versions of Python differ in sums. */
+async function assertSame(box: Box): Promise<void> {
+  const [ours, theirs] = [await minimize(clientLoss, START, OPTIONS), await minimize(box, START, OPTIONS)];
+  assert.deepEqual({ ...theirs, x: 0, loss: 0 }, { ...ours, x: 0, loss: 0 });
+  for (const [i, value] of ours.x.entries())
+    assert.ok(Math.abs(theirs.x[i]! - value) < 1e-9, `${theirs.x[i]!} ${value}`);
+}
+
 describe('the clients in examples/clients', () => {
-  it('loss.py answers a process box, with the bits of the same function here', async function () {
+  it('loss.py answers a process box, with the losses of the same function here', async function () {
     needsPython(this);
     await leavingNothing(async () => {
       const box = processBox('python3', ['loss.py'], { processes: 2, cwd: 'examples/clients' });
-      assert.deepEqual(await minimize(box, START, OPTIONS), await minimize(clientLoss, START, OPTIONS));
+      await assertSame(box);
     });
   });
 
@@ -47,7 +56,7 @@ describe('the clients in examples/clients', () => {
       const url = `http://127.0.0.1:${Number(line.toString())}`;
       await leavingNothing(async () => {
         const box = httpBox(url, { token: 'secret', batch: 3, parallel: 2 });
-        assert.deepEqual(await minimize(box, START, OPTIONS), await minimize(clientLoss, START, OPTIONS));
+        await assertSame(box);
         const wrong = minimize(httpBox(url, { token: 'guess' }), START, OPTIONS);
         await assert.rejects(wrong, /There is no loss at 0\.b: http:\S+: status 401 Unauthorized: "\{\}"$/);
       });

@@ -12,7 +12,7 @@ import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { MinimizeOptions } from '../../lib/training/minimize.js';
 import { minimize } from '../../lib/training/minimize.js';
 import type { MinimizeResult } from '../../lib/training/search.js';
-import { CLIENT, clientLoss, pidsIn } from '../helpers/clients.js';
+import { CLIENT, clientLoss, numbersIn } from '../helpers/clients.js';
 import { queryOf } from '../helpers/queries.js';
 import { isRunning, leavingNothing, until } from '../helpers/resources.js';
 import { withFolder } from '../helpers/tiny.js';
@@ -26,17 +26,18 @@ const OPTIONS: MinimizeOptions = {
 
 interface Place {
   folder: string;
-  files: { PIDS: string; DONE: string; HANGS: string };
+  files: { PIDS: string; DONE: string; HANGS: string; BASES: string };
 }
 
 /** Does something with clients, of which none may be left. */
 async function withClients<T>(use: (place: Place) => Promise<T>): Promise<T> {
   return withFolder(async (folder) => {
-    const files = { PIDS: join(folder, 'pids'), DONE: join(folder, 'done'), HANGS: join(folder, 'hangs') };
+    const place = (name: string): string => join(folder, name);
+    const files = { PIDS: place('pids'), DONE: place('done'), HANGS: place('hangs'), BASES: place('bases') };
     try {
       return await leavingNothing(() => use({ folder, files }));
     } finally {
-      assert.deepEqual((await pidsIn(files.PIDS)).filter(isRunning), []);
+      assert.deepEqual((await numbersIn(files.PIDS)).filter(isRunning), []);
     }
   });
 }
@@ -44,6 +45,8 @@ async function withClients<T>(use: (place: Place) => Promise<T>): Promise<T> {
 interface Ended {
   result: MinimizeResult;
   pids: number[];
+  /** The base points that they were sent. */
+  bases: number[];
   /** Of the failures, from the journal. */
   reasons: string[];
 }
@@ -51,15 +54,15 @@ interface Ended {
 /** Minimises over clients that do HOW once, at the query AT. */
 function run(
   env: Record<string, string>,
-  { processes = 1, ...options }: Partial<MinimizeOptions> & ProcessBoxOptions = {},
+  { processes = 1, send = 'point', ...options }: Partial<MinimizeOptions> & ProcessBoxOptions = {},
 ): Promise<Ended> {
   return withClients(async ({ folder, files }) => {
-    const box = processBox(...CLIENT, { processes, env: { ...files, ...env } });
+    const box = processBox(...CLIENT, { processes, send, env: { ...files, ...env } });
     const journal = join(folder, 'answers.jsonl');
     const result = await minimize(box, START, { ...OPTIONS, ...options, journal });
     const lines = (await readFile(journal, 'utf8')).trimEnd().split('\n').slice(1);
     const reasons = lines.flatMap((line) => (JSON.parse(line) as { failed?: string }).failed ?? []);
-    return { result, pids: await pidsIn(files.PIDS), reasons };
+    return { result, pids: await numbersIn(files.PIDS), bases: await numbersIn(files.BASES), reasons };
   });
 }
 
@@ -111,6 +114,17 @@ describe('processBox', () => {
     });
   }
 
+  it('sends a base point once a step, and again to a new process', async () => {
+    for (const [how, expected] of [
+      ['', [0, 1, 2, 3]],
+      ['ends', [0, 1, 1, 2, 3]],
+    ] as const) {
+      const { result, bases } = await run({ HOW: how, AT: '1.c1+' }, { send: 'changes' });
+      assert.deepEqual({ ...result, failed: 0, evaluations: whole.evaluations }, whole);
+      assert.deepEqual(bases, expected);
+    }
+  });
+
   it('replaces a client that ends between two queries', async () => {
     const { result, pids } = await run({ HOW: 'answers and ends', AT: '1.c1+' });
     // The next query fails if it is asked before the end is seen.
@@ -133,7 +147,7 @@ describe('processBox', () => {
         await until(async () => (await readFile(files.HANGS, 'utf8').catch(() => '')) !== '');
         controller.abort(new Error('no answer within 60 s'));
         assert.deepEqual(await answered, [{ failed: `${CLIENT[0]}: no answer within 60 s${said}` }]);
-        assert.deepEqual((await pidsIn(files.PIDS)).filter(isRunning), []);
+        assert.deepEqual((await numbersIn(files.PIDS)).filter(isRunning), []);
         // The file DONE says that it was so once.
         const next = await box.answer([queryOf('0.b', START)], new AbortController());
         assert.deepEqual(next, [clientLoss(START)]);
@@ -149,7 +163,7 @@ describe('processBox', () => {
     const aborted = await withClients(async ({ files }) => {
       const box = processBox(...CLIENT, { processes: 3, env: { ...files, HOW: 'hangs and is busy', DONE: '' } });
       const ended = minimize(box, START, { ...OPTIONS, signal: controller.signal });
-      await until(async () => (await pidsIn(files.PIDS)).length === 3);
+      await until(async () => (await numbersIn(files.PIDS)).length === 3);
       controller.abort();
       return ended;
     });
@@ -197,7 +211,7 @@ void box.answer([{ id: '0.b', step: 0, sample: 0, tensors: [], base, point: () =
 setInterval(() => existsSync(process.env.HANGS) && process.exit(), 10);`;
       const options = ['--import', 'tsx', '--input-type=module', '-e', program];
       await promisify(execFile)(process.execPath, options, { env: { ...process.env, ...files } });
-      const pids = await pidsIn(files.PIDS);
+      const pids = await numbersIn(files.PIDS);
       assert.equal(pids.length, 1);
       await until(() => !isRunning(pids[0]!));
     }));
@@ -206,7 +220,7 @@ setInterval(() => existsSync(process.env.HANGS) && process.exit(), 10);`;
     withClients(async ({ files }) => {
       const box = processBox(...CLIENT, { env: files });
       for (const _ of [1, 2]) assert.deepEqual(await minimize(box, START, OPTIONS), whole);
-      assert.equal((await pidsIn(files.PIDS)).length, 2);
+      assert.equal((await numbersIn(files.PIDS)).length, 2);
     }));
 
   it('says that it cannot start a process', async () => {

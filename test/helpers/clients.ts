@@ -7,12 +7,13 @@ import { readFile } from 'node:fs/promises';
 
 /**
  * A program for `node -e`. It answers with Σ (i + 1)·(xᵢ − 1)², and writes the number of its process to the file PIDS. To the
- * query AT it does HOW instead, unless the file DONE exists, which it then makes; before it hangs, the file HANGS.
+ * query AT it does HOW instead, unless the file DONE exists, which it then makes; before it hangs, the file HANGS. BASES lists the
+ * base points that it was sent.
  */
 const PROGRAM = String.raw`
 const { appendFileSync, openSync, writeSync } = require('node:fs');
 const { spawn } = require('node:child_process');
-const { PIDS, AT, HOW, DONE, HANGS } = process.env;
+const { PIDS, AT, HOW, DONE, HANGS, BASES } = process.env;
 const hang = () => appendFileSync(HANGS, 'x');
 if (PIDS) appendFileSync(PIDS, process.pid + '\n');
 const write = (text) => { for (let at = 0; at < text.length; ) at += writeSync(1, text.slice(at)); };
@@ -51,13 +52,18 @@ const wrong = {
   'sends a long line'(id) { write('{"id":"' + id + '","failed":"' + 'x'.repeat(2 ** 20) + '"}\n'); },
   'hangs without output'() { require('node:fs').closeSync(1); hang(); },
 };
-let rest = '';
+let [rest, near] = ['', []];
 process.stdin.setEncoding('utf8').on('data', (chunk) => {
   const lines = (rest + chunk).split('\n');
   rest = lines.pop();
   for (const line of lines) {
-    const { id, x } = JSON.parse(line);
+    const { id, base, set = [], x = near.slice() } = JSON.parse(line);
+    if (id === undefined && base !== undefined) {
+      near = x;
+      appendFileSync(BASES, base + '\n');
+    }
     if (id === undefined) continue;
+    for (const [i, value] of set) x[i] = value;
     if (HOW && (AT === undefined || id === AT) && (!DONE || first())) wrong[HOW](id, lossOf(x));
     else say({ id, loss: lossOf(x) });
   }
@@ -72,7 +78,7 @@ export const clientLoss = (x: ArrayLike<number>): number =>
   Array.from(x).reduce((sum, value, i) => sum + (i + 1) * (value - 1) ** 2, 0);
 
 /** The numbers that a file lists, one a line. */
-export async function pidsIn(file: string): Promise<number[]> {
+export async function numbersIn(file: string): Promise<number[]> {
   const text = await readFile(file, 'utf8').catch(() => '');
   return text.split('\n').filter(Boolean).map(Number);
 }

@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { buildSync } from 'esbuild';
 import { Random } from '../../lib/native/random.js';
 import { root } from '../../scripts/run.js';
-import { pidsIn } from '../helpers/clients.js';
+import { numbersIn } from '../helpers/clients.js';
 import { isRunning, until } from '../helpers/resources.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -74,7 +74,7 @@ async function disturbed(folder: string, kind: string, random: Random, most: num
       run.child.kill('SIGKILL');
     }
     if (!run.ended) await once(run.child, 'close');
-    await until(async () => !(await pidsIn(pids)).some(isRunning));
+    await until(async () => !(await numbersIn(pids)).some(isRunning));
     const ids = await linesOf(log);
     const again = ids.slice(asked).filter((id) => settled.has(id));
     assert.deepEqual(again, [], 'asked again though the journal has the answer');
