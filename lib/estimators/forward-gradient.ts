@@ -1,6 +1,8 @@
 import type * as v from 'valibot';
 
+import { InvalidArgumentError } from '../support/errors.js';
 import { parseOptions } from '../support/schema.js';
+import { checkObjective } from '../objectives/objective.js';
 import type { Estimator } from './estimator.js';
 import { forwardGradientOptions, rge } from './rge.js';
 
@@ -23,7 +25,8 @@ const MU = 1e-15;
  * μ = 1e-15. The change of each layer's values is propagated, so no two nearly equal numbers are subtracted. A test bounds the
  * distance from the float64 reference's ∇ℓ·v_i by 5e-6·‖∇ℓ‖.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss.
+ * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss, or
+ *   if losses are subtracted, as those of outputs and of black boxes are: no digits are left at this μ.
  * @example forwardGradient({ queries: 192 })
  */
 export function forwardGradient(options: ForwardGradientOptions): Estimator {
@@ -32,7 +35,18 @@ export function forwardGradient(options: ForwardGradientOptions): Estimator {
   return withConfig(rge({ ...parsed, mu: MU }), { kind: 'forward-gradient', queries, distribution, scale, perTensor });
 }
 
-/** The same estimator with another config. */
+/** The same estimator with another config, of objectives that carry changes. */
 function withConfig(estimator: Estimator, config: object): Estimator {
-  return { ...estimator, config, sample: (queries) => withConfig(estimator.sample(queries), config) };
+  return {
+    ...estimator,
+    config,
+    sample: (queries) => withConfig(estimator.sample(queries), config),
+    async estimate(objective, sample, context) {
+      checkObjective(objective);
+      if (objective.carriesChanges) return estimator.estimate(objective, sample, context);
+      throw new InvalidArgumentError(
+        'Expected the objective of forwardGradient to be a Model with a built-in loss, whose changes are exact for any mu: use rge',
+      );
+    },
+  };
 }

@@ -27,7 +27,7 @@ export interface GradcheckOptions extends v.InferInput<typeof gradcheckOptions> 
 export interface GradcheckEntry extends Coordinate {
   readonly cge: number;
   readonly reference: number;
-  /** ∂ℓ/∂θ by back-propagation in double precision. */
+  /** ∂ℓ/∂θ by back-propagation in double precision; NaN of a loss of outputs. */
   readonly firstOrder: number;
 }
 
@@ -40,7 +40,7 @@ export interface GradcheckResult {
   relativeError: number;
   /** ⟨cge, reference⟩ / (‖cge‖₂·‖reference‖₂). */
   cosine: number;
-  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): the effect of the estimator's bias. NaN if either is 0 at every coordinate. */
+  /** ⟨cge, first order⟩ / (‖cge‖₂·‖first order‖₂): the effect of the estimator's bias. NaN if either is 0 at every coordinate, and of a loss of outputs. */
   firstOrderCosine: number;
 }
 
@@ -72,8 +72,8 @@ export async function gradcheck(model: Model, batch: Batch, options: GradcheckOp
       `Expected the loss to depend on a coordinate, received a reference of 0 at all ${truth.length}: take others or more (a bias before a batch norm changes no loss), or a larger mu than ${mu}`,
     );
   }
-  const gradient = await model.gradient(batch, { precision: 'double', signal });
-  const firstOrder = Float64Array.from(flat, (index) => gradient.values[index]!);
+  const gradient = model.carriesChanges ? await model.gradient(batch, { precision: 'double', signal }) : undefined;
+  const firstOrder = Float64Array.from(flat, (index) => gradient?.values[index] ?? NaN);
   return {
     loss: engine.loss,
     entries: Array.from(flat, (index, i) => ({

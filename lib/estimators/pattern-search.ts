@@ -4,6 +4,7 @@ import { checked, decayFactor, parseOptions, queryCount, smoothing } from '../su
 import type { EstimateContext, Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
+import { atMostEvery } from '../native/jobs.js';
 import { RefusedStepError } from '../objectives/black-box.js';
 import type { Objective } from '../objectives/objective.js';
 import type { Reals } from '../support/reals.js';
@@ -115,14 +116,4 @@ async function lossOf(objective: Objective, sample: unknown, at: Reals, call: Ca
     if (error instanceof NonFiniteLossError || error instanceof RefusedStepError) return Infinity;
     throw error;
   }
-}
-
-function atMostEvery(milliseconds: number, report: CallOptions['onProgress']): CallOptions['onProgress'] {
-  if (!report) return undefined;
-  let last = performance.now();
-  return (done, total) => {
-    if (performance.now() - last < milliseconds) return;
-    last = performance.now();
-    report(done, total);
-  };
 }

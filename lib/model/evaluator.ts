@@ -1,31 +1,20 @@
 /**
- * A native network with its loss and threads: checks a computation's arguments, runs it as a job, and names the coordinate in
- * the error if a loss is not finite. `Model` adds the point.
+ * Checks a computation's arguments and runs it with the model's loss, native or of outputs. `Model` adds the point.
  *
  * @module
  */
 import type * as v from 'valibot';
 
-import { InvalidArgumentError, show } from '../support/errors.js';
+import { InvalidArgumentError, quote, show } from '../support/errors.js';
 import { expectedOption, parseOptions } from '../support/schema.js';
-import type { Coordinate } from '../network/coordinates.js';
 import { checkCoordinates, coordinateAt, nameOf } from '../network/coordinates.js';
 import type { Batch } from '../data/dataset.js';
 import type { CallOptions } from '../native/jobs.js';
-import { isNonFinite, runJob } from '../native/jobs.js';
+import { runJob } from '../native/jobs.js';
 import { threadsWithin } from '../native/memory.js';
-import type {
-  NativeComputation,
-  NativeJob,
-  NativeNetwork,
-  NativeProgress,
-  NativeReference,
-  NativeRequest,
-} from '../native/addon.js';
-import { native } from '../native/addon.js';
-import type { CompiledNetwork } from '../network/compile.js';
-import { programOf } from '../network/compile.js';
-import type { Network } from '../network/description.js';
+import type { NativeReference, NativeRequest } from '../native/addon.js';
+import type { Query, QueryAt, Setup } from './computations.js';
+import { Computations } from './computations.js';
 import type {
   CoordinatewiseOptions,
   ForwardOptions,
@@ -34,13 +23,11 @@ import type {
   MemoryOptions,
   MemoryUse,
   PassResult,
-  Precision,
   QueryCost,
   QueryResult,
   RandomizedOptions,
   ReferenceOptions,
   ReferenceResult,
-  Reuse,
 } from './options.js';
 import {
   coordinatewiseOptions,
@@ -52,82 +39,49 @@ import {
 } from './options.js';
 import { indexOfInvalid } from './float32.js';
 import { NonFiniteLossError } from './non-finite.js';
-import type { LossName } from './problem.js';
-import { checkBatch } from './problem.js';
+import { OutputsEstimates } from './outputs-estimates.js';
+import { isOutputsLoss, requireBuiltIn } from './losses.js';
+import { checkBatch, checkImages } from './problem.js';
 import type { Stream } from '../native/random.js';
 import { Random } from '../native/random.js';
 import type { Weights } from './weights.js';
 
-/** The options that a computation's buffers depend on. */
-interface Variant {
-  reuse?: Reuse;
-  precision?: Precision;
-}
-
-type Start<R, T> = (network: NativeNetwork, request: R, progress?: NativeProgress) => NativeJob<T>;
-
-/** A query whose loss was not finite: its description, its mu if it was perturbed, and its coordinate if it perturbed one. */
-interface Query {
-  readonly description: string;
-  readonly mu?: number;
-  readonly coordinate: Coordinate | null;
-}
-
-const BASE: Query = { description: 'at the parameters themselves', coordinate: null };
-
-/** A compiled network with its loss and its limits; a model is one. */
-interface Setup {
-  readonly network: Network;
-  readonly compiled: CompiledNetwork;
-  readonly loss: LossName;
-  readonly threads: number;
-  readonly memory: number | undefined;
-}
-
 export class Evaluator {
   readonly #setup: Setup;
-  #native: NativeNetwork | undefined;
-  /** The computation that the native buffers belong to, if memory is bounded. */
-  #buffers: string | undefined;
+  readonly #computations: Computations;
+  /** Where the loss is one of outputs. */
+  readonly #outputs: OutputsEstimates | undefined;
 
   constructor(setup: Setup) {
     this.#setup = setup;
-    this.#native = new native.Network(setup.network.input, programOf(setup.network).operations);
+    this.#computations = new Computations(setup);
+    if (isOutputsLoss(setup.loss)) this.#outputs = new OutputsEstimates(this.#computations, setup.loss);
   }
 
-  /** Frees the buffers after the pending jobs; later jobs are refused. */
+  /** Frees the buffers after the pending calls; later ones are refused. */
   dispose(): void {
-    const network = this.#native;
-    this.#native = undefined;
-    try {
-      network?.release();
-    } catch {
-      // Garbage collection frees them later; an error here would hide the error that ended the scope.
-    }
+    this.#computations.dispose();
   }
 
   async forward(point: Weights, batch: Batch, options: ForwardOptions): Promise<PassResult> {
     const { at, training, ...call } = parseOptions(forwardOptions, options, 'forward');
     const request = this.#request(movedTo(point, at), batch, training, call);
-    return this.#run(
-      'evaluate',
-      request,
-      (network, ...job) => network.evaluate(...job),
-      call,
-      () => BASE,
-    );
+    const pass = await this.#computations.run(this.#computations.open(), 'evaluate', request, call);
+    return this.#outputs?.measured(pass, request, { batch, ...call }) ?? pass;
+  }
+
+  /** The outputs with running statistics; no loss is computed. */
+  async predict(point: Weights, images: Pick<Batch, 'images' | 'count'>, call: CallOptions): Promise<Float32Array> {
+    checkImages(images, this.#setup.network.input);
+    const request = { ...this.#pointAndImages(point, images, call), loss: 'none', training: false } as const;
+    return (await this.#computations.run(this.#computations.open(), 'evaluate', request, call)).outputs;
   }
 
   async gradient(point: Weights, batch: Batch, options: GradientOptions): Promise<GradientResult> {
     const { at, training, precision, ...call } = parseOptions(gradientOptions, options, 'gradient');
+    requireBuiltIn(this.#setup.loss, 'Back-propagation');
     const request = { ...this.#request(movedTo(point, at), batch, training, call), precision };
-    return this.#run(
-      'gradient',
-      request,
-      (network, ...job) => network.gradient(...job),
-      call,
-      () => BASE,
-    );
+    return this.#computations.run(this.#computations.open(), 'gradient', request, call);
   }
 
   async coordinatewise(point: Weights, batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
@@ -135,14 +89,16 @@ export class Evaluator {
     const request = { ...this.#alongBasis(point, batch, along), reuse };
     const query = this.#basisQuery(along.mu);
     if (reuse !== 'incremental') this.#checkResolution(request);
-    return this.#run('coordinatewise', request, (network, ...job) => network.coordinatewise(...job), along, query);
+    if (this.#outputs) return this.#outputs.coordinatewise(request, { batch, ...along }, query);
+    return this.#computations.run(this.#computations.open(), 'coordinatewise', request, along, query);
   }
 
   async reference(point: Weights, batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
     const along = parseOptions(referenceOptions, options, 'reference');
     const request = this.#alongBasis(point, batch, along);
     const query = this.#basisQuery(along.mu);
-    return this.#run('reference', request, (network, ...job) => network.reference(...job), along, query);
+    if (this.#outputs) return this.#outputs.reference(request, { batch, ...along }, query);
+    return this.#computations.run(this.#computations.open(), 'reference', request, along, query);
   }
 
   /** @param draw The directions' stream and index; default: those of training at `options.step`. */
@@ -164,9 +120,14 @@ export class Evaluator {
       mu,
       coordinate: null,
     });
-    const start: Start<typeof request, QueryResult> = (network, ...job) => network.randomized(...job);
-    const estimate = await this.#run('randomized', request, start, call, query);
+    const estimate = this.#outputs
+      ? await this.#outputs.randomized(request, { batch, ...call }, query)
+      : await this.#computations.run(this.#computations.open(), 'randomized', request, call, query);
     if (estimate.values.some((value) => value !== 0)) return estimate;
+    const { loss } = this.#setup;
+    if (isOutputsLoss(loss)) {
+      throw expectedOption('mu', `large enough to change ${quote(loss.name)} along a random direction`, String(mu));
+    }
     if (reuse === 'none') {
       throw expectedOption('mu', 'large enough to change the loss along a random direction in float32', String(mu));
     }
@@ -175,18 +136,27 @@ export class Evaluator {
     );
   }
 
-  #request(point: Weights, batch: Batch, training: boolean, { step }: CallOptions): NativeRequest {
-    const { loss, threads, compiled } = this.#setup;
+  #request(point: Weights, batch: Batch, training: boolean, call: CallOptions): NativeRequest {
+    const { loss } = this.#setup;
     checkBatch(batch, this.#setup);
+    const request = { ...this.#pointAndImages(point, batch, call), training };
+    if (isOutputsLoss(loss)) return { ...request, loss: 'none' };
+    return {
+      ...request,
+      loss,
+      ...(loss === 'cross-entropy' ? { labels: batch.labels! } : { targets: batch.targets! }),
+    };
+  }
+
+  #pointAndImages(point: Weights, { images, count }: Pick<Batch, 'images' | 'count'>, { step }: CallOptions) {
+    const { threads, compiled } = this.#setup;
     const { parameters, statistics } = point;
     const at = indexOfInvalid(parameters);
     if (at >= 0) {
       const coordinate = coordinateAt(compiled, at);
       throw new NonFiniteLossError(`${nameOf(coordinate)} is ${parameters[at]!}`, step ?? null, coordinate);
     }
-    const { images, count, labels, targets } = batch;
-    const truth = loss === 'cross-entropy' ? { labels: labels! } : { targets: targets! };
-    return { parameters, statistics, images, count, loss, ...truth, training, threads };
+    return { parameters, statistics, images, count, threads };
   }
 
   #alongBasis(point: Weights, batch: Batch, options: v.InferOutput<typeof referenceOptions>): NativeReference {
@@ -203,7 +173,7 @@ export class Evaluator {
     throw expectedOption('mu', `large enough to move ${coordinate} = ${parameters[still]!} in float32`, String(mu));
   }
 
-  #basisQuery(mu: number): (at: number) => Query {
+  #basisQuery(mu: number): QueryAt {
     return (at) => {
       const coordinate = coordinateAt(this.#setup.compiled, at);
       return { description: `with ${nameOf(coordinate)} moved by mu = ${mu}`, mu, coordinate };
@@ -213,7 +183,7 @@ export class Evaluator {
   /** The work of the coordinates' queries, each once, without the unperturbed pass. */
   async cost(coordinates: Uint32Array): Promise<QueryCost> {
     checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
-    const network = this.#open();
+    const network = this.#computations.open();
     return runJob(() => network.cost({ coordinates }), {});
   }
 
@@ -221,49 +191,13 @@ export class Evaluator {
     const { coordinates, reuse } = parseOptions(memoryOptions, options, 'memoryOf');
     checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     const { memory = Infinity } = this.#setup;
-    // The memory does not depend on these two.
-    const difference = { mu: 1, central: false };
-    const request = { ...this.#request(point, batch, true, {}), ...difference, coordinates, reuse };
-    const fit = this.#open().memory('coordinatewise', request, memory);
+    // The memory does not depend on the size of a step.
+    const request = { ...this.#request(point, batch, true, {}), mu: 1, central: false, coordinates, reuse };
+    const network = this.#computations.open();
+    const fit = this.#outputs
+      ? network.memory(...this.#outputs.largest(request), memory)
+      : network.memory('coordinatewise', request, memory);
     return { threads: threadsWithin(memory, fit, batch.count), bytes: fit.bytes };
-  }
-
-  #open(): NativeNetwork {
-    if (this.#native) return this.#native;
-    throw new Error('This model has been disposed of; make or load another one');
-  }
-
-  /** Runs a computation on as many threads as memory allows. */
-  async #run<R extends NativeRequest & Variant, T>(
-    computation: NativeComputation,
-    request: R,
-    start: Start<R, T>,
-    options: CallOptions,
-    queryAt: (at: number) => Query,
-  ): Promise<T> {
-    const network = this.#open();
-    const fitted = { ...request, threads: this.#fit(network, computation, request) };
-    try {
-      return await runJob((progress) => start(network, fitted, progress), options);
-    } catch (error) {
-      if (!isNonFinite(error)) throw error;
-      const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
-      const problem = `it is NaN or infinite ${query.description}${nonFiniteImage(request) ?? advice(query, options)}`;
-      throw new NonFiniteLossError(problem, options.step ?? null, query.coordinate);
-    }
-  }
-
-  /** The threads that fit into memory. If it is bounded, frees the buffers of the last computation unless this one needs the same. */
-  #fit(network: NativeNetwork, computation: NativeComputation, request: NativeRequest & Variant): number {
-    const { memory, threads } = this.#setup;
-    if (memory === undefined) return threads;
-    const { count: images, reuse = '', precision = '' } = request;
-    const fit = network.memory(computation, { ...request, threads }, memory);
-    const fitting = threadsWithin(memory, fit, images);
-    const buffers = `${computation} ${reuse}${precision} ${images} ${fitting}`;
-    if (this.#buffers !== buffers) network.release();
-    this.#buffers = buffers;
-    return fitting;
   }
 }
 
@@ -275,19 +209,4 @@ export function movedTo(point: Weights, at: Float32Array | undefined): Weights {
     throw expectedOption('at', `a Float32Array of ${parameters.length}, the parameters`, show(at));
   }
   return { parameters: at, statistics };
-}
-
-/** The end of a message that names the first image with a value that is not finite, if there is one. */
-function nonFiniteImage({ images, count }: NativeRequest): string | undefined {
-  const at = indexOfInvalid(images);
-  if (at < 0) return undefined;
-  const size = images.length / count;
-  return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;
-}
-
-/** Advice on a loss that is not finite; there is a learning rate only within a training run. */
-function advice({ mu }: Query, { step }: CallOptions): string {
-  if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
-  if (step !== undefined) return '; lower the learning rate, or check the images and targets';
-  return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';
 }

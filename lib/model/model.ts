@@ -1,7 +1,7 @@
 /// <reference lib="esnext.disposable" preserve="true" />
 import * as v from 'valibot';
 
-import { checked, integer, isObject, leaf, oneOf, parseOptions, positive, seed, string } from '../support/schema.js';
+import { checked, integer, isObject, leaf, parseOptions, positive, seed, string } from '../support/schema.js';
 import type { Coordinate } from '../network/coordinates.js';
 import { coordinateAt, flatIndex, unknownTensor } from '../network/coordinates.js';
 import type { Batch, Dataset } from '../data/dataset.js';
@@ -30,8 +30,9 @@ import type {
   ReferenceResult,
 } from './options.js';
 import { evaluateOptions } from './options.js';
-import type { LossName } from './problem.js';
-import { checkDataset, checkLoss, countCorrect, imagesOf, LOSSES } from './problem.js';
+import type { ModelLoss } from './losses.js';
+import { isOutputsLoss, modelLoss } from './losses.js';
+import { checkDataset, checkLoss, countCorrect, imagesOf } from './problem.js';
 import type { Stream } from '../native/random.js';
 import { withSafetensors, writeSafetensors } from '../support/safetensors.js';
 import { checkValues, checkWeights, describedIn, readPoint, toMetadata, toTensors } from './weights.js';
@@ -53,8 +54,11 @@ export const modelOptions = v.strictObject({
   ...limits.entries,
   /** Determines the initial weights; an integer from 0 to 2⁵³ − 1, default: 0. */
   seed: v.optional(seed, 0),
-  /** Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`. Default: `cross-entropy`. */
-  loss: v.optional(oneOf(LOSSES), 'cross-entropy'),
+  /**
+   * Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`; or a loss of the network's outputs, from
+   * `outputsLoss` or a custom `OutputsLoss`. Default: `cross-entropy`.
+   */
+  loss: v.optional(modelLoss, 'cross-entropy'),
   /** Initial values. The model uses these arrays themselves, not copies. Default: initial weights by `seed`. */
   weights: v.optional(leaf<Weights>('other', 'an object of parameters and statistics', isObject)),
 });
@@ -63,10 +67,11 @@ export interface ModelOptions extends v.InferInput<typeof modelOptions> {}
 export const loadOptions = v.strictObject({
   ...limits.entries,
   /**
-   * `cross-entropy`, `mean-squared-error` or `mean-absolute-error`; default: the one in the file's metadata, as `save` wrote
-   * it, otherwise cross-entropy.
+   * `cross-entropy`, `mean-squared-error` or `mean-absolute-error`, or a loss of the network's outputs; default: the one in the
+   * file's metadata, as `save` wrote it, otherwise cross-entropy. A file holds only the name of a loss of outputs: it must be
+   * given.
    */
-  loss: v.optional(oneOf(LOSSES)),
+  loss: v.optional(modelLoss),
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
   network: v.optional(v.custom<Network>(() => true)),
 });
@@ -98,7 +103,7 @@ export class Model implements Disposable {
   readonly network: Network;
   /** Names, shapes and offsets of every tensor. */
   readonly compiled: CompiledNetwork;
-  readonly loss: LossName;
+  readonly loss: ModelLoss;
   readonly threads: number;
   /** The most bytes that a computation may allocate; undefined without a bound. */
   readonly memory: number | undefined;
@@ -171,6 +176,11 @@ export class Model implements Disposable {
   /** The tensors that the parameters consist of: `compiled.parameters`. */
   get tensors(): readonly TensorInfo[] {
     return this.compiled.parameters;
+  }
+
+  /** Whether differences are exact changes of the loss, for any μ: of a built-in loss. Losses of outputs are subtracted. */
+  get carriesChanges(): boolean {
+    return !isOutputsLoss(this.loss);
   }
 
   /** The number of trainable parameters, d in the paper. */
@@ -268,9 +278,8 @@ export class Model implements Disposable {
     const outputs = new Float32Array(count * width);
     for (let start = 0; start < count; start += batchSize) {
       const size = Math.min(batchSize, count - start);
-      const truth = { labels: new Int32Array(size), targets: new Float32Array(size * width) };
-      const batch = { images: slice(start, start + size), count: size, ...truth };
-      outputs.set((await this.forward(batch, { signal })).outputs, start * width);
+      const part = { images: slice(start, start + size), count: size };
+      outputs.set(await this.#evaluator.predict(this, part, { signal }), start * width);
       onProgress?.(start + size, count);
     }
     return outputs;

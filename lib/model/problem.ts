@@ -8,20 +8,22 @@ import { checked, expected, integer, isObject, string } from '../support/schema.
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-
-/** The losses of models: means over the batch; those of squared and absolute errors also over the outputs. */
-export const LOSSES = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'] as const;
-export type LossName = (typeof LOSSES)[number];
+import type { ModelLoss } from './losses.js';
+import { checkOutputsLoss, isOutputsLoss } from './losses.js';
 
 /** A network with its loss; a model is one. */
 export interface Target {
   readonly network: Network;
   readonly compiled: CompiledNetwork;
-  readonly loss: LossName;
+  readonly loss: ModelLoss;
 }
 
-/** Refuses a network whose output does not suit the loss. */
+/** Refuses an object that is no loss, and a network whose output does not suit the loss. */
 export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
+  if (isOutputsLoss(loss)) {
+    checkOutputsLoss(loss);
+    return;
+  }
   const { outputs, outputShape } = compiled;
   if (loss !== 'cross-entropy' || outputs === outputShape[0]) return;
   throw new InvalidArgumentError(
@@ -33,21 +35,24 @@ export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
 /** Refuses a batch whose images, labels or targets do not fit. */
 export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
   if (!isObject(batch)) throw expected('batch', 'an object', batch);
-  const { images, count, labels, targets } = batch;
-  checkImages(images, count, network.input);
+  const { count, labels, targets } = batch;
+  checkImages(batch, network.input);
   if (loss === 'cross-entropy') {
     checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images, for the loss ${loss}`);
     const wrong = labels.findIndex((label) => label < 0 || label >= compiled.outputs);
     const range = `from 0 to ${compiled.outputs - 1}, the network's outputs`;
     if (wrong >= 0) throw expected(`batch.labels[${wrong}]`, range, labels[wrong]);
   } else {
-    const rows = `${compiled.outputs} outputs for each of ${count} images, for the loss ${loss}`;
-    checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', rows);
+    const rows = `${compiled.outputs} outputs for each of ${count} images`;
+    if (!isOutputsLoss(loss)) {
+      checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', `${rows}, for the loss ${loss}`);
+    }
     if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
   }
 }
 
-function checkImages(images: Float32Array, count: number, shape: Network['input']): void {
+/** Refuses images that do not fit a network. */
+export function checkImages({ images, count }: Pick<Batch, 'images' | 'count'>, shape: Network['input']): void {
   if (!Number.isSafeInteger(count) || count < 1) throw expected('batch.count', 'an integer >= 1', count);
   const size = count * shape[0] * shape[1] * shape[2];
   checkArray(images, Float32Array, size, 'batch.images', `${count} images of ${shape.join('×')}`);
@@ -137,7 +142,7 @@ export function imagesOf(images: Float32Array | Batch | Dataset, target: Target)
     return { count, slice: (start, end) => batch(start, end).images };
   }
   const { images: values, count } = images as Batch;
-  checkImages(values, count, input);
+  checkImages(images as Batch, input);
   return { count, slice: (start, end) => values.subarray(start * size, end * size) };
 }
 

@@ -15,8 +15,9 @@ import { expected, isObject, oneOf, parseContent } from '../support/schema.js';
 import { version } from '../support/version.js';
 import { CONVERTED, indexOfInvalid, toFloat32 } from './float32.js';
 import { matchNames } from './names.js';
-import type { LossName } from './problem.js';
-import { checkLoss, LOSSES } from './problem.js';
+import type { ModelLoss } from './losses.js';
+import { isOutputsLoss, LOSSES, nameOfLoss } from './losses.js';
+import { checkLoss } from './problem.js';
 
 /** A point: the flat array of all trainable parameters, and that of all running statistics. */
 export interface Weights {
@@ -56,8 +57,9 @@ export function toTensors(compiled: CompiledNetwork, weights: Weights): Map<stri
 }
 
 /** The metadata of a weights file, for `describedIn`. */
-export function toMetadata({ network, loss }: { network: Network; loss: LossName }): Record<string, string> {
-  return { writer: `deepzero ${version}`, loss, network: JSON.stringify(network) };
+export function toMetadata({ network, loss }: { network: Network; loss: ModelLoss }): Record<string, string> {
+  const kind = isOutputsLoss(loss) ? { lossOf: 'outputs' } : {};
+  return { writer: `deepzero ${version}`, loss: nameOfLoss(loss), ...kind, network: JSON.stringify(network) };
 }
 
 /** A value that is invalid in its tensor. */
@@ -99,13 +101,20 @@ const savedLoss = v.object({ loss: v.optional(oneOf(LOSSES)) });
  * The network and the loss of a weights file: those of the caller, or else those in its metadata. The default loss is
  * `cross-entropy`. If the caller gives the network, the file may be another program's, and an unknown loss in it is ignored.
  *
- * @throws FileError if there is no network, or the metadata's network or loss is invalid.
+ * @throws FileError if there is no network, the metadata's network or loss is invalid, or its loss is one of outputs, of which
+ *   the file holds only the name.
  * @throws InvalidArgumentError if the caller's network is invalid.
  */
 export function describedIn(
   { path, metadata }: Pick<TensorFile, 'path' | 'metadata'>,
-  given: { network?: Network | undefined; loss?: LossName | undefined },
-): { network: Network; loss: LossName; compiled: CompiledNetwork } {
+  given: { network?: Network | undefined; loss?: ModelLoss | undefined },
+): { network: Network; loss: ModelLoss; compiled: CompiledNetwork } {
+  if (given.loss === undefined && metadata['lossOf'] === 'outputs') {
+    const loss = show(metadata['loss']);
+    throw new FileError(path, (name) => `its loss is ${loss}, a function of the outputs: give it by ${name}`, {
+      option: 'loss',
+    });
+  }
   if (given.network) {
     const loss = given.loss ?? LOSSES.find((known) => known === metadata['loss']) ?? 'cross-entropy';
     return { network: given.network, loss, compiled: compile(given.network) };

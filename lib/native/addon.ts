@@ -36,7 +36,8 @@ export interface NativeRequest {
   /** NCHW, `count` images. */
   images: Float32Array;
   count: number;
-  loss: 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error';
+  /** `none` where JavaScript computes it from the outputs; in its place is 0. An output that is not finite is then the error. */
+  loss: 'cross-entropy' | 'mean-squared-error' | 'mean-absolute-error' | 'none';
   /** Classes for the cross-entropy, one per image. */
   labels?: Int32Array;
   /** Targets for the other losses, one per output and image. */
@@ -80,7 +81,8 @@ export interface NativeCoordinatewise extends NativeRequest {
   reuse: 'none' | 'block' | 'layer' | 'incremental';
 }
 
-export interface NativeRandomized extends NativeRequest {
+/** Random directions and the differences along them. */
+interface NativeDirections {
   queries: number;
   mu: number;
   central: boolean;
@@ -93,10 +95,43 @@ export interface NativeRandomized extends NativeRequest {
   index: number;
 }
 
+export interface NativeRandomized extends NativeRequest, NativeDirections {}
+
 export interface NativeReference extends NativeRequest {
   coordinates: Uint32Array;
   mu: number;
   central: boolean;
+}
+
+/** The outputs for a part of an estimate's queries. Parts with equal marks, all else equal too, share the unperturbed pass. */
+export interface NativeCoordinateOutputs extends NativeCoordinatewise {
+  /** An integer from 1. */
+  mark: number;
+}
+
+export interface NativeDirectionOutputs extends NativeRandomized {
+  mark: number;
+  /** The first direction of the part, and their number. */
+  first: number;
+  directions: number;
+}
+
+/** The values of an estimate along directions from the slopes along all of them. */
+export interface NativeCombine extends NativeDirections {
+  slopes: Float64Array;
+  /** Images; only messages depend on them. */
+  count: number;
+  threads: number;
+}
+
+/** Outputs at the points that queries compare. */
+export interface NativeOutputs extends Partial<NativeEvaluation> {
+  /** At the unperturbed point, in the queries' precision; absent, as the evaluation is, if an earlier part has it. */
+  unperturbed?: Float64Array;
+  /** Query after query; of each the side above and, if central, the side below, `count` rows each. */
+  perturbed: Float64Array;
+  /** For each query the divisor of the difference of its losses. */
+  distances: Float64Array;
 }
 
 /** Multiply-adds of convolutions and linear layers. */
@@ -117,6 +152,23 @@ export interface NativeRequests {
   coordinatewise: NativeCoordinatewise;
   randomized: NativeRandomized;
   reference: NativeReference;
+  coordinateOutputs: NativeCoordinateOutputs;
+  directionOutputs: NativeDirectionOutputs;
+  referenceOutputs: NativeReference;
+  combine: NativeCombine;
+}
+
+/** Their results. */
+export interface NativeResults {
+  evaluate: NativeEvaluation;
+  gradient: NativeGradient;
+  coordinatewise: NativeEstimate;
+  randomized: NativeEstimate;
+  reference: NativeReferenceResult;
+  coordinateOutputs: NativeOutputs;
+  directionOutputs: NativeOutputs;
+  referenceOutputs: NativeOutputs;
+  combine: { values: Float64Array };
 }
 
 export type NativeComputation = keyof NativeRequests;
@@ -184,14 +236,15 @@ export interface NativeError extends Error {
   coordinate?: number;
 }
 
-export interface NativeNetwork {
-  evaluate(request: NativeRequest, progress?: NativeProgress): NativeJob<NativeEvaluation>;
-  /** The first-order gradient by back-propagation. */
-  gradient(request: NativeGradientRequest, progress?: NativeProgress): NativeJob<NativeGradient>;
-  coordinatewise(request: NativeCoordinatewise, progress?: NativeProgress): NativeJob<NativeEstimate>;
-  randomized(request: NativeRandomized, progress?: NativeProgress): NativeJob<NativeEstimate>;
-  /** The same CGE by the naive float64 reference: plain loops, one full forward pass per query. */
-  reference(request: NativeReference, progress?: NativeProgress): NativeJob<NativeReferenceResult>;
+/**
+ * A method for every computation: `gradient` is by back-propagation, `reference` is CGE by plain loops in double precision with
+ * one full forward pass per query, and those named `…Outputs` yield what a loss compares instead of differences of losses.
+ */
+export type NativeComputations = {
+  [C in NativeComputation]: (request: NativeRequests[C], progress?: NativeProgress) => NativeJob<NativeResults[C]>;
+};
+
+export interface NativeNetwork extends NativeComputations {
   /** The work of queries of these coordinates, counted without computing them. */
   cost(request: { coordinates: Uint32Array }): NativeJob<NativeCost>;
   /**

@@ -52,6 +52,56 @@ export async function runJob<T>(start: (progress?: NativeProgress) => NativeJob<
   }
 }
 
+/** Calls `use` with a signal that aborts when the given one does, with its reason, and when `use` fails. */
+export async function withSignal<T>(
+  outer: AbortSignal | undefined,
+  use: (signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  outer?.throwIfAborted();
+  const inner = new AbortController();
+  const abort = (): void => {
+    inner.abort(outer?.reason);
+  };
+  outer?.addEventListener('abort', abort, { once: true });
+  try {
+    return await use(inner.signal);
+  } catch (error) {
+    inner.abort(error);
+    throw error;
+  } finally {
+    outer?.removeEventListener('abort', abort);
+  }
+}
+
+/** What `work` resolves to; rejects with the signal's reason if that aborts before or meanwhile. */
+export async function untilAborted<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
+  signal.throwIfAborted();
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason may be anything
+      reject(signal.reason);
+    };
+  });
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([work(), aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** A callback that hands on to `report` at most one call in so many milliseconds. */
+export function atMostEvery(milliseconds: number, report: CallOptions['onProgress']): CallOptions['onProgress'] {
+  if (!report) return undefined;
+  let last = performance.now();
+  return (done, total) => {
+    if (performance.now() - last < milliseconds) return;
+    last = performance.now();
+    report(done, total);
+  };
+}
+
 /** Whether a native job failed because a loss was not finite; `coordinate` then names the query. */
 export function isNonFinite(error: unknown): error is NativeError & { coordinate: number } {
   return isNativeError(error) && error.code === 'DEEPZERO_NON_FINITE';

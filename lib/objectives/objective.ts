@@ -94,6 +94,8 @@ export interface Objective {
   readonly parameters: Reals;
   /** In the order of their offsets. */
   readonly tensors: readonly ParameterTensor[];
+  /** Whether differences are changes of the loss, exact for any μ, instead of losses that are subtracted. */
+  readonly carriesChanges?: boolean;
   /** The terms of CGE, equation (2): values[i] belongs to coordinates[i]. */
   coordinatewise(sample: unknown, options: CoordinateQueries): Promise<Differences>;
   /** RGE, equation (1). */

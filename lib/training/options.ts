@@ -10,6 +10,7 @@ import * as v from 'valibot';
 import type { Dataset } from '../data/dataset.js';
 import { describeDataset, ImageDataset } from '../data/dataset.js';
 import type { Estimator } from '../estimators/estimator.js';
+import { nameOfLoss } from '../model/losses.js';
 import type { Model } from '../model/model.js';
 import { checkBatchSize, checkDataset } from '../model/problem.js';
 import type { CallOptions } from '../native/jobs.js';
@@ -130,7 +131,7 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     queriesPerStep: schema.checked(schema.integer(), estimator.queriesPerStep(model), "the estimator's queriesPerStep"),
     config: {
       network: model.network,
-      loss: model.loss,
+      loss: nameOfLoss(model.loss),
       dataset: describeDataset(dataset),
       estimator: estimator.config,
       optimizer: optimizer.config,

@@ -66,6 +66,8 @@ template <>
 inline constexpr napi_typedarray_type kElementType<std::int32_t> = napi_int32_array;
 template <>
 inline constexpr napi_typedarray_type kElementType<std::uint32_t> = napi_uint32_array;
+template <>
+inline constexpr napi_typedarray_type kElementType<double> = napi_float64_array;
 
 // A typed array of a property, not yet read.
 template <typename T>

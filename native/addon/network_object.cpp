@@ -49,6 +49,20 @@ Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
   return result;
 }
 
+Napi::Object toObject(Napi::Env env, const PerturbedOutputs& outputs) {
+  Napi::Object result = outputs.base ? toObject(env, *outputs.base) : Napi::Object::New(env);
+  if (!outputs.unperturbed.empty()) result.Set("unperturbed", toTypedArray(env, outputs.unperturbed));
+  result.Set("perturbed", toTypedArray(env, outputs.perturbed));
+  result.Set("distances", toTypedArray(env, outputs.distances));
+  return result;
+}
+
+Napi::Object toObject(Napi::Env env, const std::vector<double>& values) {
+  Napi::Object result = Napi::Object::New(env);
+  result.Set("values", toTypedArray(env, values));
+  return result;
+}
+
 Napi::Object toObject(Napi::Env env, const Cost& cost) {
   Napi::Object result = Napi::Object::New(env);
   const char* const names[] = {"none", "block", "layer", "incremental"};

@@ -6,6 +6,7 @@
 
 #include "addon/convert.hpp"
 #include "network/reference/reference.hpp"
+#include "support/aligned.hpp"
 
 namespace deepzero {
 
@@ -42,6 +43,34 @@ Reuse toReuse(Napi::Object from) {
       {{"none", Reuse::None}, {"block", Reuse::Block}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
 }
 
+RandomizedOptions toRandomizedOptions(Napi::Object from) {
+  RandomizedOptions options;
+  options.mu = toFinite(from, "mu");
+  options.central = toBoolean(from, "central");
+  options.reuse = toReuse(from);
+  options.queries = static_cast<std::size_t>(toInt(from, "queries", 1));
+  options.distribution = toChoice<Distribution>(from, "distribution",
+                                                {{"gaussian", Distribution::Gaussian},
+                                                 {"sphere", Distribution::Sphere},
+                                                 {"rademacher", Distribution::Rademacher}});
+  options.perTensor = toBoolean(from, "perTensor");
+  options.seed = static_cast<std::uint64_t>(toInteger(from.Get("seed"), "seed", 0, kMaxSafeInteger));
+  options.stream = static_cast<std::uint32_t>(toInteger(from.Get("stream"), "stream", 0, UINT32_MAX));
+  options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));
+  return options;
+}
+
+std::uint64_t toMark(Napi::Object from) {
+  return static_cast<std::uint64_t>(toInteger(from.Get("mark"), "mark", 1, kMaxSafeInteger));
+}
+
+// What JavaScript holds while a part of an estimate is computed: for the whole estimate the arrays, and the outputs of
+// two parts, of the one before, whose losses it computes, and of this one, as soon as they are there.
+std::size_t heldBytes(const Request& request, const Graph& graph, std::size_t queries, bool central) {
+  const std::size_t outputs = checkedTimes(request.count * graph.output().size(), queries * (central ? 2 : 1));
+  return request.arrayBytes + checkedTimes(outputs, 2 * sizeof(double));
+}
+
 }  // namespace
 
 Request::Request(Napi::Object from, const Graph& graph, Arrays arrays) {
@@ -52,7 +81,8 @@ Request::Request(Napi::Object from, const Graph& graph, Arrays arrays) {
   loss = toChoice<Loss>(from, "loss",
                         {{"cross-entropy", Loss::CrossEntropy},
                          {"mean-squared-error", Loss::MeanSquaredError},
-                         {"mean-absolute-error", Loss::MeanAbsoluteError}});
+                         {"mean-absolute-error", Loss::MeanAbsoluteError},
+                         {"none", Loss::None}});
   const auto read = [&](auto& to, const char* key, std::size_t length) {
     using T = typename std::decay_t<decltype(to)>::value_type;
     const auto array = toTypedArrayOf<T>(from, key);
@@ -73,7 +103,7 @@ Request::Request(Napi::Object from, const Graph& graph, Arrays arrays) {
     }
     read(labels, "labels", images_);
     checkIndices(from.Env(), "labels", labels, outputs);
-  } else {
+  } else if (loss != Loss::None) {
     read(targets, "targets", images_ * outputs);
   }
 }
@@ -148,20 +178,7 @@ std::size_t CoordinatewiseRequest::footprint(const Engine& engine, int onThreads
 }
 
 RandomizedRequest::RandomizedRequest(Napi::Object from, const Graph& graph, Arrays arrays)
-    : Request(from, graph, arrays) {
-  options.mu = toFinite(from, "mu");
-  options.central = toBoolean(from, "central");
-  options.reuse = toReuse(from);
-  options.queries = static_cast<std::size_t>(toInt(from, "queries", 1));
-  options.distribution = toChoice<Distribution>(from, "distribution",
-                                                {{"gaussian", Distribution::Gaussian},
-                                                 {"sphere", Distribution::Sphere},
-                                                 {"rademacher", Distribution::Rademacher}});
-  options.perTensor = toBoolean(from, "perTensor");
-  options.seed = static_cast<std::uint64_t>(toInteger(from.Get("seed"), "seed", 0, kMaxSafeInteger));
-  options.stream = static_cast<std::uint32_t>(toInteger(from.Get("stream"), "stream", 0, UINT32_MAX));
-  options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));
-}
+    : Request(from, graph, arrays), options(toRandomizedOptions(from)) {}
 
 Estimate RandomizedRequest::run(Engine& engine, const Control& control) const {
   return randomized(engine, problem(), options, control);
@@ -180,6 +197,73 @@ ReferenceResult ReferenceRequest::run(Engine& engine, const Control& control) co
 
 std::size_t ReferenceRequest::footprint(const Engine& engine, int) const {
   return referenceBytes(engine.graph(), count, coordinateCount);
+}
+
+CoordinateOutputsRequest::CoordinateOutputsRequest(Napi::Object from, const Graph& graph, Arrays arrays)
+    : CoordinatewiseRequest(from, graph, arrays), mark(toMark(from)) {}
+
+PerturbedOutputs CoordinateOutputsRequest::run(Engine& engine, const Control& control) const {
+  return coordinatewiseOutputs(engine, problem(), options(), mark, control);
+}
+
+std::size_t CoordinateOutputsRequest::footprint(const Engine& engine, int onThreads) const {
+  return outputsFootprint(engine, count, options(), onThreads) +
+         heldBytes(*this, engine.graph(), coordinateCount, central);
+}
+
+DirectionOutputsRequest::DirectionOutputsRequest(Napi::Object from, const Graph& graph, Arrays arrays)
+    : RandomizedRequest(from, graph, arrays), mark(toMark(from)) {
+  const auto queries = static_cast<std::int64_t>(options.queries);
+  range.first = static_cast<std::size_t>(toInteger(from.Get("first"), "first", 0, queries - 1));
+  const std::int64_t most = queries - static_cast<std::int64_t>(range.first);
+  range.count = static_cast<std::size_t>(toInteger(from.Get("directions"), "directions", 1, most));
+}
+
+PerturbedOutputs DirectionOutputsRequest::run(Engine& engine, const Control& control) const {
+  return randomizedOutputs(engine, problem(), options, range, mark, control);
+}
+
+std::size_t DirectionOutputsRequest::footprint(const Engine& engine, int onThreads) const {
+  return outputsFootprint(engine, count, options, range, onThreads) +
+         heldBytes(*this, engine.graph(), range.count, options.central);
+}
+
+PerturbedOutputs ReferenceOutputsRequest::run(Engine& engine, const Control& control) const {
+  const std::size_t size = count * engine.graph().output().size(), queries = coordinates.size();
+  PerturbedOutputs result;
+  result.unperturbed.resize(size);
+  result.perturbed.resize(queries * (central ? 2 : 1) * size);
+  result.distances.assign(queries, central ? 2 * mu : mu);
+  referenceOutputs(engine.graph(), problem(), coordinates.data(), queries, mu, central, control,
+                   result.unperturbed.data(), result.perturbed.data());
+  return result;
+}
+
+std::size_t ReferenceOutputsRequest::footprint(const Engine& engine, int) const {
+  const std::size_t size = count * engine.graph().output().size();
+  const std::size_t numbers = checkedTimes(size, 1 + coordinateCount * (central ? 2 : 1)) + coordinateCount;
+  return referenceBytes(engine.graph(), count, 0) + checkedTimes(numbers, sizeof(double)) +
+         heldBytes(*this, engine.graph(), coordinateCount, central);
+}
+
+CombineRequest::CombineRequest(Napi::Object from, const Graph&, Arrays arrays)
+    : options(toRandomizedOptions(from)), threads(toThreads(from)) {
+  const auto array = toTypedArrayOf<double>(from, "slopes");
+  if (arrays == Arrays::Copied) slopes = copied(array);
+  const std::size_t received = arrays == Arrays::Copied ? slopes.size() : array.ElementLength();
+  if (received != options.queries) {
+    throw expected(from.Env(), "slopes",
+                   std::to_string(options.queries) + " long, received " + std::to_string(received));
+  }
+  arrayBytes = options.queries * sizeof(double);
+}
+
+std::vector<double> CombineRequest::run(Engine& engine, const Control& control) const {
+  return combineDirections(engine.graph(), options, slopes.data(), control);
+}
+
+std::size_t CombineRequest::footprint(const Engine& engine, int onThreads) const {
+  return combineFootprint(engine.graph(), options, onThreads);
 }
 
 CostRequest::CostRequest(Napi::Object from, const Graph& graph) : coordinates(toCoordinates(from, graph)) {}

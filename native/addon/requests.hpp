@@ -90,6 +90,43 @@ struct ReferenceRequest : CoordinatesRequest {
   std::size_t footprint(const Engine& engine, int onThreads) const;
 };
 
+// A part of an estimate whose losses JavaScript computes from the outputs. Parts with the same mark share the
+// unperturbed pass.
+struct CoordinateOutputsRequest : CoordinatewiseRequest {
+  std::uint64_t mark = 0;
+
+  CoordinateOutputsRequest(Napi::Object from, const Graph& graph, Arrays arrays);
+  PerturbedOutputs run(Engine& engine, const Control& control) const;
+  std::size_t footprint(const Engine& engine, int onThreads) const;
+};
+
+struct DirectionOutputsRequest : RandomizedRequest {
+  QueryRange range;
+  std::uint64_t mark = 0;
+
+  DirectionOutputsRequest(Napi::Object from, const Graph& graph, Arrays arrays);
+  PerturbedOutputs run(Engine& engine, const Control& control) const;
+  std::size_t footprint(const Engine& engine, int onThreads) const;
+};
+
+struct ReferenceOutputsRequest : CoordinatesRequest {
+  using CoordinatesRequest::CoordinatesRequest;
+  PerturbedOutputs run(Engine& engine, const Control& control) const;
+  std::size_t footprint(const Engine& engine, int onThreads) const;
+};
+
+// The end of such an estimate along directions.
+struct CombineRequest {
+  RandomizedOptions options;
+  std::vector<double> slopes;
+  int threads = 1;
+  std::size_t arrayBytes = 0;
+
+  CombineRequest(Napi::Object from, const Graph& graph, Arrays arrays);
+  std::vector<double> run(Engine& engine, const Control& control) const;
+  std::size_t footprint(const Engine& engine, int onThreads) const;
+};
+
 // A computation's name in JavaScript, and the type of its request.
 template <typename RequestType>
 struct NamedComputation {
@@ -100,7 +137,9 @@ struct NamedComputation {
 inline constexpr std::tuple kComputations{
     NamedComputation<EvaluateRequest>{"evaluate"}, NamedComputation<GradientRequest>{"gradient"},
     NamedComputation<CoordinatewiseRequest>{"coordinatewise"}, NamedComputation<RandomizedRequest>{"randomized"},
-    NamedComputation<ReferenceRequest>{"reference"}};
+    NamedComputation<ReferenceRequest>{"reference"}, NamedComputation<CoordinateOutputsRequest>{"coordinateOutputs"},
+    NamedComputation<DirectionOutputsRequest>{"directionOutputs"},
+    NamedComputation<ReferenceOutputsRequest>{"referenceOutputs"}, NamedComputation<CombineRequest>{"combine"}};
 
 // The work of the coordinates' queries, together, for each Reuse. Nothing is computed.
 using Cost = std::array<Work, 4>;

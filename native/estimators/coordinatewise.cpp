@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "estimators/estimators.hpp"
+#include "estimators/perturbed_outputs.hpp"
 #include "estimators/queries.hpp"
 #include "estimators/query_work.hpp"
 
@@ -52,31 +53,35 @@ std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOp
 
 namespace {
 
-// The difference quotient at a coordinate from perturbed losses.
-double slopeOfValues(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
-                     std::size_t coordinate, double baseLoss, const Control& control) {
-  const int from = cutPoint(engine, coordinate, options.reuse);
-  Weights& weights = engine.weights(thread);
-  const float value = problem.parameters[coordinate];
-  const auto lossAt = [&](float perturbed) {
-    weights.set(coordinate, perturbed);
-    return engine.lossFrom(thread, from, problem, control);
-  };
-  // The difference is divided by the step that float32 makes, not by μ.
+// What queries do to a coordinate: the values that it takes, or the changes that it makes.
+struct Moves {
+  float plus, minus;
+  double distance;
+};
+
+// The difference is divided by the step that float32 makes, not by μ.
+Moves movesOf(const CoordinatewiseOptions& options, float value) {
+  if (options.reuse == Reuse::Incremental) {
+    const float step = static_cast<float>(options.mu);
+    return {step, -step, options.central ? 2.0 * step : step};
+  }
   const float above = static_cast<float>(value + options.mu), below = static_cast<float>(value - options.mu);
-  const double plus = lossAt(above);
-  const double minus = options.central ? lossAt(below) : baseLoss;
-  weights.set(coordinate, value);
-  return (plus - minus) / (static_cast<double>(above) - (options.central ? below : value));
+  return {above, below, static_cast<double>(above) - (options.central ? below : value)};
 }
 
-// The same from changes of the loss, which make exactly the step given.
-double slopeOfChanges(Engine& engine, int thread, const Problem& problem, const CoordinatewiseOptions& options,
-                      std::size_t coordinate, const Control& control) {
-  const float step = static_cast<float>(options.mu);
-  const double plus = engine.lossChange(thread, coordinate, step, problem, control);
-  const double minus = options.central ? engine.lossChange(thread, coordinate, -step, problem, control) : 0;
-  return (plus - minus) / (options.central ? 2.0 * step : step);
+// The loss with a coordinate moved, or its change.
+double lossMoved(Engine& engine, int thread, const Problem& problem, Reuse reuse, std::size_t coordinate, float move,
+                 const Control& control) {
+  if (reuse == Reuse::Incremental) return engine.lossChange(thread, coordinate, move, problem, control);
+  Weights& weights = engine.weights(thread);
+  weights.set(coordinate, move);
+  const double loss = engine.lossFrom(thread, cutPoint(engine, coordinate, reuse), problem, control);
+  weights.set(coordinate, problem.parameters[coordinate]);
+  return loss;
+}
+
+OutputQueries outputQueries(const CoordinatewiseOptions& options, std::uint64_t mark) {
+  return {queryKind(options.reuse), options.count, options.count, options.central ? 2 : 1, mark};
 }
 
 }  // namespace
@@ -96,9 +101,12 @@ Estimate coordinatewise(Engine& engine, const Problem& problem, const Coordinate
 
   const std::size_t failed = runQueries(options.count, control, [&](int thread, std::size_t i) {
     const std::size_t position = order[i], coordinate = options.coordinates[position];
-    const double slope = incremental
-                             ? slopeOfChanges(engine, thread, problem, options, coordinate, control)
-                             : slopeOfValues(engine, thread, problem, options, coordinate, estimate.loss, control);
+    const Moves moves = movesOf(options, problem.parameters[coordinate]);
+    const auto loss = [&](float move) {
+      return lossMoved(engine, thread, problem, options.reuse, coordinate, move, control);
+    };
+    const double plus = loss(moves.plus), minus = options.central ? loss(moves.minus) : incremental ? 0 : estimate.loss;
+    const double slope = (plus - minus) / moves.distance;
     estimate.values[position] = slope;
     return std::isfinite(slope);
   });
@@ -106,6 +114,28 @@ Estimate coordinatewise(Engine& engine, const Problem& problem, const Coordinate
   if (failed != options.count) throw NonFinite(static_cast<long long>(options.coordinates[order[failed]]));
   estimate.queries = 1 + options.count * (options.central ? 2 : 1);
   return estimate;
+}
+
+PerturbedOutputs coordinatewiseOutputs(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
+                                       std::uint64_t mark, const Control& control) {
+  std::vector<Moves> moves;
+  moves.reserve(options.count);
+  for (std::size_t i = 0; i < options.count; ++i) {
+    moves.push_back(movesOf(options, problem.parameters[options.coordinates[i]]));
+  }
+  const auto run = [&](int thread, std::size_t i, int side) {
+    const float move = side == 0 ? moves[i].plus : moves[i].minus;
+    return lossMoved(engine, thread, problem, options.reuse, options.coordinates[i], move, control);
+  };
+  const auto nameOf = [&](std::size_t i) { return static_cast<long long>(options.coordinates[i]); };
+  PerturbedOutputs result = collectOutputs(engine, problem, outputQueries(options, mark), control, run, nameOf);
+  result.distances.reserve(options.count);
+  for (const Moves& move : moves) result.distances.push_back(move.distance);
+  return result;
+}
+
+std::size_t outputsFootprint(const Engine& engine, int count, const CoordinatewiseOptions& options, int threads) {
+  return collectedFootprint(engine, count, outputQueries(options, 0), threads) + options.count * sizeof(Moves);
 }
 
 }  // namespace deepzero

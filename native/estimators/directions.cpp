@@ -42,8 +42,7 @@ void Directions::draw(std::size_t query, std::size_t first, std::size_t count, d
 std::vector<double> Directions::factors(const double* direction) const {
   const auto& parameters = graph_.parameters();
   std::vector<double> result(parameters.size(), 1.0);
-  const bool whole = options_.distribution == Distribution::Sphere;
-  if (!whole && !options_.perTensor) return result;
+  if (!normalised()) return result;
   double total = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     double squares = 0;

@@ -15,7 +15,10 @@ class Directions {
 
   // Entries [first, first + count) of query `query`'s direction before normalisation; `first` is a multiple of 4.
   void draw(std::size_t query, std::size_t first, std::size_t count, double* out) const;
-  // The factor that normalises the entries of each parameter tensor: 1, or 1 over a norm.
+  // Whether any of the factors below may differ from 1.
+  bool normalised() const { return options_.distribution == Distribution::Sphere || options_.perTensor; }
+  // The factor that normalises the entries of each parameter tensor: 1, or 1 over a norm. Reads no entries unless
+  // normalised().
   std::vector<double> factors(const double* direction) const;
 
  private:

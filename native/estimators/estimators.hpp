@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "network/problem.hpp"
@@ -15,6 +16,15 @@ namespace deepzero {
 struct Estimate : Evaluation {
   std::vector<double> values;  // one entry per coordinate (CGE) or per parameter (RGE)
   std::size_t queries = 0;     // loss evaluations, the unperturbed pass included
+};
+
+// Outputs at perturbed points, for a loss that is computed elsewhere. Many calls with a part of an estimate's queries
+// each share its unperturbed pass: they have one mark.
+struct PerturbedOutputs {
+  std::optional<Evaluation> base;  // absent if a call before with this mark has made it
+  std::vector<double> unperturbed;  // [image][output], in the precision of the queries; empty likewise
+  std::vector<double> perturbed;    // [query][side][image][output]; the side below only if central
+  std::vector<double> distances;    // by query: the difference of its losses over this is its slope
 };
 
 // How much of the unperturbed pass a query reuses. None restarts at the input, Block at the perturbed residual block,
@@ -44,6 +54,11 @@ std::size_t footprint(const Engine& engine, int count, const CoordinatewiseOptio
 Estimate coordinatewise(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
                         const Control& control);
 
+// The outputs that CGE over these coordinates compares, in place of losses; the problem's loss is None.
+PerturbedOutputs coordinatewiseOutputs(Engine& engine, const Problem& problem, const CoordinatewiseOptions& options,
+                                       std::uint64_t mark, const Control& control);
+std::size_t outputsFootprint(const Engine& engine, int count, const CoordinatewiseOptions& options, int threads);
+
 enum class Distribution { Gaussian, Sphere, Rademacher };
 
 struct RandomizedOptions {
@@ -63,5 +78,21 @@ std::size_t footprint(const Engine& engine, int count, const RandomizedOptions& 
 
 // RGE, equation 1 of DeepZero: values has one entry per parameter.
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control);
+
+// A part of an estimate's queries.
+struct QueryRange {
+  std::size_t first = 0, count = 0;
+};
+
+// The outputs that RGE compares, of a part of its queries.
+PerturbedOutputs randomizedOutputs(Engine& engine, const Problem& problem, const RandomizedOptions& options,
+                                   QueryRange range, std::uint64_t mark, const Control& control);
+std::size_t outputsFootprint(const Engine& engine, int count, const RandomizedOptions& options, QueryRange range,
+                             int threads);
+
+// RGE's values from the slopes along all of its directions: 1/q · Σ slope·u.
+std::vector<double> combineDirections(const Graph& graph, const RandomizedOptions& options, const double* slopes,
+                                      const Control& control);
+std::size_t combineFootprint(const Graph& graph, const RandomizedOptions& options, int threads);
 
 }  // namespace deepzero

@@ -33,6 +33,18 @@ double sumOverElements(const Map& map, const Scalar* outputs, int lane, const fl
 
 std::size_t elements(const Map& map) { return static_cast<std::size_t>(map.channels) * map.height * map.width; }
 
+// 0, or NaN if an output of the image is not finite.
+template <typename Scalar>
+double finiteness(const Map& map, const Scalar* outputs, int lane) {
+  double sum = 0;
+  for (int c = 0; c < map.channels; ++c) {
+    for (int y = 0; y < map.height; ++y) {
+      for (int x = 0; x < map.width; ++x) sum += outputs[map.at(c, y, x) + lane] - outputs[map.at(c, y, x) + lane];
+    }
+  }
+  return sum;
+}
+
 }  // namespace
 
 template <typename Scalar>
@@ -51,6 +63,7 @@ double blockLoss(const Problem& problem, const Map& map, const Scalar* outputs, 
         sum += sumOverElements(map, outputs, lane, problem.targets + image * elements(map),
                                [](double error) { return std::abs(error); });
         break;
+      case Loss::None: sum += finiteness(map, outputs, lane); break;
     }
   }
   return sum;
@@ -86,6 +99,7 @@ void blockLossGradient(const Problem& problem, const Map& map, const Scalar* out
   const int first = block * kLanes, lanes = lanesOf(problem, block);
   const double count = lossCount(problem, map);
   std::fill_n(gradient, elements(map) * kLanes, Scalar{0});
+  if (problem.loss == Loss::None) return;
   for (int lane = 0; lane < lanes; ++lane) {
     const int image = first + lane;
     if (problem.loss == Loss::CrossEntropy) {
@@ -109,7 +123,8 @@ template void blockLossGradient(const Problem&, const Map&, const float*, int, f
 template void blockLossGradient(const Problem&, const Map&, const double*, int, double*);
 
 double lossCount(const Problem& problem, const Map& map) {
-  return problem.loss == Loss::CrossEntropy ? problem.count : problem.count * static_cast<double>(elements(map));
+  const bool perImage = problem.loss == Loss::CrossEntropy || problem.loss == Loss::None;
+  return perImage ? problem.count : problem.count * static_cast<double>(elements(map));
 }
 
 }  // namespace deepzero

@@ -243,8 +243,7 @@ template <typename Scalar>
 double PassOf<Scalar>::loss(const Problem& problem) const {
   const int output = plan_.outputValue();
   const Map& map = plan_.map(output);
-  // A restart behind the last step does not compute the output itself.
-  const ArenaOf<Scalar>& values = plan_.producedIn(output) < from_ ? base_->values_ : values_;
+  const ArenaOf<Scalar>& values = outputValues();
   double sum = 0;
   for (int block = 0; block < blocks_; ++block) {
     sum += blockLoss(problem, map, values.at(output, block), block);
@@ -252,21 +251,38 @@ double PassOf<Scalar>::loss(const Problem& problem) const {
   return sum / lossCount(problem, map);
 }
 
+// A restart behind the last step does not compute the output itself.
 template <typename Scalar>
-std::vector<float> PassOf<Scalar>::outputs(const Problem& problem) const {
-  const Map& map = plan_.map(plan_.outputValue());
-  std::vector<float> result;
-  result.reserve(static_cast<std::size_t>(problem.count) * map.channels * map.height * map.width);
+const ArenaOf<Scalar>& PassOf<Scalar>::outputValues() const {
+  return plan_.producedIn(plan_.outputValue()) < from_ ? base_->values_ : values_;
+}
+
+template <typename Scalar>
+template <typename To>
+void PassOf<Scalar>::copyOutputs(const Problem& problem, To* rows) const {
+  const int output = plan_.outputValue();
+  const Map& map = plan_.map(output);
+  const ArenaOf<Scalar>& values = outputValues();
   for (int image = 0; image < problem.count; ++image) {
-    const Scalar* block = values_.at(plan_.outputValue(), image / kLanes);
+    const Scalar* block = values.at(output, image / kLanes) + image % kLanes;
     for (int c = 0; c < map.channels; ++c) {
       for (int y = 0; y < map.height; ++y) {
-        for (int x = 0; x < map.width; ++x)
-          result.push_back(static_cast<float>(block[map.at(c, y, x) + image % kLanes]));
+        for (int x = 0; x < map.width; ++x) *rows++ = static_cast<To>(block[map.at(c, y, x)]);
       }
     }
   }
+}
+
+template <typename Scalar>
+std::vector<float> PassOf<Scalar>::outputs(const Problem& problem) const {
+  std::vector<float> result(problem.count * graph_.output().size());
+  copyOutputs(problem, result.data());
   return result;
+}
+
+template <typename Scalar>
+void PassOf<Scalar>::outputs(const Problem& problem, double* rows) const {
+  copyOutputs(problem, rows);
 }
 
 template <typename Scalar>

@@ -97,6 +97,7 @@ class PassOf {
 
   // The outputs, `count` rows.
   std::vector<float> outputs(const Problem& problem) const;
+  void outputs(const Problem& problem, double* rows) const;
   // The running statistics after this pass, momentum 0.1, unbiased variance.
   std::vector<float> runningStatistics(const Problem& problem) const;
 
@@ -109,6 +110,9 @@ class PassOf {
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);
   double loss(const Problem& problem) const;
+  const ArenaOf<Scalar>& outputValues() const;
+  template <typename To>
+  void copyOutputs(const Problem& problem, To* rows) const;
 
   Scalar* written(int value, int block, ArenaOf<Scalar>& locals);
   const ChannelStatistics& statistics(int value) const;

@@ -8,7 +8,8 @@
 
 namespace deepzero {
 
-enum class Loss { CrossEntropy, MeanSquaredError, MeanAbsoluteError };
+// None where the loss of the outputs is computed elsewhere: in its place is 0, or NaN if an output is not finite.
+enum class Loss { CrossEntropy, MeanSquaredError, MeanAbsoluteError, None };
 
 // A point in parameter space and a mini-batch. It owns nothing: the caller keeps the arrays alive during the
 // computation, which only reads them.

@@ -9,6 +9,7 @@ namespace deepzero {
 Engine::Engine(Graph graph, const Kernels& kernels) : graph_(std::move(graph)), plan_(graph_), kernels_(kernels) {}
 
 void Engine::release() {
+  begun_.reset();
   unperturbed_.reset();
   base_.reset();
   changeBase_.reset();
@@ -36,6 +37,7 @@ std::size_t Engine::footprint(QueryKind kind, int count, int threads) const {
 
 // Allocates the buffers of a computation, and nothing else does. Buffers of earlier computations stay.
 void Engine::reserve(QueryKind kind, int count, int threads) {
+  begun_.reset();
   const int blocks = (count - 1) / kLanes + 1;
   if (blocks != blocks_) release();
   blocks_ = blocks;
@@ -162,6 +164,15 @@ Evaluation Engine::begin(const Problem& problem, const Control& control, QueryKi
   return result;
 }
 
+std::optional<Evaluation> Engine::beginOnce(std::uint64_t mark, const Problem& problem, const Control& control,
+                                            QueryKind kind, std::size_t queries) {
+  const Begun wanted{mark, kind, problem.count, control.threads};
+  if (begun_ && *begun_ == wanted) return {};
+  Evaluation result = begin(problem, control, kind, queries);
+  begun_ = wanted;
+  return result;
+}
+
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
   const double loss = base_->run(problem, *unperturbed_, workspaces_, control);
   for (auto& query : valueQueries_) {
@@ -192,6 +203,16 @@ double Engine::lossChange(int thread, const float* steps, const Problem& problem
   ChangeQuery& query = *changeQueries_[thread];
   query.steps->assign(steps);
   return query.pass.run(problem, *query.steps, control);
+}
+
+void Engine::baseOutputs(QueryKind kind, const Problem& problem, double* rows) const {
+  if (kind == QueryKind::Values) return base_->outputs(problem, rows);
+  lossBase_->outputs(problem, rows);
+}
+
+void Engine::outputs(QueryKind kind, int thread, const Problem& problem, double* rows) const {
+  if (kind == QueryKind::Values) return valueQueries_[thread]->pass.outputs(problem, rows);
+  changeQueries_[thread]->pass.outputs(problem, rows);
 }
 
 }  // namespace deepzero

@@ -1,7 +1,9 @@
 // A network with its buffers, and the passes that estimators consist of.
 #pragma once
 
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "network/backward/backward_pass.hpp"
@@ -50,6 +52,10 @@ class Engine {
   // Runs the unperturbed pass, from whose stored values the queries of each thread then start. For AllChange, `queries`
   // is about how many there will be: more are worth more preparation.
   Evaluation begin(const Problem& problem, const Control& control, QueryKind kind, std::size_t queries = 1);
+  // The same, unless the unperturbed pass is still there from the last computation: one that began with the same mark,
+  // kind, images and threads. The caller gives equal marks for equal problems alone.
+  std::optional<Evaluation> beginOnce(std::uint64_t mark, const Problem& problem, const Control& control,
+                                      QueryKind kind, std::size_t queries = 1);
 
   // A thread's copy of the parameters; begin() sets it to the problem's.
   Weights& weights(int thread) { return valueQueries_[thread]->weights; }
@@ -60,6 +66,10 @@ class Engine {
   double lossChange(int thread, std::size_t coordinate, float step, const Problem& problem, const Control& control);
   // The same when every parameter changes by its entry of `steps`.
   double lossChange(int thread, const float* steps, const Problem& problem, const Control& control);
+
+  // Write outputs, `count` rows: those of the unperturbed pass that began, and of a thread's last query.
+  void baseOutputs(QueryKind kind, const Problem& problem, double* rows) const;
+  void outputs(QueryKind kind, int thread, const Problem& problem, double* rows) const;
 
   // Frees the buffers; the next computation allocates them again.
   void release();
@@ -83,6 +93,16 @@ class Engine {
     PassOf<Scalar> pass;
     BackwardPassOf<Scalar> backward;
   };
+  // What beginOnce() began.
+  struct Begun {
+    std::uint64_t mark = 0;
+    QueryKind kind = QueryKind::None;
+    int count = 0, threads = 0;
+
+    bool operator==(const Begun& other) const {
+      return mark == other.mark && kind == other.kind && count == other.count && threads == other.threads;
+    }
+  };
   void reserve(QueryKind kind, int count, int threads);
   template <typename Scalar>
   void reserveGradient(std::unique_ptr<BackPropagation<Scalar>>& made, std::vector<WorkspaceOf<Scalar>>& workspaces,
@@ -100,6 +120,7 @@ class Engine {
   Plan plan_;
   const Kernels& kernels_;
   int blocks_ = 0;
+  std::optional<Begun> begun_;  // if nothing was computed since
   std::unique_ptr<Weights> unperturbed_;
   std::unique_ptr<Pass> base_;               // for Values
   std::unique_ptr<ChangeBase> changeBase_;   // for Changes and AllChange

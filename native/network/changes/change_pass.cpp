@@ -269,6 +269,14 @@ double ChangePass::lossChange(const Problem& problem) const {
   return sum / lossCount(problem, plan_.map(value));
 }
 
+void ChangePass::outputs(const Problem& problem, double* rows) const {
+  const int value = plan_.outputValue();
+  lossBase_->outputs(problem, rows);
+  for (int block = 0; block < blocks_; ++block) {
+    lossBase_->add(problem, block, stored_.at(value, block), changedChannels(value), rows);
+  }
+}
+
 float* ChangePass::planes(int value, int block) {
   return plan_.stored(value) ? stored_.at(value, block) : locals_.at(value, 0);
 }

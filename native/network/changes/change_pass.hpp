@@ -36,6 +36,9 @@ class ChangePass {
   // The same when every parameter changes, each by its entry of `steps`.
   double run(const Problem& problem, const Weights& steps, const Control& control);
 
+  // The outputs of the last run, `count` rows: those of the unperturbed pass plus their changes.
+  void outputs(const Problem& problem, double* rows) const;
+
  private:
   double runFrom(int segment, const Problem& problem, const Control& control);
   void prepareSegment(const Segment& segment, const Problem& problem);

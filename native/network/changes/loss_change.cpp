@@ -48,6 +48,7 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
                                    channels.data(), static_cast<int>(channels.size()), lanes, &largest);
     return largest > 0.5f ? crossEntropyInDouble(problem, block, change, channels) : sum;
   }
+  if (problem.loss == Loss::None) return finiteness(change, channels, lanes);
   const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width, image = plane * map_.channels;
   const double* outputs = outputsOf(block);
   double sum = 0;
@@ -63,6 +64,41 @@ double LossChange::block(const Kernels& kernels, const Problem& problem, int blo
     }
   }
   return sum;
+}
+
+// 0, or NaN if a change is not finite.
+double LossChange::finiteness(const float* change, const std::vector<int>& channels, int lanes) const {
+  const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width;
+  double sum = 0;
+  for (const int channel : channels) {
+    for (std::size_t element = channel * plane; element < (channel + 1) * plane; ++element) {
+      for (int lane = 0; lane < lanes; ++lane) {
+        const double delta = change[element * kLanes + lane];
+        sum += delta - delta;
+      }
+    }
+  }
+  return sum;
+}
+
+void LossChange::outputs(const Problem& problem, double* rows) const {
+  const std::size_t width = static_cast<std::size_t>(map_.channels) * map_.height * map_.width;
+  for (int image = 0; image < problem.count; ++image) {
+    const double* outputs = outputsOf(image / kLanes) + image % kLanes;
+    for (std::size_t element = 0; element < width; ++element) *rows++ = outputs[element * kLanes];
+  }
+}
+
+void LossChange::add(const Problem& problem, int block, const float* change, const std::vector<int>& channels,
+                     double* rows) const {
+  const int lanes = lanesOf(problem, block);
+  const std::size_t plane = static_cast<std::size_t>(map_.height) * map_.width, width = plane * map_.channels;
+  rows += block * kLanes * width;
+  for (const int channel : channels) {
+    for (std::size_t element = channel * plane; element < (channel + 1) * plane; ++element) {
+      for (int lane = 0; lane < lanes; ++lane) rows[lane * width + element] += change[element * kLanes + lane];
+    }
+  }
 }
 
 // For changes so large that nothing cancels and the kernel's series is not accurate.

@@ -21,9 +21,16 @@ class LossChange {
   double block(const Kernels& kernels, const Problem& problem, int block, const float* change,
                const std::vector<int>& channels) const;
 
+  // Writes the unperturbed outputs, a row for each image.
+  void outputs(const Problem& problem, double* rows) const;
+  // Adds a block's change of the output channels `channels` to such rows.
+  void add(const Problem& problem, int block, const float* change, const std::vector<int>& channels,
+           double* rows) const;
+
  private:
   double crossEntropyInDouble(const Problem& problem, int block, const float* change,
                               const std::vector<int>& channels) const;
+  double finiteness(const float* change, const std::vector<int>& channels, int lanes) const;
 
   const double* outputsOf(int block) const { return outputs_.data() + block * map_.size(); }
 

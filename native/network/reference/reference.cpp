@@ -216,6 +216,10 @@ class ReferencePass {
     const std::vector<double>& outputs = result_.values.back();
     const std::size_t width = graph_.output().size();
     double sum = 0;
+    if (problem_.loss == Loss::None) {
+      for (const double output : outputs) sum += output - output;
+      return sum;
+    }
     if (problem_.loss == Loss::CrossEntropy) {
       for (int image = 0; image < problem_.count; ++image) {
         const double* logits = outputs.data() + image * width;
@@ -254,38 +258,67 @@ std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinate
   return numbers * sizeof(double);
 }
 
-std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& problem,
-                                            const std::uint32_t* coordinates, std::size_t count, double mu,
-                                            bool central, const Control& control, double* loss) {
+namespace {
+
+// Evaluates the loss at θ and then at θ + μeᵢ and, if central, at θ − μeᵢ for each coordinate. After each calls
+// `visit(position, side, result)`; −1 is θ's position.
+template <typename Visit>
+void evaluateAlong(const Graph& graph, const Problem& problem, const std::uint32_t* coordinates, std::size_t count,
+                   double mu, bool central, const Control& control, Visit visit) {
   std::vector<double> parameters(problem.parameters, problem.parameters + graph.parameterCount());
   const std::size_t total = 1 + count * (central ? 2 : 1);
   std::size_t done = 0;
   ReferencePass pass(graph, problem, control);
-  const auto query = [&](long long coordinate) {
-    const double value = pass.evaluate(parameters);
-    if (!std::isfinite(value)) throw NonFinite(coordinate);
+  const auto query = [&](std::ptrdiff_t position, int side) {
+    if (!std::isfinite(pass.evaluate(parameters))) throw NonFinite(position < 0 ? -1LL : coordinates[position]);
     if (control.progress) control.progress(++done, total);
-    return value;
+    visit(position, side, pass.result());
   };
-
-  const double base = query(-1);
-  std::vector<double> values;
-  values.reserve(count);
+  query(-1, 0);
   for (std::size_t i = 0; i < count; ++i) {
     double& parameter = parameters[coordinates[i]];
     const double unperturbed = parameter;
-    parameter = unperturbed + mu;
-    const double above = query(coordinates[i]);
-    if (central) {
-      parameter = unperturbed - mu;
-      values.push_back((above - query(coordinates[i])) / (2 * mu));
-    } else {
-      values.push_back((above - base) / mu);
+    for (int side = 0; side < (central ? 2 : 1); ++side) {
+      parameter = side == 0 ? unperturbed + mu : unperturbed - mu;
+      query(static_cast<std::ptrdiff_t>(i), side);
     }
     parameter = unperturbed;
   }
+}
+
+}  // namespace
+
+std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& problem,
+                                            const std::uint32_t* coordinates, std::size_t count, double mu,
+                                            bool central, const Control& control, double* loss) {
+  double base = 0, above = 0;
+  std::vector<double> values;
+  values.reserve(count);
+  evaluateAlong(graph, problem, coordinates, count, mu, central, control,
+                [&](std::ptrdiff_t position, int side, const ReferenceEvaluation& result) {
+                  if (position < 0) {
+                    base = result.loss;
+                  } else if (central && side == 0) {
+                    above = result.loss;
+                  } else {
+                    values.push_back(central ? (above - result.loss) / (2 * mu) : (result.loss - base) / mu);
+                  }
+                });
   if (loss != nullptr) *loss = base;
   return values;
+}
+
+void referenceOutputs(const Graph& graph, const Problem& problem, const std::uint32_t* coordinates, std::size_t count,
+                      double mu, bool central, const Control& control, double* unperturbed, double* perturbed) {
+  evaluateAlong(graph, problem, coordinates, count, mu, central, control,
+                [&](std::ptrdiff_t position, int, const ReferenceEvaluation& result) {
+                  const std::vector<double>& outputs = result.values.back();
+                  if (position < 0) {
+                    std::copy(outputs.begin(), outputs.end(), unperturbed);
+                  } else {
+                    perturbed = std::copy(outputs.begin(), outputs.end(), perturbed);
+                  }
+                });
 }
 
 }  // namespace deepzero

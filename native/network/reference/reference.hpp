@@ -28,6 +28,10 @@ std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& p
                                             const std::uint32_t* coordinates, std::size_t count, double mu,
                                             bool central, const Control& control, double* loss);
 
+// The outputs at the same points: at θ, and [coordinate][side][image][output].
+void referenceOutputs(const Graph& graph, const Problem& problem, const std::uint32_t* coordinates, std::size_t count,
+                      double mu, bool central, const Control& control, double* unperturbed, double* perturbed);
+
 // Bytes that referenceCoordinatewise allocates on `count` images; they do not depend on the number of threads.
 std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinates);
 

@@ -1,0 +1,148 @@
+/**
+ * The computations of a native network as jobs, within the model's threads and memory. A loss that is not finite becomes an error
+ * that names the query.
+ *
+ * @module
+ */
+import type {
+  NativeComputation,
+  NativeComputations,
+  NativeNetwork,
+  NativeRequest,
+  NativeRequests,
+  NativeResults,
+} from '../native/addon.js';
+import { native } from '../native/addon.js';
+import type { CallOptions } from '../native/jobs.js';
+import { isNonFinite, runJob } from '../native/jobs.js';
+import { threadsWithin } from '../native/memory.js';
+import type { CompiledNetwork } from '../network/compile.js';
+import { programOf } from '../network/compile.js';
+import type { Coordinate } from '../network/coordinates.js';
+import type { Network } from '../network/description.js';
+import { indexOfInvalid } from './float32.js';
+import { NonFiniteLossError } from './non-finite.js';
+import type { Precision, Reuse } from './options.js';
+import type { ModelLoss } from './losses.js';
+
+/** The options that a computation's buffers depend on. */
+interface Variant {
+  reuse?: Reuse;
+  precision?: Precision;
+}
+
+/** A query whose loss was not finite: its description, its mu if it was perturbed, and its coordinate if it perturbed one. */
+export interface Query {
+  readonly description: string;
+  readonly mu?: number;
+  readonly coordinate: Coordinate | null;
+}
+
+export const BASE: Query = { description: 'at the parameters themselves', coordinate: null };
+
+/** The query that a native error names; −1 is the base. */
+export type QueryAt = (at: number) => Query;
+
+/** A compiled network with its loss and its limits; a model is one. */
+export interface Setup {
+  readonly network: Network;
+  readonly compiled: CompiledNetwork;
+  readonly loss: ModelLoss;
+  readonly threads: number;
+  readonly memory: number | undefined;
+}
+
+/** A native network, and what its computations may take. */
+export class Computations {
+  readonly setup: Setup;
+  #native: NativeNetwork | undefined;
+  /** The computation that the native buffers belong to, if memory is bounded. */
+  #buffers: string | undefined;
+
+  constructor(setup: Setup) {
+    this.setup = setup;
+    this.#native = new native.Network(setup.network.input, programOf(setup.network).operations);
+  }
+
+  /** Frees the buffers after the pending jobs; `open` then refuses. */
+  dispose(): void {
+    const network = this.#native;
+    this.#native = undefined;
+    release(network);
+  }
+
+  open(): NativeNetwork {
+    if (this.#native) return this.#native;
+    throw new Error('This model has been disposed of; make or load another one');
+  }
+
+  /** Runs a computation on as many threads as memory allows, and at most the request's. */
+  async run<C extends NativeComputation>(
+    network: NativeNetwork,
+    computation: C,
+    request: NativeRequests[C],
+    options: CallOptions,
+    queryAt: QueryAt = () => BASE,
+  ): Promise<NativeResults[C]> {
+    const methods: NativeComputations = network;
+    const fitted = { ...request, threads: this.#fit(network, computation, request) };
+    try {
+      return await runJob((progress) => methods[computation](fitted, progress), options);
+    } catch (error) {
+      if (!isNonFinite(error)) throw error;
+      const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
+      const { loss } = request as Partial<NativeRequest>;
+      const what = loss === 'none' ? 'an output of the network is' : 'it is';
+      throw this.refusal(request, options, query, `${what} NaN or infinite`);
+    }
+  }
+
+  /** The error of a loss that is not finite; `what` says which number is what. */
+  refusal(request: Partial<NativeRequest>, call: CallOptions, query: Query, what: string): NonFiniteLossError {
+    const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advice(query, call)}`;
+    return new NonFiniteLossError(problem, call.step ?? null, query.coordinate);
+  }
+
+  /** The threads that fit into memory. If it is bounded, frees the buffers of the last computation unless this one needs the same. */
+  #fit<C extends NativeComputation>(network: NativeNetwork, computation: C, request: NativeRequests[C]): number {
+    const { memory } = this.setup;
+    if (memory === undefined) return request.threads;
+    const { reuse = '', precision = '' } = request as Variant;
+    const fit = network.memory(computation, request, memory);
+    const fitting = threadsWithin(memory, fit, request.count);
+    const buffers = `${computation} ${reuse}${precision} ${request.count} ${fitting}`;
+    if (this.#buffers !== buffers) network.release();
+    this.#buffers = buffers;
+    return fitting;
+  }
+
+  /** Frees the buffers that a call of many jobs has filled again, if the network was disposed of meanwhile. */
+  close(network: NativeNetwork): void {
+    if (this.#native !== network) release(network);
+  }
+}
+
+/** Garbage collection frees buffers later; an error here would hide the error that ended a scope. */
+function release(network: NativeNetwork | undefined): void {
+  try {
+    network?.release();
+  } catch {
+    // As said above.
+  }
+}
+
+/** The end of a message that names the first image with a value that is not finite, if there is one. */
+function nonFiniteImage({ images, count }: Partial<NativeRequest>): string | undefined {
+  if (!images || count === undefined) return undefined;
+  const at = indexOfInvalid(images);
+  if (at < 0) return undefined;
+  const size = images.length / count;
+  return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;
+}
+
+/** Advice on a loss that is not finite; there is a learning rate only within a training run. */
+function advice({ mu }: Query, { step }: CallOptions): string {
+  if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
+  if (step !== undefined) return '; lower the learning rate, or check the images and targets';
+  return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';
+}
