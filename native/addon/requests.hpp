@@ -134,12 +134,15 @@ struct NamedComputation {
   const char* name;
 };
 
-inline constexpr std::tuple kComputations{
-    NamedComputation<EvaluateRequest>{"evaluate"}, NamedComputation<GradientRequest>{"gradient"},
-    NamedComputation<CoordinatewiseRequest>{"coordinatewise"}, NamedComputation<RandomizedRequest>{"randomized"},
-    NamedComputation<ReferenceRequest>{"reference"}, NamedComputation<CoordinateOutputsRequest>{"coordinateOutputs"},
-    NamedComputation<DirectionOutputsRequest>{"directionOutputs"},
-    NamedComputation<ReferenceOutputsRequest>{"referenceOutputs"}, NamedComputation<CombineRequest>{"combine"}};
+inline constexpr std::tuple kComputations{NamedComputation<EvaluateRequest>{"evaluate"},
+                                          NamedComputation<GradientRequest>{"gradient"},
+                                          NamedComputation<CoordinatewiseRequest>{"coordinatewise"},
+                                          NamedComputation<RandomizedRequest>{"randomized"},
+                                          NamedComputation<ReferenceRequest>{"reference"},
+                                          NamedComputation<CoordinateOutputsRequest>{"coordinateOutputs"},
+                                          NamedComputation<DirectionOutputsRequest>{"directionOutputs"},
+                                          NamedComputation<ReferenceOutputsRequest>{"referenceOutputs"},
+                                          NamedComputation<CombineRequest>{"combine"}};
 
 // The work of the coordinates' queries, together, for each Reuse. Nothing is computed.
 using Cost = std::array<Work, 4>;

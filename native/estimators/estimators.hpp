@@ -21,7 +21,7 @@ struct Estimate : Evaluation {
 // Outputs at perturbed points, for a loss that is computed elsewhere. Many calls with a part of an estimate's queries
 // each share its unperturbed pass: they have one mark.
 struct PerturbedOutputs {
-  std::optional<Evaluation> base;  // absent if a call before with this mark has made it
+  std::optional<Evaluation> base;   // absent if a call before with this mark has made it
   std::vector<double> unperturbed;  // [image][output], in the precision of the queries; empty likewise
   std::vector<double> perturbed;    // [query][side][image][output]; the side below only if central
   std::vector<double> distances;    // by query: the difference of its losses over this is its slope

@@ -128,11 +128,15 @@ PerturbedOutputs randomizedOutputs(Engine& engine, const Problem& problem, const
   const std::size_t d = engine.graph().parameterCount();
   const Directions directions(engine.graph(), options);
   std::vector<Buffers> buffers = buffersOf(d, control.threads);
+  std::vector<std::vector<double>> factors(range.count);
   const auto run = [&](int thread, std::size_t i, int side) {
     std::vector<double>& direction = buffers[thread].direction;
-    if (side == 0) directions.draw(range.first + i, 0, d, direction.data());
-    return lossMoved(engine, thread, problem, options.reuse, directions.factors(direction.data()),
-                     side == 0 ? options.mu : -options.mu, buffers[thread], control);
+    if (side == 0) {
+      directions.draw(range.first + i, 0, d, direction.data());
+      factors[i] = directions.factors(direction.data());
+    }
+    return lossMoved(engine, thread, problem, options.reuse, factors[i], side == 0 ? options.mu : -options.mu,
+                     buffers[thread], control);
   };
   const auto nameOf = [&](std::size_t i) { return static_cast<long long>(range.first + i); };
   const OutputQueries queries = outputQueries(options, range, mark);
@@ -143,8 +147,10 @@ PerturbedOutputs randomizedOutputs(Engine& engine, const Problem& problem, const
 
 std::size_t outputsFootprint(const Engine& engine, int count, const RandomizedOptions& options, QueryRange range,
                              int threads) {
+  const Graph& graph = engine.graph();
+  const std::size_t factors = sizeof(std::vector<double>) + graph.parameters().size() * sizeof(double);
   return collectedFootprint(engine, count, outputQueries(options, range, 0), threads) +
-         buffersFootprint(engine.graph().parameterCount(), threads);
+         buffersFootprint(graph.parameterCount(), threads) + range.count * factors;
 }
 
 std::vector<double> combineDirections(const Graph& graph, const RandomizedOptions& options, const double* values,
@@ -152,14 +158,11 @@ std::vector<double> combineDirections(const Graph& graph, const RandomizedOption
   const std::size_t d = graph.parameterCount();
   const Directions directions(graph, options);
   std::vector<Slope> slopes(options.queries);
-  std::vector<std::vector<double>> drawn(control.threads);
+  std::vector<std::vector<double>> drawn(control.threads, std::vector<double>(directions.normalised() ? d : 0));
   Control quiet = control;
   quiet.progress = nullptr;
   runQueries(options.queries, quiet, [&](int thread, std::size_t q) {
-    if (directions.normalised()) {
-      drawn[thread].resize(d);
-      directions.draw(q, 0, d, drawn[thread].data());
-    }
+    if (directions.normalised()) directions.draw(q, 0, d, drawn[thread].data());
     slopes[q] = {values[q], directions.factors(drawn[thread].data())};
     return true;
   });

@@ -110,6 +110,46 @@ Task randomizedTask(const char* name, Reuse reuse) {
           }};
 }
 
+Task coordinateOutputsTask(const char* name, Reuse reuse) {
+  const CoordinatewiseOptions options = coordinatewiseOptions(reuse, kCoordinates);
+  return {name,
+          [=](Engine& engine, const Example& example, const Control& control) {
+            Problem problem = example.problem();
+            problem.loss = Loss::None;
+            coordinatewiseOutputs(engine, problem, options, 1, control);
+          },
+          [=](const Engine& engine, const Example& example, int threads) {
+            return outputsFootprint(engine, example.count, options, threads);
+          }};
+}
+
+Task directionOutputsTask(const char* name, Reuse reuse) {
+  const RandomizedOptions options = randomizedOptions(reuse);
+  const QueryRange range{1, 3};
+  return {name,
+          [=](Engine& engine, const Example& example, const Control& control) {
+            Problem problem = example.problem();
+            problem.loss = Loss::None;
+            randomizedOutputs(engine, problem, options, range, 1, control);
+          },
+          [=](const Engine& engine, const Example& example, int threads) {
+            return outputsFootprint(engine, example.count, options, range, threads);
+          }};
+}
+
+Task combineTask() {
+  RandomizedOptions options = randomizedOptions(Reuse::None);
+  options.perTensor = true;
+  return {"combination of directions",
+          [=](Engine& engine, const Example&, const Control& control) {
+            const double slopes[] = {1, 2, 3, 4, 5};
+            combineDirections(engine.graph(), options, slopes, control);
+          },
+          [=](const Engine& engine, const Example&, int threads) {
+            return combineFootprint(engine.graph(), options, threads);
+          }};
+}
+
 Task gradientTask(const char* name, Precision precision, QueryKind kind) {
   return {name,
           [=](Engine& engine, const Example& example, const Control& control) {
@@ -133,6 +173,11 @@ std::vector<Task> tasks() {
           coordinatewiseTask("incremental CGE", Reuse::Incremental),
           randomizedTask("RGE of values", Reuse::None),
           randomizedTask("incremental RGE", Reuse::Incremental),
+          coordinateOutputsTask("outputs from the layer", Reuse::Layer),
+          coordinateOutputsTask("outputs of incremental CGE", Reuse::Incremental),
+          directionOutputsTask("outputs of RGE of values", Reuse::None),
+          directionOutputsTask("outputs of incremental RGE", Reuse::Incremental),
+          combineTask(),
           gradientTask("gradient", Precision::Single, QueryKind::Gradient),
           gradientTask("gradient in double", Precision::Double, QueryKind::Float64Gradient),
           {"reference",
