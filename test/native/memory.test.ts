@@ -3,12 +3,14 @@ import { InvalidArgumentError } from '../../lib/support/errors.js';
 import { readOption, size } from '../../lib/cli/command.js';
 import type { CoordinatewiseOptions, RandomizedOptions } from '../../lib/model/options.js';
 import { threadsWithin } from '../../lib/native/memory.js';
+import type { OutputsLoss } from '../../lib/model/losses.js';
 import { Model } from '../../lib/model/model.js';
 import type { NativeAddon, NativeFit, NativeNetwork } from '../../lib/native/addon.js';
 import { native } from '../../lib/native/addon.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { train } from '../../lib/training/train.js';
+import { crossEntropy, meanCrossEntropy } from '../helpers/outputs.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, whole } from '../helpers/tiny.js';
 
 const COORDINATES: CoordinatewiseOptions = { mu: 5e-3, coordinates: Uint32Array.of(0, 30, 75, 90) };
@@ -30,8 +32,8 @@ const COMPUTATIONS: Readonly<Record<string, (model: Model) => Promise<string>>> 
 };
 
 /** What one thread takes, as the refusal of a bound that is too small says it. */
-async function needed(compute: (model: Model) => Promise<string>): Promise<number> {
-  using model = new Model(tinyNetwork(), { memory: 1 });
+async function needed(compute: (model: Model) => Promise<string>, loss?: OutputsLoss): Promise<number> {
+  using model = new Model(tinyNetwork(), { memory: 1, ...(loss && { loss }) });
   try {
     await compute(model);
   } catch (error) {
@@ -143,6 +145,51 @@ describe('memory', () => {
       await assert.rejects(compute(tight), { name: 'InvalidArgumentError', message: /at least/ });
     });
   }
+
+  for (const [name, compute] of Object.entries(COMPUTATIONS)) {
+    if (name === 'gradient' || name === 'double') continue;
+    it(`bounds the threads and the outputs at a time by a loss of outputs, and not the result: ${name}`, async () => {
+      const atATime: number[] = [];
+      const loss: OutputsLoss = {
+        name: 'recording',
+        losses: (outputs, given) => {
+          atATime.push(outputs.length);
+          return outputs.map((one) => meanCrossEntropy(one, given));
+        },
+      };
+      const least = await needed(compute, loss);
+      using free = new Model(tinyNetwork(), { threads: 3, loss });
+      const expected = await compute(free);
+      for (const memory of [least, 1e9]) {
+        atATime.length = 0;
+        const calls = await recorded(async () => {
+          using model = new Model(tinyNetwork(), { threads: 3, memory, loss });
+          assert.equal(await compute(model), expected);
+        });
+        const threads = calls.filter((call) => /^\w+ \d+$/.test(call) && !call.startsWith('combine'));
+        const most = memory === least ? 1 : 3;
+        assert.ok(threads.length > 0 && threads.every((call) => call.endsWith(` ${most}`)), calls.join());
+        // The first have the unperturbed outputs with them.
+        if (memory === least) assert.ok(Math.max(...atATime) <= 2, atATime.join());
+      }
+      using tight = new Model(tinyNetwork(), { memory: 0.99 * least, loss });
+      await assert.rejects(compute(tight), { name: 'InvalidArgumentError', message: /at least/ });
+    });
+  }
+
+  it('of a loss of outputs is what memoryOf says, more for more coordinates', () => {
+    const of = (count: number, memory?: number) => {
+      using model = new Model(tinyNetwork(), { threads: 2, loss: crossEntropy, memory });
+      return model.memoryOf(batch, { coordinates: Uint32Array.from({ length: count }, (_, i) => i) });
+    };
+    const [few, many] = [of(4), of(99)];
+    assert.equal(few.threads, 2);
+    // Of every coordinate the outputs, as they are computed and in two parts that JavaScript holds.
+    assert.ok(many.bytes - few.bytes >= 95 * 3 * 40 * 3 * 8);
+    assert.ok(many.bytes - few.bytes < 95 * 4 * 40 * 3 * 8);
+    const within = of(99, few.bytes);
+    assert.ok(within.threads >= 1 && within.bytes <= few.bytes);
+  });
 
   it('grows with the batch, and is looked at before anything is computed', async () => {
     const least = await needed(COMPUTATIONS['incremental']!);
