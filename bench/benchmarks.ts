@@ -12,12 +12,14 @@ import type { KernelRow } from './kernels.js';
 import { timeKernels } from './kernels.js';
 import type { MemoryRow } from './memory.js';
 import { measureMemory } from './memory.js';
+import type { OutputsRow } from './outputs-loss.js';
+import { timeOutputs } from './outputs-loss.js';
 import { syntheticBatch } from './support/networks.js';
 import type { Session } from './support/sampling.js';
 import type { SweepRow } from './sweeps.js';
 import { timeSweeps } from './sweeps.js';
 
-export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory'] as const;
+export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory', 'outputs'] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 interface Rows {
@@ -26,6 +28,7 @@ interface Rows {
   kernels: KernelRow;
   scaling: SweepRow;
   memory: MemoryRow;
+  outputs: OutputsRow;
 }
 
 /** A benchmark's result: a row for each measurement, and the machine. */
@@ -38,13 +41,18 @@ export interface BenchmarkOptions {
   readonly threads: number;
   /** The bound on a computation's bytes, in the benchmark of memory. */
   readonly memory?: number | undefined;
-  readonly batchSize?: number;
+  readonly batchSize?: number | undefined;
   readonly mu?: number;
   readonly seed?: number;
 }
 
 const CNN_DEPTHS = [1, 2, 3, 4, 5];
 const RESNET_SPARSITIES = [0, 0.9, 0.99];
+/** A small network on a small batch, whose queries are the shortest, and a large one. */
+const OUTPUTS: readonly (readonly [Network, number])[] = [
+  [cnn({ depth: 2 }), 32],
+  [resnet20(), 64],
+];
 
 export async function runBenchmark(
   name: BenchmarkName,
@@ -80,6 +88,14 @@ export async function runBenchmark(
       for (const network of largest) {
         for (const mode of modes)
           rows.push(await measureMemory({ network, batchSize, mu, seed, mode, threads, memory }, session));
+      }
+      return { ...about, benchmark: name, rows };
+    }
+    case 'outputs': {
+      const rows: OutputsRow[] = [];
+      for (const [network, images] of networks?.map((one) => [one, 64] as const) ?? OUTPUTS) {
+        const size = options.batchSize ?? images;
+        rows.push(...(await timeOutputs({ network, batchSize: size, threads, mu, seed }, session)));
       }
       return { ...about, benchmark: name, rows };
     }

@@ -46,6 +46,17 @@ export function chartOf(result: Benchmark): Plot {
         x: { label: `GFLOP/s of the direct convolution, higher is better (FMA peaks ${peaks(convolutions)})` },
       };
     }
+    case 'outputs':
+      return {
+        ...dots(
+          result.rows,
+          ({ network, batchSize }) => `${network}, batch ${batchSize}`,
+          ({ loss }) => loss,
+          ({ queriesPerSecond }) => queriesPerSecond,
+        ),
+        title: 'CGE by a loss of outputs',
+        x: { label: 'queries per second at best, higher is better', logarithmic: true },
+      };
     case 'memory':
       return {
         ...dots(

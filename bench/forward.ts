@@ -1,7 +1,7 @@
 import type { Network } from 'deepzero';
 import { Model } from 'deepzero';
 
-import { peakContender } from './kernel-clock.js';
+import { peakContender } from './support/kernel-clock.js';
 import { syntheticBatch } from './support/networks.js';
 import type { Session } from './support/sampling.js';
 import { alternate } from './support/sampling.js';

@@ -1,8 +1,8 @@
 import type { Layer, Network } from 'deepzero';
 import { compile } from 'deepzero';
 
-import type { Kernel, KernelContender } from './kernel-clock.js';
-import { kernelContender, peakContender } from './kernel-clock.js';
+import type { Kernel, KernelContender } from './support/kernel-clock.js';
+import { kernelContender, peakContender } from './support/kernel-clock.js';
 import type { Session } from './support/sampling.js';
 import { alternate } from './support/sampling.js';
 import type { Statistics } from './support/statistics.js';

@@ -77,7 +77,8 @@ await run({
       summary: 'Runs every benchmark with its defaults; this is what runs without a name.',
       notes: NOTES + SAMPLED,
       options: {
-        ...{ threads: shared.threads, seconds: shared.seconds, batchSize },
+        ...{ threads: shared.threads, seconds: shared.seconds },
+        batchSize: number('images (default: 256, of outputs 32 and 64)', integer(1, MOST_IMAGES), undefined),
         out: text('DIR', 'folder for NAME.json and NAME.svg of each', 'bench/results'),
       },
       run: async (values, context) => {
@@ -117,6 +118,17 @@ await run({
       notes: NOTES + SAMPLED,
       options: { ...shared, ...cge, mode: reuse('incremental') },
       run: (values, context) => bench('scaling', values, context),
+    }),
+    task({
+      name: 'outputs',
+      summary: 'Times CGE by losses of outputs, which JavaScript computes, beside the built-in one.',
+      notes: NOTES + ' Queries per second and ratios are of the quickest calls.',
+      options: {
+        ...shared,
+        batchSize: number('images (default: 32 of the CNN, 64 of ResNet-20)', integer(1, MOST_IMAGES), undefined),
+        ...{ mu, seed },
+      },
+      run: (values, context) => bench('outputs', values, context),
     }),
     task({
       name: 'memory',

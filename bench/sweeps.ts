@@ -6,8 +6,8 @@
 import type { Batch, Network, Reuse } from 'deepzero';
 import { cge, Model } from 'deepzero';
 
-import type { PeakContender } from './kernel-clock.js';
-import { peakContender } from './kernel-clock.js';
+import type { PeakContender } from './support/kernel-clock.js';
+import { peakContender } from './support/kernel-clock.js';
 import type { Contender, Session } from './support/sampling.js';
 import { alternate, quickest, ROUNDS, wallClock } from './support/sampling.js';
 import type { Statistics } from './support/statistics.js';

@@ -46,6 +46,17 @@ function bodyOf(result: Benchmark): string {
         ],
         2,
       );
+    case 'outputs':
+      return table(
+        [
+          ['network', 'loss', 'batch', 'threads', 'queries', 'queries/s', 'time', 'ms', '±'],
+          ...result.rows.map(({ network, loss, batchSize, threads, queries, queriesPerSecond, ratio, seconds }) => [
+            ...[network, loss, grouped(batchSize), String(threads), grouped(queries), grouped(queriesPerSecond)],
+            ...[`${ratio.toFixed(2)}×`, ...milliseconds(seconds)],
+          ]),
+        ],
+        2,
+      );
     case 'memory':
       return table(
         [

@@ -75,7 +75,7 @@ function importsPointDown(layers: Layers): Rule {
 }
 
 /** The clock of single kernels needs the addon: networks run kernels only together. */
-const KERNEL_CLOCK = 'bench/kernel-clock.ts imports lib/native/addon.ts';
+const KERNEL_CLOCK = 'bench/support/kernel-clock.ts imports lib/native/addon.ts';
 
 /** Benchmarks and experiments use the library as its users do, by the name `deepzero`. */
 const onlyThePublicApi: Rule = (files) =>

@@ -185,14 +185,15 @@ describe('bench', () => {
       }
     });
 
-    it('scaling, forward, kernels and memory, and a file of the result', () =>
+    it('scaling, forward, kernels, memory and outputs, and a file of the result', () =>
       withFolder(async (folder) => {
         const out = join(folder, 'results');
-        const [scaling, forward, kernels, memory] = await Promise.all([
+        const [scaling, forward, kernels, memory, outputs] = await Promise.all([
           rowsOf(['scaling', ...TINY, ...QUICK, '--threads', '2', '--sparsity', '0.5', '--out', out]),
           rowsOf(['forward', ...TINY, ...QUICK]),
           rowsOf(['kernels', ...TINY, '--threads', '1', '--seconds', '0.01']),
           rowsOf('memory --network cnn --depth 1 --threads 2 --mode layer --memory 60MB'.split(' ')),
+          rowsOf(['outputs', ...TINY, ...QUICK]),
         ]);
         assert.deepEqual(
           scaling.map(({ mode, threads, coordinates }) => [mode, threads, coordinates]),
@@ -204,6 +205,12 @@ describe('bench', () => {
           kernels.map(({ kernel }) => kernel),
           ['convolution', 'winograd', 'activate', 'activateChange', 'changeMoments'],
         );
+        assert.deepEqual(
+          outputs.map(({ loss, queries }) => [loss, queries]),
+          ['built-in', 'trivial', 'in JavaScript'].map((loss) => [loss, 64]),
+        );
+        assert.ok(outputs.every(({ queriesPerSecond }) => (queriesPerSecond as number) > 0));
+        assert.equal(outputs[0]?.['ratio'], 1);
         const { threads, peakBytes, idleBytes, countedBytes } = memory[0] as Record<string, number>;
         const taken = peakBytes! - idleBytes!;
         assert.equal(threads, 1);

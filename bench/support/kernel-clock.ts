@@ -4,9 +4,9 @@
  *
  * @module
  */
-import type { NativeKernelCost, NativeKernelRun } from '../lib/native/addon.js';
-import { native } from '../lib/native/addon.js';
-import type { Contender } from './support/sampling.js';
+import type { NativeKernelCost, NativeKernelRun } from '../../lib/native/addon.js';
+import { native } from '../../lib/native/addon.js';
+import type { Contender } from './sampling.js';
 
 export type Kernel = Exclude<NativeKernelRun['kernel'], 'multiplyAdds'>;
 
