@@ -14,7 +14,7 @@ const VALUES = `
   ars availableCores averagePool batchNorm cge cifar10 cnn compile constant conv2d cosine
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
   functionBox globalAveragePool gradcheck grasp graspImportance httpBox keptCoordinates linear machine
-  magnitudePruning maxPool minimize optionA paper patternSearch processBox pruneWeights randomPruning
+  magnitudePruning maxPool minimize optionA outputsLoss paper patternSearch processBox pruneWeights randomPruning
   rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step suggestMu synthetic
   train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
@@ -28,8 +28,8 @@ const TYPES = `
   GradientOptions GradientResult GraspImportanceOptions GraspOptions HttpBoxOptions ImageDatasetOptions
   ImageDatasets Importance KeepOptions Layer LayerRatios Linear LoadOptions LossContext
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
-  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelOptions MuSuggestion Network Objective Optimizer
-  OptimizerState OptionA ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
+  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelLoss ModelOptions MuSuggestion Network Objective Optimizer
+  OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
