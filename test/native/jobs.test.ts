@@ -232,6 +232,23 @@ describe('jobs', () => {
       });
     }
 
+    it('are refused: parts of queries that an estimate does not have, and slopes that do not fit its directions', () => {
+      const { queries: _, ...directions } = { ...endlessJob(), loss: 'none' as const };
+      const part = { ...directions, queries: 5, first: 0, directions: 5, mark: 1 };
+      const refused: [() => unknown, string][] = [
+        [() => network.coordinateOutputs({ ...good, loss: 'none', mark: 0 }), 'mark'],
+        [() => network.directionOutputs({ ...part, mark: 1.5 }), 'mark'],
+        [() => network.directionOutputs({ ...part, first: 5 }), 'first'],
+        [() => network.directionOutputs({ ...part, first: 1 }), 'directions'],
+        [() => network.directionOutputs({ ...part, directions: 0 }), 'directions'],
+        [() => network.combine({ ...part, slopes: new Float64Array(4) }), 'slopes'],
+        [() => network.combine({ ...part, slopes: new Float32Array(5) as never }), 'slopes'],
+      ];
+      for (const [call, what] of refused) {
+        assert.throws(call, { code: 'DEEPZERO_INVALID_ARGUMENT', message: new RegExp(`^Expected ${what} to be `) });
+      }
+    });
+
     it('are refused: a gradient in an unknown precision, or of parameters that are not there', () => {
       for (const change of [{ precision: 'half' }, { parameters: good.parameters.slice(1) }]) {
         assert.throws(() => network.gradient({ ...good, precision: 'single', ...(change as object) }), {
