@@ -6,6 +6,9 @@
 import type { Machine, Network, Reuse } from 'deepzero';
 import { cnn, machine, paper, resnet20, REUSES } from 'deepzero';
 
+import type { RaceRow } from './functions/race.js';
+import { METHODS, race } from './functions/race.js';
+import { PROBLEMS } from './functions/problems.js';
 import type { ForwardRow } from './forward.js';
 import { timeForward } from './forward.js';
 import type { KernelRow } from './kernels.js';
@@ -19,7 +22,7 @@ import type { Session } from './support/sampling.js';
 import type { SweepRow } from './sweeps.js';
 import { timeSweeps } from './sweeps.js';
 
-export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory', 'outputs'] as const;
+export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory', 'outputs', 'functions'] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 interface Rows {
@@ -29,6 +32,7 @@ interface Rows {
   scaling: SweepRow;
   memory: MemoryRow;
   outputs: OutputsRow;
+  functions: RaceRow;
 }
 
 /** A benchmark's result: a row for each measurement, and the machine. */
@@ -44,6 +48,10 @@ export interface BenchmarkOptions {
   readonly batchSize?: number | undefined;
   readonly mu?: number;
   readonly seed?: number;
+  /** In the benchmark of functions: their names, those of the methods, and the number of seeds. */
+  readonly functions?: readonly string[] | undefined;
+  readonly methods?: readonly string[] | undefined;
+  readonly seeds?: number;
 }
 
 const CNN_DEPTHS = [1, 2, 3, 4, 5];
@@ -98,6 +106,12 @@ export async function runBenchmark(
         rows.push(...(await timeOutputs({ network, batchSize: size, threads, mu, seed }, session)));
       }
       return { ...about, benchmark: name, rows };
+    }
+    case 'functions': {
+      const { functions, methods, seeds = 10 } = options;
+      const problems = PROBLEMS.filter(({ name }) => functions?.includes(name) ?? true);
+      const chosen = METHODS.filter(({ name }) => methods?.includes(name) ?? true);
+      return { ...about, benchmark: name, rows: await race({ problems, methods: chosen, seeds, seed }, session) };
     }
   }
 }

@@ -68,12 +68,26 @@ export function chartOf(result: Benchmark): Plot {
         title: 'Memory of a process that does CGE',
         x: { label: `largest resident set in MiB (batch ${result.rows[0]?.batchSize ?? 0}), lower is better` },
       };
+    case 'functions': {
+      const reached = result.rows.filter(({ median }) => median !== null);
+      return {
+        ...dots(
+          reached,
+          ({ problem }) => problem,
+          ({ method }) => method,
+          ({ median }) => median!,
+        ),
+        title: 'Evaluations until a value is reached, medians over seeds',
+        x: { label: 'evaluations, fewer are better; none where half of the seeds did not reach it', logarithmic: true },
+      };
+    }
   }
 }
 
 /** The machine, as a footnote. */
-export function footnoteOf({ machine: { version, isa, processor, cores } }: Benchmark): string {
-  return `deepzero ${version} (${isa}), ${processor}, ${cores} cores; medians of rounds that alternate`;
+export function footnoteOf({ benchmark, machine: { version, isa, processor, cores } }: Benchmark): string {
+  const how = benchmark === 'functions' ? 'the counts do not depend on it' : 'medians of rounds that alternate';
+  return `deepzero ${version} (${isa}), ${processor}, ${cores} cores; ${how}`;
 }
 
 function dots<Row>(

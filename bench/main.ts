@@ -11,6 +11,8 @@ import { defaultThreads, paper, REUSES, writeFileAtomically } from 'deepzero';
 import type { Benchmark, BenchmarkName, BenchmarkOptions } from './benchmarks.js';
 import { BENCHMARKS, runBenchmark } from './benchmarks.js';
 import { chartOf, footnoteOf } from './charts.js';
+import { METHODS } from './functions/race.js';
+import { PROBLEMS } from './functions/problems.js';
 import { benchmarkSampler } from './support/sampler.js';
 import { MOST_IMAGES, networkOf, networkOptions } from './support/networks.js';
 import type { Options, Values } from './support/options.js';
@@ -69,7 +71,8 @@ async function bench(
 
 await run({
   call: 'npm run bench --',
-  about: 'Benchmarks of queries, passes, kernels and memory, timed by the package benchmark.',
+  about:
+    'Benchmarks of queries, passes, kernels and memory, timed by the package benchmark, and of estimators on functions.',
   fallback: 'all',
   tasks: [
     task({
@@ -140,6 +143,24 @@ await run({
         ...{ batchSize, mode: reuse('all'), mu, seed },
       },
       run: (values, context) => bench('memory', values, context),
+    }),
+    task({
+      name: 'functions',
+      summary: 'Counts the evaluations that estimators need to minimise functions.',
+      notes:
+        'Each method has one setting for all functions. Starts, directions and noise follow from the seed; the counts are the ' +
+        'same on every machine but for the last bits of its functions.',
+      options: {
+        functions: list(choice('functions (default: all)', PROBLEMS.map(({ name }) => name), undefined), undefined), // prettier-ignore
+        methods: list(choice('estimators with an optimizer (default: all)', METHODS.map(({ name }) => name), undefined), undefined), // prettier-ignore
+        seeds: number('starts of each function', integer(1, 1000), 10),
+        seed: number('the first of the seeds', integer(0), 0),
+        out: shared.out,
+      },
+      run: (values, context) => {
+        const untimed = { network: undefined, depth: undefined, width: undefined, threads: 1, seconds: 0 };
+        return bench('functions', { ...untimed, ...values }, context);
+      },
     }),
   ],
 });

@@ -4,6 +4,7 @@
  * @module
  */
 import type { Benchmark } from './benchmarks.js';
+import type { RaceRow } from './functions/race.js';
 import type { KernelRow } from './kernels.js';
 import { grouped, percent, table } from './support/output.js';
 import type { Statistics } from './support/statistics.js';
@@ -68,7 +69,34 @@ function bodyOf(result: Benchmark): string {
         ],
         2,
       );
+    case 'functions':
+      return raceTable(result.rows);
   }
+}
+
+function raceTable(rows: readonly RaceRow[]): string {
+  const head = [
+    'function',
+    'value to reach',
+    'method',
+    'numbers',
+    'repeats',
+    'budget',
+    'reached',
+    'lower',
+    'median',
+    'upper',
+  ];
+  const body = rows.map(({ problem, goal, method, dimension, repeats, budget, reached, seeds, low, median, high }) => [
+    ...[problem, goal, method, String(dimension), String(repeats), grouped(budget), `${reached} of ${seeds}`],
+    ...[low, median, high].map((count) => (count === null ? 'over' : grouped(count))),
+  ]);
+  const settings = new Map(rows.map(({ method, setting }) => [method, setting]));
+  const remarks = [
+    'Evaluations until a step ends at the value, over seeds: the quartiles and the median, over the budget where it is not reached.',
+    ...[...settings].map(([method, setting]) => `${method}: ${setting}`),
+  ];
+  return `${table([head, ...body], 3)}\n\n${remarks.join('\n')}`;
 }
 
 function sweepTable(rows: readonly SweepRow[], scaling: boolean): string {

@@ -1,3 +1,5 @@
+import { uniforms } from './random.js';
+
 /**
  * A sample of coordinates in which every tensor has its proportion, to within one: the list, which is in the order of the
  * tensors, is cut into `count` parts of equal length, and one coordinate is drawn from each.
@@ -10,15 +12,4 @@ export function stratified(coordinates: Uint32Array, count: number, seed: number
     const end = Math.floor(((i + 1) * coordinates.length) / count);
     return coordinates[first + Math.floor(uniform() * (end - first))]!;
   });
-}
-
-/** Numbers in [0, 1) by a xorshift generator of 32 bits (Marsaglia, 2003). */
-function uniforms(seed: number): () => number {
-  let state = Math.imul(seed + 1, 0x9e37_79b1) || 1;
-  return () => {
-    state ^= state << 13;
-    state ^= state >>> 17;
-    state ^= state << 5;
-    return (state >>> 0) / 2 ** 32;
-  };
 }
