@@ -21,25 +21,26 @@ interface Method {
   readonly parts: (mu: number) => { estimator: Estimator; optimizer: Optimizer };
 }
 
-const half = (peak: number) => ({ lr: cosine({ peak }) });
+/** A learning rate that falls by half a cosine from a peak to 0 at the end of the budget. */
+const falling = (peak: number) => ({ lr: cosine({ peak }) });
 
 export const METHODS: readonly Method[] = [
   {
     name: 'cge',
     setting: 'central, adam with a cosine from 0.1, mu by suggestMu',
     directions: 'sphere',
-    parts: (mu) => ({ estimator: cge({ mu, central: true }), optimizer: adam(half(0.1)) }),
+    parts: (mu) => ({ estimator: cge({ mu, central: true }), optimizer: adam(falling(0.1)) }),
   },
   {
     name: 'rge',
     setting: 'central, 4 directions, adam with a cosine from 0.1, mu by suggestMu',
     directions: 'gaussian',
-    parts: (mu) => ({ estimator: rge({ mu, queries: 4, central: true }), optimizer: adam(half(0.1)) }),
+    parts: (mu) => ({ estimator: rge({ mu, queries: 4, central: true }), optimizer: adam(falling(0.1)) }),
   },
   {
     name: 'ars',
-    setting: '8 directions, the best 4, mu 0.03, sgd with a cosine from 0.1',
-    parts: () => ({ estimator: ars({ directions: 8, top: 4, mu: 0.03 }), optimizer: sgd(half(0.1)) }),
+    setting: '8 directions, the best 4, mu 0.03, sgd with a cosine from 0.03',
+    parts: () => ({ estimator: ars({ directions: 8, top: 4, mu: 0.03 }), optimizer: sgd(falling(0.03)) }),
   },
   {
     name: 'pattern-search',
