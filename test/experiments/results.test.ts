@@ -187,4 +187,25 @@ describe('docs/RESULTS.md', () => {
     }
     assert.deepEqual(unread, []);
   });
+
+  it('shows rewards in MuJoCo as their report has them', async () => {
+    const rows = await rowsOf('mujoco/mujoco');
+    const [table] = await tablesUnder('Policies in MuJoCo');
+    assert.equal(table!.length, rows.length);
+    for (const [robot, method, median, quartiles, steps, mu, rate] of table! as [string, ...string[]][]) {
+      const row = rows.find((one) => one['robot'] === robot && one['method'] === method);
+      const [lower, upper] = quartiles!.split(', ');
+      for (const [cell, column] of [
+        [median, 'reward'],
+        [lower, 'lowerQuartile'],
+        [upper, 'upperQuartile'],
+        [steps, 'steps'],
+        [mu, 'mu'],
+        [rate, 'rate'],
+      ] as const) {
+        agrees(cell!, row?.[column], `${robot} ${method} ${column}`);
+      }
+      assert.equal(row?.['runs'], 5);
+    }
+  });
 });
