@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { bestGain, LQR_PARAMETERS, lqrCost } from '../../bench/functions/lqr.js';
 import { PROBLEMS } from '../../bench/functions/problems.js';
 import type { RaceRow } from '../../bench/functions/race.js';
-import { quartiles } from '../../bench/functions/race.js';
+import { METHODS, quartiles } from '../../bench/functions/race.js';
 import { normals } from '../../bench/support/random.js';
 import { fails, json } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
@@ -107,6 +107,29 @@ describe('the functions of the benchmark', () => {
       assert.deepEqual(written['rows'], rows);
       assert.match(await readFile(join(folder, 'functions.svg'), 'utf8'), /lqr/);
     }));
+
+  it('have the published counts', async () => {
+    const text = await readFile('docs/results/functions/functions.json', 'utf8');
+    const { rows } = JSON.parse(text) as { rows: RaceRow[] };
+    const page = await readFile('docs/black-box-results.md', 'utf8');
+    const lines = page.split('\n').filter((line) => /^\| (?!function|---)/.test(line));
+    assert.equal(lines.length, PROBLEMS.length);
+    const count = (value: number | null): string =>
+      value === null ? 'over' : Math.round(value).toLocaleString('en-US');
+    for (const [i, { name, budget, dimension }] of PROBLEMS.entries()) {
+      const [, , numbers, , most, ...cells] = lines[i]!.split('|').map((cell) => cell.trim());
+      assert.deepEqual([numbers, most], [String(dimension), count(budget)], name);
+      for (const [at, { name: method }] of METHODS.entries()) {
+        const { low, median, high, reached, evaluations } = rows.find(
+          (row) => row.problem === name && row.method === method,
+        )!;
+        assert.deepEqual({ low, median, high }, quartiles(evaluations.map((value) => value ?? Infinity)));
+        const spread = low === null ? 'over' : `${count(low)} **${count(median)}** ${count(high)}`;
+        const few = reached === 0 ? '0 of 10' : `${spread}; ${reached} of 10`;
+        assert.equal(cells[at], reached === 10 ? spread : few, `${name}, ${method}`);
+      }
+    }
+  });
 
   it('are known by name', () =>
     fails(
