@@ -206,8 +206,8 @@ describe('bench', () => {
           ['convolution', 'winograd', 'activate', 'activateChange', 'changeMoments'],
         );
         assert.deepEqual(
-          outputs.map(({ loss, queries }) => [loss, queries]),
-          ['built-in', 'trivial', 'in JavaScript'].map((loss) => [loss, 64]),
+          outputs.map(({ loss, queries }) => [loss, queries === outputs[0]!['queries']]),
+          ['built-in', 'trivial', 'in JavaScript'].map((loss) => [loss, true]),
         );
         assert.ok(outputs.every(({ queriesPerSecond }) => (queriesPerSecond as number) > 0));
         assert.equal(outputs[0]?.['ratio'], 1);
