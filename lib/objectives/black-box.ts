@@ -90,13 +90,16 @@ export class BlackBox implements Objective {
   /** Single losses that the step in progress asked for. */
   #trials = { step: -1, count: 0 };
 
-  private constructor(start: ReturnType<typeof startOf>, options: BlackBoxOptions, limit: number, journal?: Journal) {
-    const parsed = parseOptions(blackBoxOptions, options, 'a black box');
-    const { bounds, resolution, repeats, retries, mayFail } = parsed;
-    this.parameters = start.parameters;
-    this.tensors = start.tensors;
-    this.#space = new Space(this.parameters.length, bounds, resolution);
-    this.#space.checkStart(this.parameters);
+  private constructor(
+    { parameters, tensors }: ReturnType<typeof startOf>,
+    space: Space,
+    { repeats, retries, mayFail }: v.InferOutput<typeof blackBoxOptions>,
+    limit: number,
+    journal: Journal | undefined,
+  ) {
+    this.parameters = parameters;
+    this.tensors = tensors;
+    this.#space = space;
     this.#repeats = repeats;
     this.#mayFail = mayFail;
     this.#journal = journal;
@@ -106,18 +109,13 @@ export class BlackBox implements Objective {
   /** @throws InvalidArgumentError if an option is out of range; FileError if the journal is of another run. */
   static async open(x0: Start, options: BlackBoxOptions, { evaluations, journal }: Limits): Promise<BlackBox> {
     const start = startOf(x0);
-    // Refuses wrong options before a file is made.
-    const box = new BlackBox(start, options, evaluations);
-    if (!journal) return box;
-    const {
-      bounds = null,
-      resolution,
-      repeats,
-      retries,
-      mayFail,
-    } = parseOptions(blackBoxOptions, options, 'a black box');
-    const config = { x0: digest(start.parameters), bounds, resolution, repeats, retries, mayFail, ...journal.config };
-    return new BlackBox(start, options, evaluations, await Journal.open(journal.file, config));
+    const parsed = parseOptions(blackBoxOptions, options, 'a black box');
+    const { bounds = null, ...others } = parsed;
+    const space = new Space(start.parameters.length, bounds ?? undefined, parsed.resolution);
+    space.checkStart(start.parameters);
+    const config = { x0: digest(start.parameters), bounds, ...others, ...journal?.config };
+    const opened = journal && (await Journal.open(journal.file, config));
+    return new BlackBox(start, space, parsed, evaluations, opened);
   }
 
   /** The point that the box is asked at for given parameters. */

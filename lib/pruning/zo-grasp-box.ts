@@ -5,6 +5,7 @@ import { handingOptions, withBlackBox } from '../boxes/with-black-box.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import { blackBoxOptions } from '../objectives/black-box.js';
 import type { Start } from '../objectives/space.js';
+import { MU } from '../paper.js';
 import { fraction, parseOptions, positive, string } from '../support/schema.js';
 import { importanceOf, zoGraspImportanceOptions } from './zo-grasp.js';
 import { rankedRatios } from './ratios.js';
@@ -16,7 +17,7 @@ export const zoGraspBoxOptions = v.strictObject({
   ...blackBoxOptions.entries,
   ...handingOptions.entries,
   /** Smoothing parameter μ, > 0; default: 5e-3. */
-  mu: v.optional(positive, 5e-3),
+  mu: v.optional(positive, MU),
   /** Fraction of all parameters to leave out, in [0, 1). */
   sparsity: fraction,
   /** What all queries share, such as a mini-batch; default: 0. */

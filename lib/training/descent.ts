@@ -8,7 +8,7 @@ import type { Objective } from '../objectives/objective.js';
 import type { Reals } from '../support/reals.js';
 import { arrayType } from '../support/reals.js';
 import type { Optimizer, OptimizerState } from '../optimizers/optimizers.js';
-import { checked, expected, finite, integer, isObject, nonNegative } from '../support/schema.js';
+import { checked, expected, finite, integer, isObject } from '../support/schema.js';
 
 /** An update that is not made yet. */
 export interface Update {
@@ -48,7 +48,6 @@ export class Descent<O extends Objective> {
 
   /** The update along an estimate, on copies. */
   update({ gradient }: GradientEstimate, lr: number): Update {
-    checked(nonNegative, lr, "the schedule's learning rate");
     const parameters = this.objective.parameters.slice();
     const optimizer = structuredClone(this.#state);
     this.#optimizer.update(parameters, gradient, optimizer, lr);

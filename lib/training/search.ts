@@ -254,21 +254,26 @@ export class Search {
 
   /** @returns why the run ends after this step, if it does. */
   async #step(signal: AbortSignal): Promise<Stop | undefined> {
-    const { seed, optimizer, target = -Infinity, tolerance = -1, onStep } = this.#options;
+    const { seed, optimizer, tolerance = -1, onStep } = this.#options;
     const step = this.#steps;
     const context = { seed, step, epoch: step, signal };
+    // Before anything is paid for.
+    const lr = optimizer.lr.at({ step, stepsPerEpoch: 1, epochs: this.#length() });
+    schema.checked(schema.nonNegative, lr, "the schedule's learning rate");
     const estimate = await this.#descent.estimate(this.#sampleOf(step), context);
     this.#keep(estimate.loss);
-    const reached = this.#reached(estimate.loss, target);
+    const reached = this.#reached(estimate.loss);
     if (reached) return reached;
-    const lr = optimizer.lr.at({ step, stepsPerEpoch: 1, epochs: this.#length() });
-    const before = this.#box.parameters.slice();
     const update = this.#descent.update(estimate, lr);
     const wrong = update.parameters.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) {
       const value = update.parameters[wrong]!;
       throw new RefusedStepError(`parameter ${wrong} would be ${value}; lower the learning rate`);
     }
+    const moved = this.#box.parameters.reduce(
+      (most, value, i) => Math.max(most, Math.abs(value - update.parameters[i]!)),
+      0,
+    );
     this.#descent.commit(update);
     this.#steps += 1;
     const { evaluations, failed } = this.exchange.counts;
@@ -277,7 +282,6 @@ export class Search {
       unanswered: estimate.failed ?? 0,
       ...(estimate.variances && { signalToNoise: signalToNoise(this.#box.tensors, estimate) }),
     });
-    const moved = before.reduce((most, value, i) => Math.max(most, Math.abs(value - update.parameters[i]!)), 0);
     return moved <= tolerance
       ? new Stop('converged', `Step ${step} moved no parameter by more than ${tolerance}`)
       : undefined;
@@ -290,14 +294,15 @@ export class Search {
       const { parameters } = this.#box;
       const { loss } = await this.#box.lossAt(this.#sampleOf(this.#steps), parameters, { step: this.#steps, signal });
       this.#keep(loss);
-      return this.#reached(loss, this.#options.target ?? -Infinity) ?? reason;
+      return this.#reached(loss) ?? reason;
     } catch (error) {
       if (error instanceof RefusedStepError || error instanceof BudgetError || error instanceof Stop) return reason;
       throw error;
     }
   }
 
-  #reached(loss: number, target: number): Stop | undefined {
+  #reached(loss: number): Stop | undefined {
+    const { target = -Infinity } = this.#options;
     return loss <= target ? new Stop('target', `The loss ${loss} is at most the target ${target}`) : undefined;
   }
 

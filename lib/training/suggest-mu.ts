@@ -99,16 +99,15 @@ export async function suggestMu(
 ): Promise<MuSuggestion> {
   const parsed = parseOptions(suggestMuOptions, options, 'suggestMu');
   const { central, distribution, perTensor, reach, seed, sample, journal, evaluations: most, ...handing } = parsed;
-  const { bounds, repeats, retries, signal } = handing;
+  const { bounds, repeats, signal } = handing;
   const evaluations = most ?? 60 * repeats;
   if (evaluations < 9 * repeats) {
     throw expectedOption('evaluations', `at least ${9 * repeats}, 9 times repeats`, String(evaluations));
   }
   const config = { kind: 'suggest-mu', central, distribution, perTensor, reach, seed };
   const limits = { evaluations, journal: journal === undefined ? undefined : { file: journal, config } };
-  const own = { bounds, repeats, retries, parallel: handing.parallel, timeout: handing.timeout, signal };
   // What is missing in a table of differences, or beside it, is handled here.
-  return withBlackBox(loss, x0, { ...own, mayFail: 0.999 }, limits, async (box) => {
+  return withBlackBox(loss, x0, { ...handing, mayFail: 0.999 }, limits, async (box) => {
     const line = new Line(box, { distribution, perTensor, seed, bounds, sample, reach, repeats, signal });
     const noise = await findNoise(line);
     const difference = central ? CENTRAL : FORWARD;
