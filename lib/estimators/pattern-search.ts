@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import { checked, decayFactor, parseOptions, queryCount, smoothing } from '../support/schema.js';
+import { decayFactor, parseOptions, queryCount, smoothing } from '../support/schema.js';
 import type { EstimateContext, Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 import type { CallOptions } from '../native/jobs.js';
@@ -21,6 +21,9 @@ export const patternSearchOptions = v.strictObject({
   /** Trials per step, each a loss evaluation, an integer from 1 to 2³¹ − 1. */
   queries: queryCount,
 });
+/** The least normal number in float32. */
+const LEAST_RADIUS = 2 ** -126;
+
 /** The distance and the number of trials. */
 export interface PatternSearchOptions extends v.InferInput<typeof patternSearchOptions> {}
 
@@ -40,9 +43,9 @@ export interface PatternSearchOptions extends v.InferInput<typeof patternSearchO
  * improvement among all 2d signed coordinates in random order, and the radius is halved when none improves. On mini-batches
  * the lack of an improvement depends more on the batch than on the radius, and 2d trials are too many for a step. Therefore the
  * trials per step are bounded here, coordinates are drawn with replacement, and the radius decays with the steps, independently
- * of the trials: a checkpoint need not hold it.
+ * of the trials, to no less than 2⁻¹²⁶: a checkpoint need not hold it.
  *
- * @throws InvalidArgumentError if an option is out of range or unknown, or the radius has decayed below what float32 can hold.
+ * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example train(model, trainSet, { estimator: patternSearch({ radius: 0.1, queries: 500 }), optimizer: sgd({ lr: 1 }), epochs: 5 })
  */
 export function patternSearch(options: PatternSearchOptions): Estimator {
@@ -56,7 +59,7 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
     async estimate(objective, sample, context) {
       const { signal } = callOptionsOf(objective, context);
       const { step } = context;
-      const reach = checked(smoothing, radius * decay ** step, `radius·decay^${step}`);
+      const reach = Math.max(radius * decay ** step, LEAST_RADIUS);
       const start = objective.parameters.slice();
       const base = await objective.lossAt(sample, start, { signal, step });
       const move = await search(objective, sample, context, { start, loss: base.loss, radius: reach, queries });

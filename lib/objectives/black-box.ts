@@ -55,6 +55,13 @@ export interface BlackBoxOptions extends v.InferInput<typeof blackBoxOptions> {}
 export class RefusedStepError extends Error {
   readonly code = 'DEEPZERO_REFUSED_STEP';
   override readonly name = 'RefusedStepError';
+  /** Whether the box cannot take the point that the step starts from. */
+  readonly isInfeasible: boolean;
+
+  constructor(message: string, isInfeasible = false) {
+    super(message);
+    this.isInfeasible = isInfeasible;
+  }
 }
 
 /** What a black box may cost, and where its answers are kept. */
@@ -271,8 +278,9 @@ export class BlackBox implements Objective {
     }
     const { problem, failed } = losses;
     if (problem !== undefined) {
-      this.#journal?.refuse(queries[0]!.step);
-      throw new RefusedStepError(problem);
+      const { id, step } = queries[0]!;
+      this.#journal?.refuse(step);
+      throw new RefusedStepError(problem, losses.isInfeasible && id === `${step}.b`);
     }
     const readings = queries.map((query, k) => readingOf(query, outcomes.slice(k * repeats, (k + 1) * repeats)));
     return { readings, base: readings[0]!, failed };
@@ -302,7 +310,7 @@ function sideOf(distances: readonly number[], at: number): string {
 
 /** The mean of the answers, if there is one. */
 function readingOf(query: Query, outcomes: Outcomes): Reading | undefined {
-  const losses = outcomes.flatMap((outcome) => (outcome?.loss === undefined ? [] : [outcome.loss]));
+  const losses = outcomes.flatMap((outcome) => (typeof outcome === 'number' ? [outcome] : []));
   if (losses.length === 0) return undefined;
   const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;
   const squares = losses.reduce((sum, value) => sum + (value - loss) ** 2, 0);

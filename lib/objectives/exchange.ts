@@ -8,7 +8,7 @@ import { setMaxListeners } from 'node:events';
 import { InvalidArgumentError, quote } from '../support/errors.js';
 import type { Journal } from './journal.js';
 import type { Outcomes } from './losses.js';
-import type { Answer, NoAnswer, Outcome, Query } from './query.js';
+import type { Answer, Query } from './query.js';
 import { checkedAnswer } from './query.js';
 
 /** Evaluations that were paid for. */
@@ -35,7 +35,7 @@ interface Pending {
 
 /** Queries that an estimator waits for together. */
 interface Group {
-  readonly outcomes: (Outcome | undefined)[];
+  readonly outcomes: (Answer | undefined)[];
   left: number;
   readonly waiting: Waiting;
   readonly resolve: (outcomes: Outcomes) => void;
@@ -118,7 +118,7 @@ export class Exchange {
       ids.add(id);
     }
     return new Promise((resolve, reject) => {
-      const outcomes = new Array<Outcome | undefined>(queries.length).fill(undefined);
+      const outcomes = new Array<Answer | undefined>(queries.length).fill(undefined);
       const group: Group = { outcomes, left: queries.length, waiting, resolve, reject };
       const posted = queries.map((query, at): Pending => ({ query, group, at, attempts: 0, state: 'new' }));
       for (const pending of posted) this.#pending.set(pending.query.id, pending);
@@ -205,15 +205,15 @@ export class Exchange {
   #take(pending: Pending, answer: Answer): void {
     if (typeof answer === 'number') {
       this.#answered += 1;
-      this.#settle(pending, { loss: answer });
+      this.#settle(pending, answer);
       return;
     }
     this.counts.failed += 1;
     pending.attempts += 1;
-    if ('infeasible' in answer || pending.attempts > this.#retries) this.#settle(pending, { reason: reasonOf(answer) });
+    if ('infeasible' in answer || pending.attempts > this.#retries) this.#settle(pending, answer);
   }
 
-  #settle(pending: Pending, outcome: Outcome): void {
+  #settle(pending: Pending, outcome: Answer): void {
     const { query, group, at } = pending;
     this.#pending.delete(query.id);
     pending.state = 'settled';
@@ -221,7 +221,7 @@ export class Exchange {
     group.left -= 1;
     const total = group.outcomes.length;
     group.waiting.onProgress?.(total - group.left, total);
-    if (outcome.loss === undefined && group.waiting.isLost?.(group.outcomes, at)) {
+    if (typeof outcome === 'object' && group.waiting.isLost?.(group.outcomes, at)) {
       for (const other of this.#pending.values()) if (other.group === group) this.#giveUp(other);
       group.left = 0;
     }
@@ -230,6 +230,11 @@ export class Exchange {
 
   #giveUp(pending: Pending): void {
     const { id } = pending.query;
+    // Of an earlier run, which paid for them before it gave up the query.
+    for (let entry; (entry = this.#journal?.take(pending.query)) !== undefined;) {
+      this.counts.evaluations += 1;
+      if (typeof entry.answer === 'object') this.counts.failed += 1;
+    }
     if (pending.state === 'in flight') {
       this.#inFlight -= 1;
       this.#givenUp.set(id, pending.query);
@@ -275,8 +280,4 @@ function endOfCalls(): AbortController {
   const end = new AbortController();
   setMaxListeners(0, end.signal);
   return end;
-}
-
-function reasonOf(answer: NoAnswer): string {
-  return 'failed' in answer ? answer.failed : answer.infeasible;
 }

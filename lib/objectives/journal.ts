@@ -12,7 +12,7 @@ import { closeSync, fdatasyncSync, fstatSync, ftruncateSync, openSync, writeSync
 import { differences } from '../support/differences.js';
 import { digest } from '../support/digest.js';
 import { FileError } from '../support/errors.js';
-import { exists, openToAppend, readFileBytes, readLines, withFileErrors } from '../support/files.js';
+import { lock, openToAppend, readFileBytes, readLines, withFileErrors } from '../support/files.js';
 import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 import { version } from '../support/version.js';
@@ -34,48 +34,48 @@ export class Journal {
   readonly #file: string;
   readonly #descriptor: number;
   readonly #entries: Map<string, Entry[]>;
+  readonly #unlock: () => Promise<void>;
   /** Bytes of whole lines. */
   #bytes: number;
   /** Whether nothing stands behind them. */
   #isWhole = true;
   #isOpen = true;
 
-  private constructor(file: string, descriptor: number, entries: Map<string, Entry[]>) {
+  private constructor(file: string, descriptor: number, entries: Map<string, Entry[]>, unlock: () => Promise<void>) {
     this.#file = file;
     this.#descriptor = descriptor;
     this.#entries = entries;
+    this.#unlock = unlock;
     this.#bytes = fstatSync(descriptor).size;
   }
 
   /**
-   * Opens a journal, or begins one. A last line that was not written to its end is dropped: its query is asked for again.
+   * Opens a journal, or begins one, and locks it until it is closed. A last line that was not written to its end is dropped: its
+   * query is asked for again.
    *
    * @param config The options that the answers depend on.
-   * @throws FileError if the file is no journal, or one of a run with other options.
+   * @throws FileError if the file is no journal, one of a run with other options, or in use.
    */
   static async open(file: string, config: object): Promise<Journal> {
-    const entries = new Map<string, Entry[]>();
-    let [lines, bytes] = [0, 0];
-    if (await exists(file)) {
-      await readLines(file, (line, end) => {
-        const content = parseJson(line, file);
-        if (lines === 0) checkHeader(file, content, config);
-        else add(entries, file, lines, content);
-        lines += 1;
-        bytes = end;
-        return true;
-      });
-    }
-    if (lines === 0) await checkBegun(file);
-    const handle = await openToAppend(file, bytes);
-    await withFileErrors(file, handle.close());
-    const journal = new Journal(file, openSync(file, 'a'), entries);
+    const handle = await openToAppend(file);
+    let unlock: (() => Promise<void>) | undefined;
     try {
-      if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
+      unlock = await lock(file, await handle.stat({ bigint: true }));
+      const { entries, lines, bytes } = await readEntries(file, config);
+      await withFileErrors(file, handle.truncate(bytes));
+      const journal = new Journal(file, openSync(file, 'a'), entries, unlock);
+      try {
+        if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
+      } catch (error) {
+        journal.close();
+        throw error;
+      }
       return journal;
     } catch (error) {
-      journal.close();
+      await unlock?.();
       throw error;
+    } finally {
+      await handle.close();
     }
   }
 
@@ -141,8 +141,10 @@ export class Journal {
   }
 
   close(): void {
-    if (this.#isOpen) closeSync(this.#descriptor);
+    if (!this.#isOpen) return;
     this.#isOpen = false;
+    closeSync(this.#descriptor);
+    void this.#unlock();
   }
 }
 
@@ -154,9 +156,27 @@ function markOf({ id, base }: Query): string | undefined {
 const noJournal = (file: string): FileError =>
   new FileError(file, 'expected the journal of a run, whose first line holds its options');
 
+/** The answers in a journal, and how many lines and bytes were written to their end. */
+async function readEntries(
+  file: string,
+  config: object,
+): Promise<{ entries: Map<string, Entry[]>; lines: number; bytes: number }> {
+  const entries = new Map<string, Entry[]>();
+  let [lines, bytes] = [0, 0];
+  await readLines(file, (line, end) => {
+    const content = parseJson(line, file);
+    if (lines === 0) checkHeader(file, content, config);
+    else add(entries, file, lines, content);
+    lines += 1;
+    bytes = end;
+    return true;
+  });
+  if (lines === 0) await checkBegun(file);
+  return { entries, lines, bytes };
+}
+
 /** Refuses a file without a line, which would be overwritten, unless it is a first line that was not written to its end. */
 async function checkBegun(file: string): Promise<void> {
-  if (!(await exists(file))) return;
   const text = new TextDecoder().decode(await readFileBytes(file));
   const start = `{"format":${FORMAT},`;
   if (!text.startsWith(start) && !start.startsWith(text)) throw noJournal(file);

@@ -3,10 +3,10 @@
  *
  * @module
  */
-import type { Outcome, Query } from './query.js';
+import type { Answer, NoAnswer, Query } from './query.js';
 
-/** What queries have yielded so far. */
-export type Outcomes = readonly (Outcome | undefined)[];
+/** The last answers to queries, so far. */
+export type Outcomes = readonly (Answer | undefined)[];
 
 /** Counts the queries of a step that have no loss, and says when the step is to be refused. */
 export class Losses {
@@ -16,6 +16,8 @@ export class Losses {
   failed = 0;
   /** Why the step is refused. */
   problem: string | undefined;
+  /** Whether it is because the box cannot take the base point. */
+  isInfeasible = false;
 
   constructor(queries: readonly Query[], repeats: number, mayFail: number) {
     this.#queries = queries;
@@ -27,16 +29,24 @@ export class Losses {
   areLost(outcomes: Outcomes, at: number): boolean {
     const number = Math.floor(at / this.#repeats);
     const own = outcomes.slice(number * this.#repeats, (number + 1) * this.#repeats);
-    if (!own.every((outcome) => outcome && outcome.loss === undefined)) return false;
+    if (!own.every(isNoAnswer)) return false;
     this.failed += 1;
     const others = this.#queries.length - 1;
     if (number === 0) {
-      this.problem = `There is no loss at ${this.#queries[0]!.id}: ${own[0]!.reason!}`;
+      this.problem = `There is no loss at ${this.#queries[0]!.id}: ${reasonOf(own[0]!)}`;
+      this.isInfeasible = own.some((outcome) => 'infeasible' in outcome);
     } else if (this.failed > this.#mayFail * others) {
-      const { reason } = outcomes.find((outcome) => outcome && outcome.loss === undefined)!;
       const share = `${this.failed} of ${others} queries have no answer, more than the fraction ${this.#mayFail}`;
-      this.problem = `${share} that mayFail allows; the first: ${reason!}`;
+      this.problem = `${share} that mayFail allows; the first: ${reasonOf(outcomes.find(isNoAnswer)!)}`;
     }
     return this.problem !== undefined;
   }
+}
+
+function isNoAnswer(outcome: Answer | undefined): outcome is NoAnswer {
+  return typeof outcome === 'object';
+}
+
+function reasonOf(answer: NoAnswer): string {
+  return 'failed' in answer ? answer.failed : answer.infeasible;
 }

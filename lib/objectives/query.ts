@@ -42,13 +42,6 @@ export type NoAnswer = { readonly failed: string } | { readonly infeasible: stri
 /** A finite loss, or why there is none. */
 export type Answer = number | NoAnswer;
 
-/** The last answer to a query. */
-export interface Outcome {
-  readonly loss?: number;
-  /** Why there is no loss. */
-  readonly reason?: string;
-}
-
 /** An answer as it is counted: a loss that is not finite is a failure. */
 export function checkedAnswer(answer: unknown): Answer {
   // JSON has no −0.

@@ -8,6 +8,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
+import { createServer } from 'node:net';
 import { dirname, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './errors.js';
@@ -214,17 +215,18 @@ export async function readLines(file: string, use: (line: string, end: number) =
 }
 
 /**
- * Opens a regular file to append to it, after dropping all but its first bytes; it is made if it does not exist.
+ * Opens a regular file to append to it; it is made if it does not exist.
  *
+ * @param bytes All but the first so many are dropped; default: none is.
  * @throws FileError `<file>: is not a regular file`, `permission denied`, …
  */
-export async function openToAppend(file: string, bytes: number): Promise<FileHandle> {
+export async function openToAppend(file: string, bytes?: number): Promise<FileHandle> {
   // A pipe in the file's place must not be waited for.
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
   const handle = await withFileErrors(file, open(file, flags));
   try {
     refuseOtherThanFile(file, await handle.stat());
-    await withFileErrors(file, handle.truncate(bytes));
+    if (bytes !== undefined) await withFileErrors(file, handle.truncate(bytes));
     return handle;
   } catch (error) {
     await handle.close();
@@ -309,4 +311,37 @@ export async function exists(path: string): Promise<boolean> {
     if (isMissing(error) || (error as NodeJS.ErrnoException).code === 'ENOTDIR') return false;
     throw new FileError(path, reason(error), { cause: error });
   }
+}
+
+/** What a lock is named after. */
+interface Inode {
+  readonly dev: bigint;
+  readonly ino: bigint;
+}
+
+/**
+ * Locks a file or folder against other processes, and against this one. The lock is a socket in Linux's abstract namespace, named
+ * after the inode, which the kernel closes with the process, however it ends. Processes in other network namespaces, such as
+ * containers, do not see it.
+ *
+ * @param path For messages.
+ * @returns what unlocks it.
+ * @throws FileError if it is locked.
+ */
+export async function lock(path: string, { dev, ino }: Inode): Promise<() => Promise<void>> {
+  const server = createServer((socket) => socket.destroy());
+  const listening = new Promise<void>((resolve, reject) => {
+    server.on('error', (error: NodeJS.ErrnoException) => {
+      const used = error.code === 'EADDRINUSE';
+      reject(used ? new FileError(path, 'another process is using it', { cause: error }) : error);
+    });
+    server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
+  });
+  await withFileErrors(path, listening);
+  return () =>
+    new Promise((resolve) => {
+      server.close(() => {
+        resolve();
+      });
+    });
 }

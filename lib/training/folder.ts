@@ -4,12 +4,9 @@
  * @module
  */
 import { stat } from 'node:fs/promises';
-import { createServer } from 'node:net';
-import type { Server } from 'node:net';
 import { join } from 'node:path';
 
-import { FileError } from '../support/errors.js';
-import { makeFolder, removeEmptyFolders, withFileErrors } from '../support/files.js';
+import { lock, makeFolder, removeEmptyFolders, withFileErrors } from '../support/files.js';
 import { checked, string } from '../support/schema.js';
 import type { TrainStep } from './log.js';
 import { readLog } from './log.js';
@@ -33,7 +30,7 @@ export class RunFolder implements AsyncDisposable {
   readonly log: string;
   /** `model.safetensors`, where the caller saves the final weights. */
   readonly weights: string;
-  #lock: Server | undefined;
+  #unlock: (() => Promise<void>) | undefined;
   /** The outermost folder that `open` made. */
   #made: string | undefined;
 
@@ -52,13 +49,13 @@ export class RunFolder implements AsyncDisposable {
   static async open(path: string): Promise<RunFolder> {
     const folder = new RunFolder(path);
     folder.#made = await makeFolder(path);
-    await folder.#acquire();
+    folder.#unlock = await lock(path, await withFileErrors(path, stat(path, { bigint: true })));
     return folder;
   }
 
   /** Whether this object holds the folder's lock. */
   get isOpen(): boolean {
-    return this.#lock !== undefined;
+    return this.#unlock !== undefined;
   }
 
   /**
@@ -75,27 +72,9 @@ export class RunFolder implements AsyncDisposable {
    * it ends.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    const [lock, made] = [this.#lock, this.#made];
-    this.#lock = this.#made = undefined;
+    const [unlock, made] = [this.#unlock, this.#made];
+    this.#unlock = this.#made = undefined;
     await removeEmptyFolders(this.path, made);
-    if (lock) await new Promise((resolve) => lock.close(resolve));
-  }
-
-  /**
-   * The lock is a socket in Linux's abstract namespace, named after the folder's inode, which the kernel closes with the process.
-   * Processes in other network namespaces, such as containers, do not see it.
-   */
-  async #acquire(): Promise<void> {
-    const { dev, ino } = await withFileErrors(this.path, stat(this.path, { bigint: true }));
-    const server = createServer((socket) => socket.destroy());
-    const listening = new Promise<void>((resolve, reject) => {
-      server.on('error', (error: NodeJS.ErrnoException) => {
-        const used = error.code === 'EADDRINUSE';
-        reject(used ? new FileError(this.path, 'another process is using it', { cause: error }) : error);
-      });
-      server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
-    });
-    await withFileErrors(this.path, listening);
-    this.#lock = server;
+    await unlock?.();
   }
 }

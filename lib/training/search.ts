@@ -112,6 +112,8 @@ export class Search {
   readonly #queriesPerStep: number;
   #steps = 0;
   #best: { x: Float64Array; loss: number } | undefined;
+  /** The last point with an estimate. */
+  #feasible: Float64Array | undefined;
   #isOpen = true;
 
   private constructor(box: BlackBox, options: v.InferOutput<typeof searchOptions>, queriesPerStep: number) {
@@ -260,7 +262,15 @@ export class Search {
     // Before anything is paid for.
     const lr = optimizer.lr.at({ step, stepsPerEpoch: 1, epochs: this.#length() });
     schema.checked(schema.nonNegative, lr, "the schedule's learning rate");
-    const estimate = await this.#descent.estimate(this.#sampleOf(step), context);
+    const estimate = await this.#descent.estimate(this.#sampleOf(step), context).catch((error: unknown) => {
+      if (error instanceof RefusedStepError && error.isInfeasible && this.#retreat()) return undefined;
+      throw error;
+    });
+    if (!estimate) {
+      this.#steps += 1;
+      return undefined;
+    }
+    this.#feasible = this.#box.parameters.slice();
     this.#keep(estimate.loss);
     const reached = this.#reached(estimate.loss);
     if (reached) return reached;
@@ -285,6 +295,18 @@ export class Search {
     return moved <= tolerance
       ? new Stop('converged', `Step ${step} moved no parameter by more than ${tolerance}`)
       : undefined;
+  }
+
+  /** Goes half of the way back to the last point with an estimate. @returns whether that is another point. */
+  #retreat(): boolean {
+    const { parameters } = this.#box;
+    const from = this.#feasible;
+    if (!from) return false;
+    const half = parameters.map((value, i) => from[i]! + (value - from[i]!) / 2);
+    this.#box.project(half);
+    if (half.every((value, i) => value === parameters[i])) return false;
+    parameters.set(half);
+    return true;
   }
 
   /** The loss at the point where the run ends. */

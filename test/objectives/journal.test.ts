@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
-import { readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
@@ -132,6 +132,20 @@ describe('the journal', () => {
       const logged = (x: Float64Array, { id }: { id: string }): number => (asked.push(id), bowl(x));
       await minimize(logged, START, { ...OPTIONS, journal, budget: { steps: 1 } });
       assert.deepEqual(asked, ['1.b']);
+    }));
+
+  it('is locked against a second run until it is closed', () =>
+    withJournal(async (journal) => {
+      const search = await Search.open(START, { ...OPTIONS, journal });
+      const text = await readFile(journal, 'utf8');
+      await appendFile(journal, '{"id":"0.b"');
+      await assert.rejects(minimize(bowl, START, { ...OPTIONS, journal }), {
+        name: 'FileError',
+        message: /answers\.jsonl: another process is using it$/,
+      });
+      assert.equal(await readFile(journal, 'utf8'), `${text}{"id":"0.b"`);
+      search.close();
+      await minimize(bowl, START, { ...OPTIONS, journal });
     }));
 
   it('says that it is closed, not what the descriptor has become', () =>

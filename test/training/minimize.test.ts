@@ -101,6 +101,41 @@ describe('minimize', () => {
     );
   });
 
+  it('goes half of the way back from a point that the box cannot take', () =>
+    withFolder(async (folder) => {
+      const asked: string[] = [];
+      const loss = (x: Float64Array, { id }: { id: string }): number | { infeasible: string } => {
+        asked.push(id);
+        return x[0]! > 2 ? { infeasible: 'too far' } : (x[0]! - 3) ** 2 + (x[1]! + 1) ** 2;
+      };
+      const options = {
+        ...OPTIONS,
+        estimator: cge({ mu: 0.02 }),
+        budget: { steps: 60 },
+        journal: join(folder, 'journal'),
+      };
+      const bases: number[] = [];
+      const onStep = ({ x }: { x: Float64Array }): unknown => bases.push(x[0]!);
+      const result = await minimize(loss, [0, 0], { ...options, onStep });
+      assert.equal(result.stopped, 'budget');
+      assert.ok(result.x[0]! > 1.98 && result.x[0]! <= 2, String(result.x[0]));
+      assert.ok(Math.abs(result.x[1]! + 1) < 0.02, String(result.x[1]));
+      const outside = bases.findIndex((x) => x > 2);
+      assert.ok(outside > 0 && asked.includes(`${outside + 1}.b`) && !asked.includes(`${outside + 1}.c0+`));
+      const calls = asked.length;
+      for (const parallel of [1, 3]) {
+        const again = await minimize(loss, [0, 0], { ...options, parallel });
+        assert.deepEqual([again.evaluations, bits(again.x), asked.length], [result.evaluations, bits(result.x), calls]);
+      }
+      await assert.rejects(minimize(loss, [3, 0], OPTIONS), /There is no loss at 0\.b: too far/);
+      // With three at a time, those in flight beside the point were paid for.
+      const wide = { ...options, parallel: 3, journal: join(folder, 'wide') };
+      const first = await minimize(loss, [0, 0], wide);
+      const second = await minimize(loss, [0, 0], wide);
+      assert.ok(first.evaluations > result.evaluations);
+      assert.deepEqual([second.evaluations, bits(second.x)], [first.evaluations, bits(result.x)]);
+    }));
+
   it('stays within bounds, and on multiples of the resolution', async () => {
     const asked: number[][] = [];
     const loss = (x: Float64Array): number => (asked.push([...x]), bowl(x));
