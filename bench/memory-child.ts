@@ -4,6 +4,7 @@
  * @module
  */
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 
 import { Model } from 'deepzero';
 
@@ -17,6 +18,8 @@ const idleBytes = process.memoryUsage.rss();
 const model = new Model(network, { seed, threads, memory });
 const coordinates = queried(model.parameterCount, threads, seed);
 for (let i = 0; i < 2; i++) await model.coordinatewise(batch, { mu, coordinates, reuse: mode });
-const answer: MemoryAnswer = { idleBytes, peakBytes: 1024 * process.resourceUsage().maxRSS };
+// Not resourceUsage().maxRSS, which counts the parent's memory at the fork too.
+const [, kilobytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))!;
+const answer: MemoryAnswer = { idleBytes, peakBytes: 1024 * Number(kilobytes) };
 process.send!(answer);
 process.disconnect();

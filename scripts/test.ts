@@ -8,9 +8,11 @@ import { spawn } from 'node:child_process';
 import { root } from './run.js';
 
 const STEPS = ['lint', 'types', 'build:native', 'test:native', 'test:clang', 'test:unit', 'test:isas', 'test:package'];
+const LAST_LINES = 60;
 
 interface Result {
   step: string;
+  output: string;
   passed: number;
   failed: number;
   seconds: number;
@@ -39,11 +41,16 @@ async function runStep(step: string): Promise<Result> {
   const passed = total(/(\d+) (?:passing|passed)/g);
   const failed = total(/(\d+) (?:failing|failed)/g);
   const seconds = (performance.now() - start) / 1000;
-  return { step, seconds, passed: passed || Number(status === 0), failed: failed || Number(status !== 0) };
+  return { step, output, seconds, passed: passed || Number(status === 0), failed: failed || Number(status !== 0) };
 }
 
 const results: Result[] = [];
 for (const step of STEPS) results.push(await runStep(step));
+
+// The failures once more at the end, where a log that was cut still has them.
+for (const { step, output, failed } of results) {
+  if (failed > 0) console.log(`\n=== the end of npm run ${step}\n${output.split('\n').slice(-LAST_LINES).join('\n')}`);
+}
 
 console.log();
 for (const { step, passed, failed, seconds } of results) {

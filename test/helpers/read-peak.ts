@@ -4,6 +4,7 @@
  *
  * @module
  */
+import { readFileSync } from 'node:fs';
 import { readSafetensors } from '../../lib/support/safetensors.js';
 
 const [, , file = ''] = process.argv;
@@ -11,4 +12,6 @@ const message = await readSafetensors(file).then(
   () => undefined,
   (error: unknown) => (error as Error).message,
 );
-console.log(JSON.stringify({ bytes: process.resourceUsage().maxRSS * 1024, message }));
+// Not resourceUsage().maxRSS, which counts the parent's memory at the fork too.
+const [, kilobytes] = /VmHWM:\s+(\d+) kB/.exec(readFileSync('/proc/self/status', 'utf8'))!;
+console.log(JSON.stringify({ bytes: Number(kilobytes) * 1024, message }));
