@@ -21,7 +21,7 @@
         "NODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS"
       ],
       "cflags_cc": ["-fopenmp"],
-      "ldflags": ["-fopenmp", "-Wl,-z,nodelete"],
+      "ldflags": ["-fopenmp", "-Wl,-z,nodelete", "-ldl"],
       "dependencies": ["kernels_portable"],
       "conditions": [["target_arch=='x64'", { "dependencies": ["kernels_avx2", "kernels_avx512"] }]]
     },

@@ -59,8 +59,19 @@ export type { LayerRatios, MaskOptions } from './estimators/masks.js';
 export type { LoadOptions, ModelOptions } from './model/model.js';
 export { Model } from './model/model.js';
 export type { Weights } from './model/weights.js';
-export type { LossName, ModelLoss, OutputsContext, OutputsFunction, OutputsLoss } from './model/losses.js';
+export type {
+  LossName,
+  ModelLoss,
+  OutputsContext,
+  OutputsFunction,
+  OutputsLoss,
+  RolloutError,
+  RolloutLoss,
+  SimulatorSizes,
+} from './model/losses.js';
 export { outputsLoss } from './model/losses.js';
+export type { RolloutOptions } from './model/rollouts.js';
+export { rollout, simulatorInclude } from './model/rollouts.js';
 export type { CnnOptions } from './network/cnn.js';
 export { cnn } from './network/cnn.js';
 export type { CompiledNetwork, StatisticInfo, TensorInfo } from './network/compile.js';

@@ -1,5 +1,5 @@
 /**
- * Runs clang-format with the given arguments over all C++ files. Versions differ in what they call formatted, so only the
+ * Runs clang-format with the given arguments over all C and C++ files. Versions differ in what they call formatted, so only the
  * one that the files are kept with is used; where it is not installed, this says so and fails nothing.
  *
  * @module
@@ -17,6 +17,8 @@ await script(() => {
     console.log(`NOT CHECKED: the formatting of C++, for want of clang-format ${VERSION}`);
     return;
   }
-  const files = [...filesUnder('native'), ...filesUnder('test/native')].filter((file) => /\.[ch]pp$/.test(file));
+  const files = [...filesUnder('native'), ...filesUnder('test/native'), ...filesUnder('experiments')].filter((file) =>
+    /\.[ch](pp)?$/.test(file),
+  );
   run(program, [...process.argv.slice(2), ...files]);
 });

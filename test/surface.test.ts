@@ -15,8 +15,8 @@ const VALUES = `
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
   functionBox globalAveragePool gradcheck grasp graspImportance httpBox keptCoordinates linear machine
   magnitudePruning maxPool minimize optionA outputsLoss paper patternSearch processBox pruneWeights randomPruning
-  rankedRatios readJson readSafetensors relu residual resnet resnet20 rge sgd step suggestMu synthetic
-  train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
+  rankedRatios readJson readSafetensors relu residual resnet resnet20 rge rollout sgd
+  simulatorInclude step suggestMu synthetic train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 
 const TYPES = `
@@ -31,8 +31,8 @@ const TYPES = `
   MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelLoss ModelOptions MuSuggestion Network Objective Optimizer
   OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
-  ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RunChange
-  Safetensors Schedule SearchOptions SgdOptions Start StatisticInfo StepOptions Stopped
+  ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RolloutError RolloutLoss RolloutOptions RunChange
+  Safetensors Schedule SearchOptions SgdOptions SimulatorSizes Start StatisticInfo StepOptions Stopped
   SuggestMuOptions SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
   TrainStep Weights Work WorkerBoxOptions ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;

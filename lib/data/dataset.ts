@@ -211,10 +211,10 @@ export interface TensorDatasetOptions {
 }
 
 /**
- * Float inputs with class labels or with targets for regression. Takes no augmentation.
+ * Float inputs with class labels, with targets for regression, or with neither for losses that need none. Takes no augmentation.
  *
  * @example new TensorDataset({ images: inputs, shape: [1, 8, 8], targets: outputs })
- * @throws InvalidArgumentError if sizes disagree, or unless exactly one of labels and targets is given.
+ * @throws InvalidArgumentError if sizes disagree, or both labels and targets are given.
  */
 export class TensorDataset implements Dataset {
   readonly name: string;
@@ -237,9 +237,7 @@ export class TensorDataset implements Dataset {
     if (images.length % size !== 0) {
       throw expected('the length of images', `a multiple of ${size}, from shape`, images.length);
     }
-    if ((labels === undefined) === (targets === undefined)) {
-      throw new InvalidArgumentError('Expected exactly one of labels and targets');
-    }
+    if (labels && targets) throw new InvalidArgumentError('Expected at most one of labels and targets');
     this.name = name;
     this.count = images.length / size;
     this.shape = shape;

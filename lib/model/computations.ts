@@ -5,19 +5,17 @@
  * @module
  */
 import type {
-  NativeComputation,
-  NativeComputations,
+  NativeComputer,
+  NativeMethods,
   NativeNetwork,
   NativeRequest,
   NativeRequests,
   NativeResults,
 } from '../native/addon.js';
-import { native } from '../native/addon.js';
 import type { CallOptions } from '../native/jobs.js';
 import { isNonFinite, runJob } from '../native/jobs.js';
 import { threadsWithin } from '../native/memory.js';
 import type { CompiledNetwork } from '../network/compile.js';
-import { programOf } from '../network/compile.js';
 import type { Coordinate } from '../network/coordinates.js';
 import type { Network } from '../network/description.js';
 import { indexOfInvalid } from './float32.js';
@@ -52,87 +50,103 @@ export interface Setup {
   readonly memory: number | undefined;
 }
 
-/** A native network, and what its computations may take. */
-export class Computations {
+/** What a request has of every kind of computations. */
+interface Shared {
+  threads: number;
+  count: number;
+}
+
+/** An object with computations, and what they may take. */
+export class Computations<
+  Requests extends Record<keyof Requests, Shared>,
+  Results extends Record<keyof Requests, unknown>,
+  Computer extends NativeComputer<Requests, Results>,
+> {
   readonly setup: Setup;
-  #native: NativeNetwork | undefined;
+  #native: Computer | undefined;
   /** The computation that the native buffers belong to, if memory is bounded. */
   #buffers: string | undefined;
 
-  constructor(setup: Setup) {
+  constructor(setup: Setup, computer: Computer) {
     this.setup = setup;
-    this.#native = new native.Network(setup.network.input, programOf(setup.network).operations);
+    this.#native = computer;
   }
 
   /** Frees the buffers after the pending jobs; `open` then refuses. */
   dispose(): void {
-    const network = this.#native;
+    const computer = this.#native;
     this.#native = undefined;
-    release(network);
+    release(computer);
   }
 
-  open(): NativeNetwork {
+  open(): Computer {
     if (this.#native) return this.#native;
     throw new Error('This model has been disposed of; make or load another one');
   }
 
   /** Runs a computation on as many threads as memory allows, and at most the request's. */
-  async run<C extends NativeComputation>(
-    network: NativeNetwork,
+  async run<C extends keyof Requests & string>(
+    computer: Computer,
     computation: C,
-    request: NativeRequests[C],
+    request: Requests[C],
     options: CallOptions,
     queryAt: QueryAt = () => BASE,
-  ): Promise<NativeResults[C]> {
-    const methods: NativeComputations = network;
-    const fitted = { ...request, threads: this.#fit(network, computation, request) };
-    try {
-      return await runJob((progress) => methods[computation](fitted, progress), options);
-    } catch (error) {
+  ): Promise<Results[C]> {
+    const methods: NativeMethods<Requests, Results> = computer;
+    const fitted = { ...request, threads: this.#fit(computer, computation, request) };
+    return runJob<Results[C]>((progress) => methods[computation](fitted, progress), options).catch((error: unknown) => {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
       const { loss } = request as Partial<NativeRequest>;
       const what = loss === 'none' ? 'an output of the network is' : 'it is';
       throw this.refusal(request, options, query, `${what} NaN or infinite`);
-    }
+    });
   }
 
   /** The error of a loss that is not finite; `what` says which number is what. */
-  refusal(request: Partial<NativeRequest>, call: CallOptions, query: Query, what: string): NonFiniteLossError {
+  refusal(
+    request: { images?: Float32Array; count?: number },
+    call: CallOptions,
+    query: Query,
+    what: string,
+  ): NonFiniteLossError {
     const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advice(query, call)}`;
     return new NonFiniteLossError(problem, call.step ?? null, query.coordinate);
   }
 
   /** The threads that fit into memory. If it is bounded, frees the buffers of the last computation unless this one needs the same. */
-  #fit<C extends NativeComputation>(network: NativeNetwork, computation: C, request: NativeRequests[C]): number {
+  #fit<C extends keyof Requests & string>(computer: Computer, computation: C, request: Requests[C]): number {
     const { memory } = this.setup;
     if (memory === undefined) return request.threads;
     const { reuse = '', precision = '' } = request as Variant;
-    const fit = network.memory(computation, request, memory);
+    const fit = computer.memory(computation, request, memory);
     const fitting = threadsWithin(memory, fit, request.count);
     const buffers = `${computation} ${reuse}${precision} ${request.count} ${fitting}`;
-    if (this.#buffers !== buffers) network.release();
+    if (this.#buffers !== buffers) computer.release();
     this.#buffers = buffers;
     return fitting;
   }
 
   /** Frees the buffers that a call of many jobs has filled again, if the network was disposed of meanwhile. */
-  close(network: NativeNetwork): void {
-    if (this.#native !== network) release(network);
+  close(computer: Computer): void {
+    if (this.#native !== computer) release(computer);
   }
 }
 
+/** Those of a network. */
+export type NetworkComputations = Computations<NativeRequests, NativeResults, NativeNetwork>;
+
 /** Garbage collection frees buffers later; an error here would hide the error that ended a scope. */
-function release(network: NativeNetwork | undefined): void {
+function release(computer: { release(): void } | undefined): void {
   try {
-    network?.release();
+    computer?.release();
   } catch {
     // As said above.
   }
 }
 
 /** The end of a message that names the first image with a value that is not finite, if there is one. */
-function nonFiniteImage({ images, count }: Partial<NativeRequest>): string | undefined {
+function nonFiniteImage({ images, count }: { images?: Float32Array; count?: number }): string | undefined {
   if (!images || count === undefined) return undefined;
   const at = indexOfInvalid(images);
   if (at < 0) return undefined;

@@ -12,8 +12,10 @@ import type { Batch } from '../data/dataset.js';
 import type { CallOptions } from '../native/jobs.js';
 import { runJob } from '../native/jobs.js';
 import { threadsWithin } from '../native/memory.js';
-import type { NativeReference, NativeRequest } from '../native/addon.js';
-import type { Query, QueryAt, Setup } from './computations.js';
+import type { NativeDirections, NativeReference, NativeRequest, NativeRolloutRequest } from '../native/addon.js';
+import { native } from '../native/addon.js';
+import { programOf } from '../network/compile.js';
+import type { NetworkComputations, Query, QueryAt, Setup } from './computations.js';
 import { Computations } from './computations.js';
 import type {
   CoordinatewiseOptions,
@@ -40,31 +42,43 @@ import {
 import { indexOfInvalid } from './float32.js';
 import { NonFiniteLossError } from './non-finite.js';
 import { OutputsEstimates } from './outputs-estimates.js';
-import { isOutputsLoss, requireBuiltIn } from './losses.js';
-import { checkBatch, checkImages } from './problem.js';
+import type { RolloutLoss } from './losses.js';
+import { isOutputsLoss, isRolloutLoss, requireBuiltIn } from './losses.js';
+import { checkBatch, checkImages, itemShape } from './problem.js';
+import type { RolloutComputations } from './rollouts.js';
+import { rolloutComputations } from './rollouts.js';
 import type { Stream } from '../native/random.js';
 import { Random } from '../native/random.js';
 import type { Weights } from './weights.js';
 
 export class Evaluator {
   readonly #setup: Setup;
-  readonly #computations: Computations;
+  readonly #computations: NetworkComputations;
   /** Where the loss is one of outputs. */
   readonly #outputs: OutputsEstimates | undefined;
+  /** Where it is one of rollouts. */
+  readonly #rollouts: RolloutComputations | undefined;
 
   constructor(setup: Setup) {
     this.#setup = setup;
-    this.#computations = new Computations(setup);
-    if (isOutputsLoss(setup.loss)) this.#outputs = new OutputsEstimates(this.#computations, setup.loss);
+    const { network, loss } = setup;
+    this.#computations = new Computations(setup, new native.Network(network.input, programOf(network).operations));
+    if (isOutputsLoss(loss)) this.#outputs = new OutputsEstimates(this.#computations, loss);
+    if (isRolloutLoss(loss)) this.#rollouts = rolloutComputations(setup, loss);
   }
 
   /** Frees the buffers after the pending calls; later ones are refused. */
   dispose(): void {
     this.#computations.dispose();
+    this.#rollouts?.dispose();
   }
 
   async forward(point: Weights, batch: Batch, options: ForwardOptions): Promise<PassResult> {
     const { at, training, ...call } = parseOptions(forwardOptions, options, 'forward');
+    if (this.#rollouts) {
+      const rollouts = this.#rolloutRequest(movedTo(point, at), batch, call);
+      return this.#rollouts.run(this.#rollouts.open(), 'evaluate', rollouts, call);
+    }
     const request = this.#request(movedTo(point, at), batch, training, call);
     const pass = await this.#computations.run(this.#computations.open(), 'evaluate', request, call);
     return this.#outputs?.measured(pass, request, { batch, ...call }) ?? pass;
@@ -72,7 +86,11 @@ export class Evaluator {
 
   /** The outputs with running statistics; no loss is computed. */
   async predict(point: Weights, images: Pick<Batch, 'images' | 'count'>, call: CallOptions): Promise<Float32Array> {
-    checkImages(images, this.#setup.network.input);
+    checkImages(images, itemShape(this.#setup));
+    if (this.#rollouts) {
+      const request = this.#itemsRequest(point, images, call);
+      return (await this.#rollouts.run(this.#rollouts.open(), 'evaluate', request, call)).outputs;
+    }
     const request = { ...this.#pointAndImages(point, images, call), loss: 'none', training: false } as const;
     return (await this.#computations.run(this.#computations.open(), 'evaluate', request, call)).outputs;
   }
@@ -86,6 +104,10 @@ export class Evaluator {
 
   async coordinatewise(point: Weights, batch: Batch, options: CoordinatewiseOptions): Promise<QueryResult> {
     const { reuse, ...along } = parseOptions(coordinatewiseOptions, options, 'coordinatewise');
+    if (this.#rollouts) {
+      const request = this.#rolloutsAlong(point, batch, along);
+      return this.#rollouts.run(this.#rollouts.open(), 'coordinatewise', request, along, this.#basisQuery(along.mu));
+    }
     const request = { ...this.#alongBasis(point, batch, along), reuse };
     const query = this.#basisQuery(along.mu);
     if (reuse !== 'incremental') this.#checkResolution(request);
@@ -95,6 +117,10 @@ export class Evaluator {
 
   async reference(point: Weights, batch: Batch, options: ReferenceOptions): Promise<ReferenceResult> {
     const along = parseOptions(referenceOptions, options, 'reference');
+    if (this.#rollouts) {
+      const request = this.#rolloutsAlong(point, batch, along);
+      return this.#rollouts.run(this.#rollouts.open(), 'reference', request, along, this.#basisQuery(along.mu));
+    }
     const request = this.#alongBasis(point, batch, along);
     const query = this.#basisQuery(along.mu);
     if (this.#outputs) return this.#outputs.reference(request, { batch, ...along }, query);
@@ -111,21 +137,19 @@ export class Evaluator {
     const parsed = parseOptions(randomizedOptions, options, 'randomized');
     const { mu, central, at, queries, distribution, perTensor, reuse, seed, ...call } = parsed;
     const { stream, index } = draw ?? { stream: 'directions', index: call.step ?? 0 };
-    const request = {
-      ...{ ...this.#request(movedTo(point, at), batch, true, call), mu, central },
-      ...{ queries, distribution, perTensor, reuse, seed, stream: Random.streamNumber(stream), index },
+    const directions = {
+      ...{ mu, central, queries, distribution, perTensor, reuse, seed },
+      ...{ stream: Random.streamNumber(stream), index },
     };
     const query = (direction: number): Query => ({
       description: `along random direction ${direction} with mu = ${mu}`,
       mu,
       coordinate: null,
     });
-    const estimate = this.#outputs
-      ? await this.#outputs.randomized(request, { batch, ...call }, query)
-      : await this.#computations.run(this.#computations.open(), 'randomized', request, call, query);
+    const estimate = await this.#alongDirections(movedTo(point, at), batch, directions, call, query);
     if (estimate.values.some((value) => value !== 0)) return estimate;
     const { loss } = this.#setup;
-    if (isOutputsLoss(loss)) {
+    if (typeof loss !== 'string') {
       throw expectedOption('mu', `large enough to change ${quote(loss.name)} along a random direction`, String(mu));
     }
     if (reuse === 'none') {
@@ -136,11 +160,46 @@ export class Evaluator {
     );
   }
 
+  async #alongDirections(
+    point: Weights,
+    batch: Batch,
+    directions: NativeDirections,
+    call: CallOptions,
+    query: QueryAt,
+  ): Promise<QueryResult> {
+    if (this.#rollouts) {
+      const request = { ...this.#rolloutRequest(point, batch, call), ...directions };
+      return this.#rollouts.run(this.#rollouts.open(), 'randomized', request, call, query);
+    }
+    const request = { ...this.#request(point, batch, true, call), ...directions };
+    return this.#outputs
+      ? this.#outputs.randomized(request, { batch, ...call }, query)
+      : this.#computations.run(this.#computations.open(), 'randomized', request, call, query);
+  }
+
+  #rolloutRequest(point: Weights, batch: Batch, call: CallOptions): NativeRolloutRequest {
+    checkBatch(batch, this.#setup);
+    return { ...this.#itemsRequest(point, batch, call), ...(batch.targets && { targets: batch.targets }) };
+  }
+
+  /** Rollouts without targets. */
+  #itemsRequest(point: Weights, batch: Pick<Batch, 'images' | 'count'>, call: CallOptions): NativeRolloutRequest {
+    const { steps, loss } = this.#setup.loss as RolloutLoss;
+    const { parameters, images: items, count, threads } = this.#pointAndImages(point, batch, call);
+    return { parameters, items, count, threads, steps, loss };
+  }
+
+  #rolloutsAlong(point: Weights, batch: Batch, options: v.InferOutput<typeof referenceOptions>) {
+    const { mu, central, at, coordinates, ...call } = options;
+    checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
+    return { ...this.#rolloutRequest(movedTo(point, at), batch, call), mu, central, coordinates };
+  }
+
   #request(point: Weights, batch: Batch, training: boolean, call: CallOptions): NativeRequest {
     const { loss } = this.#setup;
     checkBatch(batch, this.#setup);
     const request = { ...this.#pointAndImages(point, batch, call), training };
-    if (isOutputsLoss(loss)) return { ...request, loss: 'none' };
+    if (typeof loss !== 'string') return { ...request, loss: 'none' };
     return {
       ...request,
       loss,
@@ -191,6 +250,11 @@ export class Evaluator {
     const { coordinates, reuse } = parseOptions(memoryOptions, options, 'memoryOf');
     checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     const { memory = Infinity } = this.#setup;
+    if (this.#rollouts) {
+      const request = { ...this.#rolloutRequest(point, batch, {}), mu: 1, central: false, coordinates };
+      const fit = this.#rollouts.open().memory('coordinatewise', request, memory);
+      return { threads: threadsWithin(memory, fit, batch.count), bytes: fit.bytes };
+    }
     // The memory does not depend on the size of a step.
     const request = { ...this.#request(point, batch, true, {}), mu: 1, central: false, coordinates, reuse };
     const network = this.#computations.open();

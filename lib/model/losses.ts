@@ -53,8 +53,37 @@ export type OutputsFunction = (
   context: OutputsContext,
 ) => number | Promise<number>;
 
-/** The loss of a model: built-in by name, or of its outputs. */
-export type ModelLoss = LossName | OutputsLoss;
+/** The loss of rollouts, made by `rollout`: of a network that acts on a simulator, which shows it the consequences. */
+export interface RolloutLoss {
+  /** Stands for the loss in weights files and checkpoints. */
+  readonly name: string;
+  /** The path of the simulator's shared object. */
+  readonly simulator: string;
+  readonly config: string;
+  readonly steps: number;
+  readonly loss: RolloutError;
+  /** The simulator's: how many numbers its arrays have for a trajectory. */
+  readonly sizes: SimulatorSizes;
+}
+
+/** How many numbers a simulator's arrays have for a trajectory; maps are channels, rows and columns. */
+export interface SimulatorSizes {
+  readonly parameters: number;
+  readonly state: number;
+  readonly observation: readonly [number, number, number];
+  readonly output: readonly [number, number, number];
+  /** Of a step. */
+  readonly values: number;
+  /** Whether the simulator has a loss of its own. */
+  readonly hasLoss: boolean;
+}
+
+/** What a rollout's loss is: an error of the values of all steps, or what the simulator says. */
+export const ROLLOUT_ERRORS = ['mean-squared-error', 'mean-absolute-error', 'simulator'] as const;
+export type RolloutError = (typeof ROLLOUT_ERRORS)[number];
+
+/** The loss of a model: built-in by name, of its outputs, or of rollouts. */
+export type ModelLoss = LossName | OutputsLoss | RolloutLoss;
 
 /** Milliseconds after which other work of the process has a turn. */
 const TURN_MS = 20;
@@ -104,14 +133,19 @@ export function outputsLoss(name: string, loss: OutputsFunction): OutputsLoss {
 /** The loss as an option. */
 export const modelLoss: Leaf<ModelLoss> = leaf(
   'other',
-  `one of ${LOSSES.join(', ')}, or a loss of outputs, from outputsLoss(…)`,
+  `one of ${LOSSES.join(', ')}, a loss of outputs, from outputsLoss(…), or of rollouts, from rollout(…)`,
   (value) => LOSSES.includes(value as LossName) || isObject(value),
   { choices: LOSSES },
 );
 
 /** Whether a loss is computed in JavaScript. */
 export function isOutputsLoss(loss: ModelLoss): loss is OutputsLoss {
-  return typeof loss !== 'string';
+  return typeof loss !== 'string' && !isRolloutLoss(loss);
+}
+
+/** Whether a loss is one of rollouts. */
+export function isRolloutLoss(loss: ModelLoss): loss is RolloutLoss {
+  return typeof loss !== 'string' && 'simulator' in loss;
 }
 
 /** Refuses an object that is no loss of outputs. */
@@ -129,14 +163,15 @@ function checkName(name: string, what: string): string {
 
 /** What stands for a loss in a file. */
 export function nameOfLoss(loss: ModelLoss): string {
-  return isOutputsLoss(loss) ? loss.name : loss;
+  return typeof loss === 'string' ? loss : loss.name;
 }
 
 /** Refuses what only a built-in loss has; `what` says it in a sentence: `Back-propagation`. */
 export function requireBuiltIn(loss: ModelLoss, what: string): asserts loss is LossName {
-  if (!isOutputsLoss(loss)) return;
+  if (typeof loss === 'string') return;
+  const kind = isRolloutLoss(loss) ? 'rollouts' : 'outputs';
   throw new InvalidArgumentError(
-    `${what} requires a built-in loss, ${LOSSES.join(', ')}: ${quote(loss.name)} is a loss of outputs`,
+    `${what} requires a built-in loss, ${LOSSES.join(', ')}: ${quote(loss.name)} is a loss of ${kind}`,
   );
 }
 

@@ -31,8 +31,8 @@ import type {
 } from './options.js';
 import { evaluateOptions } from './options.js';
 import type { ModelLoss } from './losses.js';
-import { isOutputsLoss, modelLoss } from './losses.js';
-import { checkDataset, checkLoss, countCorrect, imagesOf } from './problem.js';
+import { modelLoss } from './losses.js';
+import { checkDataset, checkLoss, countCorrect, imagesOf, outputsOf } from './problem.js';
 import type { Stream } from '../native/random.js';
 import { withSafetensors, writeSafetensors } from '../support/safetensors.js';
 import { checkValues, checkWeights, describedIn, readPoint, toMetadata, toTensors } from './weights.js';
@@ -56,7 +56,7 @@ export const modelOptions = v.strictObject({
   seed: v.optional(seed, 0),
   /**
    * Mean over the batch of `cross-entropy`, `mean-squared-error` or `mean-absolute-error`; or a loss of the network's outputs, from
-   * `outputsLoss` or a custom `OutputsLoss`. Default: `cross-entropy`.
+   * `outputsLoss` or a custom `OutputsLoss`; or one of rollouts, from `rollout`. Default: `cross-entropy`.
    */
   loss: v.optional(modelLoss, 'cross-entropy'),
   /** Initial values. The model uses these arrays themselves, not copies. Default: initial weights by `seed`. */
@@ -178,9 +178,9 @@ export class Model implements Disposable {
     return this.compiled.parameters;
   }
 
-  /** Whether differences are exact changes of the loss, for any μ: of a built-in loss. Losses of outputs are subtracted. */
+  /** Whether differences are exact changes of the loss, for any μ: of a built-in loss. Other losses are subtracted. */
   get carriesChanges(): boolean {
-    return !isOutputsLoss(this.loss);
+    return typeof this.loss === 'string';
   }
 
   /** The number of trainable parameters, d in the paper. */
@@ -274,7 +274,7 @@ export class Model implements Disposable {
   async predict(images: Float32Array | Batch | Dataset, options: EvaluateOptions = {}): Promise<Float32Array> {
     const { batchSize, signal, onProgress } = parseOptions(evaluateOptions, options, 'predict');
     const { count, slice } = imagesOf(images, this);
-    const { outputs: width } = this.compiled;
+    const width = outputsOf(this);
     const outputs = new Float32Array(count * width);
     for (let start = 0; start < count; start += batchSize) {
       const size = Math.min(batchSize, count - start);

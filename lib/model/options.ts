@@ -152,6 +152,8 @@ export interface GradientResult extends PassResult {
 }
 
 export interface QueryResult extends PassResult {
+  /** Of rollouts: losses that are missing; their entries of `values` are 0 or one-sided. */
+  failed?: number;
   /** One entry per coordinate (`coordinatewise`) or per parameter (`randomized`). */
   values: Float64Array;
   /** Loss evaluations, including the unperturbed one. */

@@ -15,7 +15,7 @@ import type {
 } from '../native/addon.js';
 import type { CallOptions } from '../native/jobs.js';
 import { atMostEvery, withSignal } from '../native/jobs.js';
-import type { Computations, QueryAt } from './computations.js';
+import type { NetworkComputations, QueryAt } from './computations.js';
 import { BASE } from './computations.js';
 import type { PassResult, QueryResult, Reuse } from './options.js';
 import type { OutputsLoss } from './losses.js';
@@ -49,12 +49,12 @@ const sidesOf = ({ central }: { readonly central: boolean }): number => (central
 
 /** What a model computes by a loss of outputs. */
 export class OutputsEstimates {
-  readonly #computations: Computations;
+  readonly #computations: NetworkComputations;
   readonly #loss: OutputsLoss;
   /** Of the last estimate: its parts share a base pass. */
   #mark = 0;
 
-  constructor(computations: Computations, loss: OutputsLoss) {
+  constructor(computations: NetworkComputations, loss: OutputsLoss) {
     this.#computations = computations;
     this.#loss = loss;
   }

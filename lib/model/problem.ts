@@ -8,8 +8,8 @@ import { checked, expected, integer, isObject, string } from '../support/schema.
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import type { ModelLoss } from './losses.js';
-import { checkOutputsLoss, isOutputsLoss } from './losses.js';
+import type { ModelLoss, RolloutLoss } from './losses.js';
+import { checkOutputsLoss, isOutputsLoss, isRolloutLoss, nameOfLoss } from './losses.js';
 
 /** A network with its loss; a model is one. */
 export interface Target {
@@ -18,8 +18,22 @@ export interface Target {
   readonly loss: ModelLoss;
 }
 
-/** Refuses an object that is no loss, and a network whose output does not suit the loss. */
-export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
+/** The shape of what a batch has for every image: the network's input, or of rollouts the simulator's parameters and first state. */
+export function itemShape({ network, loss }: Pick<Target, 'network' | 'loss'>): Network['input'] {
+  return isRolloutLoss(loss) ? [loss.sizes.parameters + loss.sizes.state, 1, 1] : network.input;
+}
+
+/** The outputs that a pass has for every image: the network's, or of rollouts the values of all steps. */
+export function outputsOf({ compiled, loss }: Pick<Target, 'compiled' | 'loss'>): number {
+  return isRolloutLoss(loss) ? loss.steps * loss.sizes.values : compiled.outputs;
+}
+
+/** Refuses an object that is no loss, and a network that does not suit the loss. */
+export function checkLoss({ network, compiled, loss }: Target): void {
+  if (isRolloutLoss(loss)) {
+    checkRollout(network, compiled, loss);
+    return;
+  }
   if (isOutputsLoss(loss)) {
     checkOutputsLoss(loss);
     return;
@@ -32,20 +46,38 @@ export function checkLoss({ compiled, loss }: Omit<Target, 'network'>): void {
   );
 }
 
+function checkRollout(network: Network, compiled: CompiledNetwork, { simulator, sizes }: RolloutLoss): void {
+  const check = (what: string, found: readonly number[], wanted: readonly number[]): void => {
+    if (found.join() === wanted.join()) return;
+    throw new InvalidArgumentError(
+      `Expected the network to have ${what} of ${wanted.join('×')}, as the simulator ${simulator} has, received ${found.join('×')}`,
+    );
+  };
+  check('an input', network.input, sizes.observation);
+  check('an output', compiled.outputShape, sizes.output);
+  if (compiled.statisticsCount === 0) return;
+  throw new InvalidArgumentError(
+    'Expected a network without batch norm for rollouts: its statistics would mix trajectories',
+  );
+}
+
 /** Refuses a batch whose images, labels or targets do not fit. */
-export function checkBatch(batch: Batch, { network, compiled, loss }: Target): void {
+export function checkBatch(batch: Batch, target: Target): void {
+  const { compiled, loss } = target;
   if (!isObject(batch)) throw expected('batch', 'an object', batch);
   const { count, labels, targets } = batch;
-  checkImages(batch, network.input);
+  checkImages(batch, itemShape(target));
   if (loss === 'cross-entropy') {
     checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images, for the loss ${loss}`);
     const wrong = labels.findIndex((label) => label < 0 || label >= compiled.outputs);
     const range = `from 0 to ${compiled.outputs - 1}, the network's outputs`;
     if (wrong >= 0) throw expected(`batch.labels[${wrong}]`, range, labels[wrong]);
   } else {
-    const rows = `${compiled.outputs} outputs for each of ${count} images`;
-    if (!isOutputsLoss(loss)) {
-      checkArray(targets, Float32Array, count * compiled.outputs, 'batch.targets', `${rows}, for the loss ${loss}`);
+    const rows = `${outputsOf(target)} outputs for each of ${count} images`;
+    const needless = isOutputsLoss(loss) || (isRolloutLoss(loss) && loss.loss === 'simulator' && !targets);
+    if (!needless) {
+      const why = `${rows}, for the loss ${nameOfLoss(loss)}`;
+      checkArray(targets, Float32Array, count * outputsOf(target), 'batch.targets', why);
     }
     if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
   }
@@ -83,11 +115,13 @@ export function checkDataset(
 ): void {
   checkModel(target);
   checkShape(dataset);
-  const { network, compiled, loss } = target;
+  const { compiled, loss } = target;
   const name = `data set ${quote(dataset.name)}`;
-  if (dataset.shape.join() !== network.input.join()) {
+  const shape = itemShape(target);
+  if (dataset.shape.join() !== shape.join()) {
+    const whose = isRolloutLoss(loss) ? "the simulator's parameters and state" : "the network's input";
     throw new InvalidArgumentError(
-      `Expected ${name} to have images of ${network.input.join('×')}, the network's input, received ${dataset.shape.join('×')}`,
+      `Expected ${name} to have images of ${shape.join('×')}, ${whose}, received ${dataset.shape.join('×')}`,
     );
   }
   if (of === 'images and labels' && loss === 'cross-entropy' && (dataset.classes ?? 0) > compiled.outputs) {
@@ -122,7 +156,7 @@ interface Images {
 
 /** The images of an array, a batch or a data set; refuses any that do not fit the network. */
 export function imagesOf(images: Float32Array | Batch | Dataset, target: Target): Images {
-  const { input } = target.network;
+  const input = itemShape(target);
   const size = input[0] * input[1] * input[2];
   if (images instanceof Float32Array) {
     if (images.length === 0 || images.length % size !== 0) {

@@ -16,7 +16,7 @@ import { version } from '../support/version.js';
 import { CONVERTED, indexOfInvalid, toFloat32 } from './float32.js';
 import { matchNames } from './names.js';
 import type { ModelLoss } from './losses.js';
-import { isOutputsLoss, LOSSES, nameOfLoss } from './losses.js';
+import { isRolloutLoss, LOSSES, nameOfLoss } from './losses.js';
 import { checkLoss } from './problem.js';
 
 /** A point: the flat array of all trainable parameters, and that of all running statistics. */
@@ -58,7 +58,7 @@ export function toTensors(compiled: CompiledNetwork, weights: Weights): Map<stri
 
 /** The metadata of a weights file, for `describedIn`. */
 export function toMetadata({ network, loss }: { network: Network; loss: ModelLoss }): Record<string, string> {
-  const kind = isOutputsLoss(loss) ? { lossOf: 'outputs' } : {};
+  const kind = typeof loss === 'string' ? {} : { lossOf: isRolloutLoss(loss) ? 'rollouts' : 'outputs' };
   return { writer: `deepzero ${version}`, loss: nameOfLoss(loss), ...kind, network: JSON.stringify(network) };
 }
 
@@ -109,9 +109,10 @@ export function describedIn(
   { path, metadata }: Pick<TensorFile, 'path' | 'metadata'>,
   given: { network?: Network | undefined; loss?: ModelLoss | undefined },
 ): { network: Network; loss: ModelLoss; compiled: CompiledNetwork } {
-  if (given.loss === undefined && metadata['lossOf'] === 'outputs') {
+  if (given.loss === undefined && metadata['lossOf'] !== undefined) {
     const loss = show(metadata['loss']);
-    throw new FileError(path, (name) => `its loss is ${loss}, a function of the outputs: give it by ${name}`, {
+    const kind = metadata['lossOf'] === 'rollouts' ? 'one of rollouts' : 'a function of the outputs';
+    throw new FileError(path, (name) => `its loss is ${loss}, ${kind}: give it by ${name}`, {
       option: 'loss',
     });
   }
@@ -128,7 +129,7 @@ export function describedIn(
   const loss = given.loss ?? parseContent(savedLoss, metadata, path).loss ?? 'cross-entropy';
   try {
     const compiled = compile(network);
-    if (given.loss === undefined) checkLoss({ compiled, loss });
+    if (given.loss === undefined) checkLoss({ network, compiled, loss });
     return { network, loss, compiled };
   } catch (cause) {
     if (!(cause instanceof InvalidArgumentError)) throw cause;

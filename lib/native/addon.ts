@@ -82,7 +82,7 @@ export interface NativeCoordinatewise extends NativeRequest {
 }
 
 /** Random directions and the differences along them. */
-interface NativeDirections {
+export interface NativeDirections {
   queries: number;
   mu: number;
   central: boolean;
@@ -181,6 +181,53 @@ export interface NativeFit {
   bytes: number;
 }
 
+/** The arguments of all computations of rollouts. Arrays are copied when the job is created. */
+export interface NativeRolloutRequest {
+  /** Of the network. */
+  parameters: Float32Array;
+  /** For each trajectory the simulator's parameters, then the first state. */
+  items: Float32Array;
+  /** For each trajectory and step its values; `simulator` may do without. */
+  targets?: Float32Array;
+  count: number;
+  steps: number;
+  loss: 'mean-squared-error' | 'mean-absolute-error' | 'simulator';
+  threads: number;
+}
+
+interface NativeRolloutCoordinates extends NativeRolloutRequest {
+  coordinates: Uint32Array;
+  mu: number;
+  central: boolean;
+}
+
+export interface NativeRolloutRequests {
+  evaluate: NativeRolloutRequest;
+  coordinatewise: NativeRolloutCoordinates;
+  randomized: NativeRolloutRequest & NativeDirections;
+  reference: NativeRolloutCoordinates;
+}
+
+/** Estimates with the number of losses that are missing: their entries are 0 or one-sided. */
+export interface NativeRolloutResults {
+  /** `outputs`: for each trajectory and step its values. */
+  evaluate: NativeEvaluation;
+  coordinatewise: NativeEstimate & { failed: number };
+  randomized: NativeEstimate & { failed: number };
+  reference: NativeReferenceResult;
+}
+
+/** How many numbers a simulator's arrays have for a trajectory; maps are channels, rows and columns. */
+export interface NativeSimulator {
+  parameters: number;
+  state: number;
+  observation: [number, number, number];
+  output: [number, number, number];
+  /** Of a step. */
+  values: number;
+  hasLoss: boolean;
+}
+
 /** The step and the kernel of an operation. */
 export interface NativeStep {
   /** One kernel runs all operations of equal number: a batch norm, sum, ReLU and max pool in succession. */
@@ -236,27 +283,38 @@ export interface NativeError extends Error {
   coordinate?: number;
 }
 
-/**
- * A method for every computation: `gradient` is by back-propagation, `reference` is CGE by plain loops in double precision with
- * one full forward pass per query, and those named `…Outputs` yield what a loss compares instead of differences of losses.
- */
-export type NativeComputations = {
-  [C in NativeComputation]: (request: NativeRequests[C], progress?: NativeProgress) => NativeJob<NativeResults[C]>;
+/** A method for every computation. */
+export type NativeMethods<Requests, Results extends Record<keyof Requests, unknown>> = {
+  [C in keyof Requests]: (request: Requests[C], progress?: NativeProgress) => NativeJob<Results[C]>;
 };
 
-export interface NativeNetwork extends NativeComputations {
-  /** The work of queries of these coordinates, counted without computing them. */
-  cost(request: { coordinates: Uint32Array }): NativeJob<NativeCost>;
+/** An object with computations, and the buffers that they use. */
+export type NativeComputer<Requests, Results extends Record<keyof Requests, unknown>> = NativeMethods<
+  Requests,
+  Results
+> & {
   /**
    * The largest number of threads on which a computation allocates at most `bound` bytes, and those bytes, if no buffers of
    * earlier computations exist: activations and weights of the unperturbed pass and of every thread's queries, copies of the
    * request's arrays, and the result. A few bytes per channel are not counted. The call itself allocates none of this.
    */
-  memory<C extends NativeComputation>(computation: C, request: NativeRequests[C], bound: number): NativeFit;
-  /** The step and the kernel of each operation, in order. */
-  steps(): NativeStep[];
+  memory<C extends keyof Requests>(computation: C, request: Requests[C], bound: number): NativeFit;
   /** Frees the buffers after the pending jobs, without waiting for garbage collection; later jobs allocate them again. */
   release(): void;
+};
+
+/** Rollouts of a network and a simulator. */
+export type NativeRollouts = NativeComputer<NativeRolloutRequests, NativeRolloutResults>;
+
+/**
+ * A method for every computation: `gradient` is by back-propagation, `reference` is CGE by plain loops in double precision with
+ * one full forward pass per query, and those named `…Outputs` yield what a loss compares instead of differences of losses.
+ */
+export interface NativeNetwork extends NativeComputer<NativeRequests, NativeResults> {
+  /** The work of queries of these coordinates, counted without computing them. */
+  cost(request: { coordinates: Uint32Array }): NativeJob<NativeCost>;
+  /** The step and the kernel of each operation, in order. */
+  steps(): NativeStep[];
 }
 
 export interface NativeAddon {
@@ -265,6 +323,14 @@ export interface NativeAddon {
   /** The instruction sets that this build contains and this processor supports, best first. */
   readonly supportedIsas: string[];
   Network: new (input: [number, number, number], operations: readonly NativeOperation[]) => NativeNetwork;
+  Rollouts: new (
+    input: [number, number, number],
+    operations: readonly NativeOperation[],
+    path: string,
+    config: string,
+  ) => NativeRollouts;
+  /** Loads the simulators of a shared object, and makes one to ask it for its sizes. */
+  simulator(path: string, config: string): NativeSimulator;
   /** `count` 32-bit words of Philox4x32-10 under key `seed`, from word `offset` of (stream, index). */
   random(seed: number, stream: number, index: number, offset: number, count: number): Uint32Array;
   /** Calls a kernel repeatedly on every thread, and times the calls. */
@@ -323,6 +389,10 @@ export const native: NativeAddon = {
   get Network() {
     return addon().Network;
   },
+  get Rollouts() {
+    return addon().Rollouts;
+  },
+  simulator: (path, config) => addon().simulator(path, config),
   random: (seed, stream, index, offset, count) => addon().random(seed, stream, index, offset, count),
   runKernel: (request) => addon().runKernel(request),
 };

@@ -9,16 +9,18 @@ import type { Batch, Dataset } from '../data/dataset.js';
 import { Random } from '../native/random.js';
 
 /**
- * The indices of the images of every class, at least `perClass` of each.
+ * The indices of the images of every class, at least `perClass` of each. Without classes all images are of one.
  *
  * @param what The caller's name for `perClass`.
- * @throws InvalidArgumentError if a class has fewer images, or the data set has no labels.
+ * @throws InvalidArgumentError if a class has fewer images, or the data set has only one of labels and classes.
  */
 export function imagesByClass(dataset: Dataset, perClass: number, what: string): number[][] {
-  const { name, labels, classes } = dataset;
+  const { name, count } = dataset;
+  const hasNone = !dataset.labels && dataset.classes === undefined;
+  const { labels, classes } = hasNone ? { labels: new Uint8Array(count), classes: 1 } : dataset;
   if (!labels || classes === undefined) {
     throw new InvalidArgumentError(
-      `Expected data set ${quote(name)} to have class labels, to draw samples of every class`,
+      `Expected data set ${quote(name)} to have labels and classes, or neither, to draw samples of every class`,
     );
   }
   checked(integer(1), perClass, what);

@@ -48,7 +48,7 @@ const RELATIVE_STEP = 3e-3;
  * includes the ReLUs that change their side within ±ε·g, as in ZO-GraSP. Therefore S depends on ε, and ε is so large that
  * enough ReLUs change their side for a stable mean.
  *
- * @param dataset Needs class labels.
+ * @param dataset Images with class labels; of images without, all are of one class.
  * @returns A ratio in [0, 1] for every maskable tensor by name. Their mean weighted by size is `sparsity`, to within half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or all scores
  *   are 0.

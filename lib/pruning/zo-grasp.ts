@@ -22,7 +22,7 @@ export const zoGraspImportanceOptions = v.strictObject({
   queries: v.optional(queryCount, GRASP_QUERIES),
   /** Smoothing parameter μ, > 0 in float32; default: 5e-3. */
   mu: v.optional(smoothing, MU),
-  /** Images of each class for the loss, an integer >= 1; default: 25. */
+  /** Images of each class for the loss, or of the data set if it has no classes, an integer >= 1; default: 25. */
   samplesPerClass: v.optional(integer(1), SAMPLES_PER_CLASS),
   /** Determines images and directions; an integer from 0 to 2⁵³ − 1, default: 0. */
   seed: v.optional(seed, 0),
@@ -65,7 +65,7 @@ export interface ZoGraspOptions extends v.InferInput<typeof zoGraspOptions> {}
  * - `perTensor`. Equation (1) has no normalisation. The public code scales each tensor's part of a direction to unit length,
  *   which multiplies ĝ by 1/n in a tensor of n numbers and so favours small tensors. Default: no scaling.
  *
- * @param dataset Needs class labels.
+ * @param dataset Images with class labels; of images without, all are of one class.
  * @returns A ratio in [0, 1] for every maskable tensor by name. Their mean weighted by size is `sparsity`, to within half a weight.
  * @throws InvalidArgumentError if an option is out of range or unknown, a class has fewer images than asked for, or `mu` is
  *   so small that all scores are 0 in float32.

@@ -95,6 +95,9 @@ export const string: Leaf<string> = leaf(
   (value) => typeof value === 'string' && value !== '',
 );
 
+/** Any string. */
+export const text: Leaf<string> = leaf('string', 'a string', (value) => typeof value === 'string');
+
 /** One of a closed list of strings. */
 export function oneOf<const T extends string>(choices: readonly T[]): Leaf<T> {
   const test = (value: unknown): boolean => choices.includes(value as T);

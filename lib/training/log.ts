@@ -32,6 +32,8 @@ export interface TrainStep {
   lr: number;
   /** Loss evaluations. */
   queries: number;
+  /** Of rollouts: losses that are missing. */
+  failed?: number;
   /** Seconds that the step took. */
   seconds: number;
   queriesPerSecond: number;

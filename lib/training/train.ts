@@ -3,7 +3,7 @@ import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } f
 import type { Model } from '../model/model.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
 import type { EvaluateResult } from '../model/options.js';
-import { countCorrect } from '../model/problem.js';
+import { countCorrect, outputsOf } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
@@ -279,7 +279,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     checked(nonNegative, lr, "the schedule's learning rate");
     const batch = this.#batch(position);
     const estimate = await this.#estimate(batch, { ...position, signal, onProgress });
-    const { loss, outputs, queries } = estimate;
+    const { loss, outputs, queries, failed } = estimate;
     this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
     return {
@@ -289,6 +289,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       ...(batch.labels && { accuracy: countCorrect(outputs, batch.labels) / batch.count }),
       lr,
       queries,
+      ...(failed !== undefined && { failed }),
       seconds,
       queriesPerSecond: queries / seconds,
     };
@@ -296,10 +297,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   /** An estimate with what a network's has, checked since the estimator may be custom. */
   async #estimate(batch: Batch, context: EstimateContext, estimator?: Estimator): Promise<NetworkEstimate> {
-    const { compiled, statistics: before } = this.#model;
+    const { statistics: before } = this.#model;
     const estimate = await this.#descent.estimate(batch, context, estimator);
     const { outputs, statistics } = estimate;
-    const width = batch.count * compiled.outputs;
+    const width = batch.count * outputsOf(this.#model);
     checkArray(outputs, Float32Array, width, "the estimate's outputs");
     checkArray(statistics, Float32Array, before.length, "the estimate's statistics");
     return { ...estimate, outputs, statistics };

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "addon/computations.hpp"
 #include "addon/convert.hpp"
 #include "addon/jobs/start_job.hpp"
 #include "addon/requests.hpp"
@@ -14,38 +15,9 @@ namespace deepzero {
 
 namespace {
 
-template <typename T>
-Napi::Value toTypedArray(Napi::Env env, const std::vector<T>& values) {
-  Napi::TypedArrayOf<T> array = Napi::TypedArrayOf<T>::New(env, values.size());
-  std::copy(values.begin(), values.end(), array.Data());
-  return array;
-}
-
-Napi::Object toObject(Napi::Env env, const Evaluation& evaluation) {
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("loss", evaluation.loss);
-  result.Set("outputs", toTypedArray(env, evaluation.outputs));
-  result.Set("statistics", toTypedArray(env, evaluation.statistics));
-  return result;
-}
-
 Napi::Object toObject(Napi::Env env, const Gradient& gradient) {
   Napi::Object result = toObject(env, static_cast<const Evaluation&>(gradient));
   result.Set("values", toTypedArray(env, gradient.values));
-  return result;
-}
-
-Napi::Object toObject(Napi::Env env, const Estimate& estimate) {
-  Napi::Object result = toObject(env, static_cast<const Evaluation&>(estimate));
-  result.Set("values", toTypedArray(env, estimate.values));
-  result.Set("queries", static_cast<double>(estimate.queries));
-  return result;
-}
-
-Napi::Object toObject(Napi::Env env, const ReferenceResult& reference) {
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("loss", reference.loss);
-  result.Set("values", toTypedArray(env, reference.values));
   return result;
 }
 
@@ -67,27 +39,6 @@ Napi::Object toObject(Napi::Env env, const Cost& cost) {
   Napi::Object result = Napi::Object::New(env);
   const char* const names[] = {"none", "block", "layer", "incremental"};
   for (std::size_t reuse = 0; reuse < cost.size(); ++reuse) result.Set(names[reuse], toObject(env, cost[reuse]));
-  return result;
-}
-
-// { threads, bytes }: the most threads, up to `threads`, that fit into a bound, and their bytes; 0 threads and the
-// bytes of one if none fits. More threads never take less.
-template <typename Bytes>
-Napi::Object mostThreads(Napi::Env env, int threads, Bytes bytes, double bound) {
-  int fitting = threads;
-  double needed = bytes(threads);
-  if (needed > bound) {
-    // `fitting` threads fit, if not 0, and `beyond` do not.
-    int beyond = threads;
-    for (fitting = 0; beyond - fitting > 1;) {
-      const int middle = fitting + (beyond - fitting) / 2;
-      (bytes(middle) <= bound ? fitting : beyond) = middle;
-    }
-    needed = bytes(fitting > 0 ? fitting : 1);
-  }
-  Napi::Object result = Napi::Object::New(env);
-  result.Set("threads", fitting);
-  result.Set("bytes", needed);
   return result;
 }
 
@@ -148,38 +99,9 @@ Napi::Value NetworkObject::steps(const Napi::CallbackInfo& info) {
 }
 
 Napi::Value NetworkObject::memory(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  return withClearErrors(env, [&] {
-    const Napi::Object from = toObject(info[1], "the request");
-    if (!info[2].IsNumber()) throw expected(env, "the bound", "a number");
-    const double bound = info[2].As<Napi::Number>().DoubleValue();
-    Napi::Object result;
-    const auto answer = [&](auto computation) {
-      if (!info[0].IsString() || info[0].As<Napi::String>().Utf8Value() != computation.name) return false;
-      const typename decltype(computation)::Type request(from, engine_->graph(), Arrays::Counted);
-      const auto bytes = [&](int threads) {
-        return static_cast<double>(request.footprint(*engine_, threads) + request.arrayBytes);
-      };
-      result = mostThreads(env, request.threads, bytes, bound);
-      return true;
-    };
-    if (!std::apply([&](auto... computations) { return (answer(computations) || ...); }, kComputations)) {
-      throw expected(env, "the computation", "one of the network's methods that compute");
-    }
-    return result;
-  });
+  return threadsWithin(info, kComputations, engine_->graph(), *engine_);
 }
 
-Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) {
-  const Napi::Env env = info.Env();
-  withClearErrors(env, [&] {
-    Computation computation = [engine = engine_](const Control&) -> Delivery {
-      engine->release();
-      return [](Napi::Env env) { return env.Undefined(); };
-    };
-    env.GetInstanceData<Jobs>()->start(1, std::move(computation), env.Undefined(), memory_);
-  });
-  return env.Undefined();
-}
+Napi::Value NetworkObject::release(const Napi::CallbackInfo& info) { return releaseLater(info, engine_, memory_); }
 
 }  // namespace deepzero

@@ -12,15 +12,6 @@ namespace deepzero {
 
 namespace {
 
-// Copies an array before anything in it is checked: another thread may be writing to shared memory.
-template <typename T>
-std::vector<T> copied(const Napi::TypedArrayOf<T>& array) {
-  const std::size_t length = array.ElementLength();
-  std::vector<T> result(length);
-  if (length > 0) std::memcpy(result.data(), array.Data(), length * sizeof(T));
-  return result;
-}
-
 // Every element must be in [0, bound).
 template <typename T>
 void checkIndices(Napi::Env env, const char* key, const std::vector<T>& values, std::size_t bound) {
@@ -31,16 +22,29 @@ void checkIndices(Napi::Env env, const char* key, const std::vector<T>& values, 
   }
 }
 
-std::vector<std::uint32_t> toCoordinates(Napi::Object from, const Graph& graph) {
-  std::vector<std::uint32_t> result = copied(toTypedArrayOf<std::uint32_t>(from, "coordinates"));
-  checkIndices(from.Env(), "coordinates", result, graph.parameterCount());
-  return result;
-}
-
 Reuse toReuse(Napi::Object from) {
   return toChoice<Reuse>(
       from, "reuse",
       {{"none", Reuse::None}, {"block", Reuse::Block}, {"layer", Reuse::Layer}, {"incremental", Reuse::Incremental}});
+}
+
+std::uint64_t toMark(Napi::Object from) {
+  return static_cast<std::uint64_t>(toInteger(from.Get("mark"), "mark", 1, kMaxSafeInteger));
+}
+
+// What JavaScript holds while a part of an estimate is computed: for the whole estimate the arrays, and the outputs of
+// two parts, of the one before, whose losses it computes, and of this one, as soon as they are there.
+std::size_t heldBytes(const Request& request, const Graph& graph, std::size_t queries, bool central) {
+  const std::size_t outputs = checkedTimes(request.count * graph.output().size(), queries * (central ? 2 : 1));
+  return request.arrayBytes + checkedTimes(outputs, 2 * sizeof(double));
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> toCoordinates(Napi::Object from, const Graph& graph) {
+  std::vector<std::uint32_t> result = copied(toTypedArrayOf<std::uint32_t>(from, "coordinates"));
+  checkIndices(from.Env(), "coordinates", result, graph.parameterCount());
+  return result;
 }
 
 RandomizedOptions toRandomizedOptions(Napi::Object from) {
@@ -59,19 +63,6 @@ RandomizedOptions toRandomizedOptions(Napi::Object from) {
   options.index = static_cast<std::uint32_t>(toInteger(from.Get("index"), "index", 0, UINT32_MAX));
   return options;
 }
-
-std::uint64_t toMark(Napi::Object from) {
-  return static_cast<std::uint64_t>(toInteger(from.Get("mark"), "mark", 1, kMaxSafeInteger));
-}
-
-// What JavaScript holds while a part of an estimate is computed: for the whole estimate the arrays, and the outputs of
-// two parts, of the one before, whose losses it computes, and of this one, as soon as they are there.
-std::size_t heldBytes(const Request& request, const Graph& graph, std::size_t queries, bool central) {
-  const std::size_t outputs = checkedTimes(request.count * graph.output().size(), queries * (central ? 2 : 1));
-  return request.arrayBytes + checkedTimes(outputs, 2 * sizeof(double));
-}
-
-}  // namespace
 
 Request::Request(Napi::Object from, const Graph& graph, Arrays arrays) {
   const std::size_t outputs = graph.output().size();

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <tuple>
 #include <vector>
 
@@ -22,6 +23,18 @@
 namespace deepzero {
 
 enum class Arrays { Copied, Counted };
+
+// Copies an array before anything in it is checked: another thread may be writing to shared memory.
+template <typename T>
+std::vector<T> copied(const Napi::TypedArrayOf<T>& array) {
+  const std::size_t length = array.ElementLength();
+  std::vector<T> result(length);
+  if (length > 0) std::memcpy(result.data(), array.Data(), length * sizeof(T));
+  return result;
+}
+
+std::vector<std::uint32_t> toCoordinates(Napi::Object from, const Graph& graph);
+RandomizedOptions toRandomizedOptions(Napi::Object from);
 
 struct Request {
   std::vector<float> parameters, statistics, images, targets;

@@ -131,11 +131,12 @@ void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, cons
   const Segment& segment = plan_.segments()[index];
   for (int s = segment.firstStep; s < segment.endStep; ++s) {
     const Step& step = plan_.steps()[s];
-    if (observer != nullptr) {
-      observer->beforeStep(*this, s, block, read(step.inputs[0], block, workspace.locals),
-                           step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr);
-    }
-    runStep(step, block, weights, workspace);
+    const Scalar* in = read(step.inputs[0], block, workspace.locals);
+    const Scalar* residual = step.inputs[1] >= 0 ? read(step.inputs[1], block, workspace.locals) : nullptr;
+    if (observer != nullptr) observer->beforeStep(*this, s, block, in, residual);
+    runStep<Scalar>(plan_, kernels_, step, weights,
+                    {in, residual, written(step.output, block, workspace.locals), affine(step).data()},
+                    workspace.winograd.data());
   }
   if (!problem.training) return;
   for (int value : segment.measured) {
@@ -143,44 +144,6 @@ void PassOf<Scalar>::runBlock(int index, int block, const Problem& problem, cons
     const std::size_t at = static_cast<std::size_t>(block) * map.channels;
     valueKernels<Scalar>(kernels_).moments(map, read(value, block, workspace.locals), lanesOf(problem, block),
                                            &blockMean_[value][at], &blockSquares_[value][at]);
-  }
-}
-
-template <typename Scalar>
-void PassOf<Scalar>::runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace) {
-  const ValueKernels<Scalar>& kernels = valueKernels<Scalar>(kernels_);
-  const Map& inMap = plan_.map(step.inputs[0]);
-  const Map& outMap = plan_.map(step.output);
-  const Scalar* in = read(step.inputs[0], block, workspace.locals);
-  Scalar* out = written(step.output, block, workspace.locals);
-  switch (step.kind) {
-    case StepKind::Convolve:
-      convolve(kernels_, plan_.convolutionShape(step.operation), in, weights, step.operation,
-               weights.bias(step.operation), workspace.winograd.data(), out);
-      break;
-    case StepKind::Activate: activate(step, block, out, workspace.locals); break;
-    case StepKind::AveragePool: {
-      const ConvolutionShape& windows = plan_.convolutionShape(step.operation);
-      const int before = plan_.paddingBefore(step);
-      for (int c = 0; c < outMap.channels; ++c) {
-        Scalar* plane = out + c * outMap.planeStride();
-        if (c < before || c >= before + inMap.channels) {
-          std::fill_n(plane, outMap.planeStride(), Scalar{0});
-        } else {
-          kernels.averagePool(windows, in + (c - before) * inMap.planeStride(), plane);
-        }
-      }
-      break;
-    }
-    case StepKind::Flatten:
-      for (int c = 0, feature = 0; c < inMap.channels; ++c) {
-        for (int y = 0; y < inMap.height; ++y) {
-          for (int x = 0; x < inMap.width; ++x, ++feature) {
-            std::copy_n(in + inMap.at(c, y, x), kLanes, out + outMap.at(feature, 0, 0));
-          }
-        }
-      }
-      break;
   }
 }
 

@@ -8,6 +8,7 @@
 #include "network/arena.hpp"
 #include "network/plan/plan.hpp"
 #include "network/problem.hpp"
+#include "network/run_step.hpp"
 #include "network/weights.hpp"
 #include "support/control.hpp"
 
@@ -28,26 +29,6 @@ struct WorkspaceOf {
   AlignedFloats winograd;  // scratch of the Winograd kernel, which is of floats only
 };
 using Workspace = WorkspaceOf<float>;
-
-template <typename Scalar>
-const ValueKernels<Scalar>& valueKernels(const Kernels& kernels) {
-  if constexpr (std::is_same_v<Scalar, double>) {
-    return kernels.float64;
-  } else {
-    return kernels;
-  }
-}
-
-// The convolution of an operation: by the Winograd kernel if there are transformed weights. `winograd` is its scratch.
-template <typename Scalar>
-void convolve(const Kernels& kernels, const ConvolutionShape& shape, const Scalar* in, const Weights& weights,
-              int operation, const float* bias, float* winograd, Scalar* out) {
-  if constexpr (std::is_same_v<Scalar, float>) {
-    const float* transformed = weights.transformed(operation);
-    if (transformed != nullptr) return kernels.winograd(shape, in, transformed, {bias}, winograd, out);
-  }
-  valueKernels<Scalar>(kernels).convolution(shape, in, weights.weight(operation), bias, out);
-}
 
 template <typename Scalar>
 class PassOf;
@@ -105,7 +86,6 @@ class PassOf {
   void prepare(int segment, const Problem& problem, const Weights& weights);
   void runBlock(int segment, int block, const Problem& problem, const Weights& weights, WorkspaceOf<Scalar>& workspace,
                 ObserverOf<Scalar>* observer);
-  void runStep(const Step& step, int block, const Weights& weights, WorkspaceOf<Scalar>& workspace);
   void activate(const Step& step, int block, Scalar* out, const ArenaOf<Scalar>& locals) const;
   void loadInput(const Problem& problem, int block);
   void combineMoments(int segment, const Problem& problem);

@@ -37,7 +37,9 @@ export const NATIVE_LAYERS: Layers = [
   ['native/network'],
   ['native/network/changes', 'native/network/backward', 'native/network/reference'],
   ['native/runtime'],
+  ['native/include'],
   ['native/estimators'],
+  ['native/rollouts'],
   ['native/measure'],
   ['native/addon'],
 ];

@@ -158,8 +158,7 @@ describe('TensorDataset', () => {
     const refused = (changes: Partial<TensorDatasetOptions>, message: RegExp): void => {
       assert.throws(() => new TensorDataset({ images, shape, ...changes }), message);
     };
-    refused({}, /Expected exactly one of labels and targets/);
-    refused({ labels: new Uint8Array(4), targets: new Float32Array(4) }, /exactly one of labels and targets/);
+    refused({ labels: new Uint8Array(4), targets: new Float32Array(4) }, /at most one of labels and targets/);
     refused({ labels: new Uint8Array(3) }, /length of labels to be 4, received 3/);
     refused({ labels: Uint8Array.of(0, 0, 0, 9), classes: 9 }, /labels\[3\] to be < 9, the number of classes/);
     refused({ targets: new Float32Array(6) }, /length of targets to be a multiple of 4, one row per image, received 6/);

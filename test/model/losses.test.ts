@@ -55,8 +55,11 @@ describe('a loss of outputs', () => {
       [{ name: 'mean-squared-error', losses }, /Expected loss\.name to be another name than/],
       [{ losses }, /Expected loss\.name to be a non-empty string, received undefined/],
       [{ name: 'mine' }, /Expected loss\.losses to be a function, as that of outputsLoss\(…\), received undefined/],
-      [7, /Expected loss to be one of cross-entropy, .*, or a loss of outputs, from outputsLoss\(…\), received 7/],
-      [meanCrossEntropy, /or a loss of outputs, from outputsLoss\(…\), received a function/],
+      [
+        7,
+        /Expected loss to be one of cross-entropy, .*, a loss of outputs, from outputsLoss\(…\), or of rollouts, from rollout\(…\), received 7/,
+      ],
+      [meanCrossEntropy, /or of rollouts, from rollout\(…\), received a function/],
     ];
     for (const [loss, message] of options) refused.push([() => new Model(tinyNetwork(), { loss: loss as OutputsLoss }), message]); // prettier-ignore
     for (const [make, message] of refused) {

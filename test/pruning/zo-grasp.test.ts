@@ -7,7 +7,7 @@ import { resnet } from '../../lib/network/resnet.js';
 import type { ZoGraspOptions } from '../../lib/pruning/zo-grasp.js';
 import { zoGrasp } from '../../lib/pruning/zo-grasp.js';
 import { hessianTimes, quadratic, quadraticDataset, SIZE } from '../helpers/quadratic.js';
-import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
+import { bits, CLASSES, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
 
 const QUICK = { queries: 8, samplesPerClass: 4 };
 
@@ -110,8 +110,8 @@ describe('zoGrasp', () => {
       /samplesPerClass to be at most 8, the images of class 0 .* received 9/,
     );
     const { name, count, shape } = tinyTensors();
-    const unlabelled = { name, count, shape, batch: () => assert.fail() };
-    await assert.rejects(find({}, unlabelled), /"stripes" to have class labels/);
+    const unlabelled = { name, count, shape, classes: CLASSES, batch: () => assert.fail() };
+    await assert.rejects(find({}, unlabelled), /"stripes" to have labels and classes, or neither/);
     await assert.rejects(find({ sparsity: 1 }), /sparsity to be a number >= 0 and < 1, received 1/);
     await assert.rejects(find({ mu: 0 }), /mu to be a finite number > 0 that float32 can hold, received 0/);
     await assert.rejects(find({ queries: 0 }), /queries to be an integer from 1/);

@@ -80,11 +80,19 @@ class ReferencePass {
       if (control.stop()) throw Cancelled();
       result_.values.emplace_back(problem.count * shape.size());
     }
-    std::copy_n(problem.images, result_.values[0].size(), result_.values[0].begin());
+    if (problem.images != nullptr) {
+      std::copy_n(problem.images, result_.values[0].size(), result_.values[0].begin());
+    }
   }
 
   // The loss, finite or not.
   double evaluate(const std::vector<double>& parameters) {
+    forward(parameters);
+    return result_.loss = loss();
+  }
+
+  // Computes all values from the input's.
+  void forward(const std::vector<double>& parameters) {
     result_.statistics.assign(problem_.statistics, problem_.statistics + graph_.statisticsCount());
     for (int i = 0; i < static_cast<int>(graph_.operations().size()); ++i) {
       if (graph_.operations()[i].kind == Kind::BatchNorm) {
@@ -95,7 +103,6 @@ class ReferencePass {
                 [&](std::size_t task) { plane(i, parameters, task / channels, static_cast<int>(task % channels)); });
       }
     }
-    return result_.loss = loss();
   }
 
   ReferenceEvaluation& result() { return result_; }
@@ -250,6 +257,16 @@ ReferenceEvaluation referenceEvaluate(const Graph& graph, const Problem& problem
   ReferencePass pass(graph, problem, control);
   if (!std::isfinite(pass.evaluate(parameters))) throw NonFinite(-1);
   return std::move(pass.result());
+}
+
+std::vector<double> referenceForward(const Graph& graph, const std::vector<double>& parameters,
+                                     const std::vector<double>& input, const Control& control) {
+  Problem problem;
+  problem.count = 1;
+  ReferencePass pass(graph, problem, control);
+  pass.result().values[0] = input;
+  pass.forward(parameters);
+  return std::move(pass.result().values.back());
 }
 
 std::size_t referenceBytes(const Graph& graph, int count, std::size_t coordinates) {

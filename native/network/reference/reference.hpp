@@ -22,6 +22,10 @@ struct ReferenceEvaluation {
 ReferenceEvaluation referenceEvaluate(const Graph& graph, const Problem& problem, const std::vector<double>& parameters,
                                       const Control& control);
 
+// The output for one input, both NCHW, of a network without batch norms.
+std::vector<double> referenceForward(const Graph& graph, const std::vector<double>& parameters,
+                                     const std::vector<double>& input, const Control& control);
+
 // CGE at each coordinate, (ℓ(θ + μeᵢ) − ℓ(θ))/μ, or (ℓ(θ + μeᵢ) − ℓ(θ − μeᵢ))/(2μ) if central, with one full forward
 // pass a query. `loss` receives ℓ(θ).
 std::vector<double> referenceCoordinatewise(const Graph& graph, const Problem& problem,

@@ -1,0 +1,89 @@
+/**
+ * Losses of rollouts: a network and a simulator act in turn, natively, for many trajectories and many perturbed networks at once.
+ *
+ * @module
+ */
+import { basename, resolve } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import * as v from 'valibot';
+
+import type { NativeRolloutRequests, NativeRolloutResults, NativeRollouts } from '../native/addon.js';
+import { native } from '../native/addon.js';
+import { programOf } from '../network/compile.js';
+import { digest } from '../support/digest.js';
+import { InvalidArgumentError } from '../support/errors.js';
+import { expectedOption, integer, oneOf, parseOptions, string, text } from '../support/schema.js';
+import type { Setup } from './computations.js';
+import { Computations } from './computations.js';
+import type { RolloutLoss, SimulatorSizes } from './losses.js';
+import { ROLLOUT_ERRORS } from './losses.js';
+
+/** The folder of `deepzero_simulator.h`, for a compiler's `-I`. */
+export const simulatorInclude: string = fileURLToPath(new URL('../../native/include', import.meta.url));
+
+export const rolloutOptions = v.strictObject({
+  /** The path of a shared object that implements `native/include/deepzero_simulator.h`. */
+  simulator: string,
+  /** What the simulator is made with, any text that it understands. Default: the empty text. */
+  config: v.optional(text, ''),
+  /** Steps of a rollout, an integer from 1 to 2²⁰. */
+  steps: integer(1, 2 ** 20),
+  /**
+   * `mean-squared-error` or `mean-absolute-error` of the values of all steps to the batch's targets; or `simulator`, its own loss, with
+   * targets or without. Default: `mean-squared-error`.
+   */
+  loss: v.optional(oneOf(ROLLOUT_ERRORS), 'mean-squared-error'),
+});
+export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
+
+/**
+ * The loss of rollouts, for the option `loss` of `Model`: for training a network through a simulator. From a state s₀, for n steps,
+ *
+ *     y = network(observe(s)),  s ← step(s, y),  values ← measure(s);      ℓ = error of all values to their targets
+ *
+ * or, with a simulator that corrects, s ← step(s), y = network(observe(s)), s ← correct(s, y). Simulators are shared objects with a C
+ * interface, `native/include/deepzero_simulator.h`, which docs/guides/simulator.md explains.
+ *
+ * A batch's `images` have for each trajectory the simulator's parameters and then the first state, as a data set of shape
+ * [parameters + state, 1, 1]; its `targets` have for each trajectory the values of all steps. `forward` and `predict` yield those values
+ * as outputs.
+ *
+ * Everything is computed in double precision, so losses can be subtracted: the digits of ℓ below 1e-16·ℓ/μ are lost. Sixteen
+ * rollouts, of any trajectories and queries, run side by side on a thread. A query that fails, because the simulator fails or a
+ * value is not finite, is left out of the estimate, or replaced by the unperturbed loss with central differences; `failed` counts
+ * them. If more than half fail, or the unperturbed loss, the call rejects. Options about feature reuse have no effect.
+ *
+ * @throws InvalidArgumentError if the shared object cannot be loaded or is no simulator, or an option is out of range or unknown.
+ * @example
+ * const loss = rollout({ simulator: './pendulum.so', steps: 100, loss: 'simulator' });
+ * const model = new Model({ name: 'policy', input: [1, 1, 2], layers: [flatten(), linear({ features: 1 })] }, { loss });
+ */
+export function rollout(options: RolloutOptions): RolloutLoss {
+  const { simulator, config, steps, loss } = parseOptions(rolloutOptions, options, 'rollout');
+  // Without a folder the system would look among its own libraries.
+  const path = resolve(simulator);
+  const sizes = sizesOf(path, config);
+  if (loss === 'simulator' && !sizes.hasLoss) {
+    throw expectedOption('loss', `mean-squared-error or mean-absolute-error, as ${basename(path)} has none`, loss);
+  }
+  const name = `${steps} steps of ${basename(path)}(${digest(new TextEncoder().encode(config))}), ${loss}`;
+  return { name, simulator: path, config, steps, loss, sizes };
+}
+
+function sizesOf(path: string, config: string): SimulatorSizes {
+  try {
+    return native.simulator(path, config);
+  } catch (cause) {
+    if (cause instanceof TypeError && 'code' in cause) throw new InvalidArgumentError(cause.message);
+    throw cause;
+  }
+}
+
+/** The native computations of rollouts. */
+export type RolloutComputations = Computations<NativeRolloutRequests, NativeRolloutResults, NativeRollouts>;
+
+/** Those of a network with a loss of rollouts. */
+export function rolloutComputations(setup: Setup, { simulator, config }: RolloutLoss): RolloutComputations {
+  const { input } = setup.network;
+  return new Computations(setup, new native.Rollouts(input, programOf(setup.network).operations, simulator, config));
+}

@@ -1,0 +1,124 @@
+#include "rollouts/simulator.hpp"
+
+#include <dlfcn.h>
+
+#include <cmath>
+#include <limits>
+#include <stdexcept>
+
+namespace deepzero {
+
+namespace {
+
+// Bounds that keep every product of sizes within 63 bits.
+constexpr std::int64_t kMostNumbers = std::int64_t{1} << 28;
+
+bool sensible(std::int64_t size, std::int64_t least) { return size >= least && size <= kMostNumbers; }
+
+bool sensible(const std::int64_t (&map)[3]) {
+  return sensible(map[0], 1) && sensible(map[1], 1) && sensible(map[2], 1) && map[0] * map[1] <= kMostNumbers &&
+         map[0] * map[1] * map[2] <= kMostNumbers;
+}
+
+// Calls `call(first, count)` for all trajectories, and, if that fails, for each by itself.
+template <typename Call>
+void callFor(int count, bool* failed, Call call) {
+  if (call(0, count) == 0) return;
+  for (int i = 0; i < count; ++i) {
+    if (!failed[i] && call(i, 1) != 0) failed[i] = true;
+  }
+}
+
+}  // namespace
+
+void SimulatorLibrary::Close::operator()(void* handle) const { dlclose(handle); }
+
+SimulatorLibrary::SimulatorLibrary(const std::string& path) : path_(path) {
+  handle_.reset(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL));
+  if (!handle_) {
+    const char* const why = dlerror();
+    throw std::invalid_argument(why != nullptr ? why : path + ": cannot be loaded");
+  }
+  const char* const name = "deepzero_simulator_interface";
+  using Interface = const deepzero_simulator*();
+  auto* const interface = reinterpret_cast<Interface*>(dlsym(handle_.get(), name));
+  if (interface == nullptr) {
+    throw std::invalid_argument(path + ": expected a simulator with the function " + name +
+                                ", found none of that name");
+  }
+  functions_ = interface();
+  if (functions_ == nullptr) throw std::invalid_argument(path + ": " + name + " returned null");
+  if (functions_->version != DEEPZERO_SIMULATOR_VERSION) {
+    throw std::invalid_argument(path + ": expected a simulator of version " +
+                                std::to_string(DEEPZERO_SIMULATOR_VERSION) +
+                                " of deepzero_simulator.h, found version " + std::to_string(functions_->version));
+  }
+  const auto require = [&](bool there, const char* function) {
+    if (!there) throw std::invalid_argument(path + ": expected a function for " + function + ", found null");
+  };
+  require(functions_->create != nullptr, "create");
+  require(functions_->destroy != nullptr, "destroy");
+  require(functions_->observe != nullptr, "observe");
+  require(functions_->step != nullptr, "step");
+  require(functions_->measure != nullptr, "measure");
+}
+
+Simulator::Simulator(std::shared_ptr<const SimulatorLibrary> library, const std::string& config)
+    : library_(std::move(library)) {
+  char message[1024] = "";
+  simulator_ = functions().create(config.c_str(), &sizes_, message, sizeof message);
+  message[sizeof message - 1] = '\0';
+  if (simulator_ == nullptr) {
+    throw std::invalid_argument(library_->path() + ": " + (*message != '\0' ? message : "create returned null"));
+  }
+  if (sensible(sizes_.parameters, 0) && sensible(sizes_.state, 1) && sensible(sizes_.observation) &&
+      sensible(sizes_.output) && sensible(sizes_.values, 1)) {
+    return;
+  }
+  functions().destroy(simulator_);
+  throw std::invalid_argument(library_->path() + ": expected sizes from 1 (parameters from 0) to " +
+                              std::to_string(kMostNumbers) + " numbers");
+}
+
+Simulator::~Simulator() { functions().destroy(simulator_); }
+
+void Simulator::observe(int count, const double* parameters, const double* state, double* observation, bool* failed) {
+  callFor(count, failed, [&](int first, int number) {
+    return functions().observe(simulator_, number, parameters + first * this->parameters(),
+                               state + first * this->state(), observation + first * this->observation());
+  });
+}
+
+void Simulator::step(int count, const double* parameters, const double* state, const double* output, double* next,
+                     bool* failed) {
+  move(functions().step, count, parameters, state, output, next, failed);
+}
+
+void Simulator::correct(int count, const double* parameters, const double* state, const double* output, double* next,
+                        bool* failed) {
+  move(functions().correct, count, parameters, state, output, next, failed);
+}
+
+void Simulator::move(Move* function, int count, const double* parameters, const double* state, const double* output,
+                     double* next, bool* failed) {
+  callFor(count, failed, [&](int first, int number) {
+    return function(simulator_, number, parameters + first * this->parameters(), state + first * this->state(),
+                    output == nullptr ? nullptr : output + first * this->output(), next + first * this->state());
+  });
+}
+
+void Simulator::measure(int count, const double* parameters, const double* state, double* values, bool* failed) {
+  callFor(count, failed, [&](int first, int number) {
+    return functions().measure(simulator_, number, parameters + first * this->parameters(),
+                               state + first * this->state(), values + first * this->values());
+  });
+}
+
+double Simulator::loss(std::size_t steps, const double* parameters, const double* values, const float* targets) {
+  double loss = 0;
+  const auto count = static_cast<std::int64_t>(steps);
+  const int status = functions().loss(simulator_, count, parameters, values, targets, &loss);
+  return status == 0 ? loss : std::numeric_limits<double>::quiet_NaN();
+}
+
+}  // namespace deepzero

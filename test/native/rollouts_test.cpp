@@ -1,0 +1,271 @@
+// Rollouts against plain loops, and simulators that are wrong.
+#include "rollouts/rollouts.hpp"
+
+#include <atomic>
+#include <cmath>
+#include <cstdint>
+#include <memory>
+#include <numeric>
+#include <string>
+#include <vector>
+
+#include "estimators/directions.hpp"
+#include "harness.hpp"
+#include "networks.hpp"
+#include "rollouts/reference.hpp"
+
+namespace deepzero::test {
+namespace {
+
+constexpr int kEntries = 9;
+
+std::shared_ptr<const SimulatorLibrary> simulators(const std::string& name) {
+  return std::make_shared<const SimulatorLibrary>(std::string(SIMULATORS) + "/" + name + ".so");
+}
+
+// Two convolutions of a row, the second of 1×1 windows.
+Graph rowNetwork() {
+  return Builder({1, 1, kEntries}).convolution(5, 3, 3, 1, 1, true).relu().convolution(1, 1, 1, 1, 0, true).graph();
+}
+
+// Numbers that look random, in (−1, 1).
+double number(std::size_t i) { return std::sin(12.9898 * (static_cast<double>(i) + 1)); }
+
+// Trajectories with all their arrays.
+struct Trajectories {
+  std::vector<float> parameters, items, targets;
+  RolloutProblem problem;
+
+  Trajectories(const Graph& graph, int count, int steps, RolloutLoss loss, int entries = kEntries) {
+    for (std::size_t i = 0; i < graph.parameterCount(); ++i) parameters.push_back(static_cast<float>(0.4 * number(i)));
+    for (int item = 0; item < count; ++item) {
+      items.push_back(static_cast<float>(0.8 + 0.1 * number(item)));
+      for (int i = 0; i < entries; ++i) items.push_back(static_cast<float>(number(31 * item + i)));
+    }
+    for (int i = 0; i < count * steps * entries; ++i) targets.push_back(static_cast<float>(number(7 * i)));
+    problem.parameters = parameters.data();
+    problem.items = items.data();
+    problem.targets = targets.data();
+    problem.count = count;
+    problem.steps = steps;
+    problem.loss = loss;
+  }
+};
+
+std::vector<std::uint32_t> every(const Graph& graph, std::size_t stride = 1) {
+  std::vector<std::uint32_t> result;
+  for (std::size_t i = 0; i < graph.parameterCount(); i += stride) result.push_back(static_cast<std::uint32_t>(i));
+  return result;
+}
+
+CoordinatewiseOptions along(const std::vector<std::uint32_t>& coordinates, double mu, bool central) {
+  CoordinatewiseOptions options;
+  options.mu = mu;
+  options.central = central;
+  options.coordinates = coordinates.data();
+  options.count = coordinates.size();
+  return options;
+}
+
+}  // namespace
+
+ISA_TEST("CGE of rollouts agrees with plain loops in double precision") {
+  for (const char* name : {"linear", "corrects"}) {
+    for (const RolloutLoss loss : {RolloutLoss::SquaredError, RolloutLoss::AbsoluteError, RolloutLoss::Simulator}) {
+      for (const int count : {1, 3, 16, 17}) {
+        const auto library = simulators(name);
+        const std::string config = std::to_string(kEntries);
+        Rollouts rollouts(rowNetwork(), kernels(), library, config);
+        Simulator simulator(library, config);
+        const Trajectories given(rollouts.graph(), count, 4, loss);
+        const std::vector<std::uint32_t> coordinates = every(rollouts.graph());
+        for (const double mu : {1e-6, 1e-4, 1e-2}) {
+          for (const bool central : {false, true}) {
+            const RolloutEstimate found =
+                rollouts.coordinatewise(given.problem, along(coordinates, mu, central), threads(2));
+            double base = 0;
+            const std::vector<double> expected =
+                referenceRolloutCoordinatewise(rollouts.graph(), simulator, given.problem, coordinates.data(),
+                                               coordinates.size(), mu, central, threads(1), &base);
+            CHECK_NEAR(found.loss, base, 1e-13);
+            const double error = relativeError(found.values, expected);
+            if (!(error < 1e-6)) fail(__FILE__, __LINE__, text(name, " ", count, " ", mu, ": ", error));
+            CHECK(found.queries == 1 + coordinates.size() * (central ? 2 : 1));
+            CHECK(found.failed == 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST("CGE of rollouts tends to the gradient that a linear simulator has by hand") {
+  // s₃ = (a + w)³·s₀ + b·(1 + (a + w) + (a + w)²), and the loss is the mean of its entries.
+  const auto library = simulators("linear");
+  Rollouts rollouts(Builder({1, 1, 4}).convolution(1, 1, 1, 1, 0, true).graph(), kernels(), library, "4");
+  Trajectories given(rollouts.graph(), 1, 3, RolloutLoss::Simulator, 4);
+  given.parameters = {0.3F, -0.2F};
+  given.problem.parameters = given.parameters.data();
+  given.problem.targets = nullptr;
+  const double r = static_cast<double>(given.items[0]) + given.parameters[0], b = given.parameters[1];
+  const double start = std::accumulate(given.items.begin() + 1, given.items.end(), 0.0) / 4;
+  const std::vector<std::uint32_t> coordinates{0, 1};
+  const RolloutEstimate found = rollouts.coordinatewise(given.problem, along(coordinates, 1e-5, true), threads(1));
+  CHECK_NEAR(found.loss, r * r * r * start + b * (1 + r + r * r), 1e-14);
+  CHECK_NEAR(found.values[0], 3 * r * r * start + b * (1 + 2 * r), 1e-9);
+  CHECK_NEAR(found.values[1], 1 + r + r * r, 1e-9);
+}
+
+TEST("rollouts have the same bits on any number of threads and among any other queries") {
+  Rollouts rollouts(rowNetwork(), kernels(), simulators("corrects"), std::to_string(kEntries));
+  const Trajectories given(rollouts.graph(), 3, 5, RolloutLoss::SquaredError);
+  const std::vector<std::uint32_t> coordinates = every(rollouts.graph());
+  const RolloutEstimate one = rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(1));
+  for (const int count : {2, 5}) {
+    const RolloutEstimate found =
+        rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(count));
+    CHECK(found.values == one.values && found.outputs == one.outputs && found.loss == one.loss);
+  }
+  const std::vector<std::uint32_t> few = every(rollouts.graph(), 7);
+  const RolloutEstimate part = rollouts.coordinatewise(given.problem, along(few, 1e-3, true), threads(2));
+  for (std::size_t i = 0; i < few.size(); ++i) CHECK(part.values[i] == one.values[few[i]]);
+}
+
+ISA_TEST("RGE of rollouts is the mean of the slopes along its directions") {
+  const auto library = simulators("linear");
+  Rollouts rollouts(rowNetwork(), kernels(), library, std::to_string(kEntries));
+  Simulator simulator(library, std::to_string(kEntries));
+  const Graph& graph = rollouts.graph();
+  for (const int count : {1, 3, 17}) {
+    const Trajectories given(graph, count, 4, RolloutLoss::SquaredError);
+    for (const Distribution distribution : {Distribution::Gaussian, Distribution::Sphere, Distribution::Rademacher}) {
+      for (const bool central : {false, true}) {
+        RandomizedOptions options;
+        options.mu = 1e-4;
+        options.queries = 5;
+        options.distribution = distribution;
+        options.central = central;
+        options.perTensor = central;
+        options.seed = 3;
+        const RolloutEstimate found = rollouts.randomized(given.problem, options, threads(2));
+        const Directions directions(graph, options);
+        std::vector<double> expected(graph.parameterCount()), direction(graph.parameterCount());
+        for (std::size_t query = 0; query < options.queries; ++query) {
+          directions.draw(query, 0, direction.size(), direction.data());
+          const std::vector<double> factors = directions.factors(direction.data());
+          for (std::size_t i = 0; i < direction.size(); ++i) direction[i] *= factors[graph.parameterAt(i)];
+          const auto lossAt = [&](double mu) {
+            std::vector<double> moved(given.parameters.begin(), given.parameters.end());
+            for (std::size_t i = 0; i < moved.size(); ++i) moved[i] += mu * direction[i];
+            return referenceRolloutLoss(graph, simulator, given.problem, moved, threads(1));
+          };
+          const double slope = central ? (lossAt(1e-4) - lossAt(-1e-4)) / 2e-4 : (lossAt(1e-4) - lossAt(0)) / 1e-4;
+          for (std::size_t i = 0; i < direction.size(); ++i) expected[i] += slope * direction[i] / 5;
+        }
+        CHECK_NEAR(relativeError(found.values, expected), 0, 1e-6);
+        CHECK(found.queries == 1 + options.queries * (central ? 2 : 1));
+      }
+    }
+  }
+}
+
+TEST("a query whose simulator fails is left out, and too many or the unperturbed one are an error") {
+  // One weight and one bias: the first entry grows above 100 where the weight or the bias is moved up by 2.
+  Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, true).graph(), kernels(), simulators("linear"),
+                    "2 fail");
+  Trajectories given(rollouts.graph(), 1, 3, RolloutLoss::SquaredError, 2);
+  given.parameters = {0, 0};
+  given.items = {1, 60, 1};
+  given.problem.parameters = given.parameters.data();
+  given.problem.items = given.items.data();
+  const std::vector<std::uint32_t> both{0, 1};
+  const RolloutEstimate forward = rollouts.coordinatewise(given.problem, along(both, 2, false), threads(1));
+  CHECK(forward.failed == 1 && forward.values[0] == 0 && std::isfinite(forward.values[1]));
+  CHECK(forward.values[1] != 0);
+  const RolloutEstimate central = rollouts.coordinatewise(given.problem, along(both, 2, true), threads(1));
+  CHECK(central.failed == 1 && std::isfinite(central.values[0]) && central.values[0] != 0);
+  const std::vector<std::uint32_t> weight{0};
+  try {
+    rollouts.coordinatewise(given.problem, along(weight, 2, false), threads(1));
+    CHECK(false);
+  } catch (const NonFinite& error) {
+    CHECK(error.coordinate == 0);
+  }
+  given.items[1] = 101;
+  try {
+    rollouts.coordinatewise(given.problem, along(both, 2, false), threads(1));
+    CHECK(false);
+  } catch (const NonFinite& error) {
+    CHECK(error.coordinate == -1);
+  }
+}
+
+TEST("only the trajectory that fails has no loss, whatever lies beside it") {
+  Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, false).graph(), kernels(), simulators("linear"),
+                    "2 fail");
+  Trajectories given(rollouts.graph(), 1, 2, RolloutLoss::SquaredError, 2);
+  given.parameters = {0};
+  given.items = {1, 40, 1};
+  given.problem.parameters = given.parameters.data();
+  given.problem.items = given.items.data();
+  // Sides of one coordinate lie in one block: the one above fails, the one below does not.
+  const std::vector<std::uint32_t> weight{0};
+  const RolloutEstimate found = rollouts.coordinatewise(given.problem, along(weight, 2, true), threads(1));
+  CHECK(found.failed == 1);
+  // The slope between the side below and the unperturbed loss.
+  CHECK_NEAR(found.values[0], -20.0 * given.targets[0] - 0.5 * given.targets[1], 1e-9);
+}
+
+TEST("a wrong simulator is refused with its path and what is wrong") {
+  const auto messageOf = [](auto make) -> std::string {
+    try {
+      make();
+    } catch (const std::invalid_argument& error) {
+      return error.what();
+    }
+    return "";
+  };
+  const auto contains = [](const std::string& text, const std::string& part) {
+    return text.find(part) != std::string::npos;
+  };
+  CHECK(contains(messageOf([] { simulators("missing"); }), "missing.so: cannot open shared object file"));
+  CHECK(contains(messageOf([] { simulators("stranger"); }),
+                 "stranger.so: expected a simulator with the function deepzero_simulator_interface"));
+  CHECK(contains(messageOf([] { simulators("newer"); }),
+                 "newer.so: expected a simulator of version 1 of deepzero_simulator.h, found version 2"));
+  const auto make = [](const char* config) { return Simulator(simulators("linear"), config).state(); };
+  CHECK(contains(messageOf([&] { make("x"); }), "linear.so: expected the number of entries, received \"x\""));
+  CHECK(contains(messageOf([&] { make("none"); }), "linear.so: create returned null"));
+  CHECK(contains(messageOf([&] { make("wrong"); }), "linear.so: expected sizes from 1"));
+  const auto roll = [](Graph graph) {
+    const Rollouts rollouts(std::move(graph), kernels(), simulators("linear"), "4");
+  };
+  CHECK(contains(messageOf([&] {
+                   roll(Builder({1, 1, 5}).convolution(1, 1, 1, 1, 0, true).graph());
+                 }),
+                 "linear.so: expected a network with input 1×1×4, received 1×1×5"));
+  CHECK(contains(messageOf([&] {
+                   roll(Builder({1, 1, 4}).convolution(2, 1, 1, 1, 0, true).graph());
+                 }),
+                 "linear.so: expected a network with output 1×1×4, received 2×1×4"));
+  CHECK(contains(messageOf([&] { roll(Builder({1, 1, 4}).batchNorm().graph()); }), "no batch norm"));
+}
+
+TEST("rollouts stop when asked, and count what they allocate") {
+  Rollouts rollouts(rowNetwork(), kernels(), simulators("linear"), std::to_string(kEntries));
+  const Trajectories given(rollouts.graph(), 3, 5, RolloutLoss::Simulator);
+  const std::vector<std::uint32_t> coordinates = every(rollouts.graph());
+  const std::atomic<bool> stopped{true};
+  Control control = threads(2);
+  control.cancelled = &stopped;
+  CHECK_THROWS(Cancelled, rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), control));
+  rollouts.release();
+  const std::ptrdiff_t before = alignedBytes();
+  rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(1));
+  const std::ptrdiff_t taken = alignedBytes() - before;
+  const auto counted =
+      static_cast<std::ptrdiff_t>(rollouts.footprint(given.problem, along(coordinates, 1e-3, true), 1));
+  CHECK(taken > 0 && counted >= taken && counted < 2 * taken + 100000);
+}
+
+}  // namespace deepzero::test

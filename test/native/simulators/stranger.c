@@ -1,0 +1,3 @@
+/* A shared object that is no simulator. */
+int stranger(void);
+int stranger(void) { return 0; }
