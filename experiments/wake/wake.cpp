@@ -70,7 +70,7 @@ std::vector<double> Solver::start() const {
   std::vector<double> state(size(), 0.0);
   std::fill_n(state.begin(), uSize(), 1.0);
   // In cells of the grid, whatever its resolution, as in the source.
-  for (int i = along() / 2 + 10; i < along() / 2 + 20; ++i) {
+  for (int i = along() / 2 + 10; i < std::min(along() / 2 + 20, along()); ++i) {
     for (int j = across_ / 2 - 2; j < across_ / 2 + 2; ++j) state[uSize() + vAt(i, j)] = 1;
   }
   return state;
@@ -234,13 +234,13 @@ void Solver::project(Lanes forces[2]) {
   forces[1] *= scale;
 }
 
-void Solver::step(int count, const double* viscosities, const double* states, double* next) {
+void Solver::step(int count, const double* viscosities, const double* const* states, double* const* next) {
   Lanes amount;
   // Lanes without a state repeat the first one.
   for (int l = 0; l < kLanes; ++l) {
     const int from = l < count ? l : 0;
     amount[l] = viscosities[from] / (cell() * cell());
-    const double* state = states + from * size();
+    const double* state = states[from];
     for (Lanes& u : u_) u[l] = *state++;
     for (Lanes& v : v_) v[l] = *state++;
   }
@@ -250,10 +250,11 @@ void Solver::step(int count, const double* viscosities, const double* states, do
   Lanes forces[2];
   project(forces);
   for (int l = 0; l < count; ++l) {
-    for (const Lanes& u : u_) *next++ = u[l];
-    for (const Lanes& v : v_) *next++ = v[l];
-    *next++ = forces[0][l];
-    *next++ = forces[1][l];
+    double* to = next[l];
+    for (const Lanes& u : u_) *to++ = u[l];
+    for (const Lanes& v : v_) *to++ = v[l];
+    *to++ = forces[0][l];
+    *to++ = forces[1][l];
   }
 }
 

@@ -35,8 +35,8 @@ class Solver {
 
   // Velocity 1 along the stream, and a poke sideways behind the cylinder, without which the wake would stay steady.
   std::vector<double> start() const;
-  // One step of `count` <= kLanes states, one behind the other, of these kinematic viscosities.
-  void step(int count, const double* viscosities, const double* states, double* next);
+  // One step of `count` <= kLanes states of these kinematic viscosities.
+  void step(int count, const double* viscosities, const double* const* states, double* const* next);
 
   // Σ over a cell's faces of the velocity outwards, the largest of all cells in the fluid.
   double divergence(const double* state) const;
