@@ -7,6 +7,7 @@ import * as v from 'valibot';
 
 import type { Answer, Query } from '../objectives/query.js';
 import { asAnswer } from '../objectives/query.js';
+import { untilAborted } from '../support/duration.js';
 import { integer, parseOptions } from '../support/schema.js';
 
 /** Answers queries. A custom one can be given wherever a function can. */
@@ -66,21 +67,4 @@ export function functionBox(loss: LossFunction, options: FunctionBoxOptions = {}
       return answers;
     },
   };
-}
-
-/** What a promise yields; the signal's reason once that aborts, for functions that do not look at it. */
-export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => {
-      reject(signal.reason as Error);
-    };
-  });
-  if (signal.aborted) abort();
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([promise, aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
 }

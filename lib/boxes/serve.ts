@@ -3,17 +3,13 @@
  *
  * @module
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import type { Exchange } from '../objectives/exchange.js';
 import type { Answer, NoAnswer, Query } from '../objectives/query.js';
 import { asAnswer } from '../objectives/query.js';
 import { show } from '../support/errors.js';
-import { after } from '../support/duration.js';
+import { after, givingTurns } from '../support/duration.js';
 import type { Box } from './box.js';
 
-/** Milliseconds after which other work of the process has a turn. */
-const TURN_MS = 20;
 /** Seconds that a box has, after its time is up, to say why it did not answer. */
 const SAY_WHY = 1;
 
@@ -26,7 +22,7 @@ const SAY_WHY = 1;
 export async function serve(exchange: Exchange, box: Box, timeout: number): Promise<void> {
   const { parallel = 1, batch = 1 } = box;
   const calls = new Set<Promise<void>>();
-  let turn = performance.now();
+  const turn = givingTurns();
   while (!exchange.isOver) {
     const queries = calls.size < parallel ? exchange.ask(batch) : [];
     if (queries.length === 0) {
@@ -43,10 +39,7 @@ export async function serve(exchange: Exchange, box: Box, timeout: number): Prom
         });
       }
     }
-    if (performance.now() - turn > TURN_MS) {
-      await nextTurn();
-      turn = performance.now();
-    }
+    await turn();
   }
   await Promise.all(calls);
 }

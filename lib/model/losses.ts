@@ -4,10 +4,8 @@
  *
  * @module
  */
-import { setImmediate as nextTurn } from 'node:timers/promises';
-
 import type { Batch } from '../data/dataset.js';
-import { untilAborted } from '../native/jobs.js';
+import { givingTurns, untilAborted } from '../support/duration.js';
 import { InvalidArgumentError, quote } from '../support/errors.js';
 import { checked, expected, isObject, leaf, string } from '../support/schema.js';
 import type { Leaf } from '../support/schema.js';
@@ -85,9 +83,6 @@ export type RolloutError = (typeof ROLLOUT_ERRORS)[number];
 /** The loss of a model: built-in by name, of its outputs, or of rollouts. */
 export type ModelLoss = LossName | OutputsLoss | RolloutLoss;
 
-/** Milliseconds after which other work of the process has a turn. */
-const TURN_MS = 20;
-
 /**
  * A function as the loss of a model, ℓ(θ) = loss(outputs(θ), batch): for outputs that go on to a simulator, a service or anything
  * else without a derivative. The network runs natively, with masks, reuse and all threads, and its outputs arrive in double
@@ -115,14 +110,11 @@ export function outputsLoss(name: string, loss: OutputsFunction): OutputsLoss {
     name: checkName(name, 'name'),
     async losses(outputs, batch, context) {
       const losses: number[] = [];
-      let turn = performance.now();
+      const turn = givingTurns();
       for (const one of outputs) {
         const found = loss(one, batch, context);
         losses.push(typeof found === 'number' ? found : await found);
-        if (performance.now() - turn > TURN_MS) {
-          await nextTurn();
-          turn = performance.now();
-        }
+        await turn();
         context.signal.throwIfAborted();
       }
       return losses;
@@ -182,7 +174,8 @@ export async function lossesOf(
   batch: Batch,
   context: OutputsContext,
 ): Promise<ArrayLike<number>> {
-  const losses = await untilAborted(async () => loss.losses(outputs, batch, context), context.signal);
+  context.signal.throwIfAborted();
+  const losses = await untilAborted(Promise.resolve(loss.losses(outputs, batch, context)), context.signal);
   const result = `the result of the loss ${quote(loss.name)}`;
   const { length } = Object(losses) as Partial<ArrayLike<unknown>>;
   if (typeof losses !== 'object' || length !== outputs.length) {

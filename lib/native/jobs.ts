@@ -73,24 +73,6 @@ export async function withSignal<T>(
   }
 }
 
-/** What `work` resolves to; rejects with the signal's reason if that aborts before or meanwhile. */
-export async function untilAborted<T>(work: () => Promise<T>, signal: AbortSignal): Promise<T> {
-  signal.throwIfAborted();
-  let abort = (): void => undefined;
-  const aborted = new Promise<never>((_, reject) => {
-    abort = () => {
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason may be anything
-      reject(signal.reason);
-    };
-  });
-  signal.addEventListener('abort', abort, { once: true });
-  try {
-    return await Promise.race([work(), aborted]);
-  } finally {
-    signal.removeEventListener('abort', abort);
-  }
-}
-
 /** A callback that hands on to `report` at most one call in so many milliseconds. */
 export function atMostEvery(milliseconds: number, report: CallOptions['onProgress']): CallOptions['onProgress'] {
   if (!report) return undefined;

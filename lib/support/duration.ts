@@ -1,8 +1,9 @@
 /**
- * Seconds: as text, and to wait for.
+ * Time: as text, how long to wait, and how long to work without a pause.
  *
  * @module
  */
+import { setImmediate as nextTurn } from 'node:timers/promises';
 
 /** Seconds as text, in the unit and the precision that suit their size: `42 ms`, `3.1 s`, `12 min`, `5.0 h`. */
 export function formatDuration(seconds: number): string {
@@ -37,5 +38,36 @@ export function after(seconds: number, action: () => void): () => void {
   if (seconds !== Infinity) wait(1000 * seconds);
   return () => {
     clearTimeout(timer);
+  };
+}
+
+/** What a promise yields; the signal's reason once that aborts, for work that does not look at it. */
+export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+  let abort = (): void => undefined;
+  const aborted = new Promise<never>((_, reject) => {
+    abort = () => {
+      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a reason may be anything
+      reject(signal.reason);
+    };
+  });
+  if (signal.aborted) abort();
+  signal.addEventListener('abort', abort, { once: true });
+  try {
+    return await Promise.race([promise, aborted]);
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}
+
+/** Milliseconds after which other work of the process has a turn. */
+const TURN_MS = 20;
+
+/** What a loop awaits in every round, so that other work of the process has a turn every 20 ms. */
+export function givingTurns(): () => Promise<void> {
+  let turn = performance.now();
+  return async () => {
+    if (performance.now() - turn <= TURN_MS) return;
+    await nextTurn();
+    turn = performance.now();
   };
 }
