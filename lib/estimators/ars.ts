@@ -1,18 +1,21 @@
 import * as v from 'valibot';
 
 import { RefusedStepError } from '../objectives/black-box.js';
+import { MOST_DIRECTIONS } from '../objectives/directions.js';
 import type { Objective, Reading } from '../objectives/objective.js';
-import { expected, expectedOption, parseOptions, queryCount, smoothing } from '../support/schema.js';
+import { expected, expectedOption, integer, parseOptions, smoothing } from '../support/schema.js';
 import { arrayType } from '../support/reals.js';
 import { mean, sum } from '../support/statistics.js';
 import type { Estimator } from './estimator.js';
 import { callOptionsOf } from './estimator.js';
 
+const directionCount = integer(1, MOST_DIRECTIONS);
+
 export const arsOptions = v.strictObject({
-  /** Random directions of a step, N in the paper, each with two losses, an integer from 1 to 2³¹ − 1. */
-  directions: queryCount,
-  /** The directions that a step uses, b in the paper, an integer from 1 to 2³¹ − 1, at most `directions`. Default: all. */
-  top: v.optional(queryCount),
+  /** Random directions of a step, N in the paper, each with two losses, an integer from 1 to 2¹⁹ = 524288. */
+  directions: directionCount,
+  /** The directions that a step uses, b in the paper, an integer from 1 to 2¹⁹, at most `directions`. Default: all. */
+  top: v.optional(directionCount),
   /** The distance along a direction, ν in the paper, > 0 in float32. */
   mu: smoothing,
 });

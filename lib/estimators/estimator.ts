@@ -48,7 +48,7 @@ export interface GradientEstimate {
   statistics?: Float32Array;
   /** ĝ, as long as the parameters and in their precision; 0 where it was not estimated. */
   gradient: Reals;
-  /** Loss evaluations, including the unperturbed one. */
+  /** Loss evaluations, including the unperturbed one, and of a black box each repeat. */
   queries: number;
   /** Of a black box: queries that have no answer. */
   failed?: number;

@@ -61,9 +61,11 @@ export function patternSearch(options: PatternSearchOptions): Estimator {
       const { step } = context;
       const reach = Math.max(radius * decay ** step, LEAST_RADIUS);
       const start = objective.parameters.slice();
-      const base = await objective.lossAt(sample, start, { signal, step });
-      const move = await search(objective, sample, context, { start, loss: base.loss, radius: reach, queries });
-      return { ...base, gradient: move.map((value) => 0 - value), queries: 1 + queries };
+      const { queries: each = 1, ...base } = await objective.lossAt(sample, start, { signal, step });
+      const options = { start, loss: base.loss, radius: reach, queries };
+      const { move, failed } = await search(objective, sample, context, options);
+      const gradient = move.map((value) => 0 - value);
+      return { ...base, gradient, queries: each * (1 + queries), ...(failed > 0 && { failed }) };
     },
   };
 }
@@ -76,13 +78,13 @@ interface Search {
   queries: number;
 }
 
-/** The sum of the moves that lowered the loss, each tried after the accepted ones before it. */
+/** The sum of the moves that lowered the loss, each tried after the accepted ones before it; and how many trials have no loss. */
 async function search(
   objective: Objective,
   sample: unknown,
   context: EstimateContext,
   { start, loss, radius, queries }: Search,
-): Promise<Reals> {
+): Promise<{ move: Reals; failed: number }> {
   const { seed, step, signal, onProgress } = context;
   const trial = start.slice();
   const move = new (arrayType(start))(start.length);
@@ -91,6 +93,7 @@ async function search(
   let least = loss;
   let at = 0;
   let retreat = false;
+  let failed = 0;
   for (let done = 0; done < queries; done++) {
     if (!retreat) at = random.integer(start.length);
     const before = move[at]!;
@@ -98,7 +101,8 @@ async function search(
     // The sum of the start and the rounded move, as the optimizer adds them, so that its update ends at the last accepted trial.
     trial[at] = start[at]! + move[at]!;
     const found = await lossOf(objective, sample, trial, { signal, step });
-    if (found < least) {
+    if (found === undefined) failed += 1;
+    if (found !== undefined && found < least) {
       least = found;
       retreat = false;
     } else {
@@ -108,15 +112,21 @@ async function search(
     }
     report?.(done + 1, queries);
   }
-  return move;
+  return { move, failed };
 }
 
-/** The loss of a trial; infinite if it is not finite. */
-async function lossOf(objective: Objective, sample: unknown, at: Reals, call: CallOptions): Promise<number> {
+/** The loss of a trial, infinite if it is not finite; undefined where a black box has none. */
+async function lossOf(
+  objective: Objective,
+  sample: unknown,
+  at: Reals,
+  call: CallOptions,
+): Promise<number | undefined> {
   try {
     return (await objective.lossAt(sample, at, call)).loss;
   } catch (error) {
-    if (error instanceof NonFiniteLossError || error instanceof RefusedStepError) return Infinity;
+    if (error instanceof NonFiniteLossError) return Infinity;
+    if (error instanceof RefusedStepError) return undefined;
     throw error;
   }
 }

@@ -48,7 +48,7 @@ export interface RgeOptions extends v.InferInput<typeof rgeOptions> {}
  * factor: `perTensor: true`.
  *
  * @throws InvalidArgumentError if an option is out of range or unknown; from an estimate if no direction changes the loss,
- *   which happens with `reuse: 'none'` if `mu` is too small for float32.
+ *   which happens with `reuse: 'none'` if `mu` is too small for float32, or over a black box if `queries` is above 2¹⁹ = 524288.
  * @example rge({ mu: 5e-3, queries: 192 })
  */
 export function rge(options: RgeOptions): Estimator {
@@ -68,15 +68,15 @@ export function rge(options: RgeOptions): Estimator {
       const { values, variances, ...rest } = await objective.randomized(sample, options);
       const gradient = new (arrayType(objective.parameters))(objective.parameters.length);
       gradient.set(values);
-      if (scale === 'unbiased') undoExpectation(gradient, objective, distribution, perTensor);
+      if (scale === 'unbiased') undoExpectation({ gradient, variances }, objective, distribution, perTensor);
       return { ...rest, gradient, ...(variances && { variances }) };
     },
   };
 }
 
-/** Multiplies by n where E[u·uᵀ] is 1/n. */
+/** Multiplies by n where E[u·uᵀ] is 1/n, variances by n². */
 function undoExpectation(
-  gradient: Reals,
+  { gradient, variances }: { gradient: Reals; variances: Float64Array | undefined },
   { parameters, tensors }: Objective,
   distribution: Distribution,
   perTensor: boolean,
@@ -84,6 +84,9 @@ function undoExpectation(
   const wide = distribution === 'sphere' ? parameters.length : 1;
   for (const { offset, size } of tensors) {
     const factor = perTensor ? size : wide;
-    for (let i = offset; i < offset + size; i++) gradient[i]! *= factor;
+    for (let i = offset; i < offset + size; i++) {
+      gradient[i]! *= factor;
+      if (variances) variances[i]! *= factor ** 2;
+    }
   }
 }

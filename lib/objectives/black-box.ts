@@ -148,15 +148,14 @@ export class BlackBox implements Objective {
     const queries = [this.#query(`${step}.b`, base, { sample, step })];
     const sides = Array.from(coordinates, (i) => {
       const at = base[i]!;
-      const [above, below] = [this.#space.round(i, at + mu), this.#space.round(i, at - mu)];
-      if (above === at && below === at) throw tooFine(mu, i, at);
-      const wanted = central ? [above, below] : [above - at >= at - below ? above : below];
-      return wanted
-        .filter((value) => value !== at)
-        .map((value) => {
-          queries.push(make(`${step}.c${i}${value > at ? '+' : '-'}`, [[i, value]]));
-          return { place: queries.length - 1, value };
-        });
+      const moves = [at + mu, at - mu]
+        .map((wanted) => ({ wanted, value: this.#space.round(i, wanted) }))
+        .filter(({ value }) => value !== at);
+      if (moves.length === 0) throw tooFine(mu, i, at);
+      return (central ? moves : [nearest(moves)]).map(({ value }) => {
+        queries.push(make(`${step}.c${i}${value > at ? '+' : '-'}`, [[i, value]]));
+        return { place: queries.length - 1, value };
+      });
     });
     const { readings, base: loss, failed } = await this.#measure(queries, options);
     const values = new Float64Array(coordinates.length);
@@ -233,7 +232,8 @@ export class BlackBox implements Objective {
     // The first is the base point, as for every estimator.
     const trial = this.#trials.count++;
     const query = this.#query(trial === 0 ? `${step}.b` : `${step}.t${trial}`, this.seen(at), { sample, step });
-    return { loss: (await this.#measure([query], options)).base.loss };
+    const { base } = await this.#measure([query], options);
+    return { loss: base.loss, queries: this.#repeats };
   }
 
   #query(id: string, base: Float64Array, more: Omit<Query, 'id' | 'tensors' | 'base' | 'point'>): Query {
@@ -299,6 +299,12 @@ function differencesOf({
   ...rest
 }: Differences & { variances: Float64Array; repeats: number }): Differences {
   return { ...rest, ...(repeats > 1 && { variances }) };
+}
+
+/** The move that comes nearest to the one that is wanted; of equals the first. */
+function nearest<T extends { wanted: number; value: number }>(moves: readonly T[]): T {
+  const [first, second = first] = moves as [T, T?];
+  return Math.abs(second.value - second.wanted) < Math.abs(first.value - first.wanted) ? second : first;
 }
 
 /** A point on a line in a query's id: its side, and its number on that side unless it is the first. */

@@ -43,6 +43,8 @@ export interface LineQueries extends CallOptions {
 /** The loss at a point. */
 export interface Measured {
   loss: number;
+  /** Loss evaluations that it took; absent where it is one. */
+  queries?: number;
   /** Of networks: the outputs, a row for every image. */
   outputs?: Float32Array;
   /** Of networks: the running statistics after the pass. */

@@ -60,6 +60,9 @@ export class Space {
   readonly #low: Float64Array;
   readonly #high: Float64Array;
   readonly #resolution: Float64Array;
+  /** How many times the resolution the least and the greatest value are that the box can take. */
+  readonly #least: Float64Array;
+  readonly #most: Float64Array;
   readonly count: number;
 
   /** @throws InvalidArgumentError naming the option `bounds` or `resolution`. */
@@ -72,13 +75,15 @@ export class Space {
     this.#low = spread(low, count, 'bounds[0]');
     this.#high = spread(high, count, 'bounds[1]');
     this.#resolution = spread(resolution, count, 'resolution');
+    this.#least = this.#low.map((low, i) => -wholeBelow(-low / this.#resolution[i]!));
+    this.#most = this.#high.map((high, i) => wholeBelow(high / this.#resolution[i]!));
     this.#low.forEach((least, i) => {
       const most = this.#high[i]!;
       if (!(least < most))
         throw expectedOption('bounds', `low < high for every parameter`, `${least}, ${most} for ${i}`);
       const coarse = this.#resolution[i]!;
       if (!(coarse >= 0 && coarse < Infinity)) throw expectedOption('resolution', 'finite and >= 0', String(coarse));
-      if (Math.ceil(least / coarse) * coarse > most) {
+      if (coarse > 0 && this.#least[i]! > this.#most[i]!) {
         throw expectedOption('resolution', `finer than the bounds of parameter ${i}`, String(coarse));
       }
     });
@@ -103,11 +108,10 @@ export class Space {
   /** The nearest value that the box can take: within the bounds, a multiple of the resolution. */
   round(i: number, value: number): number {
     const step = this.#resolution[i]!;
-    const clipped = this.clip(i, value);
-    if (step === 0) return clipped;
-    const nearest = step * Math.round(clipped / step);
-    if (nearest > this.#high[i]!) return step * Math.floor(this.#high[i]! / step);
-    return nearest < this.#low[i]! ? step * Math.ceil(this.#low[i]! / step) : nearest;
+    if (step === 0) return this.clip(i, value);
+    const times = Math.min(Math.max(Math.round(value / step), this.#least[i]!), this.#most[i]!);
+    // A multiple that is a bound may be rounded to the other side of it.
+    return this.clip(i, step * times);
   }
 
   /** Moves a point into the bounds. */
@@ -123,6 +127,12 @@ export class Space {
       throw new InvalidArgumentError(`Expected x0[${i}] to be ${range}, received ${value}`);
     });
   }
+}
+
+/** The largest whole number that a quotient reaches, where it falls short of it by no more than rounding. */
+function wholeBelow(quotient: number): number {
+  const nearest = Math.round(quotient);
+  return nearest - quotient <= 4 * Number.EPSILON * Math.abs(quotient) ? nearest : Math.floor(quotient);
 }
 
 function spread(value: PerParameter, count: number, what: string): Float64Array {

@@ -172,7 +172,8 @@ describe('ars', () => {
 
   it('refuses what it cannot do', async () => {
     const cases: [object, RegExp][] = [
-      [{ directions: 0, mu: 1 }, /^Expected directions to be an integer from 1 to 2147483647, received 0$/],
+      [{ directions: 0, mu: 1 }, /^Expected directions to be an integer from 1 to 524288, received 0$/],
+      [{ directions: 600_000, mu: 1 }, /^Expected directions to be an integer from 1 to 524288, received 600000$/],
       [{ directions: 2, mu: 0 }, /^Expected mu to be a finite number > 0 that float32 can hold, received 0$/],
       [{ directions: 2, mu: 1, top: 3 }, /^Expected top to be at most directions, 2, received 3$/],
       [{ directions: 2, mu: 1, topp: 1 }, /^Unknown option "topp" in ars; did you mean "top"\?$/],

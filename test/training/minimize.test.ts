@@ -172,6 +172,26 @@ describe('minimize', () => {
     assert.ok(Math.abs(ratios[0]! - Math.hypot(...slopes) / Math.sqrt(2 * 3)) < 1e-9, String(ratios[0]));
   });
 
+  it('reports trials without a loss, and all evaluations of a step', async () => {
+    const search = patternSearch({ radius: 0.3, queries: 6 });
+    const made: number[] = [];
+    const estimator = {
+      ...search,
+      async estimate(...context: Parameters<typeof search.estimate>) {
+        const estimate = await search.estimate(...context);
+        made.push(estimate.queries);
+        return estimate;
+      },
+    };
+    const unanswered: number[] = [];
+    const loss = (x: Float64Array, { id }: { id: string }): number => (/t[25]\./.test(id) ? NaN : bowl(x));
+    const { failed } = await minimize(loss, START, {
+      ...{ estimator, optimizer: sgd({ lr: 1 }), budget: { steps: 2 }, repeats: 3, retries: 0 },
+      onStep: (step) => unanswered.push(step.unanswered),
+    });
+    assert.deepEqual([unanswered, made, failed], [[2, 2], [21, 21], 12]);
+  });
+
   it('refuses what it cannot do', async () => {
     const cases: [object, RegExp][] = [
       [{ budget: {} }, /Expected budget to be one of evaluations, seconds and steps at least/],
