@@ -86,7 +86,8 @@ class Thread implements Responder {
       transferList: [port2],
     });
     this.#port.on('message', ({ number, answer }: { number: number; answer: unknown }) => {
-      if (number === this.#number) this.#settle?.(asAnswer(answer));
+      // One that is being ended answers when it has: it would be asked the next query before.
+      if (number === this.#number && this.#reason === undefined) this.#settle?.(asAnswer(answer));
     });
     this.#worker.on('error', (error: unknown) => {
       this.#reason ??= error instanceof Error ? `${error.name}: ${error.message}` : String(error);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { pathToFileURL } from 'node:url';
@@ -110,6 +111,30 @@ describe('workerBox', () => {
         await until(async () => (await readFile(join(folder, 'log'), 'utf8').catch(() => '')).includes('blocks'));
         controller.abort(new Error('no answer within 60 s'));
         assert.deepEqual(await answered, [{ failed: 'no answer within 60 s' }]);
+        assert.deepEqual(await box.answer([queryOf('0.b', START)], new AbortController()), [clientLoss(START)]);
+        await box.close?.();
+      }),
+    ));
+
+  it('asks nothing of a worker that is being ended, though it has answered', () =>
+    withFolder((folder) =>
+      leavingNothing(async () => {
+        const file = join(folder, 'loss.mjs');
+        const answersLate = `
+          log('asked');
+          while (!existsSync(new URL('go', import.meta.url)));
+          setImmediate(() => log('answered'));`;
+        await writeFile(file, `import { existsSync } from 'node:fs';${MODULE(answersLate, '0.b')}`);
+        const log = join(folder, 'log');
+        const box = workerBox(file, { workers: 1 });
+        const controller = new AbortController();
+        const answer = box.answer([queryOf('0.b', START)], controller);
+        await until(async () => (await readFile(log, 'utf8').catch(() => '')).includes('asked'));
+        // Its answer is on its way, but this thread has not read it.
+        writeFileSync(join(folder, 'go'), '');
+        while (!readFileSync(log, 'utf8').includes('answered'));
+        controller.abort(new Error('no answer within 60 s'));
+        assert.deepEqual(await answer, [{ failed: 'no answer within 60 s' }]);
         assert.deepEqual(await box.answer([queryOf('0.b', START)], new AbortController()), [clientLoss(START)]);
         await box.close?.();
       }),
