@@ -53,7 +53,7 @@ export class Client implements Responder {
   /** Whether a failure has said so. */
   #isTold = false;
   #isGreeted = false;
-  /** The last base point that it was sent. */
+  /** The number of the last base point that it was sent. */
   #base: number | undefined;
   /** The line that has begun. */
   #begun: Buffer[] = [];

@@ -21,6 +21,7 @@ const MOST_REASON = 1000;
 /** Writes queries as plain objects for JSON. */
 export class Messages {
   readonly #send: Send;
+  /** Of base points, in the order in which they came: those of a box's second run follow those of the first. */
   readonly #numbers = new WeakMap<Float64Array, number>();
   #bases = 0;
 
@@ -34,7 +35,7 @@ export class Messages {
     return { deepzero: PROTOCOL, send: this.#send, tensors: shown };
   }
 
-  /** The base point, where the query's own message does not have the whole point. */
+  /** The base point with its number, where the query's own message does not have the whole point. Many queries may have the same one. */
   base(query: Query): { base: number; x: number[] } | undefined {
     return this.#isWhole(query) ? undefined : { base: this.#number(query.base), x: Array.from(query.base) };
   }

@@ -72,6 +72,8 @@ describe('messages', () => {
       assert.equal(sent.set!.length, query.id.endsWith('b') ? 0 : 1);
     }
     assert.deepEqual([...bases], [0, 1, 2]);
+    // Of a second run, whose base points are others.
+    assert.equal(messages.base((await queriesOf({}))[0]!)!.base, 3);
     for (const query of await queriesOf(directional)) {
       const { sent, base } = sentBy(messages, query);
       if (query.direction) assert.deepEqual([sent.x, base], [[...query.point()], undefined]);
