@@ -18,8 +18,8 @@ export interface Box {
   readonly batch?: number;
   /**
    * An answer for each query, in their order: a loss, `{ failed: reason }` or `{ infeasible: reason }`. If it throws, all of them
-   * failed. When `signal` aborts, nobody takes a loss any more; a box that then stops and says why soon has its reason in the
-   * failure.
+   * failed. When `signal` aborts, nobody takes a loss any more: the time is up, the queries' step was given up, or the run ends. A
+   * box that says soon why it ran out of time has its reason in the failure.
    */
   answer(queries: readonly Query[], context: { signal: AbortSignal }): Promise<readonly Answer[]>;
   /** Ends processes and connections, after the last answer. */

@@ -45,7 +45,7 @@ export async function serve(exchange: Exchange, box: Box, timeout: number): Prom
 }
 
 async function handOver(exchange: Exchange, box: Box, queries: readonly Query[], timeout: number): Promise<void> {
-  const answers = await answersWithin(timeout, exchange.signal, box, queries);
+  const answers = await answersWithin(timeout, exchange.signalOf(queries[0]!), box, queries);
   if (!answers) return;
   try {
     for (const [i, { id }] of queries.entries()) {

@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 
 import type { BlackBoxOptions, Limits } from '../objectives/black-box.js';
-import { BlackBox } from '../objectives/black-box.js';
+import { BlackBox, RefusedStepError } from '../objectives/black-box.js';
 import type { Exchange } from '../objectives/exchange.js';
 import type { Start } from '../objectives/space.js';
 import { abortSignal, checked, expected, integer, isObject, positive } from '../support/schema.js';
@@ -73,7 +73,11 @@ export async function withBlackBox<T>(
   const { parallel, timeout = Infinity, signal: _, ...options } = handing;
   return withBox(loss, parallel, async (box) => {
     const blackBox = await BlackBox.open(x0, options, limits);
-    return servedUntil(use(blackBox), blackBox.exchange, box, timeout, () => {
+    const result = use(blackBox).catch((error: unknown) => {
+      if (error instanceof RefusedStepError) blackBox.refuse();
+      throw error;
+    });
+    return servedUntil(result, blackBox.exchange, box, timeout, () => {
       blackBox.close();
     });
   });

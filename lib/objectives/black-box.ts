@@ -72,12 +72,11 @@ export interface Limits {
   readonly journal?: { readonly file: string; readonly config: object } | undefined;
 }
 
-/** An estimate that is not that of a step: its point, its directions, and a name that its queries' ids have. */
+/** An estimate that is not that of a run's step: its point and its directions. */
 interface Elsewhere {
   readonly at?: Reals;
   readonly stream?: Stream;
   readonly index?: number;
-  readonly name?: string;
 }
 
 /**
@@ -94,7 +93,9 @@ export class BlackBox implements Objective {
   readonly #space: Space;
   readonly #repeats: number;
   readonly #mayFail: number;
-  /** Single losses that the step in progress asked for. */
+  /** The last step that asked. */
+  #step = 0;
+  /** Single losses that a step asked for. */
   #trials = { step: -1, count: 0 };
 
   private constructor(
@@ -132,6 +133,11 @@ export class BlackBox implements Objective {
 
   project(point: Reals): void {
     this.#space.project(point);
+  }
+
+  /** Notes that a step, by default the last one that asked, ends the call: the same call later asks again for what failed in it. */
+  refuse(step = this.#step): void {
+    this.#journal?.refuse(step);
   }
 
   /** Closes the journal. */
@@ -207,15 +213,14 @@ export class BlackBox implements Objective {
   async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<Lines> {
     const { queries: count, distances, distribution, perTensor, seed, step = 0 } = options;
     if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
-    const { at = this.parameters, stream = 'directions', index = step, name = '' } = elsewhere;
+    const { at = this.parameters, stream = 'directions', index = step } = elsewhere;
     const rounded = !this.#space.isFree;
     const drawn: DirectionDraw = { seed, stream, index, distribution, perTensor };
     const base = this.seen(at);
-    const prefix = `${step}.${name === '' ? '' : `${name}.`}`;
-    const queries = [this.#query(`${prefix}b`, base, { sample, step })];
+    const queries = [this.#query(`${step}.b`, base, { sample, step })];
     for (let query = 0; query < count; query++) {
       for (const [place, mu] of distances.entries()) {
-        const id = `${prefix}d${query}${sideOf(distances, place)}`;
+        const id = `${step}.d${query}${sideOf(distances, place)}`;
         queries.push(this.#query(id, base, { sample, step, direction: { ...drawn, query, mu, rounded } }));
       }
     }
@@ -256,6 +261,8 @@ export class BlackBox implements Objective {
     { signal, onProgress }: CallOptions,
   ): Promise<{ readings: readonly (Reading | undefined)[]; base: Reading; failed: number }> {
     signal?.throwIfAborted();
+    const { id: first, step } = queries[0]!;
+    this.#step = step;
     const repeats = this.#repeats;
     const asked = queries.flatMap((query) =>
       repeats === 1 ? [query] : Array.from({ length: repeats }, (_, r) => ({ ...query, id: `${query.id}.${r}` })),
@@ -277,11 +284,7 @@ export class BlackBox implements Objective {
       this.#journal?.sync();
     }
     const { problem, failed } = losses;
-    if (problem !== undefined) {
-      const { id, step } = queries[0]!;
-      this.#journal?.refuse(step);
-      throw new RefusedStepError(problem, losses.isInfeasible && id === `${step}.b`);
-    }
+    if (problem !== undefined) throw new RefusedStepError(problem, losses.isInfeasible && first === `${step}.b`);
     const readings = queries.map((query, k) => readingOf(query, outcomes.slice(k * repeats, (k + 1) * repeats)));
     return { readings, base: readings[0]!, failed };
   }

@@ -6,7 +6,7 @@
 import { setMaxListeners } from 'node:events';
 
 import { InvalidArgumentError, quote } from '../support/errors.js';
-import type { Journal } from './journal.js';
+import type { Entry, Journal } from './journal.js';
 import type { Outcomes } from './losses.js';
 import type { Answer, Query } from './query.js';
 import { checkedAnswer } from './query.js';
@@ -38,8 +38,17 @@ interface Group {
   readonly outcomes: (Answer | undefined)[];
   left: number;
   readonly waiting: Waiting;
+  /** Aborts when nobody waits for the answers any more. */
+  readonly end: AbortController;
   readonly resolve: (outcomes: Outcomes) => void;
   readonly reject: (error: unknown) => void;
+}
+
+/** A query that was in flight when it was given up. */
+interface GivenUp {
+  readonly query: Query;
+  /** Whether the journal counts its evaluation. */
+  isCounted: boolean;
 }
 
 /** How an estimator waits for queries. */
@@ -47,7 +56,7 @@ export interface Waiting {
   readonly onProgress?: ((done: number, total: number) => void) | undefined;
   /** So many of the first are asked again before the others, which are worth nothing without them. Default: 0. */
   readonly urgent?: number;
-  /** Whether the others need not be asked any more, since there is no loss at place `at`. */
+  /** Whether the others need not be asked any more, now that there is an outcome at place `at`. */
   readonly isLost?: (outcomes: Outcomes, at: number) => boolean;
 }
 
@@ -63,12 +72,10 @@ export class Exchange {
   #ready: Pending[] = [];
   #first = 0;
   #inFlight = 0;
-  #answered = 0;
   /** Queries that were in flight when they were given up. */
-  readonly #givenUp = new Map<string, Query>();
+  readonly #givenUp = new Map<string, GivenUp>();
   #waiters: (() => void)[] = [];
   #over = false;
-  #end = endOfCalls();
 
   constructor({ retries, limit, journal }: { retries: number; limit: number; journal?: Journal | undefined }) {
     this.#retries = retries;
@@ -81,11 +88,6 @@ export class Exchange {
     return this.#limit - this.counts.evaluations;
   }
 
-  /** Losses received. */
-  get answered(): number {
-    return this.#answered;
-  }
-
   /** Whether queries are posted that have no outcome. */
   get isWaiting(): boolean {
     return this.#pending.size > 0;
@@ -96,16 +98,17 @@ export class Exchange {
     return this.#over;
   }
 
-  /** Aborts when nobody waits any more for the answers to queries in flight. */
-  get signal(): AbortSignal {
-    return this.#end.signal;
+  /** Aborts when nobody waits any more for the answer to a query in flight. */
+  signalOf({ id }: Query): AbortSignal {
+    return this.#pending.get(id)!.group.end.signal;
   }
 
   /**
    * Waits for the outcomes of queries. Those in the journal have theirs at once. Where the queries turn out to be lost, the others
    * have none.
    *
-   * @throws BudgetError if the evaluations left do not suffice; InvalidArgumentError if one of the queries is waited for already.
+   * @throws BudgetError if the evaluations left do not suffice; InvalidArgumentError if one of the queries is waited for already;
+   *   Error if the exchange is over; FileError if the journal cannot be written.
    */
   post(queries: readonly Query[], waiting: Waiting = {}): Promise<Outcomes> {
     const ids = new Set<string>();
@@ -117,13 +120,18 @@ export class Exchange {
       }
       ids.add(id);
     }
-    return new Promise((resolve, reject) => {
+    if (this.#over) return Promise.reject(new Error('The run was closed'));
+    const settled = new Promise<Outcomes>((resolve, reject) => {
       const outcomes = new Array<Answer | undefined>(queries.length).fill(undefined);
-      const group: Group = { outcomes, left: queries.length, waiting, resolve, reject };
+      const group: Group = { outcomes, left: queries.length, waiting, end: endOfCalls(), resolve, reject };
       const posted = queries.map((query, at): Pending => ({ query, group, at, attempts: 0, state: 'new' }));
       for (const pending of posted) this.#pending.set(pending.query.id, pending);
       for (const pending of posted) this.#replay(pending);
       this.wake();
+    });
+    return settled.then((outcomes) => {
+      this.#countGivenUp(queries);
+      return outcomes;
     });
   }
 
@@ -134,10 +142,15 @@ export class Exchange {
         this.#queue(pending);
         return;
       }
-      this.counts.evaluations += 1;
-      if (entry.isVoid) this.counts.failed += 1;
-      else this.#take(pending, entry.answer);
+      this.#count(entry);
+      if (entry.answer !== undefined && !entry.isVoid) this.#take(pending, entry.answer);
     }
+  }
+
+  /** Counts what an earlier run paid for. */
+  #count({ answer, isLate }: Entry): void {
+    if (!isLate) this.counts.evaluations += 1;
+    if (typeof answer === 'object') this.counts.failed += 1;
   }
 
   #queue(pending: Pending): void {
@@ -147,18 +160,22 @@ export class Exchange {
     else this.#ready.push(pending);
   }
 
-  /** Hands out at most `count` queries. */
+  /** Hands out at most `count` queries, which one estimator waits for together. */
   ask(count: number): Query[] {
     const asked: Query[] = [];
+    let group: Group | undefined;
     while (asked.length < count) {
       const pending = this.#ready[this.#first];
-      if (!pending || (pending.state === 'ready' && this.left <= 0)) break;
+      if (!pending) break;
+      if (pending.state === 'ready') {
+        group ??= pending.group;
+        if (this.left <= 0 || pending.group !== group) break;
+        pending.state = 'in flight';
+        this.#inFlight += 1;
+        this.counts.evaluations += 1;
+        asked.push(pending.query);
+      }
       this.#first += 1;
-      if (pending.state !== 'ready') continue;
-      pending.state = 'in flight';
-      this.#inFlight += 1;
-      this.counts.evaluations += 1;
-      asked.push(pending.query);
     }
     if (this.#first === this.#ready.length) {
       this.#ready = [];
@@ -184,33 +201,30 @@ export class Exchange {
    */
   tell(id: string, answer: Answer): void {
     const pending = this.#pending.get(id);
-    const query = this.expects(id) ? (pending?.query ?? this.#givenUp.get(id)) : undefined;
-    if (!query) {
+    const expected = this.expects(id) ? (pending ?? this.#givenUp.get(id)) : undefined;
+    if (!expected) {
       throw new InvalidArgumentError(
         `Expected the id of a query that was asked for and has no answer yet, received ${quote(id)}`,
       );
     }
     const checked = checkedAnswer(answer);
-    this.#journal?.record(query, checked);
+    const wasInFlight = pending?.state === 'in flight';
+    const isLate = 'isCounted' in expected ? expected.isCounted : !wasInFlight;
+    this.#journal?.record(expected.query, checked, isLate);
     this.#givenUp.delete(id);
+    if (typeof checked === 'object') this.counts.failed += 1;
     if (!pending) return;
-    const wasInFlight = pending.state === 'in flight';
     if (wasInFlight) this.#inFlight -= 1;
     this.#take(pending, checked);
     if (pending.state !== 'settled' && wasInFlight) this.#queue(pending);
     this.wake();
   }
 
-  /** Counts an answer; without a loss, the query stays pending as long as it may be asked again. */
+  /** Without a loss, the query stays pending as long as it may be asked again. */
   #take(pending: Pending, answer: Answer): void {
-    if (typeof answer === 'number') {
-      this.#answered += 1;
-      this.#settle(pending, answer);
-      return;
-    }
-    this.counts.failed += 1;
     pending.attempts += 1;
-    if ('infeasible' in answer || pending.attempts > this.#retries) this.#settle(pending, answer);
+    const isFinal = typeof answer === 'number' || 'infeasible' in answer;
+    if (isFinal || pending.attempts > this.#retries) this.#settle(pending, answer);
   }
 
   #settle(pending: Pending, outcome: Answer): void {
@@ -221,9 +235,10 @@ export class Exchange {
     group.left -= 1;
     const total = group.outcomes.length;
     group.waiting.onProgress?.(total - group.left, total);
-    if (typeof outcome === 'object' && group.waiting.isLost?.(group.outcomes, at)) {
+    if (group.waiting.isLost?.(group.outcomes, at)) {
       for (const other of this.#pending.values()) if (other.group === group) this.#giveUp(other);
       group.left = 0;
+      group.end.abort(new Error('The step was given up'));
     }
     if (group.left === 0) group.resolve(group.outcomes);
   }
@@ -231,35 +246,48 @@ export class Exchange {
   #giveUp(pending: Pending): void {
     const { id } = pending.query;
     // Of an earlier run, which paid for them before it gave up the query.
-    for (let entry; (entry = this.#journal?.take(pending.query)) !== undefined;) {
-      this.counts.evaluations += 1;
-      if (typeof entry.answer === 'object') this.counts.failed += 1;
-    }
+    for (let entry; (entry = this.#journal?.take(pending.query)) !== undefined;) this.#count(entry);
     if (pending.state === 'in flight') {
       this.#inFlight -= 1;
-      this.#givenUp.set(id, pending.query);
+      this.#givenUp.set(id, { query: pending.query, isCounted: false });
     }
     pending.state = 'settled';
     this.#pending.delete(id);
   }
 
+  /** Notes in the journal the evaluations of queries that are lost: they are paid for, whether their answers come or not. */
+  #countGivenUp(queries: readonly Query[]): void {
+    for (const { id } of queries) {
+      const givenUp = this.#givenUp.get(id);
+      if (!givenUp || givenUp.isCounted || this.#over) continue;
+      this.#journal?.record(givenUp.query, undefined);
+      givenUp.isCounted = true;
+    }
+  }
+
   /** Gives up every query that has no outcome. */
   fail(error: unknown): void {
-    const pending = [...this.#pending.values()];
-    for (const each of pending) this.#giveUp(each);
+    const groups = this.#groups();
+    for (const pending of this.#pending.values()) this.#giveUp(pending);
     this.#ready = [];
     this.#first = 0;
-    for (const { reject } of new Set(pending.map(({ group }) => group))) reject(error);
-    this.#end.abort(error instanceof Error ? error : new Error('Given up', { cause: error }));
-    this.#end = endOfCalls();
+    for (const { reject, end } of groups) {
+      reject(error);
+      end.abort(error instanceof Error ? error : new Error('Given up', { cause: error }));
+    }
     this.wake();
   }
 
   /** No more queries will come. */
   close(): void {
     this.#over = true;
-    this.#end.abort(new Error('The run is over'));
+    for (const { end } of this.#groups()) end.abort(new Error('The run is over'));
     this.wake();
+  }
+
+  /** Those that have queries without an outcome. */
+  #groups(): Set<Group> {
+    return new Set(Array.from(this.#pending.values(), ({ group }) => group));
   }
 
   /** Resolves when queries were posted, or there is another reason to look again. */
@@ -275,7 +303,7 @@ export class Exchange {
   }
 }
 
-/** What ends all calls in flight, any number of which listen. */
+/** What ends calls in flight, any number of which listen. */
 function endOfCalls(): AbortController {
   const end = new AbortController();
   setMaxListeners(0, end.signal);

@@ -2,8 +2,10 @@
  * The journal of a black box: every answer, written before it is used. A run that is started again with it takes the answers from
  * there, in whatever order they came, and asks only for those that are missing.
  *
- * The first line has the options of the run, every further line an answer: `{"id":"3.c17+","loss":0.25}`. After `{"refused":3}` the
- * failures of step 3 above it count as no attempts: a run that goes on asks again, whatever was repaired meanwhile.
+ * The first line has the options of the run, every further line an answer: `{"id":"3.c17+","loss":0.25}`. An evaluation has one line
+ * that counts: `{"id":"3.c17+","givenUp":true}` stands for one that nobody waits for any more, and an answer that comes after this, or
+ * after a failure, is `late`. Where a call ended because step 3 was refused, `{"refused":3}` follows: the failures of that step count
+ * as no attempts, so that a run that goes on asks again, whatever was repaired meanwhile.
  *
  * @module
  */
@@ -22,8 +24,11 @@ import { checkedAnswer } from './query.js';
 const FORMAT = 1;
 
 /** An answer of an earlier run. */
-interface Entry {
-  readonly answer: Answer;
+export interface Entry {
+  /** Undefined where the query was given up. */
+  readonly answer: Answer | undefined;
+  /** Whether a line before it counts the same evaluation. */
+  readonly isLate: boolean;
   /** Whether it is a failure of a step that was refused. */
   isVoid: boolean;
   /** Of an answer at a base point: a digest of the point. */
@@ -50,8 +55,8 @@ export class Journal {
   }
 
   /**
-   * Opens a journal, or begins one, and locks it until it is closed. A last line that was not written to its end is dropped: its
-   * query is asked for again.
+   * Opens a journal, or begins one, and locks it until it is closed. One without an answer is begun anew, whatever its options. A last
+   * line that was not written to its end is dropped: its query is asked for again.
    *
    * @param config The options that the answers depend on.
    * @throws FileError if the file is no journal, one of a run with other options, or in use.
@@ -62,10 +67,11 @@ export class Journal {
     try {
       unlock = await lock(file, await handle.stat({ bigint: true }));
       const { entries, lines, bytes } = await readEntries(file, config);
-      await withFileErrors(file, handle.truncate(bytes));
+      const isBegun = lines > 1;
+      await withFileErrors(file, handle.truncate(isBegun ? bytes : 0));
       const journal = new Journal(file, openSync(file, 'a'), entries, unlock);
       try {
-        if (lines === 0) journal.#write({ format: FORMAT, deepzero: version, config });
+        if (!isBegun) journal.#write({ format: FORMAT, deepzero: version, config });
       } catch (error) {
         journal.close();
         throw error;
@@ -91,15 +97,21 @@ export class Journal {
     return entry;
   }
 
-  /** Appends an answer. The operating system has it when this returns. @throws FileError. */
-  record(query: Query, answer: Answer): void {
+  /**
+   * Appends an answer, or that there is none since the query was given up. The operating system has it when this returns.
+   *
+   * @param isLate Whether a line before it counts the same evaluation.
+   * @throws FileError.
+   */
+  record(query: Query, answer: Answer | undefined, isLate = false): void {
     const at = markOf(query);
-    this.#write({ id: query.id, ...(typeof answer === 'number' ? { loss: answer } : answer), ...(at && { at }) });
+    const said = answer === undefined ? { givenUp: true } : typeof answer === 'number' ? { loss: answer } : answer;
+    this.#write({ id: query.id, ...said, ...(isLate && { late: true }), ...(at && { at }) });
   }
 
-  /** Notes that a step was refused for its failures. @throws FileError. */
+  /** Notes that a step was refused for its failures, and the call ends, unless the journal is closed. @throws FileError. */
   refuse(step: number): void {
-    this.#write({ refused: step });
+    if (this.#isOpen) this.#write({ refused: step });
   }
 
   #write(entry: object): void {
@@ -148,7 +160,7 @@ export class Journal {
   }
 }
 
-/** A query at a base point identifies the point, which everything else of the step follows from. */
+/** A query at a base point identifies the point. With the answers before, everything else of the step follows from it. */
 function markOf({ id, base }: Query): string | undefined {
   return /\.b(\.\d+)?$/.test(id) ? digest(base) : undefined;
 }
@@ -156,17 +168,20 @@ function markOf({ id, base }: Query): string | undefined {
 const noJournal = (file: string): FileError =>
   new FileError(file, 'expected the journal of a run, whose first line holds its options');
 
-/** The answers in a journal, and how many lines and bytes were written to their end. */
+/** The answers in a journal, by their queries' ids, and how many lines and bytes were written to their end. */
 async function readEntries(
   file: string,
   config: object,
 ): Promise<{ entries: Map<string, Entry[]>; lines: number; bytes: number }> {
   const entries = new Map<string, Entry[]>();
+  const failures = new Map<string, Entry[]>();
+  let header: Record<string, unknown> = {};
   let [lines, bytes] = [0, 0];
   await readLines(file, (line, end) => {
     const content = parseJson(line, file);
-    if (lines === 0) checkHeader(file, content, config);
-    else add(entries, file, lines, content);
+    if (lines === 0) header = headerOf(file, content);
+    else if (lines === 1) checkConfig(file, header, config);
+    if (lines > 0) add(entries, failures, readEntry(file, lines, content));
     lines += 1;
     bytes = end;
     return true;
@@ -182,35 +197,47 @@ async function checkBegun(file: string): Promise<void> {
   if (!text.startsWith(start) && !start.startsWith(text)) throw noJournal(file);
 }
 
-function checkHeader(file: string, content: unknown, config: object): void {
-  if (!isObject(content) || content['format'] !== FORMAT || !isObject(content['config'])) throw noJournal(file);
-  const [found] = differences(content['config'], JSON.parse(JSON.stringify(config)));
+/** The options in the first line. */
+function headerOf(file: string, content: unknown): Record<string, unknown> {
+  if (isObject(content) && content['format'] === FORMAT && isObject(content['config'])) return content['config'];
+  throw noJournal(file);
+}
+
+function checkConfig(file: string, written: object, config: object): void {
+  const [found] = differences(written, JSON.parse(JSON.stringify(config)));
   if (!found) return;
   const { path, saved, given } = found;
   throw new FileError(file, `expected ${path} to be ${saved}, as in the run that wrote it, received ${given}`);
 }
 
-function add(entries: Map<string, Entry[]>, file: string, line: number, content: unknown): void {
-  const { refused, id, loss, at, ...others } = Object(content) as Record<string, unknown>;
-  if (typeof refused === 'number') {
-    voidFailures(entries, refused);
-    return;
-  }
+/** The number of a step that was refused, or an answer with its query's id. */
+function readEntry(file: string, line: number, content: unknown): number | (Entry & { readonly id: string }) {
+  const { refused, id, loss, at, givenUp, late, ...others } = Object(content) as Record<string, unknown>;
+  if (typeof refused === 'number') return refused;
   try {
-    const answer = checkedAnswer(loss ?? others);
+    const answer = givenUp === true ? undefined : checkedAnswer(loss ?? others);
     if (typeof id !== 'string') throw new TypeError('no id');
-    const entry = { answer, at: at as string | undefined, isVoid: false };
-    const known = entries.get(id);
-    if (known) known.push(entry);
-    else entries.set(id, [entry]);
+    return { id, answer, at: at as string | undefined, isLate: late === true, isVoid: false };
   } catch {
     throw new FileError(file, `expected line ${line + 1} to be an answer`);
   }
 }
 
-function voidFailures(entries: Map<string, Entry[]>, step: number): void {
-  for (const [id, of] of entries) {
-    if (!id.startsWith(`${step}.`)) continue;
-    for (const entry of of) if (typeof entry.answer === 'object' && 'failed' in entry.answer) entry.isVoid = true;
+/** Adds to the answers by query, and to the failures by step. */
+function add(entries: Map<string, Entry[]>, failures: Map<string, Entry[]>, read: ReturnType<typeof readEntry>): void {
+  if (typeof read === 'number') {
+    const step = String(read);
+    for (const entry of failures.get(step) ?? []) entry.isVoid = true;
+    failures.delete(step);
+    return;
   }
+  const { id, answer } = read;
+  append(entries, id, read);
+  if (typeof answer === 'object' && 'failed' in answer) append(failures, id.slice(0, id.indexOf('.')), read);
+}
+
+function append(lists: Map<string, Entry[]>, key: string, entry: Entry): void {
+  const known = lists.get(key);
+  if (known) known.push(entry);
+  else lists.set(key, [entry]);
 }

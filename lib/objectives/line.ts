@@ -71,7 +71,7 @@ export class Line {
   }
 
   /**
-   * The losses at these distances and in the middle; undefined if the evaluations left do not suffice. Once there was a loss, all
+   * The losses at these distances and in the middle, by queries of a step of its own; undefined if the evaluations left do not suffice. Once there was a loss, all
    * may be missing.
    *
    * @throws RefusedStepError if there is no loss at all at the first call.
@@ -81,11 +81,10 @@ export class Line {
     if (this.#box.exchange.left < repeats * (1 + distances.length)) return undefined;
     const farthest = distances.reduce((most, distance) => Math.max(most, Math.abs(distance)), 0);
     const at = this.#start.map((value, i) => this.#space.clip(i, value, farthest * Math.abs(this.#direction[i]!)));
-    const name = this.#calls === 0 ? '' : `r${this.#calls}`;
-    this.#calls += 1;
+    const step = this.#calls++;
     try {
-      const queries = { queries: 1, distances, distribution, perTensor, seed, signal };
-      const { base, lines } = await this.#box.along(sample, queries, { at, name });
+      const queries = { queries: 1, distances, distribution, perTensor, seed, step, signal };
+      const { base, lines } = await this.#box.along(sample, queries, { at, index: 0 });
       this.middle = base.loss;
       if (at.every((value, i) => value === this.#start[i])) this.#atStart.push(base.loss);
       return { middle: base.loss, losses: lines[0]!.map((reading) => reading?.loss) };

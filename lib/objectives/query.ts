@@ -15,13 +15,13 @@ export interface Query {
    * `c` a coordinate, `d` a direction, `t` a trial; a repeat has its number behind a dot.
    */
   readonly id: string;
-  /** Of the run, from 0. */
+  /** Of the run, from 0; of `suggestMu` and `zoGraspBox`, the number of the losses that are asked for together. */
   readonly step: number;
   /** What all queries of the step share: the step itself unless the run has samples of its own. */
   readonly sample: unknown;
   /** All parameters, in the order of the point. */
   readonly tensors: readonly ParameterTensor[];
-  /** The step's base point, rounded to the resolution. Not to be written to. */
+  /** The base point, rounded to the resolution: that of the step, or of a trial the trial itself. Not to be written to. */
   readonly base: Float64Array;
   /** The entries that differ from the base point, with their values; absent where a direction moves all. */
   readonly changes?: readonly (readonly [index: number, value: number])[];

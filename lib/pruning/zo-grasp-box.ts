@@ -11,10 +11,14 @@ import { importanceOf, zoGraspImportanceOptions } from './zo-grasp.js';
 import { rankedRatios } from './ratios.js';
 
 const { samplesPerClass: _, ...graspEntries } = zoGraspImportanceOptions.entries;
+const { bounds, repeats, retries, mayFail } = blackBoxOptions.entries;
 
 export const zoGraspBoxOptions = v.strictObject({
   ...graspEntries,
-  ...blackBoxOptions.entries,
+  bounds,
+  repeats,
+  retries,
+  mayFail,
   ...handingOptions.entries,
   /** Smoothing parameter μ, > 0; default: 5e-3. */
   mu: v.optional(positive, MU),
@@ -54,8 +58,8 @@ export async function zoGraspBox(
     const importance = await importanceOf(
       box,
       async (at, index, part, draw) => {
-        const call = { at, stream: 'pruning', index, name: `grasp${part}` } as const;
-        return (await box.randomized(sample, { ...draw, central: false }, call)).values;
+        const call = { at, stream: 'pruning', index } as const;
+        return (await box.randomized(sample, { ...draw, step: part, central: false }, call)).values;
       },
       grasp,
     );

@@ -332,8 +332,8 @@ export async function lock(path: string, { dev, ino }: Inode): Promise<() => Pro
   const server = createServer((socket) => socket.destroy());
   const listening = new Promise<void>((resolve, reject) => {
     server.on('error', (error: NodeJS.ErrnoException) => {
-      const used = error.code === 'EADDRINUSE';
-      reject(used ? new FileError(path, 'another process is using it', { cause: error }) : error);
+      const problem = 'is in use by another run, of this or another process';
+      reject(error.code === 'EADDRINUSE' ? new FileError(path, problem, { cause: error }) : error);
     });
     server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
   });

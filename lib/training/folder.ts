@@ -44,7 +44,7 @@ export class RunFolder implements AsyncDisposable {
   /**
    * Opens the folder of a run, and makes it if it does not exist.
    *
-   * @throws FileError if it cannot be made, or another process is using it.
+   * @throws FileError if it cannot be made, or is in use by another run.
    */
   static async open(path: string): Promise<RunFolder> {
     const folder = new RunFolder(path);

@@ -25,7 +25,7 @@ export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
  * @param x0 A list of numbers, or tensors by name, `{ w: [[1, 2], [3, 4]], b: [0, 0] }`; the loss receives all numbers in order.
  * @returns The point with the lowest loss among those that the run stepped from, its last point included.
  * @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run or cannot be
- *   written; RefusedStepError if the loss never answers.
+ *   written; RefusedStepError if there is no estimate at x0, as where the loss never answers.
  * @example
  * const { x, loss } = await minimize(([a, b]) => (1 - a) ** 2 + 100 * (b - a * a) ** 2, [-1, 1], {
  *   estimator: cge({ mu: 1e-6, central: true }),

@@ -23,7 +23,10 @@ export const budgetOptions = v.strictObject({
   evaluations: v.optional(schema.integer(1)),
   /** Seconds, > 0; a step in progress is given up. */
   seconds: v.optional(schema.positive),
-  /** The most steps, an integer >= 1. Schedules of the learning rate need it or `evaluations`. */
+  /**
+   * The most steps, an integer >= 1; one back from a point that the box cannot take is among them. Schedules of the learning rate
+   * need it or `evaluations`, and count updates alone.
+   */
   steps: v.optional(schema.integer(1)),
 });
 
@@ -47,21 +50,21 @@ export const searchOptions = v.strictObject({
   journal: v.optional(schema.string),
   /** Ends the run; a step in progress is given up. */
   signal: v.optional(schema.abortSignal),
-  /** Called after every step. */
+  /** Called after every update. A step back from a point that the box cannot take makes none: its number is left out. */
   onStep: v.optional(schema.callback<(step: MinimizeStep) => void>()),
 });
 export interface SearchOptions extends v.InferInput<typeof searchOptions> {}
 
-/** A step of a run over a black box. */
+/** An update in a run over a black box. */
 export interface MinimizeStep extends Counts {
-  /** From 0. */
+  /** Of the run, from 0, steps back included. */
   step: number;
   /** At the point before the update. */
   loss: number;
   lr: number;
   /** The point after the update, a copy. */
   x: Float64Array;
-  /** Queries of this step without an answer. */
+  /** Queries of this step that have no answer after all attempts. */
   unanswered: number;
   /**
    * With `repeats`, of each tensor by name: the length of its gradient over the length of its standard errors. Below 1, the step is
@@ -76,7 +79,7 @@ export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
 export interface MinimizeResult extends Counts {
   x: Float64Array;
   loss: number;
-  /** Steps made. */
+  /** Updates, and steps back from points that the box cannot take. */
   steps: number;
   stopped: Stopped;
   /** The reason in a sentence. */
@@ -101,16 +104,20 @@ class Stop extends Error {
  *   for (const query of queries) search.tell(query.id, loss(query.point()));
  * }
  * console.log(await search.result);
+ * search.close();
  */
 export class Search {
   readonly exchange: Exchange;
-  /** The end of the run. */
+  /** The end of the run. The journal takes answers, and is locked, until `close`. */
   readonly result: Promise<MinimizeResult>;
   readonly #box: BlackBox;
   readonly #options: v.InferOutput<typeof searchOptions>;
   readonly #descent: Descent<BlackBox>;
   readonly #queriesPerStep: number;
+  /** Steps made, steps back included. */
   #steps = 0;
+  /** The schedule's position. */
+  #updates = 0;
   #best: { x: Float64Array; loss: number } | undefined;
   /** The last point with an estimate. */
   #feasible: Float64Array | undefined;
@@ -201,6 +208,10 @@ export class Search {
     this.#box.close();
   }
 
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
   async #run(): Promise<MinimizeResult> {
     const { budget: most, signal } = this.#options;
     const stop = new AbortController();
@@ -238,11 +249,16 @@ export class Search {
         return error.stopped === 'budget' && !signal.aborted ? this.#measureEnd(error, signal) : error;
       }
       if (error instanceof BudgetError) return { stopped: 'budget', message: error.message };
-      if (error instanceof RefusedStepError && this.exchange.answered > 0) {
-        return { stopped: 'failures', message: `Step ${this.#steps} was refused: ${error.message}` };
+      if (error instanceof RefusedStepError) {
+        this.#box.refuse(this.#steps);
+        if (this.#feasible) return this.#refused(error.message);
       }
       throw error;
     }
+  }
+
+  #refused(why: string): Stop {
+    return new Stop('failures', `Step ${this.#steps} was refused: ${why}`);
   }
 
   #checkBudget(signal: AbortSignal): void {
@@ -260,7 +276,7 @@ export class Search {
     const step = this.#steps;
     const context = { seed, step, epoch: step, signal };
     // Before anything is paid for.
-    const lr = optimizer.lr.at({ step, stepsPerEpoch: 1, epochs: this.#length() });
+    const lr = optimizer.lr.at({ step: this.#updates, stepsPerEpoch: 1, epochs: this.#length() });
     schema.checked(schema.nonNegative, lr, "the schedule's learning rate");
     const estimate = await this.#descent.estimate(this.#sampleOf(step), context).catch((error: unknown) => {
       if (error instanceof RefusedStepError && error.isInfeasible && this.#retreat()) return undefined;
@@ -278,7 +294,7 @@ export class Search {
     const wrong = update.parameters.findIndex((value) => !Number.isFinite(value));
     if (wrong >= 0) {
       const value = update.parameters[wrong]!;
-      throw new RefusedStepError(`parameter ${wrong} would be ${value}; lower the learning rate`);
+      throw this.#refused(`parameter ${wrong} would be ${value}; lower the learning rate`);
     }
     const moved = this.#box.parameters.reduce(
       (most, value, i) => Math.max(most, Math.abs(value - update.parameters[i]!)),
@@ -286,6 +302,7 @@ export class Search {
     );
     this.#descent.commit(update);
     this.#steps += 1;
+    this.#updates += 1;
     const { evaluations, failed } = this.exchange.counts;
     onStep?.({
       ...{ step, loss: estimate.loss, lr, x: this.#box.parameters.slice(), evaluations, failed },
@@ -337,7 +354,7 @@ export class Search {
     return this.#options.sample ? this.#options.sample(step) : step;
   }
 
-  /** Steps of the whole run, for schedules. */
+  /** Updates of the whole run, for schedules. */
   #length(): number {
     const { steps, evaluations = Infinity } = this.#options.budget;
     return Math.min(steps ?? Infinity, Math.floor(evaluations / this.#queriesPerStep));

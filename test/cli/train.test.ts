@@ -220,7 +220,7 @@ describe('deepzero train', () => {
       const child = start(args, { cwd: folder });
       const outcome = outcomeOf(child);
       await untilEpoch(child, 1);
-      await fails(['train', '--resume', "it's here"], 1, /it's here: another process is using it$/, {
+      await fails(['train', '--resume', "it's here"], 1, /it's here: is in use by another run, /, {
         cwd: folder,
       });
       // Both are pending when the process goes on, in whichever order.

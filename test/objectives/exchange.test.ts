@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { Exchange } from '../../lib/objectives/exchange.js';
-import { queriesOf } from '../helpers/queries.js';
+import { queriesOf, queryOf } from '../helpers/queries.js';
 
 const unlimited = (retries = 2): Exchange => new Exchange({ retries, limit: Infinity });
 const idsOf = (queries: readonly { id: string }[]): string[] => queries.map(({ id }) => id);
@@ -40,11 +40,12 @@ describe('Exchange', () => {
   it('takes an answer once that comes after the query was given up, and uses it no more', async () => {
     const exchange = unlimited();
     const outcomes = exchange.post(queriesOf(3));
-    exchange.ask(2);
-    const { signal } = exchange;
+    const [query] = exchange.ask(2);
+    const signal = exchange.signalOf(query!);
+    assert.ok(!signal.aborted);
     exchange.fail(new Error('enough'));
     await assert.rejects(outcomes, /enough/);
-    assert.ok(signal.aborted && !exchange.signal.aborted);
+    assert.match(String(signal.reason), /enough/);
     exchange.tell('0.b', 1);
     assert.ok(!exchange.expects('0.b'));
     const message = /Expected the id of a query that was asked for and has no answer yet/;
@@ -52,7 +53,33 @@ describe('Exchange', () => {
       assert.throws(() => {
         exchange.tell(id, 1);
       }, message);
-    assert.equal(exchange.answered, 0);
+    assert.deepEqual(exchange.counts, { evaluations: 2, failed: 0 });
+    exchange.tell('0.c1+', { failed: 'too late' });
+    assert.deepEqual(exchange.counts, { evaluations: 2, failed: 1 });
+  });
+
+  it('hands out the queries of one group at a time, and ends its calls where it is lost', async () => {
+    const exchange = unlimited(0);
+    const lost = exchange.post(queriesOf(4), { isLost: (_, at) => at === 0 });
+    const other = exchange.post([queryOf('1.b'), queryOf('1.c0+')]);
+    const [base] = exchange.ask(1);
+    assert.deepEqual(idsOf(exchange.ask(9)), ['0.c1+', '0.c2+', '0.c3+']);
+    const [second] = exchange.ask(9);
+    const signals = [base!, second!].map((query) => exchange.signalOf(query));
+    exchange.tell('0.b', { infeasible: 'hot' });
+    await lost;
+    assert.deepEqual(
+      signals.map(({ aborted }) => aborted),
+      [true, false],
+    );
+    for (const id of ['1.b', '1.c0+']) exchange.tell(id, 1);
+    assert.deepEqual(await other, [1, 1]);
+  });
+
+  it('refuses queries once it is over', async () => {
+    const exchange = unlimited();
+    exchange.close();
+    await assert.rejects(exchange.post(queriesOf(1)), /^Error: The run was closed$/);
   });
 
   it('fails by the budget only when nothing is in flight', async () => {

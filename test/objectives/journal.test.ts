@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
 import { FileError } from '../../lib/support/errors.js';
 import { Journal } from '../../lib/objectives/journal.js';
+import { rge } from '../../lib/estimators/rge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { minimize } from '../../lib/training/minimize.js';
 import { Search } from '../../lib/training/search.js';
@@ -141,11 +142,35 @@ describe('the journal', () => {
       await appendFile(journal, '{"id":"0.b"');
       await assert.rejects(minimize(bowl, START, { ...OPTIONS, journal }), {
         name: 'FileError',
-        message: /answers\.jsonl: another process is using it$/,
+        message: /answers\.jsonl: is in use by another run, of this or another process$/,
       });
       assert.equal(await readFile(journal, 'utf8'), `${text}{"id":"0.b"`);
       search.close();
       await minimize(bowl, START, { ...OPTIONS, journal });
+      {
+        using other = await Search.open(START, { ...OPTIONS, journal });
+        await other.result;
+        await assert.rejects(minimize(bowl, START, { ...OPTIONS, journal }), /is in use by another run/);
+      }
+      await minimize(bowl, START, { ...OPTIONS, journal });
+    }));
+
+  it('is begun anew by a call with other options while it has no answer', () =>
+    withJournal(async (journal) => {
+      const none = { ...OPTIONS.estimator, queriesPerStep: () => 0 };
+      const wrong: [object, RegExp][] = [
+        [{ estimator: cge({ mu: 1e-3 }), resolution: 0.5 }, /Expected mu to be large enough/],
+        [{ estimator: none }, /queriesPerStep/],
+        [{ estimator: rge({ mu: 1, queries: 1e6 }) }, /Expected queries to be at most/],
+      ];
+      for (const [options, message] of wrong) {
+        await assert.rejects(minimize(bowl, START, { ...OPTIONS, ...options, seed: 1, journal }), message);
+        assert.equal((await linesOf(journal)).length, 2);
+      }
+      const { x } = await minimize(bowl, START, { ...OPTIONS, journal });
+      assert.equal(bits(x), bits((await minimize(bowl, START, OPTIONS)).x));
+      assert.equal((await linesOf(journal)).length, 1 + 13 + 1);
+      await assert.rejects(minimize(bowl, START, { ...OPTIONS, seed: 1, journal }), /expected seed to be 0/);
     }));
 
   it('says that it is closed, not what the descriptor has become', () =>
@@ -184,15 +209,26 @@ describe('the journal', () => {
       const query = queryOf('0.c1+');
       first.record(query, { failed: 'no' });
       first.record(query, { infeasible: 'hot' });
+      const others = [queryOf('1.c1+'), queryOf('10.c1+')];
+      for (const other of others) first.record(other, { failed: 'no' });
       first.refuse(0);
-      first.record(query, 3);
+      first.record(query, undefined);
+      first.record(query, 3, true);
       first.close();
+      first.refuse(1);
       const second = await Journal.open(file, {});
-      const taken = Array.from({ length: 4 }, () => second.take(query));
+      const taken = Array.from({ length: 5 }, () => second.take(query));
       assert.deepEqual(
-        taken.map((entry) => entry && [entry.answer, entry.isVoid]),
-        [[{ failed: 'no' }, true], [{ infeasible: 'hot' }, false], [3, false], undefined],
+        taken.map((entry) => entry && [entry.answer, entry.isVoid, entry.isLate]),
+        [
+          [{ failed: 'no' }, true, false],
+          [{ infeasible: 'hot' }, false, false],
+          [undefined, false, false],
+          [3, false, true],
+          undefined,
+        ],
       );
+      assert.ok(others.every((other) => second.take(other)?.isVoid === false));
       second.close();
     }));
 });

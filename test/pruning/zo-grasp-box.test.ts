@@ -43,4 +43,9 @@ describe('zoGraspBox', () => {
       /Expected scores that differ, received 0 for every weight/,
     );
   });
+
+  it('refuses a resolution, which would round its second point', async () => {
+    const options = { ...OPTIONS, resolution: 0.25 };
+    await assert.rejects(zoGraspBox(loss, START, options), /Unknown option "resolution" in zoGraspBox/);
+  });
 });

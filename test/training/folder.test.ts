@@ -262,7 +262,7 @@ describe('RunFolder', () => {
         assert.ok(folder.isOpen);
         await assert.rejects(RunFolder.open(path), {
           name: 'FileError',
-          message: `${path}: another process is using it`,
+          message: `${path}: is in use by another run, of this or another process`,
         });
       }
       await using again = await RunFolder.open(path);

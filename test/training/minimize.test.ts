@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { getEventListeners } from 'node:events';
 import { appendFile, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
@@ -9,6 +10,7 @@ import { cosine } from '../../lib/optimizers/schedules.js';
 import type { MinimizeOptions } from '../../lib/training/minimize.js';
 import { minimize } from '../../lib/training/minimize.js';
 import { Search } from '../../lib/training/search.js';
+import { leavingNothing } from '../helpers/resources.js';
 import { bits, withFolder } from '../helpers/tiny.js';
 
 const bowl = (x: ArrayLike<number>): number =>
@@ -330,4 +332,14 @@ describe('ask and tell', () => {
     search.close();
     await assert.rejects(search.result, /The run was closed/);
   });
+
+  it('rejects where it is closed right after the answers of a step, and leaves nothing', () =>
+    leavingNothing(async () => {
+      const { signal } = new AbortController();
+      const search = await Search.open(START, { ...OPTIONS, budget: { seconds: 1000 }, signal });
+      for (const query of await search.ask(100)) search.tell(query.id, bowl(query.point()));
+      search.close();
+      await assert.rejects(search.result, /The run was closed/);
+      assert.deepEqual(getEventListeners(signal, 'abort'), []);
+    }));
 });
