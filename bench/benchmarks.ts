@@ -15,14 +15,25 @@ import type { KernelRow } from './kernels.js';
 import { timeKernels } from './kernels.js';
 import type { MemoryRow } from './memory.js';
 import { measureMemory } from './memory.js';
-import type { OutputsRow } from './outputs-loss.js';
-import { timeOutputs } from './outputs-loss.js';
+import type { OutputsRow } from './losses/outputs.js';
+import { timeOutputs } from './losses/outputs.js';
+import type { RolloutsRow } from './losses/rollouts.js';
+import { timeRollouts } from './losses/rollouts.js';
 import { syntheticBatch } from './support/networks.js';
 import type { Session } from './support/sampling.js';
 import type { SweepRow } from './sweeps.js';
 import { timeSweeps } from './sweeps.js';
 
-export const BENCHMARKS = ['reuse', 'forward', 'kernels', 'scaling', 'memory', 'outputs', 'functions'] as const;
+export const BENCHMARKS = [
+  'reuse',
+  'forward',
+  'kernels',
+  'scaling',
+  'memory',
+  'outputs',
+  'rollouts',
+  'functions',
+] as const;
 export type BenchmarkName = (typeof BENCHMARKS)[number];
 
 interface Rows {
@@ -32,6 +43,7 @@ interface Rows {
   scaling: SweepRow;
   memory: MemoryRow;
   outputs: OutputsRow;
+  rollouts: RolloutsRow;
   functions: RaceRow;
 }
 
@@ -48,6 +60,9 @@ export interface BenchmarkOptions {
   readonly batchSize?: number | undefined;
   readonly mu?: number;
   readonly seed?: number;
+  /** In the benchmark of rollouts: numbers of trajectories, and steps. */
+  readonly trajectories?: readonly number[] | undefined;
+  readonly steps?: number;
   /** In the benchmark of functions: their names, those of the methods, and the number of seeds. */
   readonly functions?: readonly string[] | undefined;
   readonly methods?: readonly string[] | undefined;
@@ -106,6 +121,14 @@ export async function runBenchmark(
         rows.push(...(await timeOutputs({ network, batchSize: size, threads, mu, seed }, session)));
       }
       return { ...about, benchmark: name, rows };
+    }
+    case 'rollouts': {
+      const { trajectories = [1, 3, 16], steps = 16 } = options;
+      return {
+        ...about,
+        benchmark: name,
+        rows: await timeRollouts({ trajectories, steps, threads, mu, seed }, session),
+      };
     }
     case 'functions': {
       const { functions, methods, seeds = 10 } = options;

@@ -57,6 +57,17 @@ export function chartOf(result: Benchmark): Plot {
         title: 'CGE by a loss of outputs',
         x: { label: 'queries per second at best, higher is better', logarithmic: true },
       };
+    case 'rollouts':
+      return {
+        ...dots(
+          result.rows,
+          ({ trajectories }) => `${trajectories} trajector${trajectories === 1 ? 'y' : 'ies'}`,
+          ({ how, threads }) => `${how}, ${threads} thread${threads > 1 ? 's' : ''}`,
+          ({ queriesPerSecond }) => queriesPerSecond,
+        ),
+        title: 'CGE of rollouts through the wake of a cylinder',
+        x: { label: 'queries per second at best, higher is better', logarithmic: true },
+      };
     case 'memory':
       return {
         ...dots(

@@ -134,6 +134,21 @@ await run({
       run: (values, context) => bench('outputs', values, context),
     }),
     task({
+      name: 'rollouts',
+      summary: 'Times CGE of rollouts through a flow solver, side by side and otherwise.',
+      notes: 'Queries per second and ratios are of the quickest calls.',
+      options: {
+        ...{ threads: shared.threads, seconds: shared.seconds, out: shared.out },
+        trajectories: list(number('trajectories of a query (default: 1, 3 and 16)', integer(1, 1024), 1), undefined),
+        steps: number('steps of a rollout', integer(1, 1024), 16),
+        ...{ mu, seed },
+      },
+      run: (values, context) => {
+        const any = { network: undefined, depth: undefined, width: undefined };
+        return bench('rollouts', { ...any, ...values }, context);
+      },
+    }),
+    task({
       name: 'memory',
       summary: 'Measures the memory of a process that does CGE.',
       notes: 'Peaks are of the whole process, with what Node takes; what CGE allocates is counted.',

@@ -58,6 +58,17 @@ function bodyOf(result: Benchmark): string {
         ],
         2,
       );
+    case 'rollouts':
+      return table(
+        [
+          ['trajectories', 'how', 'steps', 'threads', 'queries', 'queries/s', 'ratio', 'ms', '±'],
+          ...result.rows.map(({ trajectories, steps, how, threads, queries, queriesPerSecond, ratio, seconds }) => [
+            ...[String(trajectories), how, String(steps), String(threads), grouped(queries)],
+            ...[queriesPerSecond.toFixed(1), `${ratio.toFixed(2)}×`, ...milliseconds(seconds)],
+          ]),
+        ],
+        2,
+      );
     case 'memory':
       return table(
         [

@@ -42,6 +42,8 @@ export type { RgeOptions } from './estimators/rge.js';
 export { rge } from './estimators/rge.js';
 export type { ArsOptions } from './estimators/ars.js';
 export { ars } from './estimators/ars.js';
+export type { GuidedOptions, Surrogate } from './estimators/guided.js';
+export { guided } from './estimators/guided.js';
 export type { FirstOrderOptions } from './estimators/first-order.js';
 export { firstOrder } from './estimators/first-order.js';
 export type { ForwardGradientOptions } from './estimators/forward-gradient.js';

@@ -185,15 +185,16 @@ describe('bench', () => {
       }
     });
 
-    it('scaling, forward, kernels, memory and outputs, and a file of the result', () =>
+    it('scaling, forward, kernels, memory, outputs and rollouts, and a file of the result', () =>
       withFolder(async (folder) => {
         const out = join(folder, 'results');
-        const [scaling, forward, kernels, memory, outputs] = await Promise.all([
+        const [scaling, forward, kernels, memory, outputs, rollouts] = await Promise.all([
           rowsOf(['scaling', ...TINY, ...QUICK, '--threads', '2', '--sparsity', '0.5', '--out', out]),
           rowsOf(['forward', ...TINY, ...QUICK]),
           rowsOf(['kernels', ...TINY, '--threads', '1', '--seconds', '0.01']),
           rowsOf('memory --network cnn --depth 1 --threads 2 --mode layer --memory 60MB'.split(' ')),
           rowsOf(['outputs', ...TINY, ...QUICK]),
+          rowsOf('rollouts --trajectories 2 --steps 1 --threads 2 --seconds 0.01'.split(' ')),
         ]);
         assert.deepEqual(
           scaling.map(({ mode, threads, coordinates }) => [mode, threads, coordinates]),
@@ -211,6 +212,15 @@ describe('bench', () => {
         );
         assert.ok(outputs.every(({ queriesPerSecond }) => (queriesPerSecond as number) > 0));
         assert.equal(outputs[0]?.['ratio'], 1);
+        assert.deepEqual(
+          rollouts.map(({ how, threads, trajectories }) => [how, threads, trajectories]),
+          [
+            ['one query at a time', 1, 2],
+            ['from JavaScript', 1, 2],
+            ['side by side', 1, 2],
+            ['side by side', 2, 2],
+          ],
+        );
         const { threads, peakBytes, idleBytes, countedBytes } = memory[0] as Record<string, number>;
         const taken = peakBytes! - idleBytes!;
         assert.equal(threads, 1);

@@ -7,12 +7,12 @@
 import type { Batch, ModelLoss, Network } from 'deepzero';
 import { Model, outputsLoss } from 'deepzero';
 
-import { syntheticBatch } from './support/networks.js';
-import type { Contender, Session } from './support/sampling.js';
-import { alternate, quickest, ROUNDS } from './support/sampling.js';
-import type { Statistics } from './support/statistics.js';
-import { statistics } from './support/statistics.js';
-import { stratified } from './support/stratified.js';
+import { syntheticBatch } from '../support/networks.js';
+import type { Contender, Session } from '../support/sampling.js';
+import { alternate, quickest, ROUNDS } from '../support/sampling.js';
+import type { Statistics } from '../support/statistics.js';
+import { statistics } from '../support/statistics.js';
+import { stratified } from '../support/stratified.js';
 
 const LOSSES = {
   'built-in': 'cross-entropy',
