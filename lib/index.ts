@@ -85,12 +85,14 @@ export type {
   Flatten,
   GlobalAveragePool,
   Layer,
+  LeakyRelu,
   Linear,
   MaxPool,
   Network,
   OptionA,
   Relu,
   Residual,
+  Tanh,
 } from './network/description.js';
 export {
   averagePool,
@@ -98,11 +100,13 @@ export {
   conv2d,
   flatten,
   globalAveragePool,
+  leakyRelu,
   linear,
   maxPool,
   optionA,
   relu,
   residual,
+  tanh,
 } from './network/description.js';
 export type { ResNetOptions } from './network/resnet.js';
 export { resnet, resnet20 } from './network/resnet.js';

@@ -13,10 +13,10 @@ const VALUES = `
   NonFiniteLossError REUSES RefusedStepError RunFolder Search TensorDataset TrainRun adam
   ars availableCores averagePool batchNorm cge cifar10 cnn compile constant conv2d cosine
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
-  functionBox globalAveragePool gradcheck grasp graspImportance guided httpBox keptCoordinates linear machine
+  functionBox globalAveragePool gradcheck grasp graspImportance guided httpBox keptCoordinates leakyRelu linear machine
   magnitudePruning maxPool minimize optionA outputsLoss paper patternSearch processBox pruneWeights randomPruning
   rankedRatios readJson readSafetensors relu residual resnet resnet20 rge rollout sgd
-  simulatorInclude step suggestMu synthetic train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
+  simulatorInclude step suggestMu synthetic tanh train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 
 const TYPES = `
@@ -26,14 +26,14 @@ const TYPES = `
   EvaluateOptions EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions
   ForwardResult FunctionBoxOptions GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate
   GradientOptions GradientResult GraspImportanceOptions GraspOptions GuidedOptions HttpBoxOptions ImageDatasetOptions
-  ImageDatasets Importance KeepOptions Layer LayerRatios Linear LoadOptions LossContext
+  ImageDatasets Importance KeepOptions Layer LayerRatios LeakyRelu Linear LoadOptions LossContext
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
   MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelLoss ModelOptions MuSuggestion Network Objective Optimizer
   OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RolloutError RolloutLoss RolloutOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions SimulatorSizes Start StatisticInfo StepOptions Stopped Surrogate
-  SuggestMuOptions SyntheticOptions Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
+  SuggestMuOptions SyntheticOptions Tanh Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
   TrainStep Weights Work WorkerBoxOptions ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 

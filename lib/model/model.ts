@@ -290,7 +290,8 @@ export class Model implements Disposable {
    * for every parameter, with the loss, the outputs and the running statistics of `forward`. It is the limit of CGE as μ → 0,
    * and a baseline for training.
    *
-   * Where the loss has no derivative, PyTorch's choice: 0 for a ReLU at 0 and an absolute error of 0, the first of equal maxima.
+   * Where the loss has no derivative, PyTorch's choice: at 0, a ReLU's slope below 0, and 0 for an absolute error; the first of
+   * equal maxima.
    *
    * @throws InvalidArgumentError if an option is out of range or unknown, or `at` is not as long as the parameters.
    * @example const { values } = await model.gradient(batch, { precision: 'double' });

@@ -20,6 +20,8 @@ export type NativeOperation =
     }
   | { kind: 'batchNorm'; inputs: [number]; eps: number }
   | { kind: 'relu'; inputs: [number] }
+  | { kind: 'leakyRelu'; inputs: [number]; slope: number }
+  | { kind: 'tanh'; inputs: [number] }
   | { kind: 'add'; inputs: [number, number] }
   | { kind: 'optionA'; inputs: [number]; channels: number; stride: number }
   | { kind: 'maxPool'; inputs: [number]; kernel: number; stride: number }
@@ -230,7 +232,7 @@ export interface NativeSimulator {
 
 /** The step and the kernel of an operation. */
 export interface NativeStep {
-  /** One kernel runs all operations of equal number: a batch norm, sum, ReLU and max pool in succession. */
+  /** One kernel runs all operations of equal number: a batch norm, sum, nonlinearity and max pool in succession. */
   step: number;
   /** The kernel, on whole values or on a change of all their channels: `winograd 4×4`, `direct`, `activation`, … */
   kernel: string;

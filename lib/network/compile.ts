@@ -23,12 +23,14 @@ import {
   globalAveragePoolLayer,
   imageShape,
   LARGEST_EXTENT,
+  leakyReluLayer,
   linearLayer,
   maxPoolLayer,
   networkSchema,
   optionALayer,
   reluLayer,
   residualLayer,
+  tanhLayer,
 } from './description.js';
 
 /** One tensor of trainable parameters, and its place in the flat parameter vector. */
@@ -125,6 +127,8 @@ const layerType = oneOf([
   'conv2d',
   'batchNorm',
   'relu',
+  'leakyRelu',
+  'tanh',
   'maxPool',
   'averagePool',
   'globalAveragePool',
@@ -265,6 +269,13 @@ function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): S
     case 'relu':
       parseOptions(reluLayer, layer, layer.type);
       return { operation: { kind: 'relu', inputs }, output: input };
+    case 'leakyRelu': {
+      const { slope } = parseOptions(leakyReluLayer, layer, layer.type);
+      return { operation: { kind: 'leakyRelu', inputs, slope }, output: input };
+    }
+    case 'tanh':
+      parseOptions(tanhLayer, layer, layer.type);
+      return { operation: { kind: 'tanh', inputs }, output: input };
     case 'flatten':
       parseOptions(flattenLayer, layer, layer.type);
       return { operation: { kind: 'flatten', inputs }, output: [size(input), 1, 1] };

@@ -7,7 +7,7 @@
 import * as v from 'valibot';
 
 import type { ListSchema } from '../support/schema.js';
-import { boolean, integer, leaf, list, positive, string } from '../support/schema.js';
+import { boolean, fraction, integer, leaf, list, positive, string } from '../support/schema.js';
 
 // The native core's limits: its integers must hold every index and every count.
 export const LARGEST_EXTENT: number = 2 ** 20;
@@ -67,6 +67,18 @@ export interface BatchNorm extends v.InferInput<typeof batchNormLayer> {}
 export const reluLayer = v.strictObject({ type: v.literal('relu') });
 /** y = max(x, 0). */
 export interface Relu extends v.InferInput<typeof reluLayer> {}
+
+export const leakyReluLayer = v.strictObject({
+  type: v.literal('leakyRelu'),
+  /** Slope below zero, in [0, 1); default: 0.01. */
+  slope: v.optional(fraction, 0.01),
+});
+/** y = x where x > 0, elsewhere slope·x (Maas et al. 2013), PyTorch's `LeakyReLU`. */
+export interface LeakyRelu extends v.InferInput<typeof leakyReluLayer> {}
+
+export const tanhLayer = v.strictObject({ type: v.literal('tanh') });
+/** y = tanh(x) = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), PyTorch's `Tanh`. */
+export interface Tanh extends v.InferInput<typeof tanhLayer> {}
 
 const windows = {
   /** Side of the window, an integer >= 1 and no larger than the map. */
@@ -153,7 +165,18 @@ export interface Residual {
 }
 
 export type Layer =
-  Conv2d | BatchNorm | Relu | MaxPool | AveragePool | GlobalAveragePool | Flatten | Linear | OptionA | Residual;
+  | Conv2d
+  | BatchNorm
+  | Relu
+  | LeakyRelu
+  | Tanh
+  | MaxPool
+  | AveragePool
+  | GlobalAveragePool
+  | Flatten
+  | Linear
+  | OptionA
+  | Residual;
 
 /** Channels, rows and columns of an image. */
 export type Shape = readonly [channels: number, rows: number, columns: number];
@@ -202,6 +225,20 @@ export function batchNorm(options: Omit<BatchNorm, 'type'> = {}): BatchNorm {
 /** A rectifier. */
 export function relu(): Relu {
   return { type: 'relu' };
+}
+
+/**
+ * A rectifier that lets a fraction of negative values through.
+ *
+ * @example leakyRelu({ slope: 0.1 })
+ */
+export function leakyRelu(options: Omit<LeakyRelu, 'type'> = {}): LeakyRelu {
+  return { type: 'leakyRelu', ...options };
+}
+
+/** A hyperbolic tangent. */
+export function tanh(): Tanh {
+  return { type: 'tanh' };
 }
 
 /**

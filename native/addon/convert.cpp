@@ -22,6 +22,8 @@ Operation toOperation(Napi::Object from) {
                                   {{"conv2d", Kind::Convolution},
                                    {"batchNorm", Kind::BatchNorm},
                                    {"relu", Kind::Relu},
+                                   {"leakyRelu", Kind::LeakyRelu},
+                                   {"tanh", Kind::Tanh},
                                    {"add", Kind::Add},
                                    {"optionA", Kind::OptionA},
                                    {"maxPool", Kind::MaxPool},
@@ -52,7 +54,9 @@ Operation toOperation(Napi::Object from) {
       operation.channels = toInt(from, "features", 1);
       operation.bias = toBoolean(from, "bias");
       break;
+    case Kind::LeakyRelu: operation.slope = toFinite(from, "slope"); break;
     case Kind::Relu:
+    case Kind::Tanh:
     case Kind::Flatten: break;
   }
   return operation;

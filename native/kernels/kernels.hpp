@@ -50,7 +50,7 @@ struct AffineChange {
 struct PlaneChange {
   const float* base;
   const float* change;
-  // z + residual, before floor and pool; null without a residual, or with neither floor nor pool.
+  // z + residual, before nonlinearity and pool; null without a residual, or with neither nonlinearity nor pool.
   const float* sum;
   const float* residualChange;
   const AffineChange* affine;

@@ -32,8 +32,9 @@ VALUE_KERNEL(void, averagePool, (const ConvolutionShape& shape, const Scalar* pl
 VALUE_KERNEL(void, weightGradient,
              (const ConvolutionShape& shape, const Scalar* in, const Scalar* outGradient, int lanes, double* gradient))
 
-// For one plane, the gradient of (in − mean)·scale + shift + residual, before floor and pool: each window's output
-// gradient goes to the first maximum of the window, if that is above the floor. Neither gradient has a border.
+// For one plane, the gradient of (in − mean)·scale + shift + residual, before nonlinearity and pool: each window's
+// output gradient goes to the first maximum of the window, times the nonlinearity's derivative there. At a kink that is
+// the derivative below zero. Neither gradient has a border.
 VALUE_KERNEL(void, activateGradient,
              (const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in, const Scalar* residual,
               const Scalar* outGradient, Scalar* gradient))

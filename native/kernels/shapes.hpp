@@ -99,13 +99,20 @@ struct ConvolutionShape {
   }
 };
 
-// The operations between two convolutions, for every channel: out = pool(max(floor, (in − mean)·scale + shift +
-// residual)). Without a batch norm, mean, scale and shift are the identity's; without a residual, its pointer is null.
+enum class Nonlinearity { None, Relu, LeakyRelu, Tanh };
+
+// The operations between two convolutions, for every channel: out = pool(f((in − mean)·scale + shift + residual)),
+// where f is the nonlinearity. Without a batch norm, mean, scale and shift are the identity's; without a residual, its
+// pointer is null.
 struct Activation {
   Map in, residual, out;
-  float floor = 0;     // 0 for a ReLU, −∞ for none
+  Nonlinearity nonlinearity = Nonlinearity::None;
+  double slope = 0;    // of a leaky ReLU below zero
   int poolKernel = 1;  // windows of the max pool, without padding
   int poolStride = 1;
+
+  // Whether the nonlinearity has a kink, at zero.
+  bool hasKink() const { return nonlinearity == Nonlinearity::Relu || nonlinearity == Nonlinearity::LeakyRelu; }
 };
 
 }  // namespace deepzero

@@ -38,8 +38,8 @@ static inline Vector broadcast(float value) { return value - Vector{}; }
 static inline DoubleVector broadcast(double value) { return value - DoubleVector{}; }
 
 // The operands' order makes a NaN in `value` pass.
-static inline Vector atLeast(Vector floor, Vector value) { return floor > value ? floor : value; }
-static inline DoubleVector atLeast(DoubleVector floor, DoubleVector value) { return floor > value ? floor : value; }
+static inline Vector atLeast(Vector least, Vector value) { return least > value ? least : value; }
+static inline DoubleVector atLeast(DoubleVector least, DoubleVector value) { return least > value ? least : value; }
 
 }  // namespace DEEPZERO_ISA
 }  // namespace deepzero

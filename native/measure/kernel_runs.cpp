@@ -50,7 +50,7 @@ class Bench {
     change_ = filled(in.size());
     affine_.resize(run.channels);
     affineChange_.resize(run.channels);
-    activation_ = {in, in, shape_.out, 0, 1, 1};
+    activation_ = {in, in, shape_.out, Nonlinearity::Relu};
     for (int c = 0; c < run.channels; ++c) {
       const std::ptrdiff_t at = c * in.planeStride();
       const float *base = in_.data() + at, *change = change_.data() + at;

@@ -2,9 +2,20 @@ import assert from 'node:assert/strict';
 import { Model } from '../../lib/model/model.js';
 import { NonFiniteLossError } from '../../lib/model/non-finite.js';
 import { native } from '../../lib/native/addon.js';
+import { leakyRelu, linear, tanh } from '../../lib/network/description.js';
 import { bits, tinyNetwork, tinyTensors, whole } from '../helpers/tiny.js';
 
 describe('the evaluator', () => {
+  it('applies leakyRelu and tanh', async () => {
+    const layers = [linear({ features: 4, bias: false }), leakyRelu({ slope: 0.25 }), tanh()];
+    using model = new Model({ name: 'bent', input: [1, 1, 1], layers }, { loss: 'mean-squared-error' });
+    model.parameters.set([-2, 0, 0.5, 20]);
+    const outputs = await model.predict(Float32Array.of(1));
+    [Math.tanh(-0.5), 0, Math.tanh(0.5), 1].forEach((expected, i) => {
+      assert.ok(Math.abs(outputs[i]! - expected) < 1e-7, `${outputs[i]}, not ${expected}`);
+    });
+  });
+
   it('names the image that holds a value that is not finite', async () => {
     using model = new Model(tinyNetwork());
     const coordinates = Uint32Array.of(1);

@@ -8,6 +8,8 @@ import assert from 'node:assert/strict';
 import { cosineSimilarity } from '../../lib/estimators/gradcheck.js';
 import type { ModelOptions } from '../../lib/model/model.js';
 import { Model } from '../../lib/model/model.js';
+import type { Network } from '../../lib/network/description.js';
+import { conv2d, flatten, leakyRelu, linear, maxPool, residual, tanh } from '../../lib/network/description.js';
 import { resnet } from '../../lib/network/resnet.js';
 import { bilinearNetwork, bits, tinyNetwork, tinyTensors, whole } from '../helpers/tiny.js';
 
@@ -24,8 +26,24 @@ function layersOf({ compiled }: Model): Map<string, number[]> {
   return layers;
 }
 
+const bent: Network = {
+  name: 'leakyRelu and tanh',
+  input: [2, 8, 8],
+  layers: [
+    conv2d({ channels: 3, kernel: 3, padding: 1 }),
+    leakyRelu({ slope: 0.2 }),
+    maxPool({ kernel: 2 }),
+    tanh(),
+    residual({ body: [conv2d({ channels: 3, kernel: 1 }), tanh()] }),
+    flatten(),
+    linear({ features: 4 }),
+    leakyRelu(),
+    linear({ features: 3 }),
+  ],
+};
+
 describe('Model.gradient', () => {
-  for (const network of [tinyNetwork(), resnet({ depth: 8, width: 2, input: [2, 8, 8] })]) {
+  for (const network of [tinyNetwork(), resnet({ depth: 8, width: 2, input: [2, 8, 8] }), bent]) {
     it(`is what CGE comes to as mu goes to 0, in every layer of ${network.name}`, async () => {
       using model = new Model(network, { seed: 2 });
       const { values } = await model.gradient(batch, { precision: 'double' });

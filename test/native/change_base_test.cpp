@@ -32,8 +32,8 @@ struct Run {
   ChangeBase base;
 };
 
-// How far what a ReLU reads is from the reference, in units of its distance from zero: of the base, and of the value
-// itself rounded to float.
+// How far what a ReLU, leaky or not, reads is from the reference, in units of its distance from zero: of the base, and
+// of the value itself rounded to float.
 struct Distances {
   double kept = 0, rounded = 0;
   int wrongSigns = 0, pixels = 0;
@@ -45,7 +45,7 @@ Distances distances(const Example& example) {
                                            {example.parameters.begin(), example.parameters.end()}, threads(2));
   Distances result;
   for (const Step& step : run.plan.steps()) {
-    if (step.kind != StepKind::Activate || step.activation.floor != 0) continue;
+    if (step.kind != StepKind::Activate || !step.activation.hasKink()) continue;
     const Map& map = run.plan.map(step.inputs[0]);
     const Shape& shape = example.graph.shapes()[step.inputs[0]];
     for (int n = 0; n < example.count; ++n) {
@@ -75,9 +75,18 @@ Distances distances(const Example& example) {
   return result;
 }
 
+// Leaky ReLUs behind a batch norm and a sum.
+Graph leakyResNet() {
+  Builder network({2, 8, 8});
+  network.convolution(4, 3, 3, 1, 1, false).batchNorm().leakyRelu(0.1);
+  const int before = network.value;
+  network.convolution(4, 3, 3, 1, 1, false).batchNorm().add(before).leakyRelu(0.3);
+  return network.globalAveragePool().linear(3, true).graph();
+}
+
 TEST("change base: the input of a ReLU is accurate relative to its distance from zero, with the right sign") {
   for (const bool training : {true, false}) {
-    for (Example example : {Example(smallCnn(), 20), Example(smallResNet(), 20)}) {
+    for (Example example : {Example(smallCnn(), 20), Example(smallResNet(), 20), Example(leakyResNet(), 20)}) {
       example.training = training;
       const Distances found = distances(example);
       CHECK(found.pixels > 1000);

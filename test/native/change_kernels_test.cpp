@@ -9,8 +9,6 @@
 namespace deepzero::test {
 namespace {
 
-constexpr float kNone = -std::numeric_limits<float>::infinity();
-
 ISA_TEST("partialConvolution: subsets of channels × output channels × widths") {
   struct Subset {
     int of;
@@ -105,7 +103,7 @@ ISA_TEST("convolveMoments, convolveActivate: kernels × strides × channels × w
             then.poolKernel = pool[0];
             then.poolStride = pool[1];
             then.outBorder = number % 3;
-            then.floor = number % 2 == 0 ? 0 : kNone;
+            then.nonlinearity = kNonlinearities[number % 4];
             const Map out = given.shape().out;
             if (out.height < pool[0] || out.width < pool[0]) continue;
             const std::vector<int> one = {number % given.inChannels}, several[] = {{0, 2}, {0, 1, 2}};
@@ -119,14 +117,14 @@ ISA_TEST("convolveMoments, convolveActivate: kernels × strides × channels × w
   }
 }
 
-ISA_TEST("activateChange: exact to the size of the changes, across the kinks of ReLU and pools") {
+ISA_TEST("activateChange: exact to the size of the changes, across the kinks of ReLUs and pools") {
   const int pools[][2] = {{1, 1}, {2, 2}, {3, 2}, {2, 1}, {3, 3}, {1, 2}};
   int number = 0;
   for (const int width : {1, 2, 3, 4, 5, 8, 9, 17}) {
     for (const int height : {1, 2, 3, 8}) {
       for (const auto& pool : pools) {
         for (const bool residual : {false, true}) {
-          for (const float floor : {0.0f, kNone}) {
+          for (const Nonlinearity nonlinearity : kNonlinearities) {
             for (const float size : {1e-6f, 1e-3f, 1.0f}) {
               ActivationCase given;
               // Four planes have all combinations of what changes.
@@ -138,7 +136,7 @@ ISA_TEST("activateChange: exact to the size of the changes, across the kinks of 
               given.outBorder = number / 9 % 3;
               given.poolKernel = pool[0];
               given.poolStride = pool[1];
-              given.floor = floor;
+              given.nonlinearity = nonlinearity;
               given.affine = number % 4 != 0;
               given.residual = residual;
               given.specials = number % 5 == 0;
@@ -149,6 +147,10 @@ ISA_TEST("activateChange: exact to the size of the changes, across the kinks of 
       }
     }
   }
+}
+
+ISA_TEST("activateChange: of tanh, small changes and those of saturated values keep their digits") {
+  CHECK_PASSES(checkTanhChange(kernels()));
 }
 
 ISA_TEST("changeMoments: lanes × sizes of planes, added to earlier sums") {
@@ -190,7 +192,8 @@ ISA_TEST("crossEntropyChange: a NaN or infinity is not lost") {
   std::vector<float> labels(3 * kLanes, 0.0f);
   std::fill_n(labels.begin() + kLanes, kLanes, 1.0f);
   const int channels[] = {0, 1, 2};
-  for (const float special : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(), kNone}) {
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  for (const float special : {std::numeric_limits<float>::quiet_NaN(), kInfinity, -kInfinity}) {
     for (int at = 0; at < 3 * kLanes; ++at) {
       std::vector<float> change(3 * kLanes, 0.25f);
       change[at] = special;

@@ -33,7 +33,7 @@ std::string checkEvaluation(const Kernels& table, const Example& example) {
 ISA_TEST("engine: forward equals the reference, for whole and partial blocks") {
   for (const int count : {1, 15, 16, 17, 40}) {
     for (const bool training : {true, false}) {
-      for (const Graph& graph : {smallResNet(), smallCnn(), averagePools()}) {
+      for (const Graph& graph : {smallResNet(), smallCnn(), averagePools(), nonlinearities()}) {
         for (const Loss loss : {Loss::CrossEntropy, Loss::MeanSquaredError, Loss::MeanAbsoluteError}) {
           Example example(graph, count);
           example.training = training;

@@ -97,6 +97,7 @@ ISA_TEST("float64 activation and moments") {
       shape.in = {3, size, size, 0};
       shape.residual = {3, size, size, 1};
       shape.out = {3, size / pool, size / pool, 1};
+      shape.nonlinearity = Nonlinearity::Relu;
       shape.poolKernel = shape.poolStride = pool;
       DoubleBlock in(shape.in, values), residual(shape.residual, values), out(shape.out);
       const std::vector<AffineOf<double>> affine = {{0.1, 1.3, -0.2}, {-0.4, -0.7, 0.3}, {0, 1, 0}};

@@ -206,7 +206,19 @@ TEST("caught: a weight gradient in double that rounds to float, or adds to earli
 }
 
 // What a gradient of an activation can get wrong.
-enum class Mistake { None, LastMaximum, OpenAtFloor, Overwritten };
+enum class Mistake { None, LastMaximum, OpenAtKink, Overwritten };
+
+template <Mistake mistake>
+double derivative(const Activation& shape, double z) {
+  const bool open = z > 0 || (z == 0 && mistake == Mistake::OpenAtKink);
+  switch (shape.nonlinearity) {
+    case Nonlinearity::None: return 1;
+    case Nonlinearity::Relu: return open ? 1 : 0;
+    case Nonlinearity::LeakyRelu: return open ? 1 : shape.slope;
+    case Nonlinearity::Tanh: return 1 / (std::cosh(z) * std::cosh(z));
+  }
+  return 0;
+}
 
 template <Mistake mistake, typename Scalar>
 void naiveActivateGradient(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
@@ -229,15 +241,15 @@ void naiveActivateGradient(const Activation& shape, const AffineOf<Scalar>& affi
             place = plane.at(0, row, column) + n;
           }
         }
-        const Scalar given = outGradient[(std::ptrdiff_t{y} * shape.out.width + x) * kLanes + n];
-        if (largest < shape.floor || (largest == shape.floor && mistake != Mistake::OpenAtFloor)) continue;
-        gradient[place] = given + (mistake == Mistake::Overwritten ? 0 : gradient[place]);
+        const double given = outGradient[(std::ptrdiff_t{y} * shape.out.width + x) * kLanes + n];
+        const double before = mistake == Mistake::Overwritten ? 0 : static_cast<double>(gradient[place]);
+        gradient[place] = static_cast<Scalar>(derivative<mistake>(shape, largest) * given + before);
       }
     }
   }
 }
 
-// On a grid so coarse that all is exact and many values are equal, or lie on the floor.
+// On a grid so coarse that all is exact but tanh, and many values are equal, or lie on the kink.
 template <typename Scalar>
 std::string checkActivateGradient(const Kernels& table, const ActivationCase& given) {
   Activation shape = given.shape();
@@ -254,20 +266,22 @@ std::string checkActivateGradient(const Kernels& table, const ActivationCase& gi
   naiveActivateGradient<Mistake::None>(shape, affine, in.data(), added, out.data(), expected.data());
   std::string failure = gradient.guarded() ? "" : "a guard word was written";
   for (std::size_t i = 0; i < expected.size() && failure.empty(); ++i) {
-    failure = differs(gradient.data()[i], expected[i], 0);
+    const double units = given.nonlinearity == Nonlinearity::Tanh ? 32 : 0;
+    failure = differs(gradient.data()[i], expected[i], units * std::numeric_limits<Scalar>::epsilon());
     if (!failure.empty()) failure = text("number ", i, ": ", failure);
   }
   if (failure.empty()) return "";
   return text(table.isa, " activateGradient of ", given.height, "×", given.width, ", borders ", given.inBorder, ",",
-              given.residualBorder, ", pool ", given.poolKernel, "/", given.poolStride, ", floor ", given.floor,
-              given.affine ? ", affine" : "", given.residual ? ", residual" : "", ": ", failure);
+              given.residualBorder, ", pool ", given.poolKernel, "/", given.poolStride, ", nonlinearity ",
+              static_cast<int>(given.nonlinearity), given.affine ? ", affine" : "", given.residual ? ", residual" : "",
+              ": ", failure);
 }
 
-ISA_TEST("activation gradient: pools × floors × affine × residual") {
+ISA_TEST("activation gradient: pools × nonlinearities × affine × residual") {
   const int pools[][2] = {{1, 1}, {2, 2}, {3, 2}, {2, 1}, {3, 3}, {1, 2}};
   int number = 0;
   for (const auto& pool : pools) {
-    for (const float floor : {0.0f, -std::numeric_limits<float>::infinity()}) {
+    for (const Nonlinearity nonlinearity : kNonlinearities) {
       for (const bool affine : {true, false}) {
         for (const bool residual : {true, false}) {
           for (const int width : {3, 8}) {
@@ -278,7 +292,7 @@ ISA_TEST("activation gradient: pools × floors × affine × residual") {
             given.residualBorder = number / 2 % 2;
             given.poolKernel = pool[0];
             given.poolStride = pool[1];
-            given.floor = floor;
+            given.nonlinearity = nonlinearity;
             given.affine = affine;
             given.residual = residual;
             CHECK_PASSES(checkActivateGradient<float>(kernels(), given));
@@ -290,10 +304,10 @@ ISA_TEST("activation gradient: pools × floors × affine × residual") {
   }
 }
 
-TEST("caught: an activation gradient with a mistake at a tie, at the floor, in windows that overlap or the residual") {
+TEST("caught: an activation gradient with a mistake at a tie, at the kink, in windows that overlap or the residual") {
   const decltype(Kernels::activateGradient) wrongs[] = {
       naiveActivateGradient<Mistake::LastMaximum, float>,
-      naiveActivateGradient<Mistake::OpenAtFloor, float>,
+      naiveActivateGradient<Mistake::OpenAtKink, float>,
       naiveActivateGradient<Mistake::Overwritten, float>,
       [](const Activation& shape, const Affine& affine, const float* in, const float*, const float* out,
          float* gradient) { kernels().activateGradient(shape, affine, in, nullptr, out, gradient); },
@@ -310,7 +324,10 @@ TEST("caught: an activation gradient with a mistake at a tie, at the floor, in w
   given.affine = false;
   for (const auto wrong : wrongs) {
     const Kernels table = broken([&](Kernels& copy) { copy.activateGradient = wrong; });
-    CHECK_PASSES(mustCatch(table, [&](const Kernels& some) { return checkActivateGradient<float>(some, given); }));
+    for (const Nonlinearity nonlinearity : {Nonlinearity::Relu, Nonlinearity::LeakyRelu}) {
+      given.nonlinearity = nonlinearity;
+      CHECK_PASSES(mustCatch(table, [&](const Kernels& some) { return checkActivateGradient<float>(some, given); }));
+    }
   }
 }
 

@@ -67,7 +67,7 @@ std::vector<const Kernels*> everyTable() {
 }
 
 std::vector<Graph> graphs() {
-  std::vector<Graph> result = {smallResNet(), smallCnn(), averagePools()};
+  std::vector<Graph> result = {smallResNet(), smallCnn(), averagePools(), nonlinearities()};
   // One value read by convolutions of different padding, by a batch norm and, twice, by a sum; two batch norms of one
   // value; a batch norm and a ReLU that others read too; max pools that overlap; a padding wider than the kernel.
   Builder network({3, 6, 7});

@@ -1,4 +1,5 @@
 // Shapes and parameters that a graph infers, and what it refuses.
+#include <cmath>
 #include <stdexcept>
 
 #include "harness.hpp"
@@ -13,7 +14,7 @@ TEST("graph: shapes of every kind of operation") {
   CHECK((network.shape() == Shape{4, 5, 4}));
   network.convolution(4, 1, 3, 1, 1, false);
   CHECK((network.shape() == Shape{4, 7, 4}));
-  network.batchNorm().relu();
+  network.batchNorm().relu().leakyRelu(0.1).tanh();
   CHECK((network.shape() == Shape{4, 7, 4}));
   network.optionA(8, 2);
   CHECK((network.shape() == Shape{8, 4, 2}));
@@ -75,6 +76,7 @@ TEST("graph: operations that do not fit together are refused") {
   CHECK_THROWS(Wrong, Builder(input).averagePool(2, 2, 0).graph());
   CHECK_THROWS(Wrong, Builder(input).optionA(1, 2).graph());
   CHECK_THROWS(Wrong, Builder(input).convolution(3, 1, 1, 1, 0, true).add(0).graph());
+  for (const double slope : {-0.1, 1.0, std::nan("")}) CHECK_THROWS(Wrong, Builder(input).leakyRelu(slope).graph());
   for (const int wrongInput : {-1, 1, 7}) {
     Operation operation;
     operation.inputs[0] = wrongInput;

@@ -47,7 +47,10 @@ TEST("random examples have average pools before every kind of layer, in training
     for (const Operation& operation : operations) {
       for (const int input : operation.inputs) {
         if (input <= 0 || operations[input - 1].kind != Kind::AveragePool) continue;
-        (operation.padding > 0 ? padded : readers).insert({operation.kind, example.training});
+        // All nonlinearities are read alike.
+        const bool bends = operation.kind == Kind::LeakyRelu || operation.kind == Kind::Tanh;
+        const Kind kind = bends ? Kind::Relu : operation.kind;
+        (operation.padding > 0 ? padded : readers).insert({kind, example.training});
       }
     }
   }
@@ -180,6 +183,18 @@ ISA_TEST("incremental RGE agrees with the float64 reference on random networks")
   }
 }
 
+ISA_TEST("incremental estimates agree with the float64 reference on a network of leaky ReLUs and tanhs") {
+  Example example(nonlinearities(), 20);
+  for (const bool training : {true, false}) {
+    example.training = training;
+    for (const double mu : {1e-6, 1e-3}) {
+      const double error = errorAgainstReference(example, mu, mu > 1e-4);
+      CHECK_PASSES(error < kTolerance ? "" : text("training ", training, ", mu ", mu, ": relative error ", error));
+      CHECK(randomizedError(example, mu, false, 1) < kTolerance);
+    }
+  }
+}
+
 // Two branches that read the same activation. A batch norm can do with its distance from a center, a convolution needs
 // it as it is; and of two batch norms, the second's ReLU opens elsewhere than the first's.
 Graph sharedActivation(bool twoBatchNorms) {
@@ -235,14 +250,15 @@ TEST("a large perturbation changes the cross-entropy as much as two losses diffe
   CHECK(errorAgainstReference(example, 40.0, false) < kTolerance);
 }
 
-TEST("caught: a change kernel that forgets the ReLU") {
+TEST("caught: a change kernel that forgets the nonlinearity") {
   Kernels wrong = kernels();
   wrong.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
     Activation unbounded = shape;
-    unbounded.floor = -INFINITY;
+    unbounded.nonlinearity = Nonlinearity::None;
     kernels().activateChange(unbounded, planes, count);
   };
   CHECK(errorAgainstReference(Example(smallCnn(), 12), 1e-3, false, wrong) > kTolerance);
+  CHECK(errorAgainstReference(Example(nonlinearities(), 12), 1e-3, false, wrong) > kTolerance);
 }
 
 TEST("caught: an average pool of changes with windows one pixel apart") {

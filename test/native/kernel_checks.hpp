@@ -40,6 +40,9 @@ std::string checkPartialConvolution(const Kernels& table, const ConvolutionCase&
 // Without adding and then with it, to an output of random numbers; with moments where the output has no border.
 std::string checkWinograd(const Kernels& table, const ConvolutionCase& given);
 
+inline constexpr Nonlinearity kNonlinearities[] = {Nonlinearity::None, Nonlinearity::Relu, Nonlinearity::LeakyRelu,
+                                                   Nonlinearity::Tanh};
+
 struct ActivationCase {
   int channels = 5;
   int height = 5;
@@ -49,8 +52,8 @@ struct ActivationCase {
   int outBorder = 2;
   int poolKernel = 1;
   int poolStride = 1;
-  float floor = 0;
-  bool affine = true;  // else the identity
+  Nonlinearity nonlinearity = Nonlinearity::Relu;  // a leaky ReLU of slope ¼
+  bool affine = true;                              // else the identity
   bool residual = false;
   bool specials = false;  // NaN and infinities among the inputs, NaN among the changes
   bool fits() const { return height >= poolKernel && width >= poolKernel; }
@@ -58,12 +61,16 @@ struct ActivationCase {
 };
 
 std::string checkActivate(const Kernels& table, const ActivationCase& given);
+// tanh to a few units in the last place, in float and double: of numbers from next to zero to beyond saturation.
+std::string checkTanh(const Kernels& table);
 // `size` bounds the changes of the inputs and of the affine maps. Of every four planes, one has no change of its input,
 // one none of its residual and one neither.
 std::string checkActivateChange(const Kernels& table, const ActivationCase& given, float size);
+// Changes of tanh, each accurate relative to itself: from everywhere to everywhere.
+std::string checkTanhChange(const Kernels& table);
 
-// convolveActivate of some input channels, and convolveMoments of a single one; of `then` only pool, floor and output
-// border count.
+// convolveActivate of some input channels, and convolveMoments of a single one; of `then` only pool, nonlinearity and
+// output border count.
 std::string checkConvolveActivate(const Kernels& table, const ConvolutionCase& given, const std::vector<int>& channels,
                                   const ActivationCase& then, int lanes);
 

@@ -1,5 +1,4 @@
 // Every kernel that works on values at sizes below, at, a multiple of and above its tile.
-#include <limits>
 #include <vector>
 
 #include "harness.hpp"
@@ -7,8 +6,6 @@
 
 namespace deepzero::test {
 namespace {
-
-constexpr float kNone = -std::numeric_limits<float>::infinity();
 
 const int kWidths[] = {1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 17, 32};
 
@@ -165,7 +162,7 @@ ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their 
       for (const auto& pool : kPools) {
         for (const bool affine : {false, true}) {
           for (const bool residual : {false, true}) {
-            for (const float floor : {0.0f, kNone}) {
+            for (const Nonlinearity nonlinearity : kNonlinearities) {
               ActivationCase given;
               given.channels = 1 + ++number % 5;
               given.height = height;
@@ -175,7 +172,7 @@ ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their 
               given.outBorder = number / 9 % 3;
               given.poolKernel = pool[0];
               given.poolStride = pool[1];
-              given.floor = floor;
+              given.nonlinearity = nonlinearity;
               given.affine = affine;
               given.residual = residual;
               given.specials = number % 7 < 3;
@@ -187,6 +184,8 @@ ISA_TEST("activate: pools × borders × parts, NaN and infinities pass in their 
     }
   }
 }
+
+ISA_TEST("activate: tanh is accurate to its last digits, and odd") { CHECK_PASSES(checkTanh(kernels())); }
 
 ISA_TEST("averagePool: windows × strides × sizes of planes, one of several") {
   const int windows[][2] = {{1, 1}, {2, 2}, {3, 3}, {1, 3}, {3, 2}, {5, 4}};

@@ -220,7 +220,7 @@ std::string checkCount(const Task& task, const Graph& graph, int threadCount) {
 }
 
 std::vector<Graph> graphs() {
-  std::vector<Graph> result = {smallResNet(), shortResiduals(), smallCnn()};
+  std::vector<Graph> result = {smallResNet(), shortResiduals(), smallCnn(), nonlinearities()};
   for (int seed = 0; seed < 10; ++seed) result.push_back(randomNetwork(seed));
   // Weights outnumber everything else.
   Builder wide({32, 4, 4});

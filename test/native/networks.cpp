@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <functional>
 #include <limits>
 #include <numeric>
 #include <utility>
@@ -39,6 +40,19 @@ Builder& Builder::batchNorm() {
 }
 
 Builder& Builder::relu() { return append(Operation{}); }
+
+Builder& Builder::leakyRelu(double slope) {
+  Operation operation;
+  operation.kind = Kind::LeakyRelu;
+  operation.slope = slope;
+  return append(operation);
+}
+
+Builder& Builder::tanh() {
+  Operation operation;
+  operation.kind = Kind::Tanh;
+  return append(operation);
+}
 
 Builder& Builder::add(int other) {
   Operation operation;
@@ -125,15 +139,24 @@ std::vector<std::uint32_t> Example::allCoordinates() const {
 
 namespace {
 
+// Appends a nonlinearity.
+using Bend = std::function<void(Builder&)>;
+
+void relu(Builder& network) { network.relu(); }
+void tanh(Builder& network) { network.tanh(); }
+
 // body(x) + x, or with a stride body(x) + optionA(x), which adds two channels.
-void residual(Builder& network, int stride, int convolutions = 2) {
+void residual(Builder& network, int stride, int convolutions = 2, const Bend& bend = relu) {
   const int before = network.value, channels = network.shape().channels + (stride == 1 ? 0 : 2);
   network.convolution(channels, 3, 3, stride, 1, false).batchNorm();
-  if (convolutions == 2) network.relu().convolution(channels, 3, 3, 1, 1, false).batchNorm();
+  if (convolutions == 2) {
+    bend(network);
+    network.convolution(channels, 3, 3, 1, 1, false).batchNorm();
+  }
   const int body = network.value;
   network.value = before;
   if (stride > 1) network.optionA(channels, stride);
-  network.add(body).relu();
+  bend(network.add(body));
 }
 
 }  // namespace
@@ -175,9 +198,26 @@ Graph averagePools() {
   return network.graph();
 }
 
+Graph nonlinearities() {
+  Builder network({2, 9, 9});
+  network.convolution(4, 3, 3, 1, 1, true).leakyRelu(0.1).maxPool(2, 1);
+  residual(network, 1, 2, tanh);
+  network.maxPool(2, 2).leakyRelu(0.01);
+  residual(network, 1, 1, [](Builder& at) { at.leakyRelu(0.5); });
+  network.tanh().batchNorm().tanh().maxPool(2, 1).tanh();
+  return network.flatten().linear(4, true).tanh().linear(3, true).graph();
+}
+
 // One draw a statement: the order in which arguments are evaluated differs by compiler.
 Graph randomNetwork(std::uint64_t seed) {
   Values values(seed);
+  const Bend bend = [&](Builder& at) {
+    switch (values.below(3)) {
+      case 0: at.relu(); break;
+      case 1: at.leakyRelu(0.3 * values.below(3)); break;
+      case 2: at.tanh(); break;
+    }
+  };
   Builder network({1 + values.below(4), 5 + values.below(5), 5 + values.below(5)});
   const int layers = 3 + values.below(4);
   for (int layer = 0; layer < layers; ++layer) {
@@ -194,11 +234,12 @@ Graph randomNetwork(std::uint64_t seed) {
         break;
       }
       case 2: network.batchNorm(); break;
-      case 3: network.batchNorm().relu(); break;
-      case 4: network.relu(); break;
+      case 3: bend(network.batchNorm()); break;
+      case 4: bend(network); break;
       case 5: {
         const int convolutions = 1 + values.below(2);
-        residual(network, 1 + values.below(2), convolutions);
+        const int stride = 1 + values.below(2);
+        residual(network, stride, convolutions, bend);
         break;
       }
       case 6:
@@ -216,7 +257,7 @@ Graph randomNetwork(std::uint64_t seed) {
   } else {
     network.flatten();
   }
-  if (values.below(2) == 0) network.linear(3, true).relu();
+  if (values.below(2) == 0) bend(network.linear(3, true));
   const bool bias = values.below(2) == 1;
   network.linear(2 + values.below(4), bias);
   return network.graph();

@@ -25,6 +25,8 @@ class Builder {
   Builder& convolution(int channels, int kernelHeight, int kernelWidth, int stride, int padding, bool bias);
   Builder& batchNorm();
   Builder& relu();
+  Builder& leakyRelu(double slope);
+  Builder& tanh();
   Builder& add(int other);
   Builder& optionA(int channels, int stride);
   Builder& maxPool(int kernel, int stride);
@@ -72,6 +74,8 @@ Graph smallCnn();
 // a ReLU, a shortcut and a flattening. The images and their pool have a border; one pool's windows leave out the last
 // row and column.
 Graph averagePools();
+// Leaky ReLUs and tanhs behind convolutions, batch norms, sums, pools, each other and a linear layer, and before pools.
+Graph nonlinearities();
 // A random sequence of layers and residual blocks that ends in a linear layer.
 Graph randomNetwork(std::uint64_t seed);
 

@@ -74,7 +74,7 @@ bool sameBits(const PerturbedOutputs& a, const PerturbedOutputs& b) {
 }
 
 ISA_TEST("perturbed outputs agree with the float64 reference in their changes") {
-  for (const Graph& graph : {smallResNet(), smallCnn(), averagePools(), shortResiduals()}) {
+  for (const Graph& graph : {smallResNet(), smallCnn(), averagePools(), shortResiduals(), nonlinearities()}) {
     for (const bool central : {false, true}) {
       Example example = withoutLoss(graph, 20);
       example.training = !central;

@@ -19,7 +19,7 @@ std::vector<int> stepsOf(const Graph& graph) {
   return result;
 }
 
-TEST("plan: batch norm, sum, ReLU and max pool that follow each other are one step") {
+TEST("plan: batch norm, sum, nonlinearity and max pool that follow each other are one step") {
   // Convolution, batch norm, ReLU, max pool; again; average, linear.
   CHECK((stepsOf(smallCnn()) == std::vector<int>{0, 1, 1, 1, 2, 3, 3, 3, 4, 5}));
   // The sum is fused with the batch norm before it, although the shortcut stands between them.
@@ -36,6 +36,10 @@ TEST("plan: batch norm, sum, ReLU and max pool that follow each other are one st
   network.relu().relu();
   network.add(1).batchNorm();
   CHECK((stepsOf(network.graph()) == std::vector<int>{0, 1, 2, 3}));
+  // So are leaky ReLU and tanh; a pool comes after them.
+  network = Builder({2, 6, 6});
+  network.batchNorm().leakyRelu(0.1).maxPool(2, 1).tanh().maxPool(2, 1).relu().tanh();
+  CHECK((stepsOf(network.graph()) == std::vector<int>{0, 0, 0, 1, 1, 2, 3}));
 }
 
 TEST("plan: every operation belongs to the step that computes its value, or a value fused from it") {

@@ -115,6 +115,7 @@ std::string checkCounting(const Example& example, std::size_t stride) {
 TEST("query work: the count equals the work of the kernels") {
   CHECK_PASSES(checkCounting(Example(smallResNet(), 20), 1));
   CHECK_PASSES(checkCounting(Example(smallCnn(), 20), 1));
+  CHECK_PASSES(checkCounting(Example(nonlinearities(), 20), 1));
   for (int seed = 0; seed < 100; ++seed) {
     const std::string failure = checkCounting(Example(randomNetwork(seed), 16, seed), 7);
     if (!failure.empty()) CHECK_PASSES(text("seed ", seed, ": ", failure));

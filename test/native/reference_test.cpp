@@ -50,6 +50,8 @@ TEST("reference: convolutions by hand") {
 
 TEST("reference: the other layers by hand") {
   CHECK(outputOf(Builder({1, 1, 3}).relu(), {-1, 0, 2}, {}) == (Numbers{0, 0, 2}));
+  CHECK(outputOf(Builder({1, 1, 3}).leakyRelu(0.25), {-1, 0, 2}, {}) == (Numbers{-0.25, 0, 2}));
+  CHECK(outputOf(Builder({1, 1, 3}).tanh(), {-40, 0, 1}, {}) == (Numbers{-1, 0, std::tanh(1.0)}));
   CHECK(outputOf(Builder({1, 1, 2}).relu().add(0), {-1, 2}, {}) == (Numbers{-1, 4}));
   CHECK(outputOf(Builder({1, 3, 3}).optionA(3, 2), {1, 2, 3, 4, 5, 6, 7, 8, 9}, {}) ==
         (Numbers{0, 0, 0, 0, 1, 3, 7, 9, 0, 0, 0, 0}));
@@ -95,8 +97,10 @@ TEST("reference: losses by hand") {
 
 TEST("reference: NaN and infinity reach the loss") {
   const float nan = std::numeric_limits<float>::quiet_NaN(), infinity = std::numeric_limits<float>::infinity();
+  CHECK_THROWS(NonFinite, outputOf(Builder({1, 1, 2}).tanh(), {1, nan}, {}));
   for (const float bad : {nan, infinity}) {
     CHECK_THROWS(NonFinite, outputOf(Builder({1, 1, 2}).relu(), {1, bad}, {}));
+    CHECK_THROWS(NonFinite, outputOf(Builder({1, 1, 2}).leakyRelu(0.1), {1, bad}, {}));
     CHECK_THROWS(NonFinite, outputOf(Builder({1, 2, 2}).maxPool(2, 1), {1, bad, 1, 2}, {}));
     CHECK_THROWS(NonFinite, outputOf(Builder({1, 2, 2}).averagePool(2, 2, 1), {1, bad, 1, 2}, {}));
     CHECK_THROWS(NonFinite, lossOf(Loss::CrossEntropy, {0, bad}, 1, {}, {0}));
@@ -107,7 +111,12 @@ TEST("reference: NaN and infinity reach the loss") {
 // A network without kinks.
 Example smooth() {
   Builder network({2, 4, 4});
-  network.convolution(3, 3, 3, 1, 1, true).batchNorm().convolution(2, 3, 3, 2, 0, false).flatten().linear(3, true);
+  network.convolution(3, 3, 3, 1, 1, true)
+      .batchNorm()
+      .tanh()
+      .convolution(2, 3, 3, 2, 0, false)
+      .flatten()
+      .linear(3, true);
   return Example(network.graph(), 5);
 }
 

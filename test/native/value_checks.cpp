@@ -5,10 +5,20 @@
 namespace deepzero::test {
 namespace {
 
-// The largest value(row, column) in the window of an output pixel, if it is above the floor. NaN passes.
+double bent(const Activation& shape, double z) {
+  switch (shape.nonlinearity) {
+    case Nonlinearity::None: return z;
+    case Nonlinearity::Relu: return z > 0 ? z : 0;
+    case Nonlinearity::LeakyRelu: return z > 0 ? z : shape.slope * z;
+    case Nonlinearity::Tanh: return std::tanh(z);
+  }
+  return z;
+}
+
+// The nonlinearity of the largest value(row, column) in the window of an output pixel. NaN passes.
 template <typename Function>
 double pooled(const Activation& shape, int y, int x, const Function& value) {
-  double largest = shape.floor;
+  double largest = -std::numeric_limits<double>::infinity();
   for (int i = 0; i < shape.poolKernel; ++i) {
     for (int j = 0; j < shape.poolKernel; ++j) {
       const double candidate = value(y * shape.poolStride + i, x * shape.poolStride + j);
@@ -16,24 +26,29 @@ double pooled(const Activation& shape, int y, int x, const Function& value) {
       largest = std::max(largest, candidate);
     }
   }
-  return largest;
+  return bent(shape, largest);
 }
 
 // The same of sizes that make a tolerance: those that are not finite make none.
 template <typename Function>
 double largestSize(Activation shape, int y, int x, const Function& size) {
-  shape.floor = 0;
+  shape.nonlinearity = Nonlinearity::None;
   return pooled(shape, y, x, [&](int row, int column) {
     const double found = size(row, column);
     return std::isfinite(found) ? found : 0;
   });
 }
 
+// Roundings of numbers no larger than what the nonlinearity is applied to.
+double bendingRoundings(const Activation& shape) {
+  return shape.nonlinearity == Nonlinearity::Tanh ? 8 : shape.nonlinearity == Nonlinearity::LeakyRelu ? 4 : 0;
+}
+
 std::string describe(const Kernels& table, const char* name, const ActivationCase& given, const std::string& failure) {
   if (failure.empty()) return "";
   return text(table.isa, " ", name, " of ", given.channels, "×", given.height, "×", given.width, ", borders ",
               given.inBorder, ",", given.residualBorder, " to ", given.outBorder, ", pool ", given.poolKernel, "/",
-              given.poolStride, ", floor ", given.floor, given.affine ? ", affine" : "",
+              given.poolStride, ", nonlinearity ", static_cast<int>(given.nonlinearity), given.affine ? ", affine" : "",
               given.residual ? ", residual" : "", given.specials ? ", specials" : "", ": ", failure);
 }
 
@@ -44,7 +59,8 @@ Activation ActivationCase::shape() const {
   shape.in = {channels, height, width, inBorder};
   if (residual) shape.residual = {channels, height, width, residualBorder};
   shape.out = {channels, (height - poolKernel) / poolStride + 1, (width - poolKernel) / poolStride + 1, outBorder};
-  shape.floor = floor;
+  shape.nonlinearity = nonlinearity;
+  shape.slope = 0.25;
   shape.poolKernel = poolKernel;
   shape.poolStride = poolStride;
   return shape;
@@ -63,7 +79,7 @@ std::string checkActivate(const Kernels& table, const ActivationCase& given) {
   table.activate(shape, affine.data(), in.data(), given.residual ? residual.data() : nullptr, out.data());
 
   // Without an affine map there is at most one addition, which a float rounds as the reference does.
-  const double roundings = given.affine ? 4 : 0;
+  const double roundings = (given.affine ? 4 : 0) + bendingRoundings(shape);
   return describe(table, "activate", given, compare(out, [&](int n, int c, int y, int x) {
                     const double mean = affine[c].mean, scale = affine[c].scale, shift = affine[c].shift;
                     const auto rest = [&](int row, int column) {
@@ -148,9 +164,73 @@ std::string checkActivateChange(const Kernels& table, const ActivationCase& give
     });
     // Four products and sums with their rounded scale, a residual, a distance from the base's maximum or from zero.
     // What comes on top is the reference's own rounding, of values below 16.
-    return Expected{after - before, 9 * kRounding * extent + 0x1p-46};
+    return Expected{after - before, (9 + bendingRoundings(shape)) * kRounding * extent + 0x1p-46};
   });
   return describe(table, "activateChange", given, failure.empty() ? "" : text("changes of ", size, ": ", failure));
+}
+
+namespace {
+
+// One row of numbers, and its tanh.
+template <typename Scalar>
+std::string checkTanhOf(const ValueKernels<Scalar>& table) {
+  std::vector<Scalar> in;
+  Values values;
+  for (int exponent = -40; exponent < 10; ++exponent) {
+    for (int i = 0; i < kLanes; ++i)
+      in.push_back(std::ldexp(1 + static_cast<Scalar>(values.below(1 << 20)) / (1 << 20), exponent));
+  }
+  for (const Scalar special : {Scalar{0}, std::numeric_limits<Scalar>::infinity()})
+    in.insert(in.end(), kLanes, special);
+  Activation shape;
+  shape.in = shape.out = {1, 1, static_cast<int>(in.size()) / kLanes, 0};
+  shape.nonlinearity = Nonlinearity::Tanh;
+  const AffineOf<Scalar> identity;
+  std::vector<Scalar> out(in.size()), negated(in.size());
+  table.activate(shape, &identity, in.data(), nullptr, out.data());
+  for (Scalar& number : in) number = -number;
+  table.activate(shape, &identity, in.data(), nullptr, negated.data());
+  for (std::size_t i = 0; i < in.size(); ++i) {
+    const long double exact = std::tanh(-static_cast<long double>(in[i]));
+    const long double units = std::abs(out[i] - exact) / (exact * std::numeric_limits<Scalar>::epsilon());
+    if (units > 3) return text("tanh of ", -in[i], " is ", units, " units off");
+    if (negated[i] != -out[i] || std::signbit(out[i])) return text("not odd at ", in[i]);
+  }
+  return "";
+}
+
+}  // namespace
+
+std::string checkTanh(const Kernels& table) {
+  const std::string failure = checkTanhOf<float>(table);
+  return failure.empty() ? checkTanhOf<double>(table.float64) : failure;
+}
+
+std::string checkTanhChange(const Kernels& table) {
+  Values values;
+  Activation shape;
+  shape.in = shape.out = {1, 40, 40, 0};
+  shape.nonlinearity = Nonlinearity::Tanh;
+  Block base(shape.in), change(shape.in), out(shape.out);
+  // Rows of bases and columns of changes, of all sizes and both signs; in one lane, changes that end next to zero.
+  for (int y = 0; y < 40; ++y) {
+    for (int x = 0; x < 40; ++x) {
+      for (int n = 0; n < kLanes; ++n) {
+        const float from = std::ldexp(values.next(), y / 2 - 14), by = std::ldexp(values.next(), x - 33);
+        base.at(n, 0, y, x) = from;
+        change.at(n, 0, y, x) = n == 0 ? -from * (1 - 1e-4f) : by;
+      }
+    }
+  }
+  const AffineChange identity;
+  const PlaneChange plane{base.data(), change.data(), nullptr, nullptr, &identity, out.data()};
+  table.activateChange(shape, &plane, 1);
+  return compare(out, [&](int n, int c, int y, int x) {
+    const double from = base.at(n, c, y, x), by = change.at(n, c, y, x);
+    const double exact = std::sinh(by) / std::cosh(from) / std::cosh(from + by);
+    // The sum and the exponents are rounded. Beyond float's smallest normal number, the kernel has no digits.
+    return Expected{exact, (20 + 4 * (std::abs(from) + std::abs(from + by))) * kRounding * std::abs(exact) + 0x1p-120};
+  });
 }
 
 std::string checkMoments(const Kernels& table, const Map& map, int lanes, float offset) {

@@ -11,13 +11,13 @@
 namespace deepzero::test {
 namespace {
 
-constexpr float kNone = -std::numeric_limits<float>::infinity();
+constexpr Nonlinearity kNone = Nonlinearity::None, kRelu = Nonlinearity::Relu;
 
-ActivationCase activation(int poolKernel, bool residual, float floor) {
+ActivationCase activation(int poolKernel, bool residual, Nonlinearity nonlinearity) {
   ActivationCase given;
   given.poolKernel = given.poolStride = poolKernel;
   given.residual = residual;
-  given.floor = floor;
+  given.nonlinearity = nonlinearity;
   return given;
 }
 
@@ -29,7 +29,16 @@ std::string fewChannelsCheck(const Kernels& table) {
   return checkConvolveActivate(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
 }
 std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-2f); }
-std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, 0), 1e-2f); }
+std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, kRelu), 1e-2f); }
+std::string leakyCheck(const Kernels& table) {
+  return checkActivateChange(table, activation(1, false, Nonlinearity::LeakyRelu), 1e-2f);
+}
+std::string tanhCheck(const Kernels& table) {
+  return checkActivateChange(table, activation(1, false, Nonlinearity::Tanh), 1e-2f);
+}
+std::string tinyTanhCheck(const Kernels& table) {
+  return checkActivateChange(table, activation(1, false, Nonlinearity::Tanh), 1e-6f);
+}
 std::string tinyCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, kNone), 1e-6f); }
 std::string residualCheck(const Kernels& table) {
   return checkActivateChange(table, activation(1, true, kNone), 1e-2f);
@@ -177,31 +186,35 @@ void forPixels(const Map& map, Function at) {
   }
 }
 
-TEST("caught: an activation's change that forgets the ReLU, or follows its slope") {
+TEST("caught: an activation's change that forgets the nonlinearity, or follows its tangent") {
   const Kernels forgetful = broken([](Kernels& table) {
     table.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
       Activation unbounded = shape;
-      unbounded.floor = kNone;
+      unbounded.nonlinearity = kNone;
       kernels().activateChange(unbounded, planes, count);
     };
   });
-  CHECK_PASSES(mustCatch(forgetful, reluCheck));
+  for (const auto check : {reluCheck, leakyCheck, tanhCheck}) CHECK_PASSES(mustCatch(forgetful, check));
 
   const Kernels tangent = broken([](Kernels& table) {
     table.activateChange = [](const Activation& shape, const PlaneChange* planes, int count) {
       Activation unbounded = shape;
-      unbounded.floor = kNone;
+      unbounded.nonlinearity = kNone;
       kernels().activateChange(unbounded, planes, count);
       for (const PlaneChange* plane = planes; plane < planes + count; ++plane) {
         const AffineChange& affine = *plane->affine;
         forPixels(shape.out, [&](int y, int x, int n) {
           const float value = plane->base[shape.in.at(0, y, x) + n];
-          if (value * affine.scale + affine.shift <= 0) plane->out[shape.out.at(0, y, x) + n] = 0;
+          const float z = value * affine.scale + affine.shift;
+          float slope = z > 0 ? 1 : static_cast<float>(shape.slope);
+          if (shape.nonlinearity == kRelu && z <= 0) slope = 0;
+          if (shape.nonlinearity == Nonlinearity::Tanh) slope = 1 - std::tanh(z) * std::tanh(z);
+          plane->out[shape.out.at(0, y, x) + n] *= slope;
         });
       }
     };
   });
-  CHECK_PASSES(mustCatch(tangent, reluCheck));
+  for (const auto check : {reluCheck, leakyCheck, tanhCheck}) CHECK_PASSES(mustCatch(tangent, check));
 }
 
 TEST("caught: an activation's change as the difference of two values") {
@@ -226,8 +239,8 @@ TEST("caught: an activation's change as the difference of two values") {
       }
     };
   });
-  CHECK_PASSES(mustCatch(wrong, tinyCheck));
-  CHECK_PASSES(mustCatch(wrong, poolCheck));
+  for (const auto check : {tinyCheck, poolCheck, tinyTanhCheck}) CHECK_PASSES(mustCatch(wrong, check));
+  CHECK_PASSES(mustCatch(wrong, checkTanhChange));
 }
 
 TEST("caught: an activation's change without its residual's, or without that of its scale") {
@@ -264,7 +277,7 @@ TEST("caught: a pool's change at the base's maximum, and one that ignores the re
         std::vector<float> changes(all.out.size());
         activateWithout(all, plane, 1, [&](PlaneChange& one) { one.out = changes.data(); });
         forPixels(shape.out, [&](int y, int x, int n) {
-          float largest = kNone;
+          float largest = -std::numeric_limits<float>::infinity();
           for (int i = 0; i < shape.poolKernel * shape.poolKernel; ++i) {
             const int row = y * shape.poolStride + i / shape.poolKernel;
             const int column = x * shape.poolStride + i % shape.poolKernel;
@@ -284,7 +297,7 @@ TEST("caught: a pool's change at the base's maximum, and one that ignores the re
     };
   });
   CHECK_PASSES(mustCatch(
-      without, [](const Kernels& table) { return checkActivateChange(table, activation(2, true, 0), 1e-2f); }));
+      without, [](const Kernels& table) { return checkActivateChange(table, activation(2, true, kRelu), 1e-2f); }));
 }
 
 TEST("caught: a loss's change that takes the first classes, or counts dead lanes") {

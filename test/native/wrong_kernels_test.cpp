@@ -22,6 +22,11 @@ ActivationCase activation(int poolKernel, bool affine, bool residual) {
 std::string convolutionCheck(const Kernels& table) { return checkConvolution(table, ConvolutionCase{}); }
 std::string reluCheck(const Kernels& table) { return checkActivate(table, activation(1, false, false)); }
 std::string poolCheck(const Kernels& table) { return checkActivate(table, activation(2, false, false)); }
+std::string bentCheck(const Kernels& table, Nonlinearity nonlinearity) {
+  ActivationCase given = activation(2, false, false);
+  given.nonlinearity = nonlinearity;
+  return checkActivate(table, given);
+}
 std::string normalizeCheck(const Kernels& table) { return checkActivate(table, activation(1, true, false)); }
 std::string residualCheck(const Kernels& table) { return checkActivate(table, activation(1, true, true)); }
 std::string momentsCheck(const Kernels& table) { return checkMoments(table, {2, 4, 5, 1}, 15, 1000.0f); }
@@ -164,7 +169,7 @@ TEST("caught: an activation that mixes up its channels, or reads its residual by
   CHECK_PASSES(mustCatch(shifted, residualCheck));
 }
 
-TEST("caught: an activation that adds its residual after the ReLU, or forgets the ReLU") {
+TEST("caught: an activation that adds its residual after the nonlinearity, or takes another one") {
   const Kernels late = broken([](Kernels& table) {
     table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
                         float* out) {
@@ -180,16 +185,22 @@ TEST("caught: an activation that adds its residual after the ReLU, or forgets th
   });
   CHECK_PASSES(mustCatch(late, residualCheck));
 
-  const Kernels linear = broken([](Kernels& table) {
+  static Nonlinearity taken;
+  const Kernels other = broken([](Kernels& table) {
     table.activate = [](const Activation& shape, const Affine* affine, const float* in, const float* residual,
                         float* out) {
-      Activation unbounded = shape;
-      unbounded.floor = -std::numeric_limits<float>::infinity();
-      kernels().activate(unbounded, affine, in, residual, out);
+      Activation wrong = shape;
+      wrong.nonlinearity = taken;
+      kernels().activate(wrong, affine, in, residual, out);
     };
   });
-  CHECK_PASSES(mustCatch(linear, reluCheck));
-  CHECK_PASSES(mustCatch(linear, poolCheck));
+  for (const Nonlinearity wanted : kNonlinearities) {
+    for (const Nonlinearity wrong : kNonlinearities) {
+      taken = wrong;
+      if (wrong == wanted) continue;
+      CHECK_PASSES(mustCatch(other, [&](const Kernels& table) { return bentCheck(table, wanted); }));
+    }
+  }
 }
 
 TEST("caught: a pool whose windows lack their last column") {

@@ -10,11 +10,13 @@ import {
   conv2d,
   flatten,
   globalAveragePool,
+  leakyRelu,
   linear,
   maxPool,
   optionA,
   relu,
   residual,
+  tanh,
 } from '../../lib/network/description.js';
 import { initialise } from '../../lib/network/initialise.js';
 import { resnet, resnet20 } from '../../lib/network/resnet.js';
@@ -38,7 +40,7 @@ const everyKind = network([
   relu(),
   residual({
     name: 'block',
-    body: [conv2d({ name: 'conv', channels: 8, kernel: 3, stride: 2, padding: 1 }), batchNorm(), relu()],
+    body: [conv2d({ name: 'conv', channels: 8, kernel: 3, stride: 2, padding: 1 }), batchNorm(), leakyRelu()],
     shortcut: [optionA({ channels: 8, stride: 2 })],
   }),
   residual({
@@ -49,7 +51,7 @@ const everyKind = network([
   maxPool({ kernel: 2 }),
   flatten(),
   linear({ features: 5 }),
-  relu(),
+  tanh(),
   linear({ name: 'fc', features: 2, bias: false }),
 ]);
 
@@ -61,7 +63,7 @@ describe('compile', () => {
       { kind: 'relu', inputs: [2] },
       { kind: 'conv2d', inputs: [3], channels: 8, kernel: [3, 3], stride: 2, padding: 1, bias: true },
       { kind: 'batchNorm', inputs: [4], eps: 1e-5 },
-      { kind: 'relu', inputs: [5] },
+      { kind: 'leakyRelu', inputs: [5], slope: 0.01 },
       { kind: 'optionA', inputs: [3], channels: 8, stride: 2 },
       { kind: 'add', inputs: [6, 7] },
       { kind: 'conv2d', inputs: [8], channels: 8, kernel: [1, 1], stride: 1, padding: 0, bias: true },
@@ -72,7 +74,7 @@ describe('compile', () => {
       { kind: 'maxPool', inputs: [13], kernel: 2, stride: 2 },
       { kind: 'flatten', inputs: [14] },
       { kind: 'linear', inputs: [15], features: 5, bias: true },
-      { kind: 'relu', inputs: [16] },
+      { kind: 'tanh', inputs: [16] },
       { kind: 'linear', inputs: [17], features: 2, bias: false },
     ]);
   });
@@ -225,12 +227,12 @@ describe('compile', () => {
     [
       'a layer of unknown type',
       [conv, { type: 'conv' }],
-      'layers.1: Expected type to be one of conv2d, batchNorm, relu, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received "conv"',
+      'layers.1: Expected type to be one of conv2d, batchNorm, relu, leakyRelu, tanh, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received "conv"',
     ],
     [
       'a layer that is none',
       [null],
-      'layers.0: Expected type to be one of conv2d, batchNorm, relu, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received undefined',
+      'layers.0: Expected type to be one of conv2d, batchNorm, relu, leakyRelu, tanh, maxPool, averagePool, globalAveragePool, flatten, linear, optionA, residual, received undefined',
     ],
     [
       'a misspelled option',
@@ -241,6 +243,11 @@ describe('compile', () => {
       'an option of a layer that has none',
       [{ type: 'relu', slope: 0.1 }],
       'layers.0 (relu): Unknown option "slope" in relu; known are type',
+    ],
+    [
+      'a slope of 1',
+      [leakyRelu({ slope: 1 })],
+      'layers.0 (leakyRelu): Expected slope to be a number >= 0 and < 1, received 1',
     ],
     ['an empty name', [{ ...conv, name: '' }], 'layers.0: Expected name to be a non-empty string, received ""'],
     [

@@ -1,7 +1,7 @@
 // The change of an activation, some rows at a time.
 #pragma once
 
-#include "kernels/vector.hpp"
+#include "kernels/nonlinearities.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
@@ -12,12 +12,6 @@ static constexpr std::ptrdiff_t kAhead = 128 * kLanes;
 // The number of rows of a width that are computed at a time.
 static inline int rowsAtOnce(int width) { return width < kFusedPixels ? kFusedPixels / width : 1; }
 
-// max(base + change, 0) − max(base, 0): the change itself where both are positive. NaN passes.
-static inline Vector reluChange(Vector base, Vector change) {
-  const Vector zero{}, positive = atLeast(zero, base);
-  return atLeast(-positive, change + (base - positive));
-}
-
 // Where rows of a change are: strides of 0 make all of it one vector. `Prefetch` if they lie
 // in a whole map, whose later rows may be asked for.
 template <bool Prefetch>
@@ -26,9 +20,10 @@ struct ChangeRows {
   std::ptrdiff_t row, pixel;
 };
 
-template <bool Sum, bool Residual, bool Relu, int Kernel, bool Prefetch>
-static inline void activateRowsAs(const Activation& activation, const PlaneChange& plane, ChangeRows<Prefetch> change,
-                                  int first, int rows) {
+// Not inlined, since its loop needs the registers.
+template <bool Sum, bool Residual, int Kernel, typename F, bool Prefetch>
+__attribute__((noinline)) static void activateRowsAs(const Activation& activation, const F f, const PlaneChange& plane,
+                                                     ChangeRows<Prefetch> change, int first, int rows) {
   // Copies, since a store through a vector may alias what is behind a reference.
   const Activation shape = activation;
   const AffineChange affine = *plane.affine;
@@ -66,7 +61,7 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
         };
         if (Kernel == 1) {
           const Vector result = changed(0, 0);
-          store(out + part, Relu ? reluChange(base(0, 0), result) : result);
+          store(out + part, f.change(base(0, 0), result));
           continue;
         }
         Vector largest = base(0, 0);
@@ -80,7 +75,7 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
           result = atLeast(result, candidate);
           all += candidate;
         }
-        if (Relu) result = reluChange(largest, result);
+        result = f.change(largest, result);
         store(out + part, all == all ? result : all);
       }
       in += stride * kLanes;
@@ -92,15 +87,15 @@ static inline void activateRowsAs(const Activation& activation, const PlaneChang
   }
 }
 
-template <bool Sum, bool Residual, bool Relu, bool Prefetch>
-static inline void activateRowsOf(const Activation& shape, const PlaneChange& plane, ChangeRows<Prefetch> change,
-                                  int first, int rows) {
+template <bool Sum, bool Residual, typename F, bool Prefetch>
+static inline void activateRowsOf(const Activation& shape, const F& f, const PlaneChange& plane,
+                                  ChangeRows<Prefetch> change, int first, int rows) {
   if (shape.poolKernel == 1 && shape.poolStride == 1) {
-    activateRowsAs<Sum, Residual, Relu, 1>(shape, plane, change, first, rows);
+    activateRowsAs<Sum, Residual, 1>(shape, f, plane, change, first, rows);
   } else if (shape.poolKernel == 2 && shape.poolStride == 2) {
-    activateRowsAs<Sum, Residual, Relu, 2>(shape, plane, change, first, rows);
+    activateRowsAs<Sum, Residual, 2>(shape, f, plane, change, first, rows);
   } else {
-    activateRowsAs<Sum, Residual, Relu, 0>(shape, plane, change, first, rows);
+    activateRowsAs<Sum, Residual, 0>(shape, f, plane, change, first, rows);
   }
 }
 
@@ -108,18 +103,17 @@ static inline void activateRowsOf(const Activation& shape, const PlaneChange& pl
 template <bool Prefetch>
 static inline void activateRows(const Activation& shape, const PlaneChange& plane, ChangeRows<Prefetch> change,
                                 int first, int rows) {
-  const bool relu = shape.floor == 0;
-  const int kind = (plane.sum != nullptr ? 4 : 0) + (plane.residualChange != nullptr ? 2 : 0) + (relu ? 1 : 0);
-  switch (kind) {
-    case 0: return activateRowsOf<false, false, false>(shape, plane, change, first, rows);
-    case 1: return activateRowsOf<false, false, true>(shape, plane, change, first, rows);
-    case 2: return activateRowsOf<false, true, false>(shape, plane, change, first, rows);
-    case 3: return activateRowsOf<false, true, true>(shape, plane, change, first, rows);
-    case 4: return activateRowsOf<true, false, false>(shape, plane, change, first, rows);
-    case 5: return activateRowsOf<true, false, true>(shape, plane, change, first, rows);
-    case 6: return activateRowsOf<true, true, false>(shape, plane, change, first, rows);
-    default: return activateRowsOf<true, true, true>(shape, plane, change, first, rows);
-  }
+  withNonlinearity<float>(shape, [&](const auto& f) {
+    if (plane.sum == nullptr && plane.residualChange == nullptr) {
+      activateRowsOf<false, false>(shape, f, plane, change, first, rows);
+    } else if (plane.sum == nullptr) {
+      activateRowsOf<false, true>(shape, f, plane, change, first, rows);
+    } else if (plane.residualChange == nullptr) {
+      activateRowsOf<true, false>(shape, f, plane, change, first, rows);
+    } else {
+      activateRowsOf<true, true>(shape, f, plane, change, first, rows);
+    }
+  });
 }
 
 }  // namespace DEEPZERO_ISA

@@ -1,7 +1,6 @@
-// Normalisation, residual sum, ReLU and max pool in one sweep over a plane. Contract:
-// list.hpp.
+// Normalisation, residual sum, nonlinearity and max pool in one sweep over a plane. Contract: list.hpp.
+#include "kernels/nonlinearities.hpp"
 #include "kernels/table.hpp"
-#include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
@@ -30,12 +29,12 @@ static inline void forPixels(const Activation& shape, int stride, Pixel at) {
   }
 }
 
-template <bool Residual, int Kernel, typename Scalar>
-static inline void activatePlane(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
-                                 const Scalar* residual, Scalar* out) {
+// Not inlined, since its loop needs the registers.
+template <bool Residual, int Kernel, typename F, typename Scalar>
+__attribute__((noinline)) static void activatePlane(const Activation& shape, const F f, const AffineOf<Scalar>& affine,
+                                                    const Scalar* in, const Scalar* residual, Scalar* out) {
   using Vector = typename Simd<Scalar>::Vector;
   const Vector mean = broadcast(affine.mean), scale = broadcast(affine.scale), shift = broadcast(affine.shift);
-  const Vector floor = broadcast(static_cast<Scalar>(shape.floor));
   const std::ptrdiff_t inRow = shape.in.rowStride(), residualRow = shape.residual.rowStride();
   const int kernel = Kernel > 0 ? Kernel : shape.poolKernel;
   const int stride = Kernel > 0 ? Kernel : shape.poolStride;
@@ -48,32 +47,34 @@ static inline void activatePlane(const Activation& shape, const AffineOf<Scalar>
         result = row + column == 0 ? value : larger(result, value);
       }
     }
-    store(out + o, atLeast(floor, result));
+    store(out + o, f.value(result));
   });
 }
 
-template <bool Residual, typename Scalar>
-static inline void activatePlaneOf(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in,
-                                   const Scalar* residual, Scalar* out) {
+template <bool Residual, typename F, typename Scalar>
+static inline void activatePlaneOf(const Activation& shape, const F& f, const AffineOf<Scalar>& affine,
+                                   const Scalar* in, const Scalar* residual, Scalar* out) {
   if (shape.poolKernel == 1 && shape.poolStride == 1)
-    return activatePlane<Residual, 1>(shape, affine, in, residual, out);
+    return activatePlane<Residual, 1>(shape, f, affine, in, residual, out);
   if (shape.poolKernel == 2 && shape.poolStride == 2)
-    return activatePlane<Residual, 2>(shape, affine, in, residual, out);
-  activatePlane<Residual, 0>(shape, affine, in, residual, out);
+    return activatePlane<Residual, 2>(shape, f, affine, in, residual, out);
+  activatePlane<Residual, 0>(shape, f, affine, in, residual, out);
 }
 
 template <typename Scalar>
 void activate(const Activation& shape, const AffineOf<Scalar>* affine, const Scalar* in, const Scalar* residual,
               Scalar* out) {
-  for (int c = 0; c < shape.out.channels; ++c) {
-    const Scalar* plane = in + c * shape.in.planeStride();
-    Scalar* to = out + c * shape.out.planeStride();
-    if (residual == nullptr) {
-      activatePlaneOf<false>(shape, affine[c], plane, residual, to);
-    } else {
-      activatePlaneOf<true>(shape, affine[c], plane, residual + c * shape.residual.planeStride(), to);
+  withNonlinearity<Scalar>(shape, [&](const auto& f) {
+    for (int c = 0; c < shape.out.channels; ++c) {
+      const Scalar* plane = in + c * shape.in.planeStride();
+      Scalar* to = out + c * shape.out.planeStride();
+      if (residual == nullptr) {
+        activatePlaneOf<false>(shape, f, affine[c], plane, residual, to);
+      } else {
+        activatePlaneOf<true>(shape, f, affine[c], plane, residual + c * shape.residual.planeStride(), to);
+      }
     }
-  }
+  });
 }
 
 template void activate(const Activation&, const Affine*, const float*, const float*, float*);

@@ -1,6 +1,6 @@
 // The kernels of back-propagation. Contracts: list.hpp.
+#include "kernels/nonlinearities.hpp"
 #include "kernels/table.hpp"
-#include "kernels/vector.hpp"
 
 namespace deepzero {
 namespace DEEPZERO_ISA {
@@ -93,14 +93,14 @@ template void weightGradient(const ConvolutionShape&, const float*, const float*
 template void weightGradient(const ConvolutionShape&, const double*, const double*, int, double*);
 
 // Windows of one pixel write every gradient once; others may overlap or leave pixels out, so they add to zeros.
-template <bool Residual, bool Pools, typename Scalar>
-static inline void activatePlaneGradient(const Activation& given, const AffineOf<Scalar>& affine, const Scalar* in,
-                                         const Scalar* residual, const Scalar* outGradient, Scalar* gradient) {
+template <bool Residual, bool Pools, typename F, typename Scalar>
+static inline void activatePlaneGradient(const Activation& given, const F f, const AffineOf<Scalar>& affine,
+                                         const Scalar* in, const Scalar* residual, const Scalar* outGradient,
+                                         Scalar* gradient) {
   using Vector = typename Simd<Scalar>::Vector;
   // A copy, since a store through a vector may alias what is behind a reference.
   const Activation shape = given;
   const Vector mean = broadcast(affine.mean), scale = broadcast(affine.scale), shift = broadcast(affine.shift);
-  const Vector floor = broadcast(static_cast<Scalar>(shape.floor));
   const int kernel = Pools ? shape.poolKernel : 1, stride = Pools ? shape.poolStride : 1;
   const std::ptrdiff_t row = std::ptrdiff_t{shape.in.width} * kLanes;
   if (Pools) {
@@ -122,15 +122,15 @@ static inline void activatePlaneGradient(const Activation& given, const AffineOf
             largest = number == 0 ? value : (better ? value : largest);
           }
         }
-        const Vector open = largest > floor ? load(outGradient + part) : Vector{};
+        const Vector passed = f.gradient(largest, load(outGradient + part));
         if (!Pools) {
-          store(to + part, open);
+          store(to + part, passed);
           continue;
         }
         for (int i = 0, number = 0; i < kernel; ++i) {
           for (int j = 0; j < kernel; ++j, ++number) {
             Scalar* at = to + i * row + j * kLanes + part;
-            store(at, load(at) + (first == broadcast(static_cast<Scalar>(number)) ? open : Vector{}));
+            store(at, load(at) + (first == broadcast(static_cast<Scalar>(number)) ? passed : Vector{}));
           }
         }
       }
@@ -142,13 +142,15 @@ template <typename Scalar>
 void activateGradient(const Activation& shape, const AffineOf<Scalar>& affine, const Scalar* in, const Scalar* residual,
                       const Scalar* outGradient, Scalar* gradient) {
   const bool pools = shape.poolKernel > 1 || shape.poolStride > 1;
-  if (residual == nullptr) {
-    pools ? activatePlaneGradient<false, true>(shape, affine, in, residual, outGradient, gradient)
-          : activatePlaneGradient<false, false>(shape, affine, in, residual, outGradient, gradient);
-  } else {
-    pools ? activatePlaneGradient<true, true>(shape, affine, in, residual, outGradient, gradient)
-          : activatePlaneGradient<true, false>(shape, affine, in, residual, outGradient, gradient);
-  }
+  withNonlinearity<Scalar>(shape, [&](const auto& f) {
+    if (residual == nullptr) {
+      pools ? activatePlaneGradient<false, true>(shape, f, affine, in, residual, outGradient, gradient)
+            : activatePlaneGradient<false, false>(shape, f, affine, in, residual, outGradient, gradient);
+    } else {
+      pools ? activatePlaneGradient<true, true>(shape, f, affine, in, residual, outGradient, gradient)
+            : activatePlaneGradient<true, false>(shape, f, affine, in, residual, outGradient, gradient);
+    }
+  });
 }
 
 template void activateGradient(const Activation&, const Affine&, const float*, const float*, const float*, float*);

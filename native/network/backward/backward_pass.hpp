@@ -26,7 +26,7 @@ struct BackwardWorkspaceOf {
   ArenaOf<Scalar> locals;   // gradients of values that are not stored
   Aligned<Scalar> dilated;  // the dilated output gradient, which the transposed convolution reads
   Aligned<Scalar> term;     // a convolution's contribution to the gradient of its input
-  Aligned<Scalar> plane;    // gradient of an activation's sum, before floor and pool
+  Aligned<Scalar> plane;    // gradient of an activation's sum, before nonlinearity and pool
   AlignedFloats winograd;   // scratch of the Winograd kernel, which is of floats only
 };
 

@@ -36,7 +36,7 @@ void ChangeBase::beforeSegment(const Float64Pass& pass, const Segment& segment, 
     if (step.kind != StepKind::Activate || step.operation < 0) continue;
     const int value = step.inputs[0];
     std::vector<double>& centers = centers_[value];
-    const bool first = plan_.baseReader(value) == s, opens = step.inputs[1] < 0 && step.activation.floor == 0;
+    const bool first = plan_.baseReader(value) == s, opens = step.inputs[1] < 0 && step.activation.hasKink();
     if (first && plan_.centered(value)) centers.resize(plan_.map(value).channels);
     for (int c = 0; c < plan_.map(value).channels; ++c) {
       const AffineOf<double>& affine = pass.affine(step)[c];

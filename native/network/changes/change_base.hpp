@@ -27,7 +27,7 @@ class ChangeBase : public ObserverOf<double> {
   const float* base(int value, int channel, int block) const {
     return bases_.at(value, block) + channel * plan_.map(value).planeStride();
   }
-  // A plane of the sum of an activation with a residual, before floor and pool, in a map like its input's.
+  // A plane of the sum of an activation with a residual, before nonlinearity and pool, in a map like its input's.
   const float* sum(const Step& step, int channel, int block) const {
     return sums_.at(step.output, block) + channel * plan_.map(step.inputs[0]).planeStride();
   }

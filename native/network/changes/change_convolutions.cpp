@@ -1,6 +1,5 @@
 // Changes of convolutions and linear layers.
 #include <algorithm>
-#include <limits>
 
 #include "network/changes/change_pass.hpp"
 
@@ -109,7 +108,7 @@ const float* ChangePass::perturbedInput(const Step& step, int block) {
   const int value = step.inputs[0];
   const Affine identity;
   float* const perturbed = perturbed_[value].data();
-  Activation sum{shape.in, shape.in, shape.in, -std::numeric_limits<float>::infinity(), 1, 1};
+  Activation sum{shape.in, shape.in, shape.in};
   sum.out.channels = 1;
   for (int c = 0; c < shape.in.channels; ++c) {
     const float* change = changed_.contains(value, c) ? planes(value, block) + c * shape.in.planeStride() : nullptr;

@@ -86,7 +86,12 @@ Shape Graph::infer(int index) const {
       return {operation.channels, window(in.height, kh, padding), window(in.width, kw, padding)};
     }
     case Kind::BatchNorm: require(operation.epsilon > 0, index, "epsilon must be positive"); return in;
-    case Kind::Relu: return in;
+    case Kind::LeakyRelu:
+      // Only monotone functions can change places with a max pool.
+      require(operation.slope >= 0 && operation.slope < 1, index, "the slope is out of range");
+      return in;
+    case Kind::Relu:
+    case Kind::Tanh: return in;
     case Kind::Add: require(in == shapes_[operation.inputs[1]], index, "the summands' shapes differ"); return in;
     case Kind::OptionA:
       require(operation.channels >= in.channels && (operation.channels - in.channels) % 2 == 0, index,

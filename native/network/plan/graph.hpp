@@ -8,7 +8,7 @@
 
 namespace deepzero {
 
-enum class Kind { Convolution, BatchNorm, Relu, Add, OptionA, MaxPool, AveragePool, Flatten, Linear };
+enum class Kind { Convolution, BatchNorm, Relu, LeakyRelu, Tanh, Add, OptionA, MaxPool, AveragePool, Flatten, Linear };
 
 struct Shape {
   int channels = 0;
@@ -33,6 +33,7 @@ struct Operation {
   int padding = 0;        // Convolution
   bool bias = false;      // Convolution, Linear
   double epsilon = 1e-5;  // BatchNorm
+  double slope = 0.01;    // LeakyRelu: below zero
 };
 
 // One parameter tensor: `size` floats at `offset` of the flat parameter vector, flat OIHW inside.

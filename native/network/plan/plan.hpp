@@ -12,8 +12,8 @@ namespace deepzero {
 
 enum class StepKind { Convolve, Activate, AveragePool, Flatten };
 
-// The work of one kernel. Batch norm, sum, ReLU and max pool that follow each other in this order, with no other reader
-// in between, are fused into one activation; each of them can be absent.
+// The work of one kernel. Batch norm, sum, nonlinearity and max pool that follow each other in this order, with no
+// other reader in between, are fused into one activation; each of them can be absent.
 struct Step {
   StepKind kind = StepKind::Activate;
   int operation = -1;       // an activation's batch norm, −1 without one; for other kinds the operation itself
@@ -74,7 +74,7 @@ class Plan {
   // Values that are not stored: one block of each.
   const Layout& locals() const { return locals_; }
   // The unperturbed values that changes need (change_base.hpp): the value itself or its distance from a center of each
-  // channel; and for each activation with a residual, by its output, the sum before floor and pool.
+  // channel; and for each activation with a residual, by its output, the sum before nonlinearity and pool.
   const Layout& bases() const { return bases_; }
   const Layout& sums() const { return sums_; }
   // The first step that reads a value in bases(), −1 for other values.

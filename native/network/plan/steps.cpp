@@ -1,6 +1,5 @@
 // Fuses operations into steps.
 #include <algorithm>
-#include <limits>
 #include <vector>
 
 #include "network/plan/plan.hpp"
@@ -8,8 +7,6 @@
 namespace deepzero {
 
 namespace {
-
-constexpr float kNoFloor = -std::numeric_limits<float>::infinity();
 
 StepKind stepKind(Kind kind) {
   switch (kind) {
@@ -22,6 +19,8 @@ StepKind stepKind(Kind kind) {
     case Kind::BatchNorm:
     case Kind::Add:
     case Kind::Relu:
+    case Kind::LeakyRelu:
+    case Kind::Tanh:
     case Kind::MaxPool: break;
   }
   return StepKind::Activate;
@@ -32,8 +31,27 @@ int stage(Kind kind) {
   switch (kind) {
     case Kind::BatchNorm: return 0;
     case Kind::Add: return 1;
-    case Kind::Relu: return 2;
+    case Kind::Relu:
+    case Kind::LeakyRelu:
+    case Kind::Tanh: return 2;
     default: return 3;
+  }
+}
+
+// Adds an operation to an activation.
+void extend(Activation& activation, const Operation& operation) {
+  switch (operation.kind) {
+    case Kind::Relu: activation.nonlinearity = Nonlinearity::Relu; break;
+    case Kind::LeakyRelu:
+      activation.nonlinearity = Nonlinearity::LeakyRelu;
+      activation.slope = operation.slope;
+      break;
+    case Kind::Tanh: activation.nonlinearity = Nonlinearity::Tanh; break;
+    case Kind::MaxPool:
+      activation.poolKernel = operation.kernel;
+      activation.poolStride = operation.stride;
+      break;
+    default: break;
   }
 }
 
@@ -66,7 +84,6 @@ void Plan::makeSteps() {
     step.operation = i;
     std::copy_n(operation.inputs, 2, step.inputs);
     if (step.kind == StepKind::Activate) {
-      step.activation.floor = kNoFloor;
       if (operation.kind != Kind::BatchNorm) step.operation = -1;
       for (const int input : {0, 1}) {
         const int value = operation.inputs[input];
@@ -77,11 +94,7 @@ void Plan::makeSteps() {
         if (operation.kind == Kind::Add) step.inputs[1] = operation.inputs[1 - input];
         break;
       }
-      if (operation.kind == Kind::Relu) step.activation.floor = 0;
-      if (operation.kind == Kind::MaxPool) {
-        step.activation.poolKernel = operation.kernel;
-        step.activation.poolStride = operation.stride;
-      }
+      extend(step.activation, operation);
     }
     step.output = i + 1;
     for (const int input : operation.inputs) close(input);

@@ -144,6 +144,15 @@ class ReferencePass {
         // NaN fails the comparison and passes.
         for (int p = 0; p < pixels; ++p) out[p] = in[channel * pixels + p] < 0 ? 0 : in[channel * pixels + p];
         break;
+      case Kind::LeakyRelu:
+        for (int p = 0; p < pixels; ++p) {
+          const double z = in[channel * pixels + p];
+          out[p] = z > 0 ? z : operation.slope * z;
+        }
+        break;
+      case Kind::Tanh:
+        for (int p = 0; p < pixels; ++p) out[p] = std::tanh(in[channel * pixels + p]);
+        break;
       case Kind::Add: {
         const double* other = result_.values[operation.inputs[1]].data() + offset;
         for (int p = 0; p < pixels; ++p) out[p] = in[channel * pixels + p] + other[p];
