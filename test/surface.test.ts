@@ -32,8 +32,8 @@ const TYPES = `
   OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
   QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RolloutError RolloutLoss RolloutOptions RunChange
-  Safetensors Schedule SearchOptions SgdOptions SimulatorSizes Start StatisticInfo StepOptions Stopped Surrogate
-  SuggestMuOptions SyntheticOptions Tanh Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
+  Safetensors Schedule SearchOptions SgdOptions SimulatorSizes Start StatisticInfo StepOptions Stopped
+  SuggestMuOptions Surrogate SyntheticOptions Tanh Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
   TrainStep Weights Work WorkerBoxOptions ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 
