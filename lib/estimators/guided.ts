@@ -45,11 +45,17 @@ export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
  *
  * @throws InvalidArgumentError if an option is wrong or unknown, the estimator yields a move instead of a gradient, or, from an estimate, the
  *   surrogate's gradient is not of the parameters' length or not finite.
- * @example guided({ estimator: cge({ mu: 1e-3, sparsity: 0.9 }), surrogate: { name: 'without friction', gradient: (model, batch) => … } })
+ * @example
+ * const surrogate = { name: 'no coupling', gradient: ({ parameters: [a, b] }) => [2 * (a - 1), 4 * (b + 2)] };
+ * const estimator = guided({ estimator: rge({ mu: 1e-3, queries: 2 }), surrogate });
+ * await minimize(([a, b]) => (a - 1) ** 2 + 2 * (b + 2) ** 2 + 0.1 * a * b, [0, 0], { estimator, optimizer: sgd({ lr: 0.1 }), budget: { steps: 50 } });
  */
 export function guided(options: GuidedOptions): Estimator {
   const { estimator, surrogate } = parseOptions(guidedOptions, options, 'guided');
   const name = checked(string, surrogate.name, 'surrogate.name');
+  if ((estimator.config as { kind?: unknown }).kind === 'ars') {
+    throw new InvalidArgumentError('Expected estimator to be linear in the loss, as cge and rge are, received ars');
+  }
   if (estimator.optimizer) {
     throw new InvalidArgumentError('Expected estimator to yield a gradient, received one that yields a move');
   }

@@ -22,6 +22,7 @@ import { indexOfInvalid } from './float32.js';
 import { NonFiniteLossError } from './non-finite.js';
 import type { Precision, Reuse } from './options.js';
 import type { ModelLoss } from './losses.js';
+import { isRolloutLoss } from './losses.js';
 
 /** The options that a computation's buffers depend on. */
 interface Variant {
@@ -110,7 +111,7 @@ export class Computations<
     query: Query,
     what: string,
   ): NonFiniteLossError {
-    const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advice(query, call)}`;
+    const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advice(query, call, isRolloutLoss(this.setup.loss))}`;
     return new NonFiniteLossError(problem, call.step ?? null, query.coordinate);
   }
 
@@ -155,7 +156,9 @@ function nonFiniteImage({ images, count }: { images?: Float32Array; count?: numb
 }
 
 /** Advice on a loss that is not finite; there is a learning rate only within a training run. */
-function advice({ mu }: Query, { step }: CallOptions): string {
+function advice({ mu }: Query, { step }: CallOptions, ofRollouts: boolean): string {
+  if (ofRollouts)
+    return ': the simulator failed, or a value is not finite; check it, the first states and the learning rate';
   if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
   if (step !== undefined) return '; lower the learning rate, or check the images and targets';
   return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';

@@ -157,7 +157,12 @@ export class BlackBox implements Objective {
       const moves = [at + mu, at - mu]
         .map((wanted) => ({ wanted, value: this.#space.round(i, wanted) }))
         .filter(({ value }) => value !== at);
-      if (moves.length === 0) throw tooFine(mu, i, at);
+      if (moves.length === 0) {
+        if (step === 0) throw tooFine(mu, i, at);
+        throw new RefusedStepError(
+          `parameter ${i} is ${at}, which mu = ${mu} does not move: lower the learning rate, or raise mu`,
+        );
+      }
       return (central ? moves : [nearest(moves)]).map(({ value }) => {
         queries.push(make(`${step}.c${i}${value > at ? '+' : '-'}`, [[i, value]]));
         return { place: queries.length - 1, value };

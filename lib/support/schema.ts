@@ -170,6 +170,10 @@ export function parseOptions<const S extends ObjectSchema>(
   }
   const { output, problem } = parse(schema, options);
   if (!problem) return output;
+  if (problem.unknown) {
+    const { key, near } = problem.unknown;
+    throw new InvalidArgumentError(`Unknown option ${quote(key)} in ${problem.path}${near}`);
+  }
   throw expectedOption(problem.path, problem.constraint, problem.received);
 }
 

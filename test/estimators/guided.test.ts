@@ -95,6 +95,10 @@ describe('guided', () => {
         { estimator: patternSearch({ radius: 1, queries: 1 }), surrogate },
         /yield a gradient, received one that yields a move/,
       ],
+      [
+        { estimator: ars({ mu: 0.1, directions: 4 }), surrogate },
+        /linear in the loss, as cge and rge are, received ars/,
+      ],
       [{ estimator, surrogate, trust: 1 }, /trust/],
     ];
     for (const [options, message] of refused) {

@@ -103,6 +103,22 @@ describe('minimize', () => {
     );
   });
 
+  it('ends with the best point where the parameters have grown beyond what mu moves', async () => {
+    const result = await minimize(bowl, START, { ...OPTIONS, optimizer: sgd({ lr: 1e3 }), budget: { steps: 100 } });
+    assert.equal(result.stopped, 'failures');
+    assert.match(
+      result.message,
+      /^Step \d+ was refused: parameter \d is .*, which mu = 0\.0001 does not move: lower the/,
+    );
+    assert.deepEqual([...result.x], START);
+    const far = minimize(bowl, [1e13, 0, 0], OPTIONS);
+    await assert.rejects(far, /Expected mu to be large enough to move parameter 0 from 10000000000000/);
+    await assert.rejects(
+      minimize(bowl, START, { ...OPTIONS, budget: { evals: 3 } as never }),
+      /^InvalidArgumentError: Unknown option "evals" in budget; known are evaluations, seconds, steps$/,
+    );
+  });
+
   it('goes half of the way back from a point that the box cannot take', () =>
     withFolder(async (folder) => {
       const asked: string[] = [];
