@@ -122,11 +122,5 @@ describe('guided', () => {
       estimate(() => new Float64Array(12).fill(NaN, 3)),
       /the gradient of the surrogate "told" at 3 to be finite, received NaN/,
     );
-    await assert.rejects(
-      guided({
-        estimator: ars({ mu: 0.1, directions: 4 }),
-        surrogate: surrogateOf(() => new Float64Array(3)),
-      }).estimate(model, batch, POSITION),
-    );
   });
 });
