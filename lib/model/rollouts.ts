@@ -24,7 +24,7 @@ export const simulatorInclude: string = fileURLToPath(new URL('../../native/incl
 export const rolloutOptions = v.strictObject({
   /** The path of a shared object that implements `native/include/deepzero_simulator.h`. */
   simulator: string,
-  /** What the simulator is made with, any text that it understands. Default: the empty text. */
+  /** What the simulator is made with, any text that it understands. Default: ``, the empty text. */
   config: v.optional(text, ''),
   /** Steps of a rollout, an integer from 1 to 2²⁰. */
   steps: integer(1, 2 ** 20),
