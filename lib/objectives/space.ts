@@ -80,7 +80,11 @@ export class Space {
     this.#low.forEach((least, i) => {
       const most = this.#high[i]!;
       if (!(least < most))
-        throw expectedOption('bounds', 'low < high for every parameter, [lows, highs]', `${least}, ${most} for parameter ${i}`);
+        throw expectedOption(
+          'bounds',
+          'low < high for every parameter, [lows, highs]',
+          `${least}, ${most} for parameter ${i}`,
+        );
       const coarse = this.#resolution[i]!;
       if (!(coarse >= 0 && coarse < Infinity)) throw expectedOption('resolution', 'finite and >= 0', String(coarse));
       if (coarse > 0 && this.#least[i]! > this.#most[i]!) {

@@ -174,7 +174,10 @@ describe('a loss of rollouts', () => {
     const refused = async (): Promise<void> => {
       await finish(train(model, start(101), options));
     };
-    await assert.rejects(refused, { name: 'NonFiniteLossError', message: /at the parameters themselves: the simulator failed, or a value is not finite/ });
+    await assert.rejects(refused, {
+      name: 'NonFiniteLossError',
+      message: /at the parameters themselves: the simulator failed, or a value is not finite/,
+    });
   });
 
   it('is aborted, and keeps to a bound on memory', async () => {
