@@ -3,7 +3,6 @@
 
 #include <cstddef>
 #include <memory>
-#include <string>
 
 #include "network/weights.hpp"
 #include "rollouts/lane_pass.hpp"
@@ -35,9 +34,9 @@ struct LaneTask {
 
 class LaneRollout {
  public:
-  // `ownSteps`: the steps of rollouts under the simulator's own loss, which needs the values of all; otherwise 0.
-  LaneRollout(const Graph& graph, const Plan& plan, const Kernels& kernels,
-              std::shared_ptr<const SimulatorLibrary> library, const std::string& config, int ownSteps,
+  // With a simulator equal to `model`, which under a MemoryCount is not made. `ownSteps`: the steps of rollouts under
+  // the simulator's own loss, which needs the values of all; otherwise 0.
+  LaneRollout(const Graph& graph, const Plan& plan, const Kernels& kernels, const Simulator& model, int ownSteps,
               bool withDirections);
 
   int ownSteps() const { return ownSteps_; }
@@ -56,7 +55,7 @@ class LaneRollout {
   double lossOf(const RolloutProblem& problem, const LaneTask& task, int lane);
 
   int ownSteps_;
-  Simulator simulator_;
+  std::unique_ptr<Simulator> simulator_;
   LanePass pass_;
   std::unique_ptr<Weights> direction_;
   // By lane, one behind the other; values of one step, and of all where the loss needs them.

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
-#include <limits>
+#include <memory>
 #include <stdexcept>
 #include <utility>
 
@@ -77,12 +77,10 @@ Rollouts::Rollouts(Graph graph, const Kernels& kernels, std::shared_ptr<const Si
     : graph_(std::move(graph)),
       plan_(graph_),
       kernels_(kernels),
-      library_(std::move(library)),
-      config_(std::move(config)),
-      simulator_(library_, config_),
+      simulator_(std::move(library), std::move(config)),
       weights_(graph_, plan_) {
-  checkShape(graph_.shapes()[0], simulator_.sizes().observation, "input", library_->path());
-  checkShape(graph_.output(), simulator_.sizes().output, "output", library_->path());
+  checkShape(graph_.shapes()[0], simulator_.sizes().observation, "input", simulator_.path());
+  checkShape(graph_.output(), simulator_.sizes().output, "output", simulator_.path());
   // Refuses what no pass can run.
   const MemoryCount count;
   const LanePass pass(graph_, plan_, kernels_, false);
@@ -95,8 +93,7 @@ void Rollouts::reserve(const RolloutProblem& problem, bool withDirections, int t
   };
   if (!std::all_of(threads_.begin(), threads_.end(), fits)) threads_.clear();
   while (static_cast<int>(threads_.size()) < threads) {
-    threads_.push_back(
-        std::make_unique<LaneRollout>(graph_, plan_, kernels_, library_, config_, steps, withDirections));
+    threads_.push_back(std::make_unique<LaneRollout>(graph_, plan_, kernels_, simulator_, steps, withDirections));
   }
   weights_.assign(problem.parameters);
 }
@@ -137,7 +134,14 @@ RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const Co
   const std::size_t count = problem.count, sides = options.central ? 2 : 1;
   std::vector<double> losses(checkedTimes(options.count, sides * count));
   RolloutEstimate result = startEstimate(problem, control);
-  runTasks(problem, losses.size(), control, nullptr, losses.data(), [&](std::size_t i) {
+  // Progress is of coordinates, whose tasks lie one behind the other in the blocks.
+  Control counting = control;
+  if (control.progress) {
+    counting.progress = [&](std::size_t blocks, std::size_t) {
+      control.progress(std::min(blocks * kLanes / (sides * count), options.count), options.count);
+    };
+  }
+  runTasks(problem, losses.size(), counting, nullptr, losses.data(), [&](std::size_t i) {
     LaneTask task;
     task.item = i % count;
     task.change = {options.coordinates[i / count / sides], i / count % sides == 0 ? options.mu : -options.mu};
@@ -156,8 +160,9 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
   const std::size_t d = graph_.parameterCount(), count = problem.count, sides = options.central ? 2 : 1;
   const Directions directions(graph_, options);
   std::vector<double> losses(checkedTimes(options.queries, sides * count));
-  RolloutEstimate result = startEstimate(problem, control);
+  // Before the unperturbed evaluation, for which threads without directions would be made.
   reserve(problem, true, control.threads);
+  RolloutEstimate result = startEstimate(problem, control);
   std::vector<std::vector<double>> drawn(control.threads, std::vector<double>(d));
   std::vector<std::vector<float>> rounded(control.threads, std::vector<float>(d));
   runQueries(options.queries, control, [&](int thread, std::size_t query) {
@@ -197,8 +202,8 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
 
 std::vector<double> Rollouts::reference(const RolloutProblem& problem, const CoordinatewiseOptions& options,
                                         const Control& control, double* loss) {
-  Simulator simulator(library_, config_);
-  return referenceRolloutCoordinatewise(graph_, simulator, problem, options.coordinates, options.count, options.mu,
+  const std::unique_ptr<Simulator> simulator = simulator_.another();
+  return referenceRolloutCoordinatewise(graph_, *simulator, problem, options.coordinates, options.count, options.mu,
                                         options.central, control, loss);
 }
 
@@ -232,7 +237,7 @@ std::size_t Rollouts::footprint(const RolloutProblem& problem, const RandomizedO
 // Bytes of the threads' buffers.
 std::size_t Rollouts::buffers(const RolloutProblem& problem, bool withDirections, int threads) const {
   const MemoryCount count;
-  const LaneRollout one(graph_, plan_, kernels_, library_, config_, ownSteps(problem), withDirections);
+  const LaneRollout one(graph_, plan_, kernels_, simulator_, ownSteps(problem), withDirections);
   return count.bytes() * threads;
 }
 

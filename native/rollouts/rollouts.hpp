@@ -68,9 +68,7 @@ class Rollouts {
   Graph graph_;
   Plan plan_;
   const Kernels& kernels_;
-  std::shared_ptr<const SimulatorLibrary> library_;
-  std::string config_;
-  Simulator simulator_;  // whose sizes are all simulators'
+  Simulator simulator_;  // to which those of the threads are equal
   Weights weights_;
   std::vector<std::unique_ptr<LaneRollout>> threads_;
 };

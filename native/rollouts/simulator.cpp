@@ -5,6 +5,7 @@
 #include <cmath>
 #include <limits>
 #include <stdexcept>
+#include <utility>
 
 namespace deepzero {
 
@@ -63,10 +64,10 @@ SimulatorLibrary::SimulatorLibrary(const std::string& path) : path_(path) {
   require(functions_->measure != nullptr, "measure");
 }
 
-Simulator::Simulator(std::shared_ptr<const SimulatorLibrary> library, const std::string& config)
-    : library_(std::move(library)) {
+Simulator::Simulator(std::shared_ptr<const SimulatorLibrary> library, std::string config)
+    : library_(std::move(library)), config_(std::move(config)) {
   char message[1024] = "";
-  simulator_ = functions().create(config.c_str(), &sizes_, message, sizeof message);
+  simulator_ = functions().create(config_.c_str(), &sizes_, message, sizeof message);
   message[sizeof message - 1] = '\0';
   if (simulator_ == nullptr) {
     throw std::invalid_argument(library_->path() + ": " + (*message != '\0' ? message : "create returned null"));

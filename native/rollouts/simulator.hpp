@@ -31,11 +31,15 @@ class SimulatorLibrary {
 class Simulator {
  public:
   // Throws std::invalid_argument if it cannot be made, or its sizes make no sense.
-  Simulator(std::shared_ptr<const SimulatorLibrary> library, const std::string& config);
+  Simulator(std::shared_ptr<const SimulatorLibrary> library, std::string config);
   ~Simulator();
   Simulator(const Simulator&) = delete;
   Simulator& operator=(const Simulator&) = delete;
 
+  // An equal one.
+  std::unique_ptr<Simulator> another() const { return std::make_unique<Simulator>(library_, config_); }
+
+  const std::string& path() const { return library_->path(); }
   const deepzero_sizes& sizes() const { return sizes_; }
   bool corrects() const { return functions().correct != nullptr; }
   bool hasLoss() const { return functions().loss != nullptr; }
@@ -65,6 +69,7 @@ class Simulator {
   }
 
   std::shared_ptr<const SimulatorLibrary> library_;
+  std::string config_;
   deepzero_sizes sizes_{};
   void* simulator_ = nullptr;
 };

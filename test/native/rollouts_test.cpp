@@ -120,7 +120,15 @@ TEST("rollouts have the same bits on any number of threads and among any other q
   Rollouts rollouts(rowNetwork(), kernels(), simulators("corrects"), std::to_string(kEntries));
   const Trajectories given(rollouts.graph(), 3, 5, RolloutLoss::SquaredError);
   const std::vector<std::uint32_t> coordinates = every(rollouts.graph());
-  const RolloutEstimate one = rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(1));
+  std::size_t done = 0, total = 0;
+  Control control = threads(1);
+  control.progress = [&](std::size_t now, std::size_t all) {
+    CHECK(now >= done && now <= all);
+    done = now;
+    total = all;
+  };
+  const RolloutEstimate one = rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), control);
+  CHECK(done == coordinates.size() && total == coordinates.size());
   for (const int count : {2, 5}) {
     const RolloutEstimate found =
         rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(count));
