@@ -136,7 +136,7 @@ export class Search {
 
   /** @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run. */
   static async open(x0: Start, options: SearchOptions): Promise<Search> {
-    const parsed = schema.parseOptions(searchOptions, options, 'minimize');
+    const parsed = schema.parseOptions(searchOptions, options, 'Search.open');
     const { bounds, resolution, repeats, retries, mayFail, estimator, optimizer, seed, journal } = parsed;
     const { evaluations, seconds, steps } = parsed.budget;
     if (evaluations === undefined && seconds === undefined && steps === undefined) {
