@@ -34,6 +34,39 @@ Lanes interpolate(const std::vector<Lanes>& field, Extents extents, Lanes i, Lan
   return result;
 }
 
+// What a register holds: compilers keep wider vectors in memory.
+#if defined(__AVX512F__)
+constexpr int kRegister = 64;
+#elif defined(__AVX__)
+constexpr int kRegister = 32;
+#else
+constexpr int kRegister = 16;
+#endif
+using Register = double __attribute__((vector_size(kRegister), may_alias));
+constexpr int kRegisters = sizeof(Lanes) / sizeof(Register);
+
+// Sum over m from `most` to 1 of factors[m − 1]·from[kDirection·m]. The farthest first, so that the next row need not
+// wait for the nearest.
+template <int kDirection>
+Lanes eliminate(const double* factors, int most, const Lanes* from) {
+  constexpr int kSums = 4;
+  Register sums[kSums][kRegisters] = {};
+  const auto add = [&](Register* sum, int m) {
+    const Register* const at = reinterpret_cast<const Register*>(from + kDirection * m);
+    for (int part = 0; part < kRegisters; ++part) sum[part] += factors[m - 1] * at[part];
+  };
+  int m = most;
+  for (; m >= kSums; m -= kSums) {
+    for (int i = 0; i < kSums; ++i) add(sums[i], m - i);
+  }
+  for (; m >= 1; --m) add(sums[0], m);
+  Lanes result;
+  for (int part = 0; part < kRegisters; ++part) {
+    reinterpret_cast<Register*>(&result)[part] = (sums[0][part] + sums[1][part]) + (sums[2][part] + sums[3][part]);
+  }
+  return result;
+}
+
 // One explicit step of the heat equation; at the edges no gradient.
 void diffuseField(const std::vector<Lanes>& field, Extents extents, Lanes amount, std::vector<Lanes>& next) {
   for (int i = 0; i < extents.rows; ++i) {
@@ -124,23 +157,13 @@ void Solver::factorize() {
 void Solver::solve(Lanes* pressure) const {
   const int band = across_;
   const std::ptrdiff_t cells = static_cast<std::ptrdiff_t>(solid_.size());
-  // The farthest first, so that the next row need not wait for the nearest.
-  const auto eliminate = [&](const double* factors, int most, const Lanes* from, std::ptrdiff_t direction) {
-    Lanes sums[4] = {};
-    int m = most;
-    for (; m >= 4; m -= 4) {
-      for (int part = 0; part < 4; ++part) sums[part] += factors[m - 1 - part] * from[direction * (m - part)];
-    }
-    for (; m >= 1; --m) sums[0] += factors[m - 1] * from[direction * m];
-    return (sums[0] + sums[1]) + (sums[2] + sums[3]);
-  };
   for (std::ptrdiff_t k = 0; k < cells; ++k) {
     const int most = static_cast<int>(std::min<std::ptrdiff_t>(band, k));
-    pressure[k] -= eliminate(&below_[k * band], most, pressure + k, -1);
+    pressure[k] -= eliminate<-1>(&below_[k * band], most, pressure + k);
   }
   for (std::ptrdiff_t k = cells - 1; k >= 0; --k) {
     const int most = static_cast<int>(std::min<std::ptrdiff_t>(band, cells - 1 - k));
-    pressure[k] = pressure[k] * inverse_[k] - eliminate(&above_[k * band], most, pressure + k, 1);
+    pressure[k] = pressure[k] * inverse_[k] - eliminate<1>(&above_[k * band], most, pressure + k);
   }
 }
 

@@ -7,6 +7,28 @@
 
 namespace deepzero {
 
+namespace {
+
+// Calls body(place in the map, index into a lane's numbers, width) for blocks of neighbouring pixels. The numbers of
+// different lanes may be a multiple of a page apart, where a cache holds few of them at once: so a block takes whole
+// cache lines from each.
+template <typename Body>
+void forBlocks(const Map& map, const Body& body) {
+  constexpr int kBlock = 16;
+  std::size_t index = 0;
+  for (int c = 0; c < map.channels; ++c) {
+    for (int y = 0; y < map.height; ++y) {
+      for (int x = 0; x < map.width; x += kBlock) {
+        const int width = std::min(kBlock, map.width - x);
+        body(map.at(c, y, x), index, width);
+        index += width;
+      }
+    }
+  }
+}
+
+}  // namespace
+
 LaneRollout::LaneRollout(const Graph& graph, const Plan& plan, const Kernels& kernels, const Simulator& model,
                          int ownSteps, bool withDirections)
     : ownSteps_(ownSteps),
@@ -66,27 +88,23 @@ void LaneRollout::start(const RolloutProblem& problem, const LaneTask* tasks, in
 
 // Runs the network from observations to outputs.
 void LaneRollout::act(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count) {
+  const std::size_t observation = simulator_->observation(), output = simulator_->output();
   const Map& in = pass_.inputMap();
-  for (int c = 0; c < in.channels; ++c) {
-    for (int y = 0; y < in.height; ++y) {
-      double* const row = pass_.input() + in.at(c, y, 0);
-      const double* from = observation_.data() + (static_cast<std::size_t>(c) * in.height + y) * in.width;
-      for (int x = 0; x < in.width; ++x) {
-        for (int lane = 0; lane < count; ++lane) row[x * kLanes + lane] = from[lane * simulator_->observation() + x];
-      }
+  forBlocks(in, [&](std::ptrdiff_t at, std::size_t from, int width) {
+    for (int lane = 0; lane < count; ++lane) {
+      double* const to = pass_.input() + at + lane;
+      const double* const source = observation_.data() + lane * observation + from;
+      for (int x = 0; x < width; ++x) to[x * kLanes] = source[x];
     }
-  }
+  });
   const double* const result = pass_.run(weights, changes, direction);
-  const Map& out = pass_.outputMap();
-  for (int c = 0; c < out.channels; ++c) {
-    for (int y = 0; y < out.height; ++y) {
-      const double* const row = result + out.at(c, y, 0);
-      double* to = output_.data() + (static_cast<std::size_t>(c) * out.height + y) * out.width;
-      for (int x = 0; x < out.width; ++x) {
-        for (int lane = 0; lane < count; ++lane) to[lane * simulator_->output() + x] = row[x * kLanes + lane];
-      }
+  forBlocks(pass_.outputMap(), [&](std::ptrdiff_t at, std::size_t to, int width) {
+    for (int lane = 0; lane < count; ++lane) {
+      const double* const source = result + at + lane;
+      double* const target = output_.data() + lane * output + to;
+      for (int x = 0; x < width; ++x) target[x] = source[x * kLanes];
     }
-  }
+  });
 }
 
 // Takes a step's values where they are needed.
