@@ -88,7 +88,8 @@ export class Evaluator {
   async predict(point: Weights, images: Pick<Batch, 'images' | 'count'>, call: CallOptions): Promise<Float32Array> {
     checkImages(images, itemShape(this.#setup));
     if (this.#rollouts) {
-      const request = this.#itemsRequest(point, images, call);
+      // Without targets this error is none, and the simulator's own loss is not asked for.
+      const request = { ...this.#itemsRequest(point, images, call), loss: 'mean-squared-error' } as const;
       return (await this.#rollouts.run(this.#rollouts.open(), 'evaluate', request, call)).outputs;
     }
     const request = { ...this.#pointAndImages(point, images, call), loss: 'none', training: false } as const;

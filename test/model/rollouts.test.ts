@@ -87,6 +87,15 @@ describe('a loss of rollouts', () => {
     assert.ok(!model.carriesChanges);
   });
 
+  it('is not asked for where only outputs are', async () => {
+    const demanding = lossOf({ config: `${ENTRIES} demanding`, loss: 'simulator' });
+    using model = new Model(network, { loss: demanding, seed: 1 });
+    const { images, count } = batch;
+    const { outputs } = await model.forward(batch);
+    assert.equal(bits(await model.predict({ images, count })), bits(outputs));
+    await assert.rejects(model.forward({ images, count }), { name: 'NonFiniteLossError' });
+  });
+
   it('is estimated over as by plain loops, with and without correction, and to the same bits on any threads', async () => {
     for (const simulator of [linearSimulator(), linearSimulator('CORRECT=correct')]) {
       for (const loss of ['mean-squared-error', 'mean-absolute-error', 'simulator'] as const) {

@@ -3,7 +3,8 @@
  * 1×1×entries, and the values are the state. Its loss is the mean of the last step's values, plus the first target if
  * there is one.
  *
- * `config` is the number of entries. With "fail" behind it, a step fails where a trajectory's first entry is above 100.
+ * `config` is the number of entries. With "fail" behind it, a step fails where a trajectory's first entry is above 100;
+ * with "demand", the loss fails without targets.
  * With -DCORRECT=correct the output is added after a step, -DLOSS=NULL leaves out the loss, -DVERSION is another
  * version.
  */
@@ -26,6 +27,7 @@
 typedef struct {
   int entries;
   int fails;
+  int demands; /* targets */
 } Linear;
 
 static int entriesOf(const void* simulator) { return ((const Linear*)simulator)->entries; }
@@ -41,6 +43,7 @@ static void* create(const char* config, deepzero_sizes* sizes, char* message, si
   if (linear == NULL) return NULL;
   linear->entries = entries;
   linear->fails = strstr(config, "fail") != NULL;
+  linear->demands = strstr(config, "demand") != NULL;
   *sizes = (deepzero_sizes){1, entries, {1, 1, entries}, {1, 1, entries}, entries};
   return linear;
 }
@@ -76,6 +79,7 @@ int loss(void* simulator, int64_t steps, const double* parameters, const double*
          double* result) {
   const int entries = entriesOf(simulator);
   (void)parameters;
+  if (targets == NULL && ((const Linear*)simulator)->demands) return 1;
   *result = targets != NULL ? targets[0] : 0;
   for (int i = 0; i < entries; ++i) *result += values[(steps - 1) * entries + i] / entries;
   return 0;
