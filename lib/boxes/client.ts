@@ -88,7 +88,9 @@ export class Client implements Responder {
       resolve();
     };
     child.on('error', ({ message }) => {
-      if (child.pid === undefined) over(`could not be started: ${message}`);
+      if (child.pid !== undefined) return;
+      const hint = /\s/.test(child.spawnfile) ? '; its arguments are given apart from it, as a list' : '';
+      over(`could not be started: ${message}${hint}`);
     });
     if (child.pid === undefined) return;
     if (running.size === 0) process.on('exit', killAll);

@@ -32,7 +32,7 @@ export class Losses {
     const base = outcomes.slice(0, this.#repeats);
     const others = this.#queries.length - 1;
     if (base.every(isNoAnswer)) {
-      this.problem = `There is no loss at ${this.#queries[0]!.id}: ${reasonOf(base[0]!)}`;
+      this.problem = `There is no loss at the unperturbed point, query ${this.#queries[0]!.id}: ${reasonOf(base[0]!)}`;
       this.isInfeasible = base.some((outcome) => 'infeasible' in outcome);
     } else if (base.some(isLoss) && this.failed > this.#mayFail * others) {
       // Not before there is a loss at the base point: where the box cannot take that one, it can hardly take those around it.

@@ -77,7 +77,9 @@ export interface MinimizeStep extends Counts {
 export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
 
 export interface MinimizeResult extends Counts {
+  /** The point with the smallest loss of those that steps started from and of the end. */
   x: Float64Array;
+  /** Its loss; NaN if the run ended before the first step had one. */
   loss: number;
   /** Updates, and steps back from points that the box cannot take. */
   steps: number;

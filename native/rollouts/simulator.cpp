@@ -72,13 +72,17 @@ Simulator::Simulator(std::shared_ptr<const SimulatorLibrary> library, std::strin
   if (simulator_ == nullptr) {
     throw std::invalid_argument(library_->path() + ": " + (*message != '\0' ? message : "create returned null"));
   }
-  if (sensible(sizes_.parameters, 0) && sensible(sizes_.state, 1) && sensible(sizes_.observation) &&
-      sensible(sizes_.output) && sensible(sizes_.values, 1)) {
-    return;
-  }
+  const char* const wrong = !sensible(sizes_.parameters, 0) ? "parameters"
+                            : !sensible(sizes_.state, 1)    ? "state"
+                            : !sensible(sizes_.observation) ? "observation"
+                            : !sensible(sizes_.output)      ? "output"
+                            : !sensible(sizes_.values, 1)   ? "values"
+                                                            : nullptr;
+  if (wrong == nullptr) return;
   functions().destroy(simulator_);
-  throw std::invalid_argument(library_->path() + ": expected sizes from 1 (parameters from 0) to " +
-                              std::to_string(kMostNumbers) + " numbers");
+  throw std::invalid_argument(library_->path() + ": create set a size of " + wrong +
+                              " out of range: expected from 1 (parameters from 0) to " + std::to_string(kMostNumbers) +
+                              " numbers");
 }
 
 Simulator::~Simulator() { functions().destroy(simulator_); }

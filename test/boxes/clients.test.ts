@@ -42,7 +42,7 @@ describe('the clients in examples/clients', () => {
     const box = processBox('python3', ['examples/clients/loss.py'], { send: 'changes' });
     await assert.rejects(
       minimize(box, START, OPTIONS),
-      /^RefusedStepError: There is no loss at 0\.b: KeyError\('x'\)$/,
+      /^RefusedStepError: There is no loss at the unperturbed point, query 0\.b: KeyError\('x'\)$/,
     );
   });
 
@@ -58,7 +58,10 @@ describe('the clients in examples/clients', () => {
         const box = httpBox(url, { token: 'secret', batch: 3, parallel: 2 });
         await assertSame(box);
         const wrong = minimize(httpBox(url, { token: 'guess' }), START, OPTIONS);
-        await assert.rejects(wrong, /There is no loss at 0\.b: http:\S+: status 401 Unauthorized: "\{\}"$/);
+        await assert.rejects(
+          wrong,
+          /There is no loss at the unperturbed point, query 0\.b: http:\S+: status 401 Unauthorized: "\{\}"$/,
+        );
       });
     } finally {
       const ended = once(server, 'close');

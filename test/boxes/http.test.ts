@@ -180,7 +180,7 @@ describe('httpBox', () => {
       {
         name,
         message:
-          /^There is no loss at 0\.b: http:\/\/127\.0\.0\.1:\d+: status 503 Service Unavailable: "no" \(3 attempts\)$/,
+          /^There is no loss at the unperturbed point, query 0\.b: http:\/\/127\.0\.0\.1:\d+: status 503 Service Unavailable: "no" \(3 attempts\)$/,
       },
     );
     const address = await withServer(
@@ -189,7 +189,8 @@ describe('httpBox', () => {
     );
     await assert.rejects(minimize(httpBox(address, { retries: 0 }), START, { ...OPTIONS, ...options }), {
       name,
-      message: /^There is no loss at 0\.b: http:\/\/127\.0\.0\.1:\d+: connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
+      message:
+        /^There is no loss at the unperturbed point, query 0\.b: http:\/\/127\.0\.0\.1:\d+: connect ECONNREFUSED 127\.0\.0\.1:\d+$/,
     });
     // A redirect in a circle.
     await assert.rejects(

@@ -180,12 +180,16 @@ describe('processBox', () => {
   it('ends with a clear error where clients never answer, the parameters unchanged', async () => {
     const always = { HOW: 'ends', DONE: '' };
     const name = 'RefusedStepError';
-    const message = /^There is no loss at 0\.b: .*node: ended with exit code 3; its standard error ends: first line/;
+    const message =
+      /^There is no loss at the unperturbed point, query 0\.b: .*node: ended with exit code 3; its standard error ends: first line/;
     await assert.rejects(run(always, { processes: 2 }), { name, message });
     // From step 1 on.
     const refused = await run({ ...always, AT: '1.b' });
     assert.equal(refused.result.stopped, 'failures');
-    assert.match(refused.result.message, /^Step 1 was refused: There is no loss at 1\.b: /);
+    assert.match(
+      refused.result.message,
+      /^Step 1 was refused: There is no loss at the unperturbed point, query 1\.b: /,
+    );
     const first = await minimize(clientLoss, START, { ...OPTIONS, budget: { steps: 1 } });
     assert.deepEqual([refused.result.steps, refused.reasons.length], [1, 3]);
     assert.ok(refused.result.loss >= first.loss);
@@ -234,6 +238,7 @@ setInterval(() => existsSync(process.env.HANGS) && process.exit(), 10);`;
       for (const [box, reason] of [
         [processBox('no-such-program'), /0\.b: no-such-program: could not be started: spawn no-such-program ENOENT/],
         [processBox(...CLIENT, { cwd: '/no/folder' }), /could not be started: spawn .*node ENOENT/],
+        [processBox('python3 x.py'), /ENOENT; its arguments are given apart from it, as a list$/],
         [processBox('/proc/version'), /could not be started: spawn \/proc\/version EACCES/],
         [processBox('node', ['\0']), /must be a string without null bytes/],
       ] as const) {

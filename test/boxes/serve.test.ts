@@ -242,7 +242,10 @@ describe('minimize over a box', () => {
         throw new Error('dead');
       },
     };
-    await assert.rejects(minimize(dead, new Float64Array(1000), options), /There is no loss at 0\.b: Error: dead/);
+    await assert.rejects(
+      minimize(dead, new Float64Array(1000), options),
+      /There is no loss at the unperturbed point, query 0\.b: Error: dead/,
+    );
     assert.ok(calls <= 6, `${calls} calls`);
   });
 

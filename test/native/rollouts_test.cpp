@@ -244,7 +244,8 @@ TEST("a wrong simulator is refused with its path and what is wrong") {
   const auto make = [](const char* config) { return Simulator(simulators("linear"), config).state(); };
   CHECK(contains(messageOf([&] { make("x"); }), "linear.so: expected the number of entries, received \"x\""));
   CHECK(contains(messageOf([&] { make("none"); }), "linear.so: create returned null"));
-  CHECK(contains(messageOf([&] { make("wrong"); }), "linear.so: expected sizes from 1"));
+  CHECK(contains(messageOf([&] { make("wrong"); }),
+                 "linear.so: create set a size of state out of range: expected from 1"));
   const auto roll = [](Graph graph) {
     const Rollouts rollouts(std::move(graph), kernels(), simulators("linear"), "4");
   };

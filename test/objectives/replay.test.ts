@@ -234,7 +234,10 @@ describe('a point that the box cannot take', () => {
       using search = await Search.open([3, 0], LIMITED);
       const queries = await search.ask(100);
       for (const { id } of order(queries)) search.tell(id, id === '0.b' ? { infeasible: 'too far' } : 1);
-      await assert.rejects(search.result, { name: 'RefusedStepError', message: 'There is no loss at 0.b: too far' });
+      await assert.rejects(search.result, {
+        name: 'RefusedStepError',
+        message: 'There is no loss at the unperturbed point, query 0.b: too far',
+      });
     }
   });
 });

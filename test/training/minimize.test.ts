@@ -88,7 +88,10 @@ describe('minimize', () => {
     const result = await minimize(dies, START, OPTIONS);
     assert.equal(result.stopped, 'failures');
     assert.equal(result.steps, 3);
-    assert.match(result.message, /^Step 3 was refused: There is no loss at 3\.b: Error: out of order$/);
+    assert.match(
+      result.message,
+      /^Step 3 was refused: There is no loss at the unperturbed point, query 3\.b: Error: out of order$/,
+    );
     // Its last measured point is that of a run of two steps.
     assert.equal(pointOf(result), pointOf(await minimize(bowl, START, { ...OPTIONS, budget: { steps: 2 } })));
     await assert.rejects(
@@ -99,7 +102,7 @@ describe('minimize', () => {
         START,
         OPTIONS,
       ),
-      { name: 'RefusedStepError', message: 'There is no loss at 0.b: Error: no box' },
+      { name: 'RefusedStepError', message: 'There is no loss at the unperturbed point, query 0.b: Error: no box' },
     );
   });
 
@@ -145,7 +148,10 @@ describe('minimize', () => {
         const again = await minimize(loss, [0, 0], { ...options, parallel });
         assert.deepEqual([again.evaluations, bits(again.x), asked.length], [result.evaluations, bits(result.x), calls]);
       }
-      await assert.rejects(minimize(loss, [3, 0], OPTIONS), /There is no loss at 0\.b: too far/);
+      await assert.rejects(
+        minimize(loss, [3, 0], OPTIONS),
+        /There is no loss at the unperturbed point, query 0\.b: too far/,
+      );
       // With three at a time, those in flight beside the point were paid for.
       const wide = { ...options, parallel: 3, journal: join(folder, 'wide') };
       const first = await minimize(loss, [0, 0], wide);

@@ -256,7 +256,7 @@ describe('suggestMu', () => {
     );
     await assert.rejects(
       suggestMu(() => NaN, start),
-      { name: 'RefusedStepError', message: 'There is no loss at 0.b: the loss is NaN' },
+      { name: 'RefusedStepError', message: 'There is no loss at the unperturbed point, query 0.b: the loss is NaN' },
     );
     let calls = 0;
     await assert.rejects(
