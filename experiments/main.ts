@@ -14,6 +14,8 @@ import { CNN_METHOD_NAMES, fig1 } from './fig1.js';
 import { fig3, FIG3_METHODS } from './fig3.js';
 import { fig4, FIG4_METHODS, SPARSITIES } from './fig4.js';
 import { fig5 } from './fig5.js';
+import { fig6 } from './fig6.js';
+import { FIG6_METHODS } from './fig6/methods.js';
 import { WALKERS } from '../examples/walkers.js';
 import { mujoco, MUJOCO_METHODS } from './mujoco.js';
 import type { ImageOptions, SharedOptions } from './support/perform.js';
@@ -110,7 +112,7 @@ function simulation<const O extends Options>(definition: Definition<O, Surroundi
 
 await run({
   call: 'npm run experiment --',
-  about: "The paper's figures, and policies in MuJoCo, each as a table, a CSV file and a plot.",
+  about: "The paper's figures, a solver in the loop and policies in MuJoCo, each as a table, a CSV file and a plot.",
   tasks: [
     experiment({
       name: 'fig1',
@@ -180,6 +182,36 @@ await run({
       quick: { ...TINY, epochs: 0.02, searchEpochs: 0.01, seconds: 0.2 },
       run: table1,
     }),
+    simulation(
+      {
+        name: 'fig6',
+        summary: 'A network that corrects a coarse flow solver, trained through the solver by zeroth order.',
+        notes:
+          'Reference trajectories are made first, and kept. Every run has a folder under --out, with a checkpoint that the same ' +
+          `command resumes from. Without --quick two cores take about 80 minutes. ${FILES}`,
+        options: {
+          ...shared,
+          methods: list(choice('methods; all but NON start from its weights', FIG6_METHODS, undefined), FIG6_METHODS),
+          seeds: list(number('every run is made once with each', integer(0), 0), [0, 1, 2]),
+          skipped: number('steps of the fine solver before the first frame', integer(0), 1000),
+          frames: number('frames of each reference trajectory', integer(2), 500),
+          epochs: number('length of NON', positive, 40),
+          steps: number('updates through the solver; dense CGE makes as many queries', integer(1), 100),
+          dragSteps: number('updates to the drag', integer(1), 40),
+          unroll: number('steps of a rollout', integer(1), 16),
+          trajectories: number('rollouts that are averaged to a loss', integer(1), 1),
+          sparsity: number('fraction of the weights that sparse-CGE leaves out', fraction, 0.9),
+          graspQueries: number('random directions of ZO-GraSP', queryCount, 32),
+          graspTrajectories: number('rollouts of ZO-GraSP', integer(1), 4),
+        },
+        quick: {
+          ...{ seeds: [0], skipped: 20, frames: 24, epochs: 1, steps: 2, dragSteps: 2, unroll: 4, sparsity: 0.99 },
+          ...{ graspQueries: 2, graspTrajectories: 1 },
+        },
+        run: fig6,
+      },
+      'the wake of a cylinder (Um et al., NeurIPS 2020, karman-2d)',
+    ),
     simulation(
       {
         name: 'mujoco',

@@ -8,7 +8,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 import type { Network } from 'deepzero';
-import { conv2d, relu } from 'deepzero';
+import { conv2d, leakyRelu } from 'deepzero';
 
 const root = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -40,8 +40,13 @@ export const ACROSS = 32;
 /** Numbers of the velocities of a state: along the stream, and across. */
 export const VELOCITIES: readonly [number, number] = [(2 * ACROSS + 1) * ACROSS, 2 * ACROSS * (ACROSS + 1)];
 
+export const WIDTH: number = VELOCITIES[0] + VELOCITIES[1];
+
+/** Numbers of a state of the solver: velocities, drag and lift. */
+export const STATE: number = WIDTH + 2;
+
 /** Numbers of an item: the Reynolds number, velocities, drag and lift, and the velocities that the network read. */
-export const ITEM: number = 1 + 2 * (VELOCITIES[0] + VELOCITIES[1]) + 2;
+export const ITEM: number = 1 + STATE + WIDTH;
 
 /** An item of a trajectory that starts at these velocities. */
 export function itemOf(reynolds: number, velocities: ArrayLike<number>): Float32Array {
@@ -65,7 +70,7 @@ export function startVelocities(): Float32Array {
 export function correction(channels: readonly number[] = [16, 16]): Network {
   const layers = channels.flatMap((count, i) => [
     conv2d({ name: `conv${i + 1}`, channels: count, kernel: 3, padding: 1 }),
-    relu(),
+    leakyRelu(),
   ]);
   const last = conv2d({ name: `conv${channels.length + 1}`, channels: 2, kernel: 3, padding: 1 });
   return { name: 'correction', input: [3, 2 * ACROSS, ACROSS], layers: [...layers, last] };

@@ -46,6 +46,8 @@ export interface Report {
   readonly settings: object;
   readonly rows: readonly ReportRow[];
   readonly plot: Plot;
+  /** More plots, and other pictures as SVG, by what they show. */
+  readonly pictures?: Readonly<Record<string, Plot | string>>;
 }
 
 /** Called with the report after every run, so that a stopped experiment has one. */
@@ -77,13 +79,18 @@ export async function checkReportFiles(name: string, out: string): Promise<void>
 
 /** Writes a report's files into the experiment's folder, over those of an earlier state. */
 export async function writeReport(name: string, report: Report, subject: Subject, out: string): Promise<ReportFiles> {
-  const { title, published, settings, rows, plot } = report;
+  const { title, published, settings, rows, plot, pictures = {} } = report;
   const content = { ...{ experiment: name, title, published, ...subject.config, settings }, rows };
   const files = reportFiles(name, out);
   const machines = machinesIn(rows.map(({ machine }) => machine));
   await writeFileAtomically(files.json, `${JSON.stringify(content, undefined, 2)}\n`);
   await writeFileAtomically(files.csv, csv(rows));
-  await writeFileAtomically(files.svg, plotSvg(plot, [subject.text, ...machines]));
+  const footnotes = [subject.text, ...machines];
+  await writeFileAtomically(files.svg, plotSvg(plot, footnotes));
+  for (const [what, picture] of Object.entries(pictures)) {
+    const svg = typeof picture === 'string' ? picture : plotSvg(picture, footnotes);
+    await writeFileAtomically(join(out, `${name}-${what}.svg`), svg);
+  }
   return files;
 }
 

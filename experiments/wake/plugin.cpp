@@ -1,12 +1,13 @@
 // The wake as a simulator that deepzero drives. Its network reads the velocities and the Reynolds number, and its
 // output is added to the velocities after each step, as in the source.
 //
-// `config` is "ACROSS VALUES SU SV SRE": cells across; what is measured; and the deviations by which u, v and the
-// Reynolds number are divided for the network and for the measured values, and by which its output is multiplied.
+// `config` is "ACROSS VALUES SU SV SRE [WEIGHT]": cells across; what is measured; and the deviations by which u, v and
+// the Reynolds number are divided for the network and for the measured values, and by which its output is multiplied.
 // VALUES is one of
 //
 //     velocity     u/SU and v/SV, [along + 1][across] and [along][across + 1]
-//     forces       drag and lift; the loss is the squared error of the mean drag to that of the targets
+//     flow         these, drag and lift; the loss is the mean squared error of velocities, and WEIGHT times the squared
+//                  error of the mean drag
 //     observation  what the network read
 //
 // A trajectory's parameter is the nominal Reynolds number.
@@ -24,21 +25,24 @@ namespace {
 // Re = re·10/128², and the viscosity is 1e4/re.
 double viscosityOf(double reynolds) { return 1e4 * 10 / (128.0 * 128.0) / reynolds; }
 
-enum class Values { Velocity, Forces, Observation };
+enum class Values { Velocity, Flow, Observation };
 
 struct Wake {
   wake::Solver solver;
   Values values;
   double deviations[3];  // of u, v and the Reynolds number
+  double weight;         // of the drag in the loss
 
-  Wake(int across, Values what, const double (&given)[3])
-      : solver(across), values(what), deviations{given[0], given[1], given[2]} {}
+  Wake(int across, Values what, const double (&given)[3], double dragWeight)
+      : solver(across), values(what), deviations{given[0], given[1], given[2]}, weight(dragWeight) {}
 
   std::size_t cells() const { return static_cast<std::size_t>(solver.along()) * solver.across(); }
   std::size_t velocities() const { return solver.uSize() + solver.vSize(); }
   std::size_t vAt(int i, int j) const {
     return solver.uSize() + static_cast<std::size_t>(i) * (solver.across() + 1) + j;
   }
+  // Numbers that a step is measured by, but for an observation.
+  std::size_t measured() const { return velocities() + (values == Values::Flow ? 2 : 0); }
   // A state is the solver's, and behind it the velocities that the network read.
   std::size_t state() const { return solver.size() + velocities(); }
 };
@@ -48,12 +52,12 @@ Wake& wakeOf(void* simulator) { return *static_cast<Wake*>(simulator); }
 void* create(const char* config, deepzero_sizes* sizes, char* message, size_t length) try {
   int across = 0;
   char word[16] = "";
-  double deviations[3];
-  const int read =
-      std::sscanf(config, "%d %15s %lf %lf %lf", &across, word, &deviations[0], &deviations[1], &deviations[2]);
+  double deviations[3], weight = 0;
+  const int read = std::sscanf(config, "%d %15s %lf %lf %lf %lf", &across, word, &deviations[0], &deviations[1],
+                               &deviations[2], &weight);
   const std::string values = word;
-  if (read != 5 || across < 4 || across > 1024 || across % 2 != 0 ||
-      (values != "velocity" && values != "forces" && values != "observation")) {
+  if (read < 5 || across < 4 || across > 1024 || across % 2 != 0 ||
+      (values != "velocity" && values != "flow" && values != "observation")) {
     std::snprintf(message, length,
                   "expected cells across, from 4 to 1024 and even, what to measure, and three deviations, as in \"32 "
                   "velocity 0.3 0.2 900\", received \"%s\"",
@@ -62,9 +66,9 @@ void* create(const char* config, deepzero_sizes* sizes, char* message, size_t le
   }
   auto* made = new Wake(across,
                         values == "velocity" ? Values::Velocity
-                        : values == "forces" ? Values::Forces
+                        : values == "flow"   ? Values::Flow
                                              : Values::Observation,
-                        deviations);
+                        deviations, weight);
   *sizes = {};
   sizes->parameters = 1;
   sizes->state = static_cast<int64_t>(made->state());
@@ -73,9 +77,7 @@ void* create(const char* config, deepzero_sizes* sizes, char* message, size_t le
   sizes->output[0] = 2;
   sizes->observation[1] = sizes->output[1] = rows;
   sizes->observation[2] = sizes->output[2] = columns;
-  sizes->values = made->values == Values::Velocity ? static_cast<int64_t>(made->velocities())
-                  : made->values == Values::Forces ? 2
-                                                   : 3 * rows * columns;
+  sizes->values = made->values == Values::Observation ? 3 * rows * columns : static_cast<int64_t>(made->measured());
   return made;
 } catch (const std::exception& error) {
   std::snprintf(message, length, "%s", error.what());
@@ -141,31 +143,28 @@ int correct(void* simulator, int count, const double*, const double* state, cons
 int measure(void* simulator, int count, const double* parameters, const double* state, double* values) {
   const Wake& wake = wakeOf(simulator);
   for (int n = 0; n < count; ++n, state += wake.state()) {
-    switch (wake.values) {
-      case Values::Velocity:
-        for (std::size_t i = 0; i < wake.velocities(); ++i) {
-          *values++ = state[i] / wake.deviations[i < wake.solver.uSize() ? 0 : 1];
-        }
-        break;
-      case Values::Forces:
-        *values++ = state[wake.velocities()];
-        *values++ = state[wake.velocities() + 1];
-        break;
-      case Values::Observation:
-        observeOne(wake, parameters[n], state + wake.solver.size(), values);
-        values += 3 * wake.cells();
-        break;
+    if (wake.values == Values::Observation) {
+      observeOne(wake, parameters[n], state + wake.solver.size(), values);
+      values += 3 * wake.cells();
+      continue;
+    }
+    for (std::size_t i = 0; i < wake.measured(); ++i) {
+      *values++ = i < wake.velocities() ? state[i] / wake.deviations[i < wake.solver.uSize() ? 0 : 1] : state[i];
     }
   }
   return 0;
 }
 
 int loss(void* simulator, int64_t steps, const double*, const double* values, const float* targets, double* result) {
-  if (wakeOf(simulator).values != Values::Forces || targets == nullptr) return 1;
-  double difference = 0;
-  for (int64_t i = 0; i < steps; ++i) difference += values[2 * i] - targets[2 * i];
-  difference /= static_cast<double>(steps);
-  *result = difference * difference;
+  const Wake& wake = wakeOf(simulator);
+  if (wake.values != Values::Flow || targets == nullptr) return 1;
+  const std::size_t velocities = wake.velocities();
+  double squares = 0, drag = 0;
+  for (int64_t step = 0; step < steps; ++step, values += wake.measured(), targets += wake.measured()) {
+    for (std::size_t i = 0; i < velocities; ++i) squares += (values[i] - targets[i]) * (values[i] - targets[i]);
+    drag += (values[velocities] - targets[velocities]) / static_cast<double>(steps);
+  }
+  *result = squares / static_cast<double>(steps * velocities) + wake.weight * drag * drag;
   return 0;
 }
 

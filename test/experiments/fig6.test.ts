@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { truncate } from 'node:fs/promises';
+import { mkdir, truncate } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
 import { ACROSS, buildWake, startVelocities, STATE, VELOCITIES, WIDTH } from '../../bench/support/wake.js';
@@ -32,10 +32,11 @@ function surroundingsIn(out: string, threads: number, stopAt = Infinity): Surrou
   return { out, threads, signal: stop.signal, onNote: () => undefined, onStatus };
 }
 
-const made = (out: string, threads: number, stopAt?: number): Promise<Report> =>
-  fig6({ ...SHORT, methods: ['nog', 'zo-sol', 'guided', 'drag'] }, surroundingsIn(out, threads, stopAt), () =>
-    Promise.resolve(),
-  );
+async function made(out: string, threads: number, stopAt?: number): Promise<Report> {
+  await mkdir(out, { recursive: true });
+  const choice = { ...SHORT, methods: ['nog', 'zo-sol', 'guided', 'drag'] } as const;
+  return await fig6(choice, surroundingsIn(out, threads, stopAt), () => Promise.resolve());
+}
 
 const plain = ({ rows, ...rest }: Report): object => ({
   ...rest,

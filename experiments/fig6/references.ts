@@ -1,0 +1,89 @@
+/**
+ * Reference trajectories of the wake: made by the fine solver, averaged over the faces of the coarse grid, and kept.
+ *
+ * @module
+ */
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile, rename, rm } from 'node:fs/promises';
+import { createHash } from 'node:crypto';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+
+import { FileError } from 'deepzero';
+
+import { STATE } from '../../bench/support/wake.js';
+import { exists } from '../support/cache.js';
+import type { Surroundings } from '../support/report.js';
+
+/** Nominal Reynolds numbers of Um et al., karman-2d. */
+export const REYNOLDS = {
+  training: [97.7, 195.3, 390.6, 781.3, 1562.5, 3125],
+  test: [146.5, 293, 586, 1172, 2344],
+} as const;
+export type Part = keyof typeof REYNOLDS;
+
+export interface Lengths {
+  /** Steps of the fine solver before the first frame. */
+  readonly skipped: number;
+  /** Frames of each trajectory. */
+  readonly frames: number;
+}
+
+/** Stands for the content. */
+export const digestOf = (values: Float32Array): string =>
+  createHash('sha256').update(values).digest('hex').slice(0, 16);
+
+/** Trajectories of one part. */
+export class References {
+  readonly reynolds: readonly number[];
+  readonly frames: number;
+  /** Of all values. */
+  readonly digest: string;
+  readonly #values: Float32Array;
+
+  constructor(reynolds: readonly number[], frames: number, values: Float32Array) {
+    this.reynolds = reynolds;
+    this.frames = frames;
+    this.digest = digestOf(values);
+    this.#values = values;
+  }
+
+  /** Velocities along the stream and across, and the frame's drag and lift. */
+  frame(trajectory: number, frame: number): Float32Array {
+    const start = (trajectory * this.frames + frame) * STATE;
+    return this.#values.subarray(start, start + STATE);
+  }
+}
+
+/** Makes the trajectories of a part, or reads those that an earlier call made in the folder. */
+export async function references(
+  part: Part,
+  { skipped, frames }: Lengths,
+  program: string,
+  { out, signal, onStatus }: Pick<Surroundings, 'out' | 'signal' | 'onStatus'>,
+): Promise<References> {
+  const reynolds = REYNOLDS[part];
+  const path = join(out, `references-${part}-${skipped}-${frames}.f32`);
+  if (!(await exists(path))) {
+    const temporary = `${path}.${process.pid}.tmp`;
+    try {
+      const child = spawn(program, [temporary, skipped, frames, ...reynolds].map(String), {
+        stdio: ['ignore', 'pipe', 'inherit'],
+        signal,
+      });
+      const ended = once(child, 'close') as Promise<[number | null]>;
+      ended.catch(() => undefined);
+      for await (const line of createInterface(child.stdout)) onStatus(`references for ${part}: step ${line}`);
+      const [code] = await ended;
+      if (code !== 0) throw new Error(`${program} ended with code ${code}`);
+      await rename(temporary, path);
+    } finally {
+      await rm(temporary, { force: true });
+    }
+  }
+  const bytes = await readFile(path);
+  const size = 4 * reynolds.length * frames * STATE;
+  if (bytes.length !== size) throw new FileError(path, `has ${bytes.length} bytes, expected ${size}: delete it`);
+  return new References(reynolds, frames, new Float32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4));
+}

@@ -1,0 +1,165 @@
+/**
+ * One training run of a correction: resumed where it stopped, and never repeated.
+ *
+ * @module
+ */
+import { join } from 'node:path';
+
+import type { Dataset, TrainStep } from 'deepzero';
+import { describeMachine, RunFolder, train } from 'deepzero';
+import * as v from 'valibot';
+
+import { mean, sum } from '../../bench/support/statistics.js';
+import { cached } from '../support/cache.js';
+import { joinMachines } from '../support/machines.js';
+import type { Surroundings } from '../support/report.js';
+import { errorsOf } from './errors.js';
+import type { Fig6Method, Fig6Options } from './methods.js';
+import { METHODS, optimizerOf } from './methods.js';
+import type { References } from './references.js';
+import { digestOf } from './references.js';
+import type { Setting } from './setting.js';
+import { Unrolled } from './surrogate.js';
+import type { Measured } from './windows.js';
+import { Windows } from './windows.js';
+
+/** Windows of a test trajectory on which runs are tested, and how often. */
+const [TEST_WINDOWS, TESTS] = [2, 8];
+
+const finite = v.pipe(v.number(), v.finite());
+const errorsSchema = v.strictObject({
+  velocity: v.array(finite),
+  overTime: v.array(finite),
+  drag: v.array(finite),
+});
+const runSchema = v.strictObject({
+  steps: finite,
+  queries: finite,
+  /** Of all steps, without tests. */
+  seconds: finite,
+  /** Mean training loss of the last tenth of the steps. */
+  loss: finite,
+  /** Loss of rollouts of the test trajectories, before the first step and after some of the others. */
+  curve: v.array(v.strictObject({ queries: finite, seconds: finite, loss: finite })),
+  errors: errorsSchema,
+  weights: v.array(finite),
+  machine: v.string(),
+});
+export type Fig6Run = v.InferOutput<typeof runSchema>;
+
+/** No correction at all. */
+const sourceSchema = v.strictObject({ errors: errorsSchema, machine: v.string() });
+export type Source = v.InferOutput<typeof sourceSchema>;
+
+/** Trains corrections and measures them, each once. */
+export class Trainer {
+  readonly #choice: Fig6Options;
+  readonly #setting: Setting;
+  readonly #training: References;
+  readonly #test: References;
+  readonly #surroundings: Surroundings;
+  #pairs: Promise<Dataset> | undefined;
+
+  constructor(
+    choice: Fig6Options,
+    setting: Setting,
+    { training, test }: Readonly<Record<'training' | 'test', References>>,
+    surroundings: Surroundings,
+  ) {
+    this.#choice = choice;
+    this.#setting = setting;
+    this.#training = training;
+    this.#test = test;
+    this.#surroundings = surroundings;
+  }
+
+  /** The errors without a correction. */
+  async source(): Promise<Source> {
+    const { out, threads } = this.#surroundings;
+    const none = new Float32Array(this.#setting.initial(0).length);
+    const options = { test: this.#test.digest };
+    return await cached({ path: join(out, 'source.json'), schema: sourceSchema }, options, async () => ({
+      errors: await errorsOf(this.#setting, none, this.#test),
+      machine: describeMachine({ threads }),
+    }));
+  }
+
+  /** Trains by a method, from given weights or small ones. */
+  async run(
+    method: Fig6Method,
+    seed: number,
+    start: ArrayLike<number> = this.#setting.initial(seed),
+  ): Promise<Fig6Run> {
+    const { measured, estimator: estimatorOf, length, batchSize } = METHODS[method];
+    const { unroll, trajectories } = this.#choice;
+    const surroundings = this.#surroundings;
+    const { out, signal } = surroundings;
+    await using folder = await RunFolder.open(join(out, `${method}-seed${seed}`));
+    using model = measured ? this.#setting.inLoop(measured, unroll) : this.#setting.alone();
+    model.parameters.set(start);
+    const data = measured
+      ? new Windows(this.#training, this.#setting.deviations, measured, unroll)
+      : await (this.#pairs ??= this.#setting.pairs(this.#training));
+    using surrogate = new Unrolled(this.#setting, unroll);
+    const choice = this.#choice;
+    const setting = this.#setting;
+    const estimator = await estimatorOf({ choice, setting, seed, model, data, folder, surrogate, surroundings });
+    const test = measured && this.#heldOut(measured);
+    const lasts = length(choice, model);
+    const testEvery = 'steps' in lasts ? Math.ceil(lasts.steps / TESTS) : undefined;
+    const perEpoch = Math.floor(data.count / batchSize(choice));
+    const epochs = 'steps' in lasts ? lasts.steps / perEpoch : lasts.epochs;
+    const optimizer = optimizerOf(METHODS[method], epochs);
+    const run = train(model, data, {
+      ...{ estimator, optimizer, ...lasts, batchSize: batchSize(choice), seed, folder, signal },
+      ...(test && { test, testEvery: testEvery! }),
+    });
+    const options = { ...run.config, trajectories, start: digestOf(Float32Array.from(start)), test: this.#test.digest };
+    return await cached({ path: join(folder.path, 'result.json'), schema: runSchema }, options, async () => {
+      const before = test && (await this.#lossOf(start, measured));
+      await run.resume();
+      for await (const { loss, seconds } of run) {
+        const left = Math.ceil(((run.totalSteps - run.step) * seconds) / 60);
+        surroundings.onStatus(
+          `${method}, seed ${seed}: step ${run.step} of ${run.totalSteps}, loss ${loss.toExponential(2)}, ${left} min to go`,
+        );
+      }
+      const log = await folder.steps();
+      const last = log.slice(-Math.ceil(log.length / 10));
+      return {
+        steps: log.length,
+        queries: sum(log.map(({ queries }) => queries)),
+        seconds: sum(log.map(({ seconds }) => seconds)),
+        loss: mean(last.map(({ loss }) => loss)),
+        curve: before === undefined ? [] : curveOf(before, log),
+        errors: await errorsOf(setting, model.parameters, this.#test),
+        weights: [...model.parameters],
+        machine: joinMachines(log.flatMap(({ machine }) => machine ?? [])),
+      };
+    });
+  }
+
+  /** Windows far apart in the test trajectories. */
+  #heldOut(measured: Measured): Windows {
+    const { unroll } = this.#choice;
+    const every = Math.floor((this.#test.frames - unroll) / TEST_WINDOWS);
+    return new Windows(this.#test, this.#setting.deviations, measured, unroll, every);
+  }
+
+  async #lossOf(weights: ArrayLike<number>, measured: Measured): Promise<number> {
+    using model = this.#setting.inLoop(measured, this.#choice.unroll);
+    model.parameters.set(weights);
+    return (await model.evaluate(this.#heldOut(measured))).loss;
+  }
+}
+
+function curveOf(before: number, log: readonly TrainStep[]): Fig6Run['curve'] {
+  const curve = [{ queries: 0, seconds: 0, loss: before }];
+  let [queries, seconds] = [0, 0];
+  for (const step of log) {
+    queries += step.queries;
+    seconds += step.seconds;
+    if (step.test) curve.push({ queries, seconds, loss: step.test.loss });
+  }
+  return curve;
+}
