@@ -108,22 +108,26 @@ void LaneRollout::act(const Weights& weights, const LaneChange* changes, const L
 }
 
 // Takes a step's values where they are needed.
-void LaneRollout::keep(const RolloutProblem& problem, int step, const LaneTask* tasks, int count, float* values) {
+void LaneRollout::keep(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values) {
   const std::size_t width = simulator_->values();
   for (int lane = 0; lane < count; ++lane) {
     const double* const found = values_.data() + lane * width;
     const std::size_t place = (tasks[lane].item * problem.steps + step) * width;
     if (values != nullptr) std::transform(found, found + width, values + place, [](double v) { return float(v); });
+    double sum = 0;
     if (problem.loss == RolloutLoss::Simulator) {
       std::copy_n(found, width, allValues_.data() + (static_cast<std::size_t>(lane) * ownSteps_ + step) * width);
-    } else if (problem.targets != nullptr) {
-      const float* const targets = problem.targets + place;
-      double sum = 0;
+    } else {
       for (std::size_t i = 0; i < width; ++i) {
-        const double error = found[i] - targets[i];
+        // Without targets the error is that to the value itself: 0, or NaN.
+        const double error = found[i] - (problem.targets == nullptr ? found[i] : problem.targets[place + i]);
         sum += problem.loss == RolloutLoss::SquaredError ? error * error : std::abs(error);
       }
-      errors_[lane] += sum;
+    }
+    errors_[lane] += sum;
+    if (tasks[lane].lostIn < 0 && (failed_[lane] || !std::isfinite(sum))) {
+      tasks[lane].lostIn = step;
+      tasks[lane].simulatorFailed = failed_[lane];
     }
   }
 }

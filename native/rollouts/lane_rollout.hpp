@@ -30,6 +30,9 @@ struct LaneTask {
   LaneChange change;
   double scale = 0;  // of the direction
   double loss = 0;   // NaN if the simulator failed
+  // The step in which the simulator failed, or a value was not finite; −1 if there is none.
+  int lostIn = -1;
+  bool simulatorFailed = false;
 };
 
 class LaneRollout {
@@ -51,7 +54,7 @@ class LaneRollout {
  private:
   void start(const RolloutProblem& problem, const LaneTask* tasks, int count);
   void act(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count);
-  void keep(const RolloutProblem& problem, int step, const LaneTask* tasks, int count, float* values);
+  void keep(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values);
   double lossOf(const RolloutProblem& problem, const LaneTask& task, int lane);
 
   int ownSteps_;

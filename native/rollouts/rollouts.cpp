@@ -27,6 +27,15 @@ void checkShape(const Shape& shape, const std::int64_t (&map)[3], const char* wh
 
 int ownSteps(const RolloutProblem& problem) { return problem.loss == RolloutLoss::Simulator ? problem.steps : 0; }
 
+// Why a trajectory has no loss.
+std::string reasonOf(const LaneTask& task) {
+  const std::string trajectory = "trajectory " + std::to_string(task.item);
+  if (task.lostIn < 0) return "the simulator has no finite loss for " + trajectory;
+  const std::string step = " in its step " + std::to_string(task.lostIn);
+  return task.simulatorFailed ? "the simulator fails for " + trajectory + step
+                              : trajectory + " has a value that is not finite" + step;
+}
+
 double meanOf(const double* losses, std::size_t count) {
   double sum = 0;
   for (std::size_t i = 0; i < count; ++i) sum += losses[i];
@@ -63,7 +72,10 @@ struct Slopes {
   // Throws NonFinite, with the name of the first query that failed, if too few losses are there.
   template <typename Name>
   void require(Name nameOf) const {
-    if (2 * failed > sides_ * values.size()) throw NonFinite(static_cast<long long>(nameOf(first_)));
+    const std::size_t queries = sides_ * values.size();
+    if (2 * failed <= queries) return;
+    throw NonFinite(static_cast<long long>(nameOf(first_)),
+                    std::to_string(failed) + " of " + std::to_string(queries) + " queries fail, the first");
   }
 
  private:
@@ -102,21 +114,24 @@ Evaluation Rollouts::evaluate(const RolloutProblem& problem, const Control& cont
   reserve(problem, false, control.threads);
   Evaluation result;
   result.outputs.resize(checkedTimes(problem.count, checkedTimes(problem.steps, simulator_.values())));
-  std::vector<double> losses(problem.count);
-  runTasks(problem, problem.count, control, result.outputs.data(), losses.data(), [](std::size_t i) {
-    LaneTask task;
-    task.item = i;
-    return task;
-  });
-  result.loss = meanOf(losses.data(), problem.count);
+  std::vector<LaneTask> tasks(problem.count);
+  for (std::size_t i = 0; i < tasks.size(); ++i) tasks[i].item = i;
+  runTasks(
+      problem, tasks.size(), control, result.outputs.data(), [&](std::size_t i) { return tasks[i]; },
+      [&](std::size_t i, const LaneTask& task) { tasks[i] = task; });
+  for (const LaneTask& task : tasks) {
+    if (!std::isfinite(task.loss)) throw NonFinite(-1, reasonOf(task));
+    result.loss += task.loss;
+  }
+  result.loss /= problem.count;
   if (!std::isfinite(result.loss)) throw NonFinite(-1);
   return result;
 }
 
-// Rolls out `count` tasks, sixteen at a time, and takes their losses.
-template <typename TaskAt>
+// Rolls out `count` tasks, sixteen at a time, and hands each over with its loss.
+template <typename TaskAt, typename Take>
 void Rollouts::runTasks(const RolloutProblem& problem, std::size_t count, const Control& control, float* values,
-                        double* losses, TaskAt taskAt) {
+                        TaskAt taskAt, Take take) {
   const std::size_t blocks = (count + kLanes - 1) / kLanes;
   runQueries(blocks, control, [&](int thread, std::size_t block) {
     const std::size_t first = block * kLanes;
@@ -124,7 +139,7 @@ void Rollouts::runTasks(const RolloutProblem& problem, std::size_t count, const 
     LaneTask tasks[kLanes];
     for (int lane = 0; lane < number; ++lane) tasks[lane] = taskAt(first + lane);
     if (!threads_[thread]->run(problem, weights_, tasks, number, values, control)) return false;
-    for (int lane = 0; lane < number; ++lane) losses[first + lane] = tasks[lane].loss;
+    for (int lane = 0; lane < number; ++lane) take(first + lane, tasks[lane]);
     return true;
   });
 }
@@ -141,12 +156,14 @@ RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const Co
       control.progress(std::min(blocks * kLanes / (sides * count), options.count), options.count);
     };
   }
-  runTasks(problem, losses.size(), counting, nullptr, losses.data(), [&](std::size_t i) {
+  const auto taskAt = [&](std::size_t i) {
     LaneTask task;
     task.item = i % count;
     task.change = {options.coordinates[i / count / sides], i / count % sides == 0 ? options.mu : -options.mu};
     return task;
-  });
+  };
+  runTasks(problem, losses.size(), counting, nullptr, taskAt,
+           [&](std::size_t i, const LaneTask& task) { losses[i] = task.loss; });
   const Slopes slopes(losses, options.count, count, result.loss, options.mu, options.central);
   slopes.require([&](std::size_t query) { return options.coordinates[query]; });
   result.values = slopes.values;
@@ -218,7 +235,7 @@ RolloutEstimate Rollouts::startEstimate(const RolloutProblem& problem, const Con
 
 std::size_t Rollouts::footprint(const RolloutProblem& problem, int threads) const {
   return buffers(problem, false, threads) +
-         problem.count * (checkedTimes(problem.steps, simulator_.values()) * sizeof(float) + sizeof(double));
+         problem.count * (checkedTimes(problem.steps, simulator_.values()) * sizeof(float) + sizeof(LaneTask));
 }
 
 std::size_t Rollouts::footprint(const RolloutProblem& problem, const CoordinatewiseOptions& options,

@@ -60,9 +60,9 @@ class Rollouts {
  private:
   void reserve(const RolloutProblem& problem, bool withDirections, int threads);
   std::size_t buffers(const RolloutProblem& problem, bool withDirections, int threads) const;
-  template <typename TaskAt>
-  void runTasks(const RolloutProblem& problem, std::size_t count, const Control& control, float* values, double* losses,
-                TaskAt taskAt);
+  template <typename TaskAt, typename Take>
+  void runTasks(const RolloutProblem& problem, std::size_t count, const Control& control, float* values, TaskAt taskAt,
+                Take take);
   RolloutEstimate startEstimate(const RolloutProblem& problem, const Control& control);
 
   Graph graph_;

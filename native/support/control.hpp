@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <functional>
 #include <stdexcept>
+#include <string>
 
 namespace deepzero {
 
@@ -26,7 +27,8 @@ struct Cancelled : std::runtime_error {
 struct NonFinite : std::runtime_error {
   // A flat parameter index (CGE), a query's number (RGE), or −1 for the unperturbed loss.
   long long coordinate;
-  explicit NonFinite(long long at) : std::runtime_error("the loss is not finite"), coordinate(at) {}
+  explicit NonFinite(long long at, const std::string& what = "the loss is not finite")
+      : std::runtime_error(what), coordinate(at) {}
 };
 
 }  // namespace deepzero
