@@ -20,7 +20,7 @@ import type { Option, OptionsOf } from './command.js';
 import { inGroup, option, perChannel, size } from './command.js';
 import { counted } from './output.js';
 import type { Output } from './output.js';
-import { inline, InvalidArgumentError } from '../support/errors.js';
+import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
 
 const NETWORKS = ['resnet20', 'resnet', 'cnn'] as const;
 
@@ -123,9 +123,16 @@ export async function openModel(
   const { network: name, depth, width, weights, threads, memory } = options;
   const named = (network: NetworkChoice['network']): Network => buildNetwork({ network, depth, width }, classes);
   if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed: options.seed ?? 0, threads, memory });
-  const model = await Model.load(weights, { threads, memory, ...(name !== undefined && { network: named(name) }) });
+  const network = name === undefined ? undefined : named(name);
+  const model = await Model.load(weights, { threads, memory, ...(network && { network }) }).catch(withoutOwnLoss);
   for (const note of model.notes) output.line(note);
   return model;
+}
+
+/** The commands have no option for a loss that a file only names. */
+function withoutOwnLoss(error: unknown): never {
+  if (!(error instanceof FileError) || error.option !== 'loss') throw error;
+  throw error.renamed('the option loss of Model.load, in the library, as the command has only built-in losses');
 }
 
 export async function loadData(options: { data: string } & Partial<Normalisation>): Promise<ImageDatasets> {

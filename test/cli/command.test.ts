@@ -3,9 +3,6 @@ import { execFile, spawn } from 'node:child_process';
 import { readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { Model } from '../../lib/model/model.js';
-import { cnn } from '../../lib/network/cnn.js';
-import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { version } from '../../lib/support/version.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
@@ -276,45 +273,6 @@ describe('deepzero data', () => {
       await writeFile(file, '');
       await fails(['data', 'synthetic', '--out', join(file, 'x')], 1, /file\/x: not a directory$/);
       await fails(['data', 'synthetic', '--out', file], 1, /file: is a file, expected a folder$/);
-    }));
-});
-
-describe('deepzero eval', () => {
-  it('measures a weights file on the test images', () =>
-    withFolder(async (folder) => {
-      const weights = join(folder, 'model.safetensors');
-      const model = new Model(cnn({ depth: 1, channels: 2 }), { seed: 3 });
-      await model.save(weights);
-      const data = await writeImages(folder);
-      const [own, named, normalised] = await Promise.all([
-        json(['eval', '--weights', weights, '--data', data]),
-        json(['eval', '--weights', weights, '--data', data, ...TINY, '--batch-size', '7']),
-        json(['eval', '--weights', weights, '--data', data, '--mean', '0,0,0', '--std', '1,1,1']),
-      ]);
-      assert.deepEqual(Object.keys(own).sort(), ['accuracy', 'count', 'loss']);
-      assert.equal(own['count'], 20);
-      assert.equal(own['accuracy'], named['accuracy']);
-      assert.ok(Math.abs((own['loss'] as number) - (named['loss'] as number)) < 1e-6);
-      assert.notEqual(own['loss'], normalised['loss']);
-    }));
-
-  it('names the tensor that does not fit or is not finite', () =>
-    withFolder(async (folder) => {
-      const weights = join(folder, 'model.safetensors');
-      const model = new Model(cnn({ depth: 1, channels: 2 }), { seed: 3 });
-      await model.save(weights);
-      const { tensors, metadata } = await readSafetensors(weights);
-      tensors.get('conv_layers.0.bias')!.data[1] = NaN;
-      await writeSafetensors(weights, tensors, metadata);
-      const found = /model\.safetensors: expected conv_layers\.0\.bias\[1\] to be a finite number, found NaN$/;
-      const evaluate = ['eval', '--data', 'synthetic', '--weights'];
-      await fails([...evaluate, weights], 1, found);
-      await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
-      await fails([...evaluate, join(folder, 'none')], 1, /none: file does not exist$/);
-      await writeSafetensors(weights, tensors, {});
-      await fails([...evaluate, weights], 1, /found none: give it by --network$/);
-      await writeSafetensors(weights, tensors, { ...metadata, loss: 'hinge' });
-      await fails([...evaluate, weights], 1, /model\.safetensors: .*loss.*"hinge"$/);
     }));
 });
 
