@@ -11,7 +11,10 @@ import type { EstimateContext, Estimator } from './estimator.js';
 export interface Surrogate {
   /** Stands for the surrogate in checkpoints: a run resumes only with an equal name. */
   readonly name: string;
-  /** A finite number for every parameter, at the objective's parameters and on the sample; a pure function of these and the context. */
+  /**
+   * A finite number for every parameter, at the objective's parameters and on the sample; a pure function of these and the context. Of
+   * `train` the objective is the `Model` and the sample the mini-batch, a `Batch`.
+   */
   gradient(
     objective: Objective,
     sample: unknown,

@@ -56,7 +56,7 @@ export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
  * @throws InvalidArgumentError if the shared object cannot be loaded or is no simulator, or an option is out of range or unknown.
  * @example
  * const loss = rollout({ simulator: './pendulum.so', steps: 100, loss: 'simulator' });
- * const model = new Model({ name: 'policy', input: [1, 1, 2], layers: [flatten(), linear({ features: 1 })] }, { loss });
+ * const model = new Model({ name: 'policy', input: [3, 1, 1], layers: [flatten(), linear({ features: 1 })] }, { loss });
  */
 export function rollout(options: RolloutOptions): RolloutLoss {
   const { simulator, config, steps, loss } = parseOptions(rolloutOptions, options, 'rollout');
