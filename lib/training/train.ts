@@ -200,6 +200,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     await this.resume();
     const first = this.#step;
     while (this.#step < this.totalSteps) {
+      // A custom estimator may not look at the signal.
+      this.#plan.signal?.throwIfAborted();
       // The test is of the parameters after this step.
       const step = await this.#alone(async () => {
         const made = await this.#advance();

@@ -172,6 +172,20 @@ describe('train', () => {
     });
   });
 
+  it('is aborted after the step of an estimator that does not look at the signal', async () => {
+    using model = new Model(tinyNetwork());
+    const controller = new AbortController();
+    const { estimator } = OPTIONS;
+    const estimate: Estimator['estimate'] = (objective, batch, { signal: _, ...context }) => {
+      if (context.step === 1) controller.abort();
+      return estimator.estimate(objective, batch, context);
+    };
+    const options = { ...OPTIONS, signal: controller.signal, estimator: { ...estimator, estimate } };
+    const run = train(model, tinyTensors(), options);
+    await assert.rejects(finish(run), { name: 'AbortError' });
+    assert.equal(run.step, 2);
+  });
+
   it('whose loss is not finite rejects with the step', async () => {
     using model = new Model(tinyNetwork());
     const run = train(model, tinyTensors(), { ...OPTIONS, optimizer: sgd({ lr: 1e38 }) });
