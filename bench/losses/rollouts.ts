@@ -42,7 +42,7 @@ const [MANY, FEW] = [127, 4];
 export async function timeRollouts(options: RolloutsOptions, session: Session): Promise<RolloutsRow[]> {
   const { trajectories, steps, threads, mu, seed } = options;
   const { simulator } = buildWake();
-  const config = `${ACROSS} velocity 1 1 1000`;
+  const config = `${ACROSS} velocity 1 1 1000 0`;
   const modelOf = (count: number, length: number): Model =>
     new Model(correction(), { seed, threads: count, loss: rollout({ simulator, config, steps: length }) });
   const counts = Array.from({ length: threads }, (_, i) => i + 1);

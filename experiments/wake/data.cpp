@@ -56,7 +56,7 @@ int main(int argc, char** argv) {
     std::vector<std::vector<double>> states(count, fine.start()), next = states;
     std::vector<std::vector<float>> trajectories(count);
     double viscosities[wake::kLanes];
-    for (int n = 0; n < count; ++n) viscosities[n] = 1e4 * 10 / (128.0 * 128.0) / std::atof(argv[4 + begin + n]);
+    for (int n = 0; n < count; ++n) viscosities[n] = wake::viscosityOf(std::atof(argv[4 + begin + n]));
     for (int step = 0; step < first + frames; ++step) {
       if (step >= first) {
         for (int n = 0; n < count; ++n) {

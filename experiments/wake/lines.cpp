@@ -13,6 +13,8 @@
 
 namespace {
 
+constexpr std::size_t kWeights = 2 * 3 * 3 * 3;
+
 // The convolution of a map with a border of zeros.
 std::vector<double> convolve(const std::vector<double>& weights, const std::vector<double>& in,
                              const deepzero_sizes& sizes) {
@@ -70,13 +72,20 @@ int main(int argc, char** argv) {
     const std::size_t id = line.find("\"id\":\""), x = line.find("\"x\":[");
     if (id == std::string::npos || x == std::string::npos) continue;  // the greeting
     std::vector<double> weights;
-    for (const char* at = line.c_str() + x + 5; weights.size() < 54;) {
+    for (const char* at = line.c_str() + x + 5; weights.size() < kWeights;) {
       char* end = nullptr;
-      weights.push_back(std::strtod(at, &end));
-      at = end + 1;
+      const double weight = std::strtod(at, &end);
+      if (end == at) break;
+      weights.push_back(weight);
+      at = end + (*end == ',');
     }
     const std::size_t begin = id + 6;
-    std::cout << "{\"id\":\"" << line.substr(begin, line.find('"', begin) - begin) << "\",\"loss\":"
+    std::cout << "{\"id\":\"" << line.substr(begin, line.find('"', begin) - begin) << "\",";
+    if (weights.size() < kWeights) {
+      std::cout << "\"failed\":\"expected " << kWeights << " numbers\"}" << std::endl;
+      continue;
+    }
+    std::cout << "\"loss\":"
               << lossOf(functions, simulator, sizes, std::atof(argv[3]), std::atoi(argv[2]), start, weights) << "}"
               << std::endl;
   }

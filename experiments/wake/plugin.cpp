@@ -1,9 +1,9 @@
 // The wake as a simulator that deepzero drives. Its network reads the velocities and the Reynolds number, and its
 // output is added to the velocities after each step, as in the source.
 //
-// `config` is "ACROSS VALUES SU SV SRE [WEIGHT]": cells across; what is measured; and the deviations by which u, v and
-// the Reynolds number are divided for the network and for the measured values, and by which its output is multiplied.
-// VALUES is one of
+// `config` is "ACROSS VALUES SU SV SRE WEIGHT": cells across; what is measured; the deviations by which u, v and the
+// Reynolds number are divided for the network and for the measured values, and by which its output is multiplied; and
+// the weight of the drag in the loss. VALUES is one of
 //
 //     velocity     u/SU and v/SV, [along + 1][across] and [along][across + 1]
 //     flow         these, drag and lift; the loss is the mean squared error of velocities, and WEIGHT times the squared
@@ -11,6 +11,8 @@
 //     observation  what the network read
 //
 // A trajectory's parameter is the nominal Reynolds number.
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <exception>
@@ -21,9 +23,6 @@
 #include "wake.hpp"
 
 namespace {
-
-// Re = re·10/128², and the viscosity is 1e4/re.
-double viscosityOf(double reynolds) { return 1e4 * 10 / (128.0 * 128.0) / reynolds; }
 
 enum class Values { Velocity, Flow, Observation };
 
@@ -50,17 +49,19 @@ struct Wake {
 Wake& wakeOf(void* simulator) { return *static_cast<Wake*>(simulator); }
 
 void* create(const char* config, deepzero_sizes* sizes, char* message, size_t length) try {
-  int across = 0;
+  int across = 0, end = 0;
   char word[16] = "";
-  double deviations[3], weight = 0;
-  const int read = std::sscanf(config, "%d %15s %lf %lf %lf %lf", &across, word, &deviations[0], &deviations[1],
-                               &deviations[2], &weight);
+  double deviations[3] = {}, weight = 0;
+  const int read = std::sscanf(config, "%d %15s %lf %lf %lf %lf %n", &across, word, &deviations[0], &deviations[1],
+                               &deviations[2], &weight, &end);
   const std::string values = word;
-  if (read < 5 || across < 4 || across > 1024 || across % 2 != 0 ||
-      (values != "velocity" && values != "flow" && values != "observation")) {
+  const auto isPositive = [](double value) { return value > 0 && std::isfinite(value); };
+  if (read != 6 || config[end] != '\0' || across < 4 || across > 1024 || across % 2 != 0 ||
+      (values != "velocity" && values != "flow" && values != "observation") ||
+      !std::all_of(deviations, deviations + 3, isPositive) || !(weight >= 0 && std::isfinite(weight))) {
     std::snprintf(message, length,
-                  "expected cells across, from 4 to 1024 and even, what to measure, and three deviations, as in \"32 "
-                  "velocity 0.3 0.2 900\", received \"%s\"",
+                  "expected cells across, from 4 to 1024 and even, what to measure, three deviations > 0 and a weight "
+                  ">= 0, as in \"32 flow 0.3 0.2 900 0.01\", received \"%s\"",
                   config);
     return nullptr;
   }
@@ -117,7 +118,7 @@ int step(void* simulator, int count, const double* parameters, const double* sta
     for (int n = 0; n < number; ++n) {
       from[n] = state + (first + n) * wake.state();
       to[n] = next + (first + n) * wake.state();
-      viscosities[n] = viscosityOf(parameters[first + n]);
+      viscosities[n] = wake::viscosityOf(parameters[first + n]);
     }
     wake.solver.step(number, viscosities, from, to);
     for (int n = 0; n < number; ++n) std::memcpy(to[n] + size, to[n], wake.velocities() * sizeof(double));

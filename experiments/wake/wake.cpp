@@ -20,8 +20,9 @@ struct Extents {
 Lanes interpolate(const std::vector<Lanes>& field, Extents extents, Lanes i, Lanes j) {
   Lanes result;
   for (int l = 0; l < kLanes; ++l) {
-    const double y = std::min(std::max(i[l], 0.0), extents.rows - 1.0);
-    const double x = std::min(std::max(j[l], 0.0), extents.columns - 1.0);
+    // What is no number is taken for 0: a flow that has burst must not read beyond the field.
+    const double y = i[l] > 0 ? std::min(i[l], extents.rows - 1.0) : 0.0;
+    const double x = j[l] > 0 ? std::min(j[l], extents.columns - 1.0) : 0.0;
     const int row = std::min(static_cast<int>(y), extents.rows - 2);
     const int column = std::min(static_cast<int>(x), extents.columns - 2);
     const double down = y - row, right = x - column;

@@ -21,6 +21,9 @@ using Lanes = double __attribute__((vector_size(kLanes * sizeof(double))));
 
 constexpr double kWidth = 100, kRadius = 10, kCenter = 50;
 
+// The source's numbers: Re = re·10/128², and the viscosity is 1e4/re.
+inline double viscosityOf(double reynolds) { return 1e4 * 10 / (128.0 * 128.0) / reynolds; }
+
 class Solver {
  public:
   // A grid of 2·across × across cells.

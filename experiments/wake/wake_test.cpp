@@ -4,6 +4,7 @@
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
+#include <limits>
 #include <vector>
 
 #include "wake.hpp"
@@ -53,7 +54,7 @@ double pressureError(int across) {
 // wake_test [ACROSS]: the cells across of the grid on which vortices are counted.
 int main(int argc, char** argv) {
   wake::Solver solver(32);
-  const double viscosity = 1e4 * 10 / (128.0 * 128.0) / 146.5;
+  const double viscosity = wake::viscosityOf(146.5);
   const std::vector<double> after = stepped(solver, solver.start(), viscosity, 50);
   check(solver.divergence(after.data()) < 1e-13, "no cell in the fluid has a divergence above round-off");
   check(solver.divergence(solver.start().data()) > 0.5, "which the start has");
@@ -73,6 +74,11 @@ int main(int argc, char** argv) {
   bool equal = true;
   for (int n = 0; n < 3; ++n) equal = equal && next[n] == stepped(solver, states[n], viscosities[n], 1);
   check(equal, "a state's step has the same bits alone and beside others");
+
+  std::vector<double> burst = solver.start();
+  burst[100] = std::numeric_limits<double>::quiet_NaN();
+  const std::vector<double> rest = stepped(solver, burst, viscosity, 3);
+  check(std::isnan(rest[100]) || std::isnan(rest[0]), "a flow that has burst stays what it is, and is not read beyond");
 
   // Strouhal's number is the diameter over the period, in a flow of 1.
   const int across = argc > 1 ? std::atoi(argv[1]) : 64;

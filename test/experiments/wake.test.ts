@@ -15,7 +15,7 @@ import { train } from '../../lib/training/train.js';
 import { relativeError } from '../helpers/outputs.js';
 
 const [STEPS, REYNOLDS] = [4, 400];
-const CONFIG = `${ACROSS} velocity 0.5 0.25 1000`;
+const CONFIG = `${ACROSS} velocity 0.5 0.25 1000 0`;
 
 const network: Network = {
   name: 'correction',
