@@ -176,9 +176,9 @@ describe('train', () => {
     using model = new Model(tinyNetwork());
     const controller = new AbortController();
     const { estimator } = OPTIONS;
-    const estimate: Estimator['estimate'] = (objective, batch, { signal: _, ...context }) => {
-      if (context.step === 1) controller.abort();
-      return estimator.estimate(objective, batch, context);
+    const estimate: Estimator['estimate'] = (objective, batch, { seed, step, epoch }) => {
+      if (step === 1) controller.abort();
+      return estimator.estimate(objective, batch, { seed, step, epoch });
     };
     const options = { ...OPTIONS, signal: controller.signal, estimator: { ...estimator, estimate } };
     const run = train(model, tinyTensors(), options);
