@@ -11,6 +11,7 @@ import { withFolder } from '../helpers/tiny.js';
 
 /** A block of TypeScript that is a program, and what the page says that it prints. */
 interface Program {
+  /** Of its file. */
   readonly name: string;
   readonly text: string;
   readonly prints: string | undefined;
@@ -18,18 +19,20 @@ interface Program {
 
 interface Page {
   readonly programs: readonly Program[];
-  /** Other blocks with a file's name after their language: what programs find in their folder. */
+  /** Other blocks with a file's name after their language: what programs find in the page's folder. */
   readonly files: readonly { readonly name: string; readonly text: string }[];
 }
 
-function read(page: string, markdown: string): Page {
+function read(markdown: string): Page {
   const blocks = [...markdown.matchAll(/^```(\w*)(?: (\S+))?\n(.*?)^```$/gms)];
-  const programs = blocks.flatMap(([, language, , text], i): Program[] => {
+  const programs = blocks.flatMap(([, language, name, text], i): Program[] => {
     if (language !== 'ts') return [];
     const [, next, , prints] = blocks[i + 1] ?? [];
-    return [{ name: `${page}-${i}`, text: text!, prints: next === 'text' ? prints : undefined }];
+    return [{ name: name ?? `${i}.ts`, text: text!, prints: next === 'text' ? prints : undefined }];
   });
-  const files = blocks.flatMap(([, , name, text]) => (name === undefined ? [] : [{ name, text: text! }]));
+  const files = blocks.flatMap(([, language, name, text]) =>
+    name === undefined || language === 'ts' ? [] : [{ name, text: text! }],
+  );
   return { programs, files };
 }
 
@@ -66,14 +69,14 @@ describe('the guides', () => {
       const places: (Program & { place: string })[] = [];
       await writeFile(join(temporary, 'package.json'), MANIFEST);
       for (const name of pages) {
-        const { programs, files } = read(name, await readFile(join(folder, name), 'utf8'));
+        const { programs, files } = read(await readFile(join(folder, name), 'utf8'));
         assert.ok(programs.length > 0, `${name} has no program`);
+        const own = join(temporary, name);
+        await mkdir(own);
+        await writeFile(join(own, 'tsconfig.json'), PATHS);
+        for (const file of [...files, ...programs]) await writeFile(join(own, file.name), file.text);
         for (const program of programs) {
-          const place = join(temporary, program.name, 'main.ts');
-          await mkdir(dirname(place));
-          await writeFile(place, program.text);
-          await writeFile(join(dirname(place), 'tsconfig.json'), PATHS);
-          for (const file of files) await writeFile(join(dirname(place), file.name), file.text);
+          const place = join(own, program.name);
           places.push({ ...program, place });
         }
       }
