@@ -56,7 +56,9 @@ export async function timeRollouts(options: RolloutsOptions, session: Session): 
       model.parameters.set(alone.parameters.map((value) => value / 20));
     for (const count of trajectories) {
       const batch = batchOf(count, steps);
-      const points = Array.from({ length: FEW }, (_, i) => alone.parameters.with(coordinates[i]!, mu));
+      const points = Array.from(coordinates.subarray(0, FEW), (i) =>
+        alone.parameters.with(i, alone.parameters[i]! + mu),
+      );
       const contenders: (Contender & Pick<RolloutsRow, 'how' | 'threads' | 'queries'>)[] = [
         {
           ...{

@@ -26,7 +26,12 @@ export interface Wake {
 export function buildWake(): Wake {
   const folder = join(root, 'build/wake');
   const cmake = (args: readonly string[]): void => {
-    execFileSync('cmake', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    try {
+      execFileSync('cmake', args, { stdio: ['ignore', 'ignore', 'inherit'] });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== 'ENOENT') throw cause;
+      throw new Error('the wake of a cylinder needs cmake >= 3.20, and there is no cmake', { cause });
+    }
   };
   cmake(['-S', join(root, 'experiments/wake'), '-B', folder, '--log-level=WARNING']);
   cmake(['--build', folder, '--parallel', '2']);

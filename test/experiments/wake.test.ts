@@ -29,6 +29,16 @@ describe('the wake', () => {
     wake = buildWake();
   });
 
+  it('needs cmake, and says so', () => {
+    const path = process.env['PATH'];
+    process.env['PATH'] = '';
+    try {
+      assert.throws(buildWake, /needs cmake >= 3\.20/);
+    } finally {
+      process.env['PATH'] = path;
+    }
+  });
+
   it('has no divergence, pressures of second order and a vortex street', () => {
     execFileSync(wake.test);
   });
