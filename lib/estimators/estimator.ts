@@ -50,8 +50,10 @@ export interface GradientEstimate {
   gradient: Reals;
   /** Loss evaluations, including the unperturbed one, and of a black box each repeat. */
   queries: number;
-  /** Of a black box: queries that have no answer. */
+  /** Of a black box and of rollouts: queries that have no loss. */
   failed?: number;
+  /** Which coordinates, by their places in the mask, or directions were left out for that; `guided` leaves out the same. */
+  missing?: Uint32Array;
   /** Of a black box whose queries are repeated: the variance of each of the gradient's entries. */
   variances?: Float64Array;
 }

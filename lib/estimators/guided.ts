@@ -37,12 +37,13 @@ export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
 /**
  * A surrogate gradient g̃ as the control variate of an estimator E (compare Guided ES, Maheswaranathan et al., ICML 2019):
  *
- *     ĝ = E[ℓ] + g̃ − E[⟨g̃, θ⟩],   with the same coordinates or directions in both.
+ *     ĝ = E[ℓ] + g̃ − E[⟨g̃, θ⟩],   with the same coordinates or directions in both, without those whose queries fail.
  *
  * The queries measure only what the surrogate does not know. Under a mask of sparse-CGE, entries that are queried are those of CGE, and
  * the others are the surrogate's instead of 0. Of RGE with Gaussian directions the expectation stays ∇ℓ, as μ → 0, and the variance is that
  * of a loss whose gradient is ∇ℓ − g̃: less by the square of the surrogate's relative error. Where E[u·uᵀ] is not I, use
- * `scale: 'unbiased'`. No query is added.
+ * `scale: 'unbiased'`. No query is added. Where a query of CGE fails, the entry is the surrogate's. An estimator of one's own must hand on
+ * `missing` of its objective's differences where queries may fail.
  *
  * Difference from the source: Guided ES draws its directions from the surrogates' subspace; here they stay as they are.
  *
@@ -68,10 +69,12 @@ export function guided(options: GuidedOptions): Estimator {
     ...(estimator.coordinates && { coordinates: (objective, position) => estimator.coordinates!(objective, position) }),
     sample: (queries) => guided({ surrogate, estimator: estimator.sample(queries) }),
     async estimate(objective, sample, context) {
-      const estimate = await estimator.estimate(objective, sample, context);
+      // Before queries are spent.
       const known = numbersOf(await surrogate.gradient(objective, sample, context), objective.parameters, name);
+      const estimate = await estimator.estimate(objective, sample, context);
+      const linear = new Linear(objective, known, estimate.missing);
       const { seed, step, epoch } = context;
-      const seen = await estimator.estimate(new Linear(objective, known), sample, { seed, step, epoch });
+      const seen = await estimator.estimate(linear, sample, { seed, step, epoch });
       return { ...estimate, gradient: estimate.gradient.map((value, i) => value + (known[i]! - seen.gradient[i]!)) };
     },
   };
@@ -87,31 +90,39 @@ function numbersOf(gradient: ArrayLike<number>, parameters: Reals, name: string)
   return numbers;
 }
 
-/** The loss ⟨g̃, θ⟩ less its value at the objective's parameters, whose differences are known without a query. */
+/**
+ * The loss ⟨g̃, θ⟩ less its value at the objective's parameters, whose differences are known without a query. Those that are missing of the
+ * objective's loss are missing here.
+ */
 class Linear implements Objective {
   readonly parameters: Reals;
   readonly tensors: Objective['tensors'];
   readonly #gradient: Float64Array;
+  readonly #missing: ReadonlySet<number>;
 
-  constructor({ parameters, tensors }: Objective, gradient: Float64Array) {
+  constructor({ parameters, tensors }: Objective, gradient: Float64Array, missing: Iterable<number> = []) {
     this.parameters = parameters;
     this.tensors = tensors;
     this.#gradient = gradient;
+    this.#missing = new Set(missing);
   }
 
   coordinatewise(_: unknown, { coordinates }: CoordinateQueries): Promise<Differences> {
-    return Promise.resolve({ loss: 0, queries: 0, values: Float64Array.from(coordinates, (i) => this.#gradient[i]!) });
+    const values = Float64Array.from(coordinates, (i, at) => (this.#missing.has(at) ? 0 : this.#gradient[i]!));
+    return Promise.resolve({ loss: 0, queries: 0, values });
   }
 
   randomized(_: unknown, options: DirectionQueries): Promise<Differences> {
     const { queries, distribution, perTensor, seed, step = 0 } = options;
     const values = new Float64Array(this.parameters.length);
+    const used = queries - this.#missing.size;
     for (let query = 0; query < queries; query++) {
+      if (this.#missing.has(query)) continue;
       const draw = { seed, stream: 'directions', index: step, distribution, perTensor } as const;
       const along = direction(this.tensors, draw, query);
       const slope = along.reduce((sum, entry, i) => sum + entry * this.#gradient[i]!, 0);
       along.forEach((entry, i) => {
-        values[i]! += (slope * entry) / queries;
+        values[i]! += (slope * entry) / used;
       });
     }
     return Promise.resolve({ loss: 0, queries: 0, values });

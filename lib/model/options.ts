@@ -154,6 +154,8 @@ export interface GradientResult extends PassResult {
 export interface QueryResult extends PassResult {
   /** Of rollouts: losses that are missing; their entries of `values` are 0 or one-sided. */
   failed?: number;
+  /** Of rollouts, where a query has no difference at all: its place in `coordinates`, or the number of its direction. */
+  missing?: Uint32Array;
   /** One entry per coordinate (`coordinatewise`) or per parameter (`randomized`). */
   values: Float64Array;
   /** Loss evaluations, including the unperturbed one. */

@@ -210,12 +210,12 @@ export interface NativeRolloutRequests {
   reference: NativeRolloutCoordinates;
 }
 
-/** Estimates with the number of losses that are missing: their entries are 0 or one-sided. */
+/** Estimates with the number of losses that are missing, and the queries, by their places, that have no slope at all. */
 export interface NativeRolloutResults {
   /** `outputs`: for each trajectory and step its values. */
   evaluate: NativeEvaluation;
-  coordinatewise: NativeEstimate & { failed: number };
-  randomized: NativeEstimate & { failed: number };
+  coordinatewise: NativeEstimate & { failed: number; missing?: Uint32Array };
+  randomized: NativeEstimate & { failed: number; missing?: Uint32Array };
   reference: NativeReferenceResult;
 }
 

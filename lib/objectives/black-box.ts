@@ -171,18 +171,22 @@ export class BlackBox implements Objective {
     const { readings, base: loss, failed } = await this.#measure(queries, options);
     const values = new Float64Array(coordinates.length);
     const variances = new Float64Array(coordinates.length);
+    const missing: number[] = [];
     sides.forEach((own, k) => {
       const answered = own.flatMap(({ place, value }) => {
         const reading = readings[place];
         return reading ? [{ ...reading, value }] : [];
       });
       const [first, second = { ...loss, value: base[coordinates[k]!]! }] = answered;
-      if (!first) return;
+      if (!first) {
+        missing.push(k);
+        return;
+      }
       const distance = first.value - second.value;
       values[k] = (first.loss - second.loss) / distance;
       variances[k] = (first.variance + second.variance) / distance ** 2;
     });
-    return differencesOf({ loss: loss.loss, values, variances, failed, ...this.#counts(queries) });
+    return differencesOf({ loss: loss.loss, values, variances, missing, failed, ...this.#counts(queries) });
   }
 
   async randomized(sample: unknown, options: DirectionQueries, elsewhere: Elsewhere = {}): Promise<Differences> {
@@ -191,12 +195,14 @@ export class BlackBox implements Objective {
     const { base, lines, ...counts } = await this.along(sample, lineQueries, elsewhere);
     const values = new Float64Array(this.parameters.length);
     const variances = new Float64Array(values.length);
-    let used = 0;
-    for (const line of lines) {
+    const missing: number[] = [];
+    for (const [number, line] of lines.entries()) {
       const answered = line.filter((reading) => reading !== undefined);
       const [first, second = base] = answered;
-      if (!first) continue;
-      used += 1;
+      if (!first) {
+        missing.push(number);
+        continue;
+      }
       const distance = answered.length * mu;
       const slope = (first.loss - second.loss) / distance;
       const variance = (first.variance + second.variance) / distance ** 2;
@@ -208,11 +214,12 @@ export class BlackBox implements Objective {
         variances[i]! += variance * entry ** 2;
       }
     }
+    const used = lines.length - missing.length;
     for (let i = 0; i < values.length; i++) {
       values[i]! /= used;
       variances[i]! /= used ** 2;
     }
-    return differencesOf({ loss: base.loss, values, variances, ...counts });
+    return differencesOf({ loss: base.loss, values, variances, missing, ...counts });
   }
 
   async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<Lines> {
@@ -300,13 +307,22 @@ export class BlackBox implements Objective {
   }
 }
 
-/** Differences, with their variances where queries are repeated. */
+/** Differences, with their variances where queries are repeated, and what is missing. */
 function differencesOf({
   repeats,
   variances,
+  missing,
   ...rest
-}: Differences & { variances: Float64Array; repeats: number }): Differences {
-  return { ...rest, ...(repeats > 1 && { variances }) };
+}: Omit<Differences, 'missing'> & {
+  variances: Float64Array;
+  missing: readonly number[];
+  repeats: number;
+}): Differences {
+  return {
+    ...rest,
+    ...(repeats > 1 && { variances }),
+    ...(missing.length > 0 && { missing: Uint32Array.from(missing) }),
+  };
 }
 
 /** The move that comes nearest to the one that is wanted; of equals the first. */

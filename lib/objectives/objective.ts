@@ -56,8 +56,10 @@ export interface Differences extends Measured {
   values: Float64Array;
   /** Loss evaluations, including the unperturbed one and those that failed. */
   queries: number;
-  /** Of black boxes: queries without an answer, whose differences are 0 or one-sided. */
+  /** Of black boxes and rollouts: queries without a loss, whose differences are left out or one-sided. */
   failed?: number;
+  /** Where there is no difference at all: its place in `coordinates`, or the number of its direction. Absent where there are all. */
+  missing?: Uint32Array;
   /** Of black boxes whose queries are repeated: the variance of each of `values`. */
   variances?: Float64Array;
 }

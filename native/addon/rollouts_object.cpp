@@ -144,6 +144,7 @@ constexpr std::tuple kRolloutComputations{
 Napi::Object toObject(Napi::Env env, const RolloutEstimate& estimate) {
   Napi::Object result = deepzero::toObject(env, static_cast<const Estimate&>(estimate));
   result.Set("failed", static_cast<double>(estimate.failed));
+  if (!estimate.missing.empty()) result.Set("missing", toTypedArray(env, estimate.missing));
   return result;
 }
 

@@ -18,11 +18,13 @@ std::string text(const std::int64_t (&map)[3]) {
   return std::to_string(map[0]) + "×" + std::to_string(map[1]) + "×" + std::to_string(map[2]);
 }
 
-void checkShape(const Shape& shape, const std::int64_t (&map)[3], const char* what, const std::string& path) {
+// `what` is `input` or `output`, `field` the simulator's size.
+void checkShape(const Shape& shape, const std::int64_t (&map)[3], const char* what, const char* field,
+                const std::string& path) {
   if (shape.channels == map[0] && shape.height == map[1] && shape.width == map[2]) return;
   const std::int64_t found[3] = {shape.channels, shape.height, shape.width};
-  throw std::invalid_argument(path + ": expected a network with " + what + " " + text(map) + ", received " +
-                              text(found));
+  throw std::invalid_argument(path + ": expected a network with an " + what + " of " + text(map) +
+                              ", the simulator's " + field + ", received " + text(found));
 }
 
 int ownSteps(const RolloutProblem& problem) { return problem.loss == RolloutLoss::Simulator ? problem.steps : 0; }
@@ -44,9 +46,9 @@ double meanOf(const double* losses, std::size_t count) {
 
 // The slopes of queries from their losses, [query][side][trajectory].
 struct Slopes {
-  std::vector<double> values;  // 0 where there is none
-  std::size_t failed = 0;      // losses that are missing
-  std::size_t missing = 0;     // slopes that are
+  std::vector<double> values;          // 0 where there is none
+  std::size_t failed = 0;              // losses that are missing
+  std::vector<std::uint32_t> missing;  // queries without a slope
 
   Slopes(const std::vector<double>& losses, std::size_t queries, std::size_t count, double base, double mu,
          bool central)
@@ -60,7 +62,7 @@ struct Slopes {
         failed += !above + !below;
       }
       if (!above && (!central || !below)) {
-        ++missing;
+        missing.push_back(static_cast<std::uint32_t>(query));
       } else {
         // With central differences a side without a loss is replaced by the base.
         const double distance = central && above && below ? 2 * mu : mu;
@@ -91,8 +93,8 @@ Rollouts::Rollouts(Graph graph, const Kernels& kernels, std::shared_ptr<const Si
       kernels_(kernels),
       simulator_(std::move(library), std::move(config)),
       weights_(graph_, plan_) {
-  checkShape(graph_.shapes()[0], simulator_.sizes().observation, "input", simulator_.path());
-  checkShape(graph_.output(), simulator_.sizes().output, "output", simulator_.path());
+  checkShape(graph_.shapes()[0], simulator_.sizes().observation, "input", "observation", simulator_.path());
+  checkShape(graph_.output(), simulator_.sizes().output, "output", "output", simulator_.path());
   // Refuses what no pass can run.
   const MemoryCount count;
   const LanePass pass(graph_, plan_, kernels_, false);
@@ -168,6 +170,7 @@ RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const Co
   slopes.require([&](std::size_t query) { return options.coordinates[query]; });
   result.values = slopes.values;
   result.failed = slopes.failed;
+  result.missing = slopes.missing;
   result.queries = 1 + options.count * sides;
   return result;
 }
@@ -210,9 +213,11 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
   slopes.require([](std::size_t query) { return query; });
   result.values = combineDirections(graph_, options, slopes.values.data(), control);
   // The mean of those directions that have a slope.
-  const double share = static_cast<double>(options.queries) / static_cast<double>(options.queries - slopes.missing);
+  const double share =
+      static_cast<double>(options.queries) / static_cast<double>(options.queries - slopes.missing.size());
   for (double& value : result.values) value *= share;
   result.failed = slopes.failed;
+  result.missing = slopes.missing;
   result.queries = 1 + options.queries * sides;
   return result;
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <vector>
@@ -21,7 +22,8 @@
 namespace deepzero {
 
 struct RolloutEstimate : Estimate {
-  std::size_t failed = 0;  // losses that are missing, whose entries are 0 or one-sided
+  std::size_t failed = 0;              // losses that are missing, whose entries are 0 or one-sided
+  std::vector<std::uint32_t> missing;  // coordinates, by their places, or directions without a slope
 };
 
 // Not thread-safe: one computation at a time, on as many threads as its Control says.

@@ -1,10 +1,14 @@
 #include "rollouts/simulator.hpp"
 
 #include <dlfcn.h>
+#include <sys/stat.h>
 
 #include <cmath>
 #include <limits>
+#include <map>
+#include <mutex>
 #include <stdexcept>
+#include <tuple>
 #include <utility>
 
 namespace deepzero {
@@ -30,16 +34,50 @@ void callFor(int count, bool* failed, Call call) {
   }
 }
 
+// What tells a file from another one of the same path.
+using FileIdentity = std::tuple<dev_t, ino_t, off_t, time_t, long>;
+
+FileIdentity identityOf(const std::string& path) {
+  struct stat found {};
+  if (stat(path.c_str(), &found) != 0) return {};
+#ifdef __APPLE__
+  const timespec& changed = found.st_mtimespec;
+#else
+  const timespec& changed = found.st_mtim;
+#endif
+  return {found.st_dev, found.st_ino, found.st_size, changed.tv_sec, changed.tv_nsec};
+}
+
+// Loads a shared object. The system would hand out the one that it loaded before from that path, whatever the file
+// holds by now.
+void* load(const std::string& path) {
+  static std::mutex mutex;
+  static std::map<std::string, FileIdentity> loaded;
+  const std::lock_guard<std::mutex> lock(mutex);
+  const FileIdentity found = identityOf(path);
+  const auto known = loaded.find(path);
+  if (known != loaded.end() && known->second != found) {
+    throw std::invalid_argument(path +
+                                " has changed since this process loaded it: start a new process, or give the "
+                                "build another name");
+  }
+  // Threads that a simulator has started, as by OpenMP, run its code until the process ends.
+  void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
+  if (handle == nullptr) {
+    const char* const why = dlerror();
+    throw std::invalid_argument((why != nullptr ? why : path + ": cannot be loaded") +
+                                "; expected a shared object, as cc -shared -fPIC makes");
+  }
+  loaded.emplace(path, found);
+  return handle;
+}
+
 }  // namespace
 
 void SimulatorLibrary::Close::operator()(void* handle) const { dlclose(handle); }
 
 SimulatorLibrary::SimulatorLibrary(const std::string& path) : path_(path) {
-  handle_.reset(dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL));
-  if (!handle_) {
-    const char* const why = dlerror();
-    throw std::invalid_argument(why != nullptr ? why : path + ": cannot be loaded");
-  }
+  handle_.reset(load(path));
   const char* const name = "deepzero_simulator_interface";
   using Interface = const deepzero_simulator*();
   auto* const interface = reinterpret_cast<Interface*>(dlsym(handle_.get(), name));

@@ -7,6 +7,7 @@
 #include <memory>
 #include <numeric>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "estimators/directions.hpp"
@@ -97,6 +98,23 @@ ISA_TEST("CGE of rollouts agrees with plain loops in double precision") {
       }
     }
   }
+}
+
+TEST("strides, pools, linear layers and residuals take the changes of lanes as plain loops do") {
+  Builder builder({1, 1, 12});
+  builder.convolution(2, 3, 3, 1, 2, true).tanh().convolution(3, 3, 3, 2, 1, true).relu();
+  const int branch = builder.value;
+  builder.convolution(3, 3, 3, 1, 1, false).add(branch).maxPool(2, 1).flatten().linear(12, true);
+  const auto library = simulators("linear");
+  Rollouts rollouts(builder.graph(), kernels(), library, "12 flat");
+  Simulator simulator(library, "12 flat");
+  const Trajectories given(rollouts.graph(), 5, 3, RolloutLoss::SquaredError, 12);
+  const std::vector<std::uint32_t> coordinates = every(rollouts.graph());
+  const RolloutEstimate found = rollouts.coordinatewise(given.problem, along(coordinates, 1e-4, true), threads(2));
+  const std::vector<double> expected =
+      referenceRolloutCoordinatewise(rollouts.graph(), simulator, given.problem, coordinates.data(), coordinates.size(),
+                                     1e-4, true, threads(1), nullptr);
+  CHECK_NEAR(relativeError(found.values, expected), 0, 1e-6);
 }
 
 TEST("CGE of rollouts tends to the gradient that a linear simulator has by hand") {
@@ -208,6 +226,66 @@ TEST("a query whose simulator fails is left out, and too many or the unperturbed
   }
 }
 
+TEST("RGE is the mean of the slopes that there are, and names the directions that have none") {
+  const auto library = simulators("linear");
+  Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, true).graph(), kernels(), library, "2 fail");
+  Simulator simulator(library, "2 fail");
+  Trajectories given(rollouts.graph(), 1, 3, RolloutLoss::SquaredError, 2);
+  given.parameters = {0, 0};
+  given.items = {1, 60, 1};
+  given.problem.parameters = given.parameters.data();
+  given.problem.items = given.items.data();
+  RandomizedOptions options;
+  options.mu = 0.5;
+  options.queries = 8;
+  options.seed = 1;
+  const RolloutEstimate found = rollouts.randomized(given.problem, options, threads(2));
+  const Directions directions(rollouts.graph(), options);
+  std::vector<double> expected(2), direction(2);
+  std::vector<std::uint32_t> missing;
+  for (std::uint32_t query = 0; query < options.queries; ++query) {
+    directions.draw(query, 0, 2, direction.data());
+    const double loss = referenceRolloutLoss(rollouts.graph(), simulator, given.problem,
+                                             {0.5 * direction[0], 0.5 * direction[1]}, threads(1));
+    if (!std::isfinite(loss)) {
+      missing.push_back(query);
+      continue;
+    }
+    for (std::size_t i = 0; i < 2; ++i) expected[i] += (loss - found.loss) / 0.5 * direction[i];
+  }
+  CHECK(!missing.empty() && found.missing == missing && found.failed == missing.size());
+  for (double& value : expected) value /= static_cast<double>(options.queries - missing.size());
+  CHECK_NEAR(relativeError(found.values, expected), 0, 1e-6);
+}
+
+TEST("whatever a simulator fails in, and a value that is not finite, is the query's failure alone, and named") {
+  const std::vector<std::uint32_t> both{0, 1};
+  for (const auto& [name, config] :
+       {std::pair("linear", "2 unobserved"), std::pair("linear", "2 unmeasured"), std::pair("linear", "2 nan"),
+        std::pair("corrects", "2 uncorrected"), std::pair("corrects", "2 fail")}) {
+    Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, true).graph(), kernels(), simulators(name), config);
+    Trajectories given(rollouts.graph(), 2, 3, RolloutLoss::SquaredError, 2);
+    given.parameters = {0, 0};
+    given.items = {1, 1, 1, 1, 60, 1};
+    given.problem.parameters = given.parameters.data();
+    given.problem.items = given.items.data();
+    const RolloutEstimate found = rollouts.coordinatewise(given.problem, along(both, 2, false), threads(1));
+    CHECK(found.failed == 1 && found.missing == std::vector<std::uint32_t>{0});
+    CHECK(found.values[0] == 0 && found.values[1] != 0 && std::isfinite(found.values[1]));
+    given.items[4] = 101;
+    std::string message;
+    try {
+      rollouts.evaluate(given.problem, threads(1));
+    } catch (const NonFinite& error) {
+      message = error.what();
+    }
+    const bool isNan = std::string(config) == "2 nan";
+    const std::string expected = isNan ? "trajectory 1 has a value that is not finite in its step 0"
+                                       : "the simulator fails for trajectory 1 in its step 0";
+    if (message != expected) fail(__FILE__, __LINE__, text(name, " ", config, ": ", message));
+  }
+}
+
 TEST("only the trajectory that fails has no loss, whatever lies beside it") {
   Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, false).graph(), kernels(), simulators("linear"),
                     "2 fail");
@@ -237,6 +315,7 @@ TEST("a wrong simulator is refused with its path and what is wrong") {
     return text.find(part) != std::string::npos;
   };
   CHECK(contains(messageOf([] { simulators("missing"); }), "missing.so: cannot open shared object file"));
+  CHECK(contains(messageOf([] { simulators("missing"); }), "; expected a shared object, as cc -shared -fPIC makes"));
   CHECK(contains(messageOf([] { simulators("stranger"); }),
                  "stranger.so: expected a simulator with the function deepzero_simulator_interface"));
   CHECK(contains(messageOf([] { simulators("newer"); }),
@@ -252,11 +331,11 @@ TEST("a wrong simulator is refused with its path and what is wrong") {
   CHECK(contains(messageOf([&] {
                    roll(Builder({1, 1, 5}).convolution(1, 1, 1, 1, 0, true).graph());
                  }),
-                 "linear.so: expected a network with input 1×1×4, received 1×1×5"));
+                 "linear.so: expected a network with an input of 1×1×4, the simulator's observation, received 1×1×5"));
   CHECK(contains(messageOf([&] {
                    roll(Builder({1, 1, 4}).convolution(2, 1, 1, 1, 0, true).graph());
                  }),
-                 "linear.so: expected a network with output 1×1×4, received 2×1×4"));
+                 "linear.so: expected a network with an output of 1×1×4, the simulator's output, received 2×1×4"));
   CHECK(contains(messageOf([&] { roll(Builder({1, 1, 4}).batchNorm().graph()); }), "no batch norm"));
 }
 
@@ -268,6 +347,13 @@ TEST("rollouts stop when asked, and count what they allocate") {
   Control control = threads(2);
   control.cancelled = &stopped;
   CHECK_THROWS(Cancelled, rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), control));
+  // Within a rollout too, and in the reference.
+  const Plan plan(rollouts.graph());
+  const Weights weights(rollouts.graph(), plan);
+  LaneRollout lanes(rollouts.graph(), plan, kernels(), rollouts.simulator(), 5, false);
+  LaneTask task;
+  CHECK(!lanes.run(given.problem, weights, &task, 1, nullptr, control));
+  CHECK_THROWS(Cancelled, rollouts.reference(given.problem, along(coordinates, 1e-3, true), control, nullptr));
   rollouts.release();
   const std::ptrdiff_t before = alignedBytes();
   rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), threads(1));
