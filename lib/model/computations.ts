@@ -98,6 +98,8 @@ export class Computations<
     return runJob<Results[C]>((progress) => methods[computation](fitted, progress), options).catch((error: unknown) => {
       if (!isNonFinite(error)) throw error;
       const query = error.coordinate < 0 ? BASE : queryAt(error.coordinate);
+      // That of rollouts names the trajectory and the step.
+      if (isRolloutLoss(this.setup.loss)) throw this.refusal(request, options, query, error.message);
       const { loss } = request as Partial<NativeRequest>;
       const what = loss === 'none' ? 'an output of the network is' : 'it is';
       throw this.refusal(request, options, query, `${what} NaN or infinite`);
@@ -105,13 +107,9 @@ export class Computations<
   }
 
   /** The error of a loss that is not finite; `what` says which number is what. */
-  refusal(
-    request: { images?: Float32Array; count?: number },
-    call: CallOptions,
-    query: Query,
-    what: string,
-  ): NonFiniteLossError {
-    const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advice(query, call, isRolloutLoss(this.setup.loss))}`;
+  refusal(request: Refused, call: CallOptions, query: Query, what: string): NonFiniteLossError {
+    const advise = isRolloutLoss(this.setup.loss) ? rolloutAdvice : advice;
+    const problem = `${what} ${query.description}${nonFiniteImage(request) ?? advise(query, call)}`;
     return new NonFiniteLossError(problem, call.step ?? null, query.coordinate);
   }
 
@@ -146,20 +144,36 @@ function release(computer: { release(): void } | undefined): void {
   }
 }
 
-/** The end of a message that names the first image with a value that is not finite, if there is one. */
-function nonFiniteImage({ images, count }: { images?: Float32Array; count?: number }): string | undefined {
-  if (!images || count === undefined) return undefined;
-  const at = indexOfInvalid(images);
+/** What a request without a finite loss was computed from. */
+interface Refused {
+  images?: Float32Array;
+  /** Of rollouts. */
+  items?: Float32Array;
+  count?: number;
+}
+
+/** The end of a message that names the first image, or trajectory, with a value that is not finite, if there is one. */
+function nonFiniteImage({ images, items, count }: Refused): string | undefined {
+  const values = items ?? images;
+  if (!values || count === undefined) return undefined;
+  const at = indexOfInvalid(values);
   if (at < 0) return undefined;
-  const size = images.length / count;
-  return `: image ${Math.floor(at / size)} of the batch holds ${images[at]} at ${at % size} of its ${size} values`;
+  const size = values.length / count;
+  const which = `${items ? 'trajectory' : 'image'} ${Math.floor(at / size)}`;
+  return `: ${which} of the batch holds ${values[at]} at ${at % size} of its ${size} values`;
 }
 
 /** Advice on a loss that is not finite; there is a learning rate only within a training run. */
-function advice({ mu }: Query, { step }: CallOptions, ofRollouts: boolean): string {
-  if (ofRollouts)
-    return ': the simulator failed, or a value is not finite; check it, the first states and the learning rate';
+function advice({ mu }: Query, { step }: CallOptions): string {
   if (mu !== undefined) return `; lower mu${step === undefined ? '' : ' or the learning rate'}`;
   if (step !== undefined) return '; lower the learning rate, or check the images and targets';
   return '; check the images and targets, and whether the weights grew too large, as at too high a learning rate';
+}
+
+/** The same where a simulator is in between. */
+function rolloutAdvice({ mu }: Query, { step }: CallOptions): string {
+  const check = '; check the simulator and the first states';
+  if (mu !== undefined) return `${check}, or lower mu${step === undefined ? '' : ' or the learning rate'}`;
+  if (step !== undefined) return `${check}, or lower the learning rate`;
+  return `${check}, and whether the weights grew too large, as at too high a learning rate`;
 }

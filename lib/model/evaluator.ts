@@ -1,5 +1,5 @@
 /**
- * Checks a computation's arguments and runs it with the model's loss, native or of outputs. `Model` adds the point.
+ * Checks a computation's arguments and runs it with the model's loss: built-in, of outputs or of rollouts. `Model` adds the point.
  *
  * @module
  */
@@ -242,6 +242,7 @@ export class Evaluator {
 
   /** The work of the coordinates' queries, each once, without the unperturbed pass. */
   async cost(coordinates: Uint32Array): Promise<QueryCost> {
+    if (this.#rollouts) requireBuiltIn(this.#setup.loss, 'The cost of a query');
     checkCoordinates(this.#setup.compiled.parameterCount, coordinates);
     const network = this.#computations.open();
     return runJob(() => network.cost({ coordinates }), {});

@@ -126,7 +126,7 @@ export function outputsLoss(name: string, loss: OutputsFunction): OutputsLoss {
 export const modelLoss: Leaf<ModelLoss> = leaf(
   'other',
   `one of ${LOSSES.join(', ')}, a loss of outputs, from outputsLoss(…), or of rollouts, from rollout(…)`,
-  (value) => LOSSES.includes(value as LossName) || isObject(value),
+  (value) => LOSSES.includes(value as LossName) || (isObject(value) && (!isOfRollouts(value) || isFromRollout(value))),
   { choices: LOSSES },
 );
 
@@ -137,7 +137,17 @@ export function isOutputsLoss(loss: ModelLoss): loss is OutputsLoss {
 
 /** Whether a loss is one of rollouts. */
 export function isRolloutLoss(loss: ModelLoss): loss is RolloutLoss {
-  return typeof loss !== 'string' && 'simulator' in loss;
+  return typeof loss !== 'string' && isOfRollouts(loss);
+}
+
+function isOfRollouts(loss: object): boolean {
+  return 'simulator' in loss && !('losses' in loss);
+}
+
+/** Whether a loss has all that those of `rollout` have, and not only its options. */
+function isFromRollout({ name, simulator, config, steps, sizes }: Record<string, unknown>): boolean {
+  const texts = [name, simulator, config].every((value) => typeof value === 'string');
+  return texts && Number.isSafeInteger(steps) && isObject(sizes);
 }
 
 /** Refuses an object that is no loss of outputs. */

@@ -67,9 +67,9 @@ export interface ModelOptions extends v.InferInput<typeof modelOptions> {}
 export const loadOptions = v.strictObject({
   ...limits.entries,
   /**
-   * `cross-entropy`, `mean-squared-error` or `mean-absolute-error`, or a loss of the network's outputs; default: the one in the
-   * file's metadata, as `save` wrote it, otherwise cross-entropy. A file holds only the name of a loss of outputs: it must be
-   * given.
+   * `cross-entropy`, `mean-squared-error` or `mean-absolute-error`, or a loss of the network's outputs or of rollouts; default: the one in
+   * the file's metadata, as `save` wrote it, otherwise cross-entropy. A file holds only the name of a loss that is not built in: it must
+   * be given.
    */
   loss: v.optional(modelLoss),
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
@@ -260,11 +260,13 @@ export class Model implements Disposable {
 
   /**
    * The outputs for images without labels, with running statistics: the logits of each class, or what the squared and the
-   * absolute loss compare with targets. `onProgress` is called after every batch with the images done and their total.
+   * absolute loss compare with targets; of rollouts the values of all steps. `onProgress` is called after every batch with the
+   * images done and their total.
    *
    * @param images A Float32Array in NCHW, normalised like the training images, of count·C·H·W numbers for a network with
-   *   input [C, H, W]; or a batch or a data set, whose labels and targets are ignored.
-   * @returns A row of `compiled.outputs` numbers for every image, in the order of the images.
+   *   input [C, H, W], or of rollouts the simulator's parameters and first state for every trajectory; or a batch or a data set,
+   *   whose labels and targets are ignored.
+   * @returns A row of `compiled.outputs` numbers, or of rollouts of steps × values, for every image, in the order of the images.
    * @throws InvalidArgumentError if an option is out of range or unknown, or the images do not fit the network's input.
    * @example
    * const outputs = await model.predict(images);
@@ -328,6 +330,7 @@ export class Model implements Disposable {
    * The work of CGE's queries along the coordinates, each once, by how much of the unperturbed pass they reuse. Nothing is
    * computed.
    *
+   * @throws InvalidArgumentError if a coordinate is none of the model's, or the loss is one of rollouts.
    * @example (await model.cost(Uint32Array.of(0))).none.direct // multiply-adds of a whole forward pass of one image
    */
   async cost(coordinates: Uint32Array): Promise<QueryCost> {

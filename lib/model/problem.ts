@@ -3,12 +3,14 @@
  *
  * @module
  */
-import { InvalidArgumentError, quote } from '../support/errors.js';
+import { basename } from 'node:path';
+
+import { inline, InvalidArgumentError, quote } from '../support/errors.js';
 import { checked, expected, integer, isObject, string } from '../support/schema.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { CompiledNetwork } from '../network/compile.js';
 import type { Network } from '../network/description.js';
-import type { ModelLoss, RolloutLoss } from './losses.js';
+import type { ModelLoss, RolloutLoss, SimulatorSizes } from './losses.js';
 import { checkOutputsLoss, isOutputsLoss, isRolloutLoss, nameOfLoss } from './losses.js';
 
 /** A network with its loss; a model is one. */
@@ -47,14 +49,16 @@ export function checkLoss({ network, compiled, loss }: Target): void {
 }
 
 function checkRollout(network: Network, compiled: CompiledNetwork, { simulator, sizes }: RolloutLoss): void {
-  const check = (what: string, found: readonly number[], wanted: readonly number[]): void => {
+  const check = (what: 'input' | 'output', of: keyof SimulatorSizes, found: readonly number[]): void => {
+    const wanted = sizes[of] as readonly number[];
     if (found.join() === wanted.join()) return;
     throw new InvalidArgumentError(
-      `Expected the network to have ${what} of ${wanted.join('×')}, as the simulator ${simulator} has, received ${found.join('×')}`,
+      `Expected the network to have an ${what} of ${wanted.join('×')}, the simulator's ${of}, received ${found.join('×')}: ` +
+        `the simulator is ${inline(basename(simulator))}`,
     );
   };
-  check('an input', network.input, sizes.observation);
-  check('an output', compiled.outputShape, sizes.output);
+  check('input', 'observation', network.input);
+  check('output', 'output', compiled.outputShape);
   if (compiled.statisticsCount === 0) return;
   throw new InvalidArgumentError(
     'Expected a network without batch norm for rollouts: its statistics would mix trajectories',
@@ -73,14 +77,24 @@ export function checkBatch(batch: Batch, target: Target): void {
     const range = `from 0 to ${compiled.outputs - 1}, the network's outputs`;
     if (wrong >= 0) throw expected(`batch.labels[${wrong}]`, range, labels[wrong]);
   } else {
-    const rows = `${outputsOf(target)} outputs for each of ${count} images`;
     const needless = isOutputsLoss(loss) || (isRolloutLoss(loss) && loss.loss === 'simulator' && !targets);
-    if (!needless) {
-      const why = `${rows}, for the loss ${nameOfLoss(loss)}`;
-      checkArray(targets, Float32Array, count * outputsOf(target), 'batch.targets', why);
-    }
+    if (!needless) checkArray(targets, Float32Array, count * outputsOf(target), 'batch.targets', rowsOf(count, target));
     if (labels) checkArray(labels, Int32Array, count, 'batch.labels', `a class for each of ${count} images`);
   }
+}
+
+/** The targets that a loss requires. */
+function rowsOf(count: number, { compiled, loss }: Target): string {
+  const forLoss = `for the loss ${nameOfLoss(loss)}`;
+  if (!isRolloutLoss(loss)) return `${compiled.outputs} outputs for each of ${count} images, ${forLoss}`;
+  const { steps, sizes } = loss;
+  const rows = `${times(steps, 'step')} × ${times(sizes.values, 'value')} for each of ${times(count, 'trajectory', 'trajectories')}`;
+  const needless = sizes.hasLoss ? " (the simulator's own loss needs none)" : '';
+  return `${rows}, ${forLoss}${needless}`;
+}
+
+function times(count: number, one: string, many = `${one}s`): string {
+  return `${count} ${count === 1 ? one : many}`;
 }
 
 /** Refuses images that do not fit a network. */
@@ -119,9 +133,8 @@ export function checkDataset(
   const name = `data set ${quote(dataset.name)}`;
   const shape = itemShape(target);
   if (dataset.shape.join() !== shape.join()) {
-    const whose = isRolloutLoss(loss) ? "the simulator's parameters and state" : "the network's input";
     throw new InvalidArgumentError(
-      `Expected ${name} to have images of ${shape.join('×')}, ${whose}, received ${dataset.shape.join('×')}`,
+      `Expected ${name} to have images of ${shape.join('×')}, ${sourceOf(loss)}, received ${dataset.shape.join('×')}`,
     );
   }
   if (of === 'images and labels' && loss === 'cross-entropy' && (dataset.classes ?? 0) > compiled.outputs) {
@@ -129,6 +142,11 @@ export function checkDataset(
       `Expected ${name} to have at most ${compiled.outputs} classes, the network's outputs, received ${dataset.classes}`,
     );
   }
+}
+
+/** Where the shape of what a batch has for every image comes from. */
+function sourceOf(loss: ModelLoss): string {
+  return isRolloutLoss(loss) ? "the simulator's parameters and state" : "the network's input";
 }
 
 /** Refuses a value that is not a data set, and an empty data set. */
@@ -160,7 +178,7 @@ export function imagesOf(images: Float32Array | Batch | Dataset, target: Target)
   const size = input[0] * input[1] * input[2];
   if (images instanceof Float32Array) {
     if (images.length === 0 || images.length % size !== 0) {
-      throw expected('the length of images', `a multiple of ${size}, from the network's input ${input.join('×')}`, images.length); // prettier-ignore
+      throw expected('the length of images', `a multiple of ${size}, from ${sourceOf(target.loss)} ${input.join('×')}`, images.length); // prettier-ignore
     }
     return { count: images.length / size, slice: (start, end) => images.subarray(start * size, end * size) };
   }

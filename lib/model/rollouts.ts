@@ -11,8 +11,8 @@ import type { NativeRolloutRequests, NativeRolloutResults, NativeRollouts } from
 import { native } from '../native/addon.js';
 import { programOf } from '../network/compile.js';
 import { digest } from '../support/digest.js';
-import { InvalidArgumentError } from '../support/errors.js';
-import { expectedOption, integer, oneOf, parseOptions, string, text } from '../support/schema.js';
+import { escaped, inline, InvalidArgumentError, show } from '../support/errors.js';
+import { expectedOption, integer, leaf, oneOf, parseOptions } from '../support/schema.js';
 import type { Setup } from './computations.js';
 import { Computations } from './computations.js';
 import type { RolloutLoss, SimulatorSizes } from './losses.js';
@@ -21,11 +21,18 @@ import { ROLLOUT_ERRORS } from './losses.js';
 /** The folder of `deepzero_simulator.h`, for a compiler's `-I`. */
 export const simulatorInclude: string = fileURLToPath(new URL('../../native/include', import.meta.url));
 
+const SIMULATOR = 'the path of a shared object, or a URL object of protocol file:';
+
+/** Whether a value is a text that C can hold. */
+function isText(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0');
+}
+
 export const rolloutOptions = v.strictObject({
-  /** The path of a shared object that implements `native/include/deepzero_simulator.h`. */
-  simulator: string,
+  /** The path of a shared object that implements `native/include/deepzero_simulator.h`, or its URL, an object of protocol file:. */
+  simulator: leaf<string | URL>('other', SIMULATOR, (value) => (isText(value) ? value !== '' : value instanceof URL)),
   /** What the simulator is made with, any text that it understands. Default: ``, the empty text. */
-  config: v.optional(text, ''),
+  config: v.optional(leaf<string>('string', 'a text without the character NUL, which ends texts in C', isText), ''),
   /** Steps of a rollout, an integer from 1 to 2²⁰. */
   steps: integer(1, 2 ** 20),
   /**
@@ -53,28 +60,48 @@ export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
  * value is not finite, is left out of the estimate, or replaced by the unperturbed loss with central differences; `failed` counts
  * them. If more than half fail, or the unperturbed loss, the call rejects. Options about feature reuse have no effect.
  *
- * @throws InvalidArgumentError if the shared object cannot be loaded or is no simulator, or an option is out of range or unknown.
+ * A file that has changed since the process loaded it is refused. A run that resumes does not compare the simulator's code: put a version of
+ * it into the file's name or `config`.
+ *
+ * @throws InvalidArgumentError if the shared object cannot be loaded, has changed or is no simulator, or an option is out of range or
+ *   unknown.
  * @example
  * const loss = rollout({ simulator: './pendulum.so', steps: 100, loss: 'simulator' });
  * const model = new Model({ name: 'policy', input: [3, 1, 1], layers: [flatten(), linear({ features: 1 })] }, { loss });
  */
 export function rollout(options: RolloutOptions): RolloutLoss {
   const { simulator, config, steps, loss } = parseOptions(rolloutOptions, options, 'rollout');
-  // Without a folder the system would look among its own libraries.
-  const path = resolve(simulator);
+  const path = pathOf(simulator);
   const sizes = sizesOf(path, config);
   if (loss === 'simulator' && !sizes.hasLoss) {
-    throw expectedOption('loss', `mean-squared-error or mean-absolute-error, as ${basename(path)} has none`, loss);
+    throw expectedOption(
+      'loss',
+      `mean-squared-error or mean-absolute-error, as ${inline(basename(path))} has none`,
+      loss,
+    );
   }
   const name = `${steps} steps of ${basename(path)}(${digest(new TextEncoder().encode(config))}), ${loss}`;
   return { name, simulator: path, config, steps, loss, sizes };
 }
 
+/** The whole path: without a folder the system would look among its own libraries. */
+function pathOf(simulator: string | URL): string {
+  const isPath =
+    typeof simulator === 'string' ? !/^[a-z][a-z\d+.-]*:\/\//i.test(simulator) : simulator.protocol === 'file:';
+  if (!isPath) throw expectedOption('simulator', SIMULATOR, show(String(simulator)));
+  return typeof simulator === 'string' ? resolve(simulator) : fileURLToPath(simulator);
+}
+
 function sizesOf(path: string, config: string): SimulatorSizes {
+  return withSimulators(() => native.simulator(path, config));
+}
+
+/** Calls what may refuse a simulator, whose message may have lines. */
+function withSimulators<T>(load: () => T): T {
   try {
-    return native.simulator(path, config);
+    return load();
   } catch (cause) {
-    if (cause instanceof TypeError && 'code' in cause) throw new InvalidArgumentError(cause.message);
+    if (cause instanceof TypeError && 'code' in cause) throw new InvalidArgumentError(escaped(cause.message));
     throw cause;
   }
 }
@@ -85,5 +112,9 @@ export type RolloutComputations = Computations<NativeRolloutRequests, NativeRoll
 /** Those of a network with a loss of rollouts. */
 export function rolloutComputations(setup: Setup, { simulator, config }: RolloutLoss): RolloutComputations {
   const { input } = setup.network;
-  return new Computations(setup, new native.Rollouts(input, programOf(setup.network).operations, simulator, config));
+  const { operations } = programOf(setup.network);
+  return new Computations(
+    setup,
+    withSimulators(() => new native.Rollouts(input, operations, simulator, config)),
+  );
 }

@@ -12,8 +12,8 @@ namespace deepzero {
 // A loaded shared object.
 class SimulatorLibrary {
  public:
-  // Throws std::invalid_argument, with the path, if it cannot be loaded, has changed since this process loaded it, or is
-  // none of simulators of this version.
+  // Throws std::invalid_argument, with the path, if it cannot be loaded, has changed since this process loaded it, or
+  // is none of simulators of this version.
   explicit SimulatorLibrary(const std::string& path);
 
   const deepzero_simulator& functions() const { return *functions_; }

@@ -4,14 +4,18 @@
  * @module
  */
 import assert from 'node:assert/strict';
+import { copyFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+
 import { TensorDataset } from '../../lib/data/dataset.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { firstOrder } from '../../lib/estimators/first-order.js';
 import { gradcheck } from '../../lib/estimators/gradcheck.js';
 import { patternSearch } from '../../lib/estimators/pattern-search.js';
 import { rge } from '../../lib/estimators/rge.js';
-import type { RolloutLoss } from '../../lib/model/losses.js';
+import type { OutputsLoss, RolloutLoss } from '../../lib/model/losses.js';
+import { outputsLoss } from '../../lib/model/losses.js';
 import { Model } from '../../lib/model/model.js';
 import type { RolloutOptions } from '../../lib/model/rollouts.js';
 import { rollout } from '../../lib/model/rollouts.js';
@@ -180,14 +184,68 @@ describe('a loss of rollouts', () => {
     }
     assert.equal(model.parameters[0], 0);
     assert.notEqual(model.parameters[1], 0);
+    const coordinates = Uint32Array.of(0, 1);
+    const { missing } = await model.coordinatewise(whole(start(60)), { mu: 2, coordinates });
+    assert.deepEqual(missing, Uint32Array.of(0));
     const refused = async (): Promise<void> => {
       await finish(train(model, start(101), options));
     };
     await assert.rejects(refused, {
       name: 'NonFiniteLossError',
-      message: /at the parameters themselves: the simulator failed, or a value is not finite/,
+      message:
+        'At step 0: expected a finite loss, but the simulator fails for trajectory 0 in its step 0 at the parameters themselves; ' +
+        'check the simulator and the first states, or lower the learning rate',
     });
   });
+
+  it('says which trajectory has no loss, in which step, and what to check', async () => {
+    const rejects = (call: Promise<unknown>, message: string): Promise<void> =>
+      assert.rejects(call, { name: 'NonFiniteLossError', message });
+    const beginning = 'Expected a finite loss, but';
+    using model = new Model(network, { loss: lossOf({ config: `${ENTRIES} fail` }), seed: 1 });
+    const images = batch.images.slice();
+    images[3 * (1 + ENTRIES) + 1] = 101;
+    const check = 'check the simulator and the first states';
+    const grown = 'and whether the weights grew too large, as at too high a learning rate';
+    const fails = `${beginning} the simulator fails for trajectory 3 in its step 0 at the parameters themselves; ${check}, ${grown}`;
+    await rejects(model.forward({ ...batch, images }), fails);
+    await rejects(model.predict(images), fails);
+    using lost = new Model(network, { loss: lossOf({ config: `${ENTRIES} nan` }), seed: 1 });
+    await rejects(lost.predict(images), fails.replace('the simulator fails for trajectory 3', 'trajectory 3 has a value that is not finite')); // prettier-ignore
+    images[3 * (1 + ENTRIES) + 1] = NaN;
+    await rejects(
+      model.forward({ ...batch, images }),
+      `${beginning} trajectory 3 has a value that is not finite in its step 0 at the parameters themselves: ` +
+        'trajectory 3 of the batch holds NaN at 1 of its 7 values',
+    );
+    images[3 * (1 + ENTRIES) + 1] = 20;
+    const { offset } = model.tensors.find(({ name }) => name === '2.bias')!;
+    const queries = { mu: 1000, coordinates: Uint32Array.of(offset), step: 7 };
+    await rejects(
+      model.coordinatewise({ ...batch, images }, queries),
+      `At step 7: expected a finite loss, but 1 of 1 queries fail, the first with 2.bias[0] moved by mu = 1000; ` +
+        `${check}, or lower mu or the learning rate`,
+    );
+    const along = { mu: 1000, queries: 3, seed: 1, distribution: 'gaussian', perTensor: false } as const;
+    await assert.rejects(model.randomized({ ...batch, images }, along), /[23] of 3 queries fail, the first along random direction 0 with mu = 1000; check the simulator and the first states, or lower mu$/); // prettier-ignore
+  });
+
+  it('is of a file by its URL too, and refuses one that has changed since it was loaded', () =>
+    withFolder((folder) => {
+      const [path, next] = [join(folder, 'changing.so'), join(folder, 'next.so')];
+      copyFileSync(linearSimulator(), path);
+      const { name } = lossOf({ simulator: path });
+      assert.equal(lossOf({ simulator: pathToFileURL(path) }).name, name);
+      copyFileSync(linearSimulator('LOSS=NULL'), next);
+      renameSync(next, path);
+      assert.throws(() => lossOf({ simulator: path }), {
+        name: 'InvalidArgumentError',
+        message: `${path} has changed since this process loaded it: start a new process, or give the build another name`,
+      });
+      renameSync(path, next);
+      assert.ok(!lossOf({ simulator: next }).sizes.hasLoss);
+      return Promise.resolve();
+    }));
 
   it('is aborted, and keeps to a bound on memory', async () => {
     using model = new Model(network, { loss: lossOf(), threads: 2 });
@@ -203,9 +261,20 @@ describe('a loss of rollouts', () => {
   });
 
   it('refuses what does not fit, with one clear line', async () => {
-    const name = 'linear.so';
     const refusals: [() => unknown, RegExp][] = [
-      [() => lossOf({ simulator: 'missing.so' }), /missing\.so: cannot open shared object file/],
+      [
+        () => lossOf({ simulator: 'missing.so' }),
+        /missing\.so: cannot open shared object file.*; expected a shared object, as cc -shared -fPIC makes$/,
+      ],
+      [() => lossOf({ config: 'lines' }), /linear\.so: expected\\u000aone line$/],
+      [
+        () => lossOf({ config: '6\0' }),
+        /Expected config to be a text without the character NUL, .*, received "6\\u0000"/,
+      ],
+      [() => lossOf({ simulator: '' }), /Expected simulator to be the path of a shared object, or a URL object of protocol file:, received ""/], // prettier-ignore
+      [() => lossOf({ simulator: 'file:///a.so' }), /a URL object of protocol file:, received "file:\/\/\/a\.so"/],
+      [() => lossOf({ simulator: new URL('https://a.org/a.so') }), /protocol file:, received "https:\/\/a\.org\/a\.so"/], // prettier-ignore
+      [() => new Model(network, { loss: { simulator: linearSimulator(), steps: 3 } as never }), /Expected loss to be one of .*, or of rollouts, from rollout\(…\), received an object/], // prettier-ignore
       [() => lossOf({ config: 'x' }), /linear\.so: expected the number of entries, received "x"/],
       [
         () => lossOf({ simulator: linearSimulator('VERSION=2') }),
@@ -217,10 +286,10 @@ describe('a loss of rollouts', () => {
       ],
       [() => lossOf({ steps: 0 }), /Expected steps to be an integer from 1 to 1048576, received 0/],
       [() => lossOf({ loss: 'hinge' as never }), /Expected loss to be one of mean-squared-error/],
-      [() => new Model({ ...network, input: [1, 1, 7] }, { loss: lossOf() }), new RegExp(`an input of 1×1×6, as the simulator .*${name} has, received 1×1×7`)], // prettier-ignore
+      [() => new Model({ ...network, input: [1, 1, 7] }, { loss: lossOf() }), /an input of 1×1×6, the simulator's observation, received 1×1×7: the simulator is linear\.so$/], // prettier-ignore
       [
         () => new Model({ ...network, layers: [conv2d({ channels: 2, kernel: 1 })] }, { loss: lossOf() }),
-        /an output of 1×1×6, as the simulator .* has, received 2×1×6/,
+        /an output of 1×1×6, the simulator's output, received 2×1×6/,
       ],
       [() => new Model({ ...network, layers: [batchNorm()] }, { loss: lossOf() }), /a network without batch norm for rollouts/], // prettier-ignore
     ];
@@ -232,10 +301,15 @@ describe('a loss of rollouts', () => {
         return true;
       });
     }
+    // A loss of outputs may hold a simulator of its own.
+    using own = new Model(network, { loss: { ...outputsLoss('own', () => 0), simulator: 'x' } as OutputsLoss });
+    assert.ok(!own.carriesChanges);
     using model = new Model(network, { loss: lossOf() });
-    await assert.rejects(model.forward({ ...batch, targets: new Float32Array(3) }), /batch\.targets to be 120, 24 outputs for each of 5 images, for the loss 4 steps/); // prettier-ignore
-    await assert.rejects(model.forward({ images: batch.images, count: COUNT }), /batch\.targets to be of type Float32Array/); // prettier-ignore
+    await assert.rejects(model.forward({ ...batch, targets: new Float32Array(3) }), /batch\.targets to be 120, 4 steps × 6 values for each of 5 trajectories, for the loss 4 steps .* \(the simulator's own loss needs none\)/); // prettier-ignore
+    await assert.rejects(model.forward({ images: batch.images, count: COUNT }), /batch\.targets to be of type Float32Array, 4 steps × 6 values for each of 5 trajectories/); // prettier-ignore
     await assert.rejects(model.forward({ ...batch, images: new Float32Array(5) }), /batch\.images to be 35, 5 images of 7×1×1/); // prettier-ignore
+    await assert.rejects(model.predict(new Float32Array(6)), /a multiple of 7, from the simulator's parameters and state 7×1×1, received 6/); // prettier-ignore
+    await assert.rejects(model.cost(Uint32Array.of(0)), /The cost of a query requires a built-in loss, .* is a loss of rollouts/); // prettier-ignore
     await assert.rejects(model.gradient(batch), /Back-propagation requires a built-in loss, .* is a loss of rollouts/);
     const wrong = new TensorDataset({ images: new Float32Array(12), shape: [1, 1, 6], targets: new Float32Array(2) });
     await assert.rejects(
