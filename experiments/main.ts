@@ -187,17 +187,22 @@ await run({
         name: 'fig6',
         summary: 'A network that corrects a coarse flow solver, trained through the solver by zeroth order.',
         notes:
-          'Reference trajectories are made first, and kept. Every run has a folder under --out, with a checkpoint that the same ' +
-          `command resumes from. Without --quick two cores take about 80 minutes. ${FILES}`,
+          'non: back-propagation on single steps, never through the solver; the others start from its weights. nog: ' +
+          'back-propagation through rollouts, as if the solver were constant. zo-sol: sparse-CGE through the solver. ' +
+          'zo-sol-dense: CGE of all coordinates, with as many queries and so fewer updates. guided: sparse-CGE with nog as ' +
+          'control variate. drag: sparse-CGE to a loss that has the mean drag too. Draws errors to reference trajectories by ' +
+          'method (fig6.svg), over time (fig6-time.svg) and against queries (fig6-queries.svg), and vorticity ' +
+          '(fig6-vorticity.svg). References are made first, and kept (92 MB). Every run has a folder under --out, with a ' +
+          `checkpoint that the same command resumes from. Without --quick two cores take about an hour. ${FILES}`,
         options: {
           ...shared,
-          methods: list(choice('methods; all but NON start from its weights', FIG6_METHODS, undefined), FIG6_METHODS),
+          methods: list(choice('methods to train with; non always is', FIG6_METHODS, undefined), FIG6_METHODS),
           seeds: list(number('every run is made once with each', integer(0), 0), [0, 1, 2]),
           skipped: number('steps of the fine solver before the first frame', integer(0), 1000),
           frames: number('frames of each reference trajectory', integer(2), 500),
-          epochs: number('length of NON', positive, 40),
-          steps: number('updates through the solver; dense CGE makes as many queries', integer(1), 100),
-          dragSteps: number('updates to the drag', integer(1), 40),
+          epochs: number('length of non', positive, 40),
+          steps: number('updates of nog, zo-sol and guided', integer(1), 100),
+          dragSteps: number('updates of the method drag', integer(1), 40),
           unroll: number('steps of a rollout', integer(1), 16),
           trajectories: number('rollouts that are averaged to a loss', integer(1), 1),
           sparsity: number('fraction of the weights that sparse-CGE leaves out', fraction, 0.9),

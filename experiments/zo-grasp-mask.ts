@@ -1,10 +1,11 @@
 import { join } from 'node:path';
 
-import type { MaskOptions, Model, RunFolder } from 'deepzero';
+import type { Dataset, LayerRatios, MaskOptions, Model, RunFolder, ZoGraspOptions } from 'deepzero';
 import { paper, zoGrasp } from 'deepzero';
 import * as v from 'valibot';
 
 import { cached } from './support/cache.js';
+import type { Surroundings } from './support/report.js';
 import type { Context } from './support/trial.js';
 import { datasetConfig } from './support/trial.js';
 
@@ -25,14 +26,25 @@ export async function zoGraspMask(
   { graspQueries: queries, samplesPerClass, redrawEvery }: ZoGraspMaskOptions,
   { folder, context, seed }: { folder: RunFolder; context: Context; seed: number },
 ): Promise<MaskOptions> {
-  const { data, signal, onStatus } = context;
   const options = { sparsity, mu: paper.MU, samplesPerClass, queries, seed };
-  const about = { network: model.network, data: datasetConfig(data.train), ...options };
+  const about = { network: model.network, data: datasetConfig(context.data.train), ...options };
+  return { ratios: await zoGraspRatios(model, context.data.train, options, about, folder, context), redrawEvery };
+}
+
+/** ZO-GraSP's ratios, cached in a run's folder; `about` is all that they depend on. */
+export async function zoGraspRatios(
+  model: Model,
+  data: Dataset,
+  options: ZoGraspOptions,
+  about: object,
+  folder: RunFolder,
+  { signal, onStatus }: Pick<Surroundings, 'signal' | 'onStatus'>,
+): Promise<LayerRatios> {
   const { ratios } = await cached({ path: join(folder.path, 'zo-grasp.json'), schema }, about, async () => {
     const onProgress = (done: number, total: number): void => {
       onStatus(`ZO-GraSP: ${done} of ${total} queries`);
     };
-    return { ratios: await zoGrasp(model, data.train, { ...options, signal, onProgress }) };
+    return { ratios: await zoGrasp(model, data, { ...options, signal, onProgress }) };
   });
-  return { ratios, redrawEvery };
+  return ratios;
 }

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { ITEM, itemOf, STATE, VELOCITIES, WIDTH } from '../../bench/support/wake.js';
+import { ITEM, itemOf, STATE, WIDTH } from '../../bench/support/wake.js';
 import { mean } from '../../bench/support/statistics.js';
 import type { References } from './references.js';
 import type { Setting } from './setting.js';
+import { scaleOf } from './windows.js';
 
 export interface Errors {
   /** Mean absolute error of velocities over faces and frames, by trajectory. */
@@ -56,14 +57,10 @@ export async function rolledOut(
     images.set(itemOf(number, references.frame(i, 0).subarray(0, WIDTH)), i * ITEM);
   });
   const measured = await model.predict({ images, count: reynolds.length });
-  const { along, across } = setting.deviations;
-  const scales = [along, across, 1];
   return reynolds.map((_, i) =>
     Array.from({ length: frames - 1 }, (__, step) => {
       const start = (i * (frames - 1) + step) * STATE;
-      return measured
-        .subarray(start, start + STATE)
-        .map((value, at) => value * scales[at < VELOCITIES[0] ? 0 : at < WIDTH ? 1 : 2]!);
+      return measured.subarray(start, start + STATE).map((value, at) => value * scaleOf(at, setting.deviations));
     }),
   );
 }

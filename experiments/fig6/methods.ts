@@ -3,15 +3,13 @@
  *
  * @module
  */
-import { join } from 'node:path';
-
 import type { Dataset, Estimator, Model, Optimizer, RunFolder } from 'deepzero';
-import { adam, cge, cosine, firstOrder, guided, zoGrasp } from 'deepzero';
-import * as v from 'valibot';
+import { adam, cge, cosine, firstOrder, guided } from 'deepzero';
 
-import { cached } from '../support/cache.js';
 import type { Surroundings } from '../support/report.js';
-import type { Setting } from './setting.js';
+import { datasetConfig } from '../support/trial.js';
+import { zoGraspRatios } from '../zo-grasp-mask.js';
+import { digestOf, REYNOLDS } from './references.js';
 import type { Unrolled } from './surrogate.js';
 import type { Measured } from './windows.js';
 
@@ -39,11 +37,11 @@ export interface Fig6Options {
   readonly graspTrajectories: number;
 }
 
-/** What a run has to work with. */
-export interface Given {
+/** A run whose estimator is to be made. */
+export interface Beginning {
   readonly choice: Fig6Options;
-  readonly setting: Setting;
   readonly seed: number;
+  /** With the weights that it starts from. */
   readonly model: Model;
   readonly data: Dataset;
   readonly folder: RunFolder;
@@ -62,12 +60,12 @@ export interface Method {
   readonly rate: number;
   readonly length: (choice: Fig6Options, model: Model) => { epochs: number } | { steps: number };
   readonly batchSize: (choice: Fig6Options) => number;
-  readonly estimator: (given: Given) => Promise<Estimator> | Estimator;
+  readonly estimator: (run: Beginning) => Promise<Estimator> | Estimator;
 }
 
 /** A query moves a parameter by so much: rollouts are in double precision, and must stay near each other. */
 const MU = 1e-4;
-/** Steps of which NON averages the error. */
+/** NON averages the error over so many steps, or over all if there are fewer. */
 const NON_BATCH = 32;
 
 const sparseLength = ({ steps }: Fig6Options): { steps: number } => ({ steps });
@@ -82,7 +80,7 @@ export const METHODS: Readonly<Record<Fig6Method, Method>> = {
   non: {
     ...{ name: 'NON', colour: 0, published: 0.153, measured: undefined, rate: 3e-3 },
     length: ({ epochs }) => ({ epochs }),
-    batchSize: () => NON_BATCH,
+    batchSize: ({ frames }) => Math.min(NON_BATCH, REYNOLDS.training.length * (frames - 1)),
     estimator: () => firstOrder(),
   },
   nog: {
@@ -110,7 +108,7 @@ export const METHODS: Readonly<Record<Fig6Method, Method>> = {
     ...{ name: 'guided sparse-CGE', colour: 3, published: null, measured: 'velocity', rate: RATE },
     length: sparseLength,
     batchSize: trajectories,
-    estimator: async (given) => guided({ estimator: await sparse(given), surrogate: given.surrogate }),
+    estimator: async (run) => guided({ estimator: await sparse(run), surrogate: run.surrogate }),
   },
   drag: {
     ...{ name: 'ZO-SOL to the drag', colour: 5, published: null, measured: 'flow', rate: RATE },
@@ -120,21 +118,12 @@ export const METHODS: Readonly<Record<Fig6Method, Method>> = {
   },
 };
 
-const ratiosSchema = v.strictObject({ ratios: v.record(v.string(), v.pipe(v.number(), v.minValue(0), v.maxValue(1))) });
-
 /** Sparse-CGE to ZO-GraSP's ratios, with other coordinates in every step. */
-async function sparse({ choice, seed, model, data, folder, surroundings }: Given): Promise<Estimator> {
+async function sparse({ choice, seed, model, data, folder, surroundings }: Beginning): Promise<Estimator> {
   const { sparsity, graspQueries: queries, graspTrajectories: samplesPerClass } = choice;
   const options = { sparsity, mu: MU, queries, samplesPerClass, seed };
-  const { signal, onStatus } = surroundings;
-  const onProgress = (done: number, total: number): void => {
-    onStatus(`ZO-GraSP: ${done} of ${total} queries`);
-  };
-  const file = { path: join(folder.path, 'zo-grasp.json'), schema: ratiosSchema };
-  const { ratios } = await cached(file, options, async () => ({
-    ratios: await zoGrasp(model, data, { ...options, signal, onProgress }),
-  }));
-  return redrawn(cge({ mu: MU, ratios }));
+  const about = { data: datasetConfig(data), start: digestOf(model.parameters), ...options };
+  return redrawn(cge({ mu: MU, ratios: await zoGraspRatios(model, data, options, about, folder, surroundings) }));
 }
 
 /** An estimator that draws other coordinates in every step instead of every epoch. */

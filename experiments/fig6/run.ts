@@ -13,6 +13,8 @@ import { mean, sum } from '../../bench/support/statistics.js';
 import { cached } from '../support/cache.js';
 import { joinMachines } from '../support/machines.js';
 import type { Surroundings } from '../support/report.js';
+import { rounded } from '../support/report.js';
+import type { Errors } from './errors.js';
 import { errorsOf } from './errors.js';
 import type { Fig6Method, Fig6Options } from './methods.js';
 import { METHODS, optimizerOf } from './methods.js';
@@ -48,8 +50,10 @@ const runSchema = v.strictObject({
 export type Fig6Run = v.InferOutput<typeof runSchema>;
 
 /** No correction at all. */
-const sourceSchema = v.strictObject({ errors: errorsSchema, machine: v.string() });
-export type Source = v.InferOutput<typeof sourceSchema>;
+export interface Source {
+  readonly errors: Errors;
+  readonly machine: string;
+}
 
 /** Trains corrections and measures them, each once. */
 export class Trainer {
@@ -59,6 +63,7 @@ export class Trainer {
   readonly #test: References;
   readonly #surroundings: Surroundings;
   #pairs: Promise<Dataset> | undefined;
+  #source: Promise<Source> | undefined;
 
   constructor(
     choice: Fig6Options,
@@ -73,15 +78,12 @@ export class Trainer {
     this.#surroundings = surroundings;
   }
 
-  /** The errors without a correction. */
-  async source(): Promise<Source> {
-    const { out, threads } = this.#surroundings;
-    const none = new Float32Array(this.#setting.initial(0).length);
-    const options = { test: this.#test.digest };
-    return await cached({ path: join(out, 'source.json'), schema: sourceSchema }, options, async () => ({
-      errors: await errorsOf(this.#setting, none, this.#test),
-      machine: describeMachine({ threads }),
-    }));
+  /** The errors without a correction, which stand for the solver too. */
+  source(): Promise<Source> {
+    return (this.#source ??= errorsOf(this.#setting, this.#setting.none(), this.#test).then((errors) => ({
+      errors,
+      machine: describeMachine(this.#surroundings),
+    })));
   }
 
   /** Trains by a method, from given weights or small ones. */
@@ -102,8 +104,7 @@ export class Trainer {
       : await (this.#pairs ??= this.#setting.pairs(this.#training));
     using surrogate = new Unrolled(this.#setting, unroll);
     const choice = this.#choice;
-    const setting = this.#setting;
-    const estimator = await estimatorOf({ choice, setting, seed, model, data, folder, surrogate, surroundings });
+    const estimator = await estimatorOf({ choice, seed, model, data, folder, surrogate, surroundings });
     const test = measured && this.#heldOut(measured);
     const lasts = length(choice, model);
     const testEvery = 'steps' in lasts ? Math.ceil(lasts.steps / TESTS) : undefined;
@@ -114,7 +115,9 @@ export class Trainer {
       ...{ estimator, optimizer, ...lasts, batchSize: batchSize(choice), seed, folder, signal },
       ...(test && { test, testEvery: testEvery! }),
     });
-    const options = { ...run.config, trajectories, start: digestOf(Float32Array.from(start)), test: this.#test.digest };
+    const solver = (await this.source()).errors.velocity.map((error) => rounded(error, 6));
+    const given = { start: digestOf(Float32Array.from(start)), test: this.#test.digest, solver };
+    const options = { ...run.config, trajectories, ...given };
     return await cached({ path: join(folder.path, 'result.json'), schema: runSchema }, options, async () => {
       const before = test && (await this.#lossOf(start, measured));
       await run.resume();
@@ -131,8 +134,8 @@ export class Trainer {
         queries: sum(log.map(({ queries }) => queries)),
         seconds: sum(log.map(({ seconds }) => seconds)),
         loss: mean(last.map(({ loss }) => loss)),
-        curve: before === undefined ? [] : curveOf(before, log),
-        errors: await errorsOf(setting, model.parameters, this.#test),
+        curve: before === undefined ? [] : curveOf(before, log, await this.#lossOf(model.parameters, measured!)),
+        errors: await errorsOf(this.#setting, model.parameters, this.#test),
         weights: [...model.parameters],
         machine: joinMachines(log.flatMap(({ machine }) => machine ?? [])),
       };
@@ -142,7 +145,7 @@ export class Trainer {
   /** Windows far apart in the test trajectories. */
   #heldOut(measured: Measured): Windows {
     const { unroll } = this.#choice;
-    const every = Math.floor((this.#test.frames - unroll) / TEST_WINDOWS);
+    const every = Math.ceil((this.#test.frames - unroll) / TEST_WINDOWS);
     return new Windows(this.#test, this.#setting.deviations, measured, unroll, every);
   }
 
@@ -153,13 +156,14 @@ export class Trainer {
   }
 }
 
-function curveOf(before: number, log: readonly TrainStep[]): Fig6Run['curve'] {
+/** From the start over the tests to the end. */
+function curveOf(before: number, log: readonly TrainStep[], end: number): Fig6Run['curve'] {
   const curve = [{ queries: 0, seconds: 0, loss: before }];
   let [queries, seconds] = [0, 0];
   for (const step of log) {
     queries += step.queries;
     seconds += step.seconds;
-    if (step.test) curve.push({ queries, seconds, loss: step.test.loss });
+    if (step.test && step !== log.at(-1)) curve.push({ queries, seconds, loss: step.test.loss });
   }
-  return curve;
+  return [...curve, { queries, seconds, loss: end }];
 }

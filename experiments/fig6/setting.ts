@@ -51,6 +51,12 @@ export class Setting {
     return new Model(this.network, { threads: this.threads, seed, loss: 'mean-squared-error' });
   }
 
+  /** Weights that correct nothing. */
+  none(): Float32Array {
+    using model = this.alone();
+    return new Float32Array(model.parameterCount);
+  }
+
   /** Weights of a correction that is small. */
   initial(seed: number): Float32Array {
     using model = this.alone(seed);

@@ -50,12 +50,15 @@ export type Measured = 'velocity' | 'flow';
 /** Numbers of a measured step. */
 export const measures = (what: Measured): number => (what === 'velocity' ? WIDTH : STATE);
 
+/** What a measured number of a frame was divided by; drag and lift by nothing. */
+export function scaleOf(index: number, { along, across }: Deviations): number {
+  if (index >= WIDTH) return 1;
+  return index < VELOCITIES[0] ? along : across;
+}
+
 /** What a frame has of the measured values. */
-export function measuredOf(frame: Float32Array, what: Measured, { along, across }: Deviations): Float32Array {
-  const scales = [along, across, 1];
-  return frame
-    .subarray(0, measures(what))
-    .map((value, i) => value / scales[i < VELOCITIES[0] ? 0 : i < WIDTH ? 1 : 2]!);
+export function measuredOf(frame: Float32Array, what: Measured, deviations: Deviations): Float32Array {
+  return frame.subarray(0, measures(what)).map((value, i) => value / scaleOf(i, deviations));
 }
 
 /** Every `every`-th frame of each trajectory as the start of a rollout, and as its targets the frames behind it. */
