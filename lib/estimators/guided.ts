@@ -42,8 +42,8 @@ export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
  * The queries measure only what the surrogate does not know. Under a mask of sparse-CGE, entries that are queried are those of CGE, and
  * the others are the surrogate's instead of 0. Of RGE with Gaussian directions the expectation stays ∇ℓ, as μ → 0, and the variance is that
  * of a loss whose gradient is ∇ℓ − g̃: less by the square of the surrogate's relative error. Where E[u·uᵀ] is not I, use
- * `scale: 'unbiased'`. No query is added. Where a query of CGE fails, the entry is the surrogate's. An estimator of one's own must hand on
- * `missing` of its objective's differences where queries may fail.
+ * `scale: 'unbiased'`. No query is added. Where a query of CGE fails, the entry is the surrogate's. A custom estimator must hand on `missing` of
+ * its objective's differences where queries may fail.
  *
  * Difference from the source: Guided ES draws its directions from the surrogates' subspace; here they stay as they are.
  *
