@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mkdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { inflateSync } from 'node:zlib';
+import type { Wake } from '../../bench/support/wake.js';
 import { ACROSS, buildWake, startVelocities, STATE, VELOCITIES, WIDTH } from '../../bench/support/wake.js';
 import { fig6 } from '../../experiments/fig6.js';
 import { errorsOf, rolledOut } from '../../experiments/fig6/errors.js';
@@ -59,12 +60,15 @@ const plain = ({ rows, ...rest }: Report): object => ({
 });
 
 describe('the experiment fig6', () => {
-  const { data, simulator } = buildWake();
+  let wake: Wake;
+  before(() => {
+    wake = buildWake();
+  });
   const deviations = { along: 0.3, across: 0.25, reynolds: 1000 };
 
   /** A trajectory of the coarse solver itself at each Reynolds number. */
   async function coarse(reynolds: readonly number[], frames: number): Promise<References> {
-    const setting = new Setting(simulator, deviations, 2);
+    const setting = new Setting(wake.simulator, deviations, 2);
     const values = new Float32Array(reynolds.length * frames * STATE);
     reynolds.forEach((_, i) => {
       values.set(startVelocities(), i * frames * STATE);
@@ -80,7 +84,7 @@ describe('the experiment fig6', () => {
 
   it('finds no error where the reference is the coarse solver, and the one that was added', async () => {
     const exact = await coarse([150, 900], 6);
-    const setting = new Setting(simulator, deviations, 2);
+    const setting = new Setting(wake.simulator, deviations, 2);
     const none = setting.none();
     const { velocity, overTime, drag } = await errorsOf(setting, none, exact);
     assert.deepEqual([velocity.length, overTime.length, drag.length], [2, 5, 2]);
@@ -99,7 +103,7 @@ describe('the experiment fig6', () => {
 
   it("has NOG's gradient equal to the whole one over a single step, and another one over two", async () => {
     const reference = await coarse([150, 900], 4);
-    const setting = new Setting(simulator, deviationsOf(reference), 2);
+    const setting = new Setting(wake.simulator, deviationsOf(reference), 2);
     for (const [steps, isWhole] of [
       [1, true],
       [2, false],
@@ -120,7 +124,7 @@ describe('the experiment fig6', () => {
 
   it('trains NON to add what is missing', async () => {
     const reference = await coarse([150], 3);
-    const setting = new Setting(simulator, deviations, 1);
+    const setting = new Setting(wake.simulator, deviations, 1);
     const { count, images, targets } = (await setting.pairs(reference)).batch(Uint32Array.of(0, 1));
     assert.equal(count, 2);
     // The reference is the solver itself: nothing is missing, but rounding.
@@ -191,20 +195,20 @@ describe('the experiment fig6', () => {
   it('keeps references, and refuses files that are not those', () =>
     withFolder(async (out) => {
       const lengths = { skipped: 1, frames: 2 };
-      const { training, test } = await allReferences(lengths, data, surroundingsIn(out, 1));
+      const { training, test } = await allReferences(lengths, wake.data, surroundingsIn(out, 1));
       assert.deepEqual([training.reynolds.length, test.reynolds.length], [6, 5]);
       const again = await allReferences(lengths, '/no/program', surroundingsIn(out, 1)).catch(
         (error: unknown) => error,
       );
       assert.match(String(again), /ENOENT/);
-      assert.equal((await allReferences(lengths, data, surroundingsIn(out, 1))).test.digest, test.digest);
-      const longer = await allReferences({ skipped: 1, frames: 3 }, data, surroundingsIn(out, 1));
+      assert.equal((await allReferences(lengths, wake.data, surroundingsIn(out, 1))).test.digest, test.digest);
+      const longer = await allReferences({ skipped: 1, frames: 3 }, wake.data, surroundingsIn(out, 1));
       assert.deepEqual(longer.test.frame(4, 1), test.frame(4, 1));
       const file = join(out, 'references-test.f32');
       const bytes = await readFile(file);
       bytes[1000]! ^= 1;
       await writeFile(file, bytes);
-      const read = (): Promise<object> => allReferences({ skipped: 1, frames: 3 }, data, surroundingsIn(out, 1));
+      const read = (): Promise<object> => allReferences({ skipped: 1, frames: 3 }, wake.data, surroundingsIn(out, 1));
       await assert.rejects(read(), /references-test\.f32: is not what .*references-test\.json says: delete it/);
       await truncate(file, 1000);
       await assert.rejects(read(), /has 1000 bytes, expected .*: delete it/);
