@@ -97,7 +97,8 @@ export async function perform(
   output.line(`\n${report.title}\n\n${reportTable(report)}\n`);
   output.line(`Measured: ${subject.text}.\nPublished: ${report.published}.`);
   if (warning !== undefined) output.line(warning);
-  output.line(`written to ${files.json}, .csv and .svg`);
+  const pictures = (files.pictures ?? []).map((path) => `, ${path}`).join('');
+  output.line(`written to ${files.json}, .csv and .svg${pictures}`);
   return { ...files, settings: report.settings, rows: report.rows };
 }
 

@@ -77,8 +77,13 @@ export async function checkReportFiles(name: string, out: string): Promise<void>
   }
 }
 
-/** Writes a report's files into the experiment's folder, over those of an earlier state. */
-export async function writeReport(name: string, report: Report, subject: Subject, out: string): Promise<ReportFiles> {
+/** Writes a report's files into the experiment's folder, over those of an earlier state, and returns their paths. */
+export async function writeReport(
+  name: string,
+  report: Report,
+  subject: Subject,
+  out: string,
+): Promise<ReportFiles & { pictures?: string[] }> {
   const { title, published, settings, rows, plot, pictures = {} } = report;
   const content = { ...{ experiment: name, title, published, ...subject.config, settings }, rows };
   const files = reportFiles(name, out);
@@ -87,11 +92,13 @@ export async function writeReport(name: string, report: Report, subject: Subject
   await writeFileAtomically(files.csv, csv(rows));
   const footnotes = [subject.text, ...machines];
   await writeFileAtomically(files.svg, plotSvg(plot, footnotes));
+  const paths: string[] = [];
   for (const [what, picture] of Object.entries(pictures)) {
-    const svg = typeof picture === 'string' ? picture : plotSvg(picture, footnotes);
-    await writeFileAtomically(join(out, `${name}-${what}.svg`), svg);
+    const path = join(out, `${name}-${what}.svg`);
+    await writeFileAtomically(path, typeof picture === 'string' ? picture : plotSvg(picture, footnotes));
+    paths.push(path);
   }
-  return files;
+  return { ...files, ...(paths.length > 0 && { pictures: paths }) };
 }
 
 /** RFC 4180, a header of all columns first. */
