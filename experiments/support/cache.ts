@@ -35,6 +35,8 @@ export async function cached<T extends object>(
     throw new FileError(path, `is the result of other options or data: ${difference}; choose another --out`);
   }
   const result = await compute();
+  // JSON has no NaN: the file would be refused later.
+  if (!v.is(schema, result)) throw new Error(`The result for ${path} has a number that is not finite, or lacks one`);
   await writeFileAtomically(path, `${JSON.stringify({ options, result }, undefined, 2)}\n`);
   return result;
 }

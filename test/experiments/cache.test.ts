@@ -36,6 +36,18 @@ describe('cached results', () => {
       );
     }));
 
+  it('are not written where they could not be read', () =>
+    withFolder(async (folder) => {
+      const path = join(folder, 'result.json');
+      const finite = { path, schema: v.strictObject({ value: v.pipe(v.number(), v.finite()) }) };
+      const compute = () => cached(finite, {}, () => Promise.resolve({ value: NaN }));
+      await assert.rejects(
+        compute(),
+        /^Error: The result for .*result\.json has a number that is not finite, or lacks one$/,
+      );
+      assert.equal(await readCached(finite, {}), undefined);
+    }));
+
   it('are refused by name where the file is not what was written', () =>
     withFolder(async (folder) => {
       const file = { path: join(folder, 'result.json'), schema };
