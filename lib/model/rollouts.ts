@@ -11,7 +11,7 @@ import type { NativeRolloutRequests, NativeRolloutResults, NativeRollouts } from
 import { native } from '../native/addon.js';
 import { programOf } from '../network/compile.js';
 import { digest } from '../support/digest.js';
-import { escaped, inline, InvalidArgumentError, show } from '../support/errors.js';
+import { escaped, inline, InvalidArgumentError, quote, show } from '../support/errors.js';
 import { expectedOption, integer, leaf, oneOf, parseOptions } from '../support/schema.js';
 import type { Setup } from './computations.js';
 import { Computations } from './computations.js';
@@ -20,6 +20,9 @@ import { ROLLOUT_ERRORS } from './losses.js';
 
 /** The folder of `deepzero_simulator.h`, for a compiler's `-I`. */
 export const simulatorInclude: string = fileURLToPath(new URL('../../native/include', import.meta.url));
+
+/** The longest config that a loss's name holds. */
+const MOST_NAMED = 64;
 
 const SIMULATOR = 'the path of a shared object, or a URL object of protocol file:';
 
@@ -60,8 +63,9 @@ export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
  * value is not finite, is left out of the estimate, or replaced by the unperturbed loss with central differences; `failed` counts
  * them. If more than half fail, or the unperturbed loss, the call rejects. Options about feature reuse have no effect.
  *
- * A file that has changed since the process loaded it is refused. A run that resumes does not compare the simulator's code: put a version of
- * it into the file's name or `config`.
+ * The loss's name, which must be equal for a run to resume, holds the file's name, the steps, the kind of loss, and `config`, or its digest
+ * where it is longer than 64 characters. The simulator's code is not compared: put a version of it into the file's name or `config`. A file
+ * that has changed since the process loaded it is refused.
  *
  * @throws InvalidArgumentError if the shared object cannot be loaded, has changed or is no simulator, or an option is out of range or
  *   unknown.
@@ -80,8 +84,14 @@ export function rollout(options: RolloutOptions): RolloutLoss {
       loss,
     );
   }
-  const name = `${steps} steps of ${basename(path)}(${digest(new TextEncoder().encode(config))}), ${loss}`;
+  const name = `${steps} steps of ${basename(path)}(${nameOfConfig(config)}), ${loss}`;
   return { name, simulator: path, config, steps, loss, sizes };
+}
+
+/** What stands for a config in the loss's name: a short one itself, so that the difference of two can be read. */
+function nameOfConfig(config: string): string {
+  if (config === '') return '';
+  return config.length <= MOST_NAMED ? quote(config) : digest(new TextEncoder().encode(config));
 }
 
 /** The whole path: without a folder the system would look among its own libraries. */

@@ -159,7 +159,10 @@ describe('a loss of rollouts', () => {
         async () => {
           await finish(train(other, trajectories(COUNT, 5), { ...options, resume: file }));
         },
-        { name: 'FileError', message: /expected loss to be "4 steps of linear\.so\(\w+\), mean-squared-error"/ },
+        {
+          name: 'FileError',
+          message: /expected loss to be "4 steps of linear\.so\(\\"6\\"\), mean-squared-error", .* received "5 steps/,
+        },
       );
       await assert.rejects(Model.load(file), /its loss is "4 steps of .*", one of rollouts: give it by loss/);
       using loaded = await Model.load(file, { loss: lossOf() });
@@ -246,6 +249,14 @@ describe('a loss of rollouts', () => {
       assert.ok(!lossOf({ simulator: next }).sizes.hasLoss);
       return Promise.resolve();
     }));
+
+  it('has a name that holds its config, or the digest of a long one', () => {
+    const nameOf = (config: string): string => lossOf({ config }).name;
+    assert.equal(nameOf('6 "a"'), '4 steps of linear.so("6 \\"a\\""), mean-squared-error');
+    assert.equal(nameOf('6'.padEnd(64)), `4 steps of linear.so("${'6'.padEnd(64)}"), mean-squared-error`);
+    assert.match(nameOf('6'.padEnd(65)), /^4 steps of linear\.so\([\da-f]+\), mean-squared-error$/);
+    assert.notEqual(nameOf('6'.padEnd(65)), nameOf('6'.padEnd(66)));
+  });
 
   it('is aborted, and keeps to a bound on memory', async () => {
     using model = new Model(network, { loss: lossOf(), threads: 2 });
