@@ -105,7 +105,7 @@ function batchOf(count: number, steps: number): Batch {
   return { images, count, targets: new Float32Array(count * steps * (VELOCITIES[0] + VELOCITIES[1])) };
 }
 
-/** The loss of a rollout of which JavaScript makes every step. */
+/** The loss of a rollout whose steps JavaScript makes, one after another. */
 async function stepByStep(model: Model, batch: Batch, at: Float32Array, steps: number): Promise<number> {
   const width = VELOCITIES[0] + VELOCITIES[1];
   let [now, loss] = [{ ...batch, targets: new Float32Array(batch.count * width) }, 0];

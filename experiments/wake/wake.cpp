@@ -175,7 +175,7 @@ void Solver::diffuse(Lanes amount) {
   std::swap(v_, nextV_);
 }
 
-void Solver::letIn() {
+void Solver::setInflow() {
   for (int i = 0; i <= along(); ++i) {
     u_[cellAt(i, 0)] = u_[cellAt(i, across_ - 1)] = spread(1);
   }
@@ -269,7 +269,7 @@ void Solver::step(int count, const double* viscosities, const double* const* sta
     for (Lanes& v : v_) v[l] = *state++;
   }
   diffuse(amount);
-  letIn();
+  setInflow();
   advect();
   Lanes forces[2];
   project(forces);

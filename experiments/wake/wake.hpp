@@ -57,7 +57,7 @@ class Solver {
   bool openV(int i, int j) const;
   void factorize();
   void diffuse(Lanes amount);
-  void letIn();
+  void setInflow();
   void advect();
   // Drag and lift, per ρU²/2 and diameter.
   void project(Lanes forces[2]);

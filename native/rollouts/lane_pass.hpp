@@ -23,8 +23,8 @@ struct LaneDirection {
   double scales[kLanes] = {};
 };
 
-// The lanes share weights, and what each has of its own is added to the sums of the layer that it changes. So queries
-// of few images fill all lanes, and a step that float32 could not add to a weight is exact to double precision.
+// The lanes share weights, and each lane's change is added to the sums of the layer that it changes. So queries of few
+// images fill all lanes, and a step that float32 could not add to a weight is exact to double precision.
 class LanePass {
  public:
   // Throws std::invalid_argument if the network has batch norms, whose statistics lanes would share.

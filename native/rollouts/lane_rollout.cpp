@@ -32,7 +32,7 @@ void forBlocks(const Map& map, const Body& body) {
 LaneRollout::LaneRollout(const Graph& graph, const Plan& plan, const Kernels& kernels, const Simulator& model,
                          int ownSteps, bool withDirections)
     : ownSteps_(ownSteps),
-      simulator_(MemoryCount::current() == nullptr ? model.another() : nullptr),
+      simulator_(MemoryCount::current() == nullptr ? model.clone() : nullptr),
       pass_(graph, plan, kernels, withDirections),
       direction_(withDirections ? std::make_unique<Weights>(graph, plan) : nullptr),
       parameters_(model.parameters() * kLanes),
@@ -61,7 +61,7 @@ bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, Lan
       std::swap(state_, next_);
     }
     simulator_->observe(count, parameters_.data(), state_.data(), observation_.data(), failed_);
-    act(weights, changes, direction, count);
+    runNetwork(weights, changes, direction, count);
     if (corrects) {
       simulator_->correct(count, parameters_.data(), state_.data(), output_.data(), next_.data(), failed_);
     } else {
@@ -69,7 +69,7 @@ bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, Lan
     }
     std::swap(state_, next_);
     simulator_->measure(count, parameters_.data(), state_.data(), values_.data(), failed_);
-    keep(problem, step, tasks, count, values);
+    recordValues(problem, step, tasks, count, values);
   }
   for (int lane = 0; lane < count; ++lane) tasks[lane].loss = lossOf(problem, tasks[lane], lane);
   return true;
@@ -87,7 +87,8 @@ void LaneRollout::start(const RolloutProblem& problem, const LaneTask* tasks, in
 }
 
 // Runs the network from observations to outputs.
-void LaneRollout::act(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count) {
+void LaneRollout::runNetwork(const Weights& weights, const LaneChange* changes, const LaneDirection& direction,
+                             int count) {
   const std::size_t observation = simulator_->observation(), output = simulator_->output();
   const Map& in = pass_.inputMap();
   forBlocks(in, [&](std::ptrdiff_t at, std::size_t from, int width) {
@@ -107,8 +108,8 @@ void LaneRollout::act(const Weights& weights, const LaneChange* changes, const L
   });
 }
 
-// Takes a step's values where they are needed.
-void LaneRollout::keep(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values) {
+// Hands a step's values on, and adds their errors.
+void LaneRollout::recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values) {
   const std::size_t width = simulator_->values();
   for (int lane = 0; lane < count; ++lane) {
     const double* const found = values_.data() + lane * width;

@@ -53,8 +53,8 @@ class LaneRollout {
 
  private:
   void start(const RolloutProblem& problem, const LaneTask* tasks, int count);
-  void act(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count);
-  void keep(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values);
+  void runNetwork(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count);
+  void recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values);
   double lossOf(const RolloutProblem& problem, const LaneTask& task, int lane);
 
   int ownSteps_;

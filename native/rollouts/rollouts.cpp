@@ -224,7 +224,7 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
 
 std::vector<double> Rollouts::reference(const RolloutProblem& problem, const CoordinatewiseOptions& options,
                                         const Control& control, double* loss) {
-  const std::unique_ptr<Simulator> simulator = simulator_.another();
+  const std::unique_ptr<Simulator> simulator = simulator_.clone();
   return referenceRolloutCoordinatewise(graph_, *simulator, problem, options.coordinates, options.count, options.mu,
                                         options.central, control, loss);
 }

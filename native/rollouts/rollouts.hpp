@@ -37,8 +37,8 @@ class Rollouts {
   const Graph& graph() const { return graph_; }
   const Simulator& simulator() const { return simulator_; }
 
-  // Of evaluations: the mean loss, and as outputs the values of every step, [trajectory][step][value]. Throws
-  // NonFinite(-1).
+  // The mean loss, and as outputs the values of every step, [trajectory][step][value]. Throws NonFinite(-1), which says
+  // which trajectory has no loss.
   Evaluation evaluate(const RolloutProblem& problem, const Control& control);
 
   // CGE and RGE. A query fails if the loss of one of its trajectories is not finite: it is left out, or with central

@@ -38,7 +38,7 @@ class Simulator {
   Simulator& operator=(const Simulator&) = delete;
 
   // An equal one.
-  std::unique_ptr<Simulator> another() const { return std::make_unique<Simulator>(library_, config_); }
+  std::unique_ptr<Simulator> clone() const { return std::make_unique<Simulator>(library_, config_); }
 
   const std::string& path() const { return library_->path(); }
   const deepzero_sizes& sizes() const { return sizes_; }
