@@ -154,9 +154,12 @@ function queriesPlot(made: readonly MethodRuns[]): Report['plot'] {
   return {
     title: 'Loss of rollouts of the test cases against queries, from NON on',
     x: { label: 'queries (thousands)' },
-    y: { label: 'mean squared error, velocities over their deviations' },
+    y: { label: 'mean squared error × 1,000 (velocities over deviations)' },
     series: made.flatMap((one): Series[] => {
-      const points = heldOutOf(one)?.map(({ x, ...rest }) => ({ x: x / 1000, ...rest }));
+      const points = heldOutOf(one)?.map(({ x, y, low, high }) => ({
+        ...{ x: x / 1000, y: 1000 * y },
+        ...(low !== undefined && high !== undefined && { low: 1000 * low, high: 1000 * high }),
+      }));
       return points ? [{ name: METHODS[one.method].name, colour: METHODS[one.method].colour, points }] : [];
     }),
   };
