@@ -190,6 +190,32 @@ describe('docs/RESULTS.md', () => {
     assert.deepEqual(unread, []);
   });
 
+  it('shows figure 6 as its report has it', async () => {
+    const rows = await rowsOf('fig6/fig6');
+    const [table] = await tablesUnder('Figure 6');
+    assert.equal(table!.length, rows.length);
+    for (const [method, error, range, ...cells] of table as [string, string, string, ...string[]][]) {
+      const row = rows.find((one) => one['method'] === method)!;
+      const [lowest = '–', highest = '–'] = range.split(', ');
+      const columns = [
+        'error',
+        'lowest',
+        'highest',
+        'runs',
+        'ratio',
+        'publishedRatio',
+        'dragError',
+        'steps',
+        'queries',
+      ];
+      for (const [i, column] of [...columns, 'minutes', 'queriesToLoss'].entries()) {
+        const cell = [error, lowest, highest, ...cells][i]!;
+        if (cell === '–') assert.equal(row[column], null, `${method} ${column}`);
+        else agrees(cell, row[column], `${method} ${column}`);
+      }
+    }
+  });
+
   it('shows rewards in MuJoCo as their report has them', async () => {
     const rows = await rowsOf('mujoco/mujoco');
     const [table] = await tablesUnder('Policies in MuJoCo');
