@@ -9,11 +9,10 @@ import type { Dataset, TrainStep } from 'deepzero';
 import { describeMachine, RunFolder, train } from 'deepzero';
 import * as v from 'valibot';
 
-import { mean, sum } from '../../bench/support/statistics.js';
 import { cached } from '../support/cache.js';
-import { joinMachines } from '../support/machines.js';
 import type { Surroundings } from '../support/report.js';
 import { rounded } from '../support/report.js';
+import { totalsOf } from '../support/trial.js';
 import type { Errors } from './errors.js';
 import { errorsOf } from './errors.js';
 import type { Fig6Method, Fig6Options } from './methods.js';
@@ -128,16 +127,11 @@ export class Trainer {
         );
       }
       const log = await folder.steps();
-      const last = log.slice(-Math.ceil(log.length / 10));
       return {
-        steps: log.length,
-        queries: sum(log.map(({ queries }) => queries)),
-        seconds: sum(log.map(({ seconds }) => seconds)),
-        loss: mean(last.map(({ loss }) => loss)),
+        ...totalsOf(log),
         curve: before === undefined ? [] : curveOf(before, log, await this.#lossOf(model.parameters, measured!)),
         errors: await errorsOf(this.#setting, model.parameters, this.#test),
         weights: [...model.parameters],
-        machine: joinMachines(log.flatMap(({ machine }) => machine ?? [])),
       };
     });
   }

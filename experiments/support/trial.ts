@@ -143,15 +143,22 @@ async function orDivergence<T>(context: Context, compute: () => Promise<T>): Pro
 }
 
 function summaryOf(test: EvaluateResult, log: readonly TrainStep[]): TrialResult {
+  return {
+    ...totalsOf(log),
+    testAccuracy: test.accuracy!,
+    testLoss: test.loss,
+    learningCurve: learningCurveOf(log, test),
+  };
+}
+
+/** What a run's log says of all its steps. */
+export function totalsOf(log: readonly TrainStep[]) {
   const last = log.slice(-Math.ceil(log.length / 10));
   return {
     steps: log.length,
     queries: sum(log.map(({ queries }) => queries)),
     seconds: sum(log.map(({ seconds }) => seconds)),
     loss: mean(last.map(({ loss }) => loss)),
-    testAccuracy: test.accuracy!,
-    testLoss: test.loss,
-    learningCurve: learningCurveOf(log, test),
     machine: joinMachines(log.flatMap((step) => step.machine ?? [])),
   };
 }
