@@ -43,7 +43,7 @@ LaneRollout::LaneRollout(const Graph& graph, const Plan& plan, const Kernels& ke
       values_(model.values() * kLanes),
       allValues_(checkedTimes(model.values() * kLanes, ownSteps)) {}
 
-bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, LaneTask* tasks, int count, float* values,
+bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, LaneTask* tasks, int count,
                       const Control& control) {
   start(problem, tasks, count);
   LaneChange changes[kLanes];
@@ -69,7 +69,7 @@ bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, Lan
     }
     std::swap(state_, next_);
     simulator_->measure(count, parameters_.data(), state_.data(), values_.data(), failed_);
-    recordValues(problem, step, tasks, count, values);
+    recordValues(problem, step, tasks, count);
   }
   for (int lane = 0; lane < count; ++lane) tasks[lane].loss = lossOf(problem, tasks[lane], lane);
   return true;
@@ -109,12 +109,14 @@ void LaneRollout::runNetwork(const Weights& weights, const LaneChange* changes, 
 }
 
 // Hands a step's values on, and adds their errors.
-void LaneRollout::recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values) {
+void LaneRollout::recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count) {
   const std::size_t width = simulator_->values();
   for (int lane = 0; lane < count; ++lane) {
     const double* const found = values_.data() + lane * width;
     const std::size_t place = (tasks[lane].item * problem.steps + step) * width;
-    if (values != nullptr) std::transform(found, found + width, values + place, [](double v) { return float(v); });
+    if (tasks[lane].values != nullptr) {
+      std::transform(found, found + width, tasks[lane].values + step * width, [](double v) { return float(v); });
+    }
     double sum = 0;
     if (problem.loss == RolloutLoss::Simulator) {
       std::copy_n(found, width, allValues_.data() + (static_cast<std::size_t>(lane) * ownSteps_ + step) * width);

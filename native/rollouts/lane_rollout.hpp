@@ -28,8 +28,9 @@ struct RolloutProblem {
 struct LaneTask {
   std::size_t item = 0;
   LaneChange change;
-  double scale = 0;  // of the direction
-  double loss = 0;   // NaN if the simulator failed
+  double scale = 0;         // of the direction
+  float* values = nullptr;  // where the values of all steps go, if they are wanted
+  double loss = 0;          // NaN if the simulator failed
   // The step in which the simulator failed, or a value was not finite; −1 if there is none.
   int lostIn = -1;
   bool simulatorFailed = false;
@@ -47,14 +48,13 @@ class LaneRollout {
   // The direction of tasks with a scale.
   void setDirection(const float* direction) { direction_->assign(direction); }
 
-  // Rolls out `count` <= kLanes tasks; with `values`, [item][step][value], the values go there. False if stopped.
-  bool run(const RolloutProblem& problem, const Weights& weights, LaneTask* tasks, int count, float* values,
-           const Control& control);
+  // Rolls out `count` <= kLanes tasks. False if stopped.
+  bool run(const RolloutProblem& problem, const Weights& weights, LaneTask* tasks, int count, const Control& control);
 
  private:
   void start(const RolloutProblem& problem, const LaneTask* tasks, int count);
   void runNetwork(const Weights& weights, const LaneChange* changes, const LaneDirection& direction, int count);
-  void recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count, float* values);
+  void recordValues(const RolloutProblem& problem, int step, LaneTask* tasks, int count);
   double lossOf(const RolloutProblem& problem, const LaneTask& task, int lane);
 
   int ownSteps_;

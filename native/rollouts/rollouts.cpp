@@ -113,49 +113,64 @@ void Rollouts::reserve(const RolloutProblem& problem, bool withDirections, int t
 }
 
 Evaluation Rollouts::evaluate(const RolloutProblem& problem, const Control& control) {
+  return evaluateWith(
+      problem, 0, control, [](std::size_t) { return LaneTask(); }, [](std::size_t, double) {});
+}
+
+// The unperturbed evaluation, and `count` tasks more. They share blocks, so that few trajectories leave no lanes idle.
+template <typename TaskAt, typename Take>
+Evaluation Rollouts::evaluateWith(const RolloutProblem& problem, std::size_t count, const Control& control,
+                                  TaskAt taskAt, Take take) {
   reserve(problem, false, control.threads);
+  const std::size_t values = checkedTimes(problem.steps, simulator_.values());
   Evaluation result;
-  result.outputs.resize(checkedTimes(problem.count, checkedTimes(problem.steps, simulator_.values())));
-  std::vector<LaneTask> tasks(problem.count);
-  for (std::size_t i = 0; i < tasks.size(); ++i) tasks[i].item = i;
-  runTasks(
-      problem, tasks.size(), control, result.outputs.data(), [&](std::size_t i) { return tasks[i]; },
-      [&](std::size_t i, const LaneTask& task) { tasks[i] = task; });
-  for (const LaneTask& task : tasks) {
+  result.outputs.resize(checkedTimes(problem.count, values));
+  std::vector<LaneTask> own(problem.count);
+  for (std::size_t i = 0; i < own.size(); ++i) {
+    own[i].item = i;
+    own[i].values = result.outputs.data() + i * values;
+  }
+  const std::size_t total = own.size() + count, blocks = (total + kLanes - 1) / kLanes;
+  const std::size_t done = runQueries(blocks, control, [&](int thread, std::size_t block) {
+    const std::size_t first = block * kLanes;
+    const int number = static_cast<int>(std::min<std::size_t>(kLanes, total - first));
+    LaneTask tasks[kLanes];
+    for (int lane = 0; lane < number; ++lane) {
+      const std::size_t i = first + lane;
+      tasks[lane] = i < own.size() ? own[i] : taskAt(i - own.size());
+    }
+    if (!threads_[thread]->run(problem, weights_, tasks, number, control)) return false;
+    bool finite = true;
+    for (int lane = 0; lane < number; ++lane) {
+      const std::size_t i = first + lane;
+      if (i >= own.size()) {
+        take(i - own.size(), tasks[lane].loss);
+      } else {
+        own[i] = tasks[lane];
+        finite = finite && std::isfinite(tasks[lane].loss);
+      }
+    }
+    return finite;
+  });
+  for (const LaneTask& task : own) {
     if (!std::isfinite(task.loss)) throw NonFinite(-1, reasonOf(task));
     result.loss += task.loss;
   }
   result.loss /= problem.count;
-  if (!std::isfinite(result.loss)) throw NonFinite(-1);
+  if (done < blocks || !std::isfinite(result.loss)) throw NonFinite(-1);
   return result;
-}
-
-// Rolls out `count` tasks, sixteen at a time, and hands each over with its loss.
-template <typename TaskAt, typename Take>
-void Rollouts::runTasks(const RolloutProblem& problem, std::size_t count, const Control& control, float* values,
-                        TaskAt taskAt, Take take) {
-  const std::size_t blocks = (count + kLanes - 1) / kLanes;
-  runQueries(blocks, control, [&](int thread, std::size_t block) {
-    const std::size_t first = block * kLanes;
-    const int number = static_cast<int>(std::min<std::size_t>(kLanes, count - first));
-    LaneTask tasks[kLanes];
-    for (int lane = 0; lane < number; ++lane) tasks[lane] = taskAt(first + lane);
-    if (!threads_[thread]->run(problem, weights_, tasks, number, values, control)) return false;
-    for (int lane = 0; lane < number; ++lane) take(first + lane, tasks[lane]);
-    return true;
-  });
 }
 
 RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const CoordinatewiseOptions& options,
                                          const Control& control) {
   const std::size_t count = problem.count, sides = options.central ? 2 : 1;
   std::vector<double> losses(checkedTimes(options.count, sides * count));
-  RolloutEstimate result = startEstimate(problem, control);
   // Progress is of coordinates, whose tasks lie one behind the other in the blocks.
   Control counting = control;
   if (control.progress) {
     counting.progress = [&](std::size_t blocks, std::size_t) {
-      control.progress(std::min(blocks * kLanes / (sides * count), options.count), options.count);
+      const std::size_t tasks = std::max(blocks * kLanes, count) - count;
+      control.progress(std::min(tasks / (sides * count), options.count), options.count);
     };
   }
   const auto taskAt = [&](std::size_t i) {
@@ -164,8 +179,9 @@ RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const Co
     task.change = {options.coordinates[i / count / sides], i / count % sides == 0 ? options.mu : -options.mu};
     return task;
   };
-  runTasks(problem, losses.size(), counting, nullptr, taskAt,
-           [&](std::size_t i, const LaneTask& task) { losses[i] = task.loss; });
+  RolloutEstimate result;
+  static_cast<Evaluation&>(result) =
+      evaluateWith(problem, losses.size(), counting, taskAt, [&](std::size_t i, double loss) { losses[i] = loss; });
   const Slopes slopes(losses, options.count, count, result.loss, options.mu, options.central);
   slopes.require([&](std::size_t query) { return options.coordinates[query]; });
   result.values = slopes.values;
@@ -182,7 +198,10 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
   std::vector<double> losses(checkedTimes(options.queries, sides * count));
   // Before the unperturbed evaluation, for which threads without directions would be made.
   reserve(problem, true, control.threads);
-  RolloutEstimate result = startEstimate(problem, control);
+  Control quiet = control;
+  quiet.progress = nullptr;
+  RolloutEstimate result;
+  static_cast<Evaluation&>(result) = evaluate(problem, quiet);
   std::vector<std::vector<double>> drawn(control.threads, std::vector<double>(d));
   std::vector<std::vector<float>> rounded(control.threads, std::vector<float>(d));
   runQueries(options.queries, control, [&](int thread, std::size_t query) {
@@ -204,7 +223,7 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
         tasks[lane].item = (first + lane) % count;
         tasks[lane].scale = first + lane < count ? options.mu : -options.mu;
       }
-      if (!rollout.run(problem, weights_, tasks, number, nullptr, control)) return false;
+      if (!rollout.run(problem, weights_, tasks, number, control)) return false;
       for (int lane = 0; lane < number; ++lane) own[first + lane] = tasks[lane].loss;
     }
     return true;
@@ -227,15 +246,6 @@ std::vector<double> Rollouts::reference(const RolloutProblem& problem, const Coo
   const std::unique_ptr<Simulator> simulator = simulator_.clone();
   return referenceRolloutCoordinatewise(graph_, *simulator, problem, options.coordinates, options.count, options.mu,
                                         options.central, control, loss);
-}
-
-// The unperturbed evaluation of an estimate.
-RolloutEstimate Rollouts::startEstimate(const RolloutProblem& problem, const Control& control) {
-  Control quiet = control;
-  quiet.progress = nullptr;
-  RolloutEstimate result;
-  static_cast<Evaluation&>(result) = evaluate(problem, quiet);
-  return result;
 }
 
 std::size_t Rollouts::footprint(const RolloutProblem& problem, int threads) const {

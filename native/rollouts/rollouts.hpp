@@ -63,9 +63,8 @@ class Rollouts {
   void reserve(const RolloutProblem& problem, bool withDirections, int threads);
   std::size_t buffers(const RolloutProblem& problem, bool withDirections, int threads) const;
   template <typename TaskAt, typename Take>
-  void runTasks(const RolloutProblem& problem, std::size_t count, const Control& control, float* values, TaskAt taskAt,
-                Take take);
-  RolloutEstimate startEstimate(const RolloutProblem& problem, const Control& control);
+  Evaluation evaluateWith(const RolloutProblem& problem, std::size_t count, const Control& control, TaskAt taskAt,
+                          Take take);
 
   Graph graph_;
   Plan plan_;

@@ -352,7 +352,7 @@ TEST("rollouts stop when asked, and count what they allocate") {
   const Weights weights(rollouts.graph(), plan);
   LaneRollout lanes(rollouts.graph(), plan, kernels(), rollouts.simulator(), 5, false);
   LaneTask task;
-  CHECK(!lanes.run(given.problem, weights, &task, 1, nullptr, control));
+  CHECK(!lanes.run(given.problem, weights, &task, 1, control));
   CHECK_THROWS(Cancelled, rollouts.reference(given.problem, along(coordinates, 1e-3, true), control, nullptr));
   rollouts.release();
   const std::ptrdiff_t before = alignedBytes();
