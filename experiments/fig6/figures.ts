@@ -64,7 +64,8 @@ export function reportOf(choice: Fig6Options, source: Source, made: readonly Met
       'SRC 0.180, NON 0.153, ZO-SOL 0.119 (FO-SOL 0.074), with settings that are not public; ratios to SRC are compared',
     settings: {
       ...settings,
-      rateChoice: 'set by hand, by NOG on the first seed; no search',
+      rateChoice:
+        'set by hand, by NOG on the first seed, and small enough for sparse-CGE not to diverge there; no search',
       uncounted: 'queries of ZO-GraSP; of NOG and guided estimates a rollout more for each step, and back-propagation',
       rates: Object.fromEntries(made.map(({ method }) => [method, METHODS[method].rate])),
       errors: {
