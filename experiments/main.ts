@@ -204,7 +204,7 @@ await run({
           steps: number('updates of nog, zo-sol and guided', integer(1), 100),
           dragSteps: number('updates of the method drag', integer(1), 40),
           unroll: number('steps of a rollout', integer(1), 16),
-          trajectories: number('rollouts that are averaged to a loss', integer(1), 3),
+          trajectories: number('rollouts that are averaged to a loss', integer(1), 1),
           sparsity: number('fraction of the weights that sparse-CGE leaves out', fraction, 0.9),
           graspQueries: number('random directions of ZO-GraSP', queryCount, 32),
           graspTrajectories: number('rollouts of ZO-GraSP', integer(1), 4),

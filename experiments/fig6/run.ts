@@ -19,12 +19,13 @@ import type { Fig6Method, Fig6Options } from './methods.js';
 import { METHODS, optimizerOf } from './methods.js';
 import type { References } from './references.js';
 import { digestOf } from './references.js';
+import { BestWeights } from './selection.js';
 import type { Setting } from './setting.js';
 import { Unrolled } from './surrogate.js';
 import type { Measured } from './windows.js';
 import { Windows } from './windows.js';
 
-/** Windows of a test trajectory on which runs are tested, and how often. */
+/** Windows of a test trajectory on which runs are tested, and how often they are, and are measured on whole training trajectories. */
 const [TEST_WINDOWS, TESTS] = [2, 8];
 
 const finite = v.pipe(v.number(), v.finite());
@@ -42,6 +43,8 @@ const runSchema = v.strictObject({
   loss: finite,
   /** Loss of rollouts of the test trajectories, before the first step and after some of the others. */
   curve: v.array(v.strictObject({ queries: finite, seconds: finite, loss: finite })),
+  /** The step after which the run had the weights that are its result. */
+  chosen: finite,
   errors: errorsSchema,
   weights: v.array(finite),
   machine: v.string(),
@@ -119,19 +122,27 @@ export class Trainer {
     const options = { ...run.config, trajectories, ...given };
     return await cached({ path: join(folder.path, 'result.json'), schema: runSchema }, options, async () => {
       const before = test && (await this.#lossOf(start, measured));
+      const selection = await BestWeights.open(join(folder.path, 'best.json'), (weights) =>
+        measured ? this.#wholeLossOf(weights, measured) : Promise.resolve(0),
+      );
       await run.resume();
-      for await (const { loss, seconds } of run) {
+      if (measured && run.step % testEvery! === 0) await selection.consider(run.step, model.parameters);
+      for await (const { loss, seconds, test: isDue } of run) {
+        if (isDue) await selection.consider(run.step, model.parameters);
         const left = Math.ceil(((run.totalSteps - run.step) * seconds) / 60);
         surroundings.onStatus(
           `${method}, seed ${seed}: step ${run.step} of ${run.totalSteps}, loss ${loss.toExponential(2)}, ${left} min to go`,
         );
       }
+      await selection.consider(run.step, model.parameters);
+      const { step: chosen, weights } = selection.best;
       const log = await folder.steps();
       return {
         ...totalsOf(log),
         curve: before === undefined ? [] : curveOf(before, log, await this.#lossOf(model.parameters, measured!)),
-        errors: await errorsOf(this.#setting, model.parameters, this.#test),
-        weights: [...model.parameters],
+        chosen,
+        errors: await errorsOf(this.#setting, Float32Array.from(weights), this.#test),
+        weights,
       };
     });
   }
@@ -143,10 +154,21 @@ export class Trainer {
     return new Windows(this.#test, this.#setting.deviations, measured, unroll, every);
   }
 
-  async #lossOf(weights: ArrayLike<number>, measured: Measured): Promise<number> {
-    using model = this.#setting.inLoop(measured, this.#choice.unroll);
+  #lossOf(weights: ArrayLike<number>, measured: Measured): Promise<number> {
+    return this.#lossOver(this.#heldOut(measured), this.#choice.unroll, weights, measured);
+  }
+
+  /** The loss over all steps of the training trajectories. */
+  #wholeLossOf(weights: ArrayLike<number>, measured: Measured): Promise<number> {
+    const steps = this.#training.frames - 1;
+    const whole = new Windows(this.#training, this.#setting.deviations, measured, steps);
+    return this.#lossOver(whole, steps, weights, measured);
+  }
+
+  async #lossOver(data: Windows, steps: number, weights: ArrayLike<number>, measured: Measured): Promise<number> {
+    using model = this.#setting.inLoop(measured, steps);
     model.parameters.set(weights);
-    return (await model.evaluate(this.#heldOut(measured))).loss;
+    return (await model.evaluate(data)).loss;
   }
 }
 

@@ -17,6 +17,8 @@ import { deviationsOf, Windows } from '../../experiments/fig6/windows.js';
 import type { Report, Surroundings } from '../../experiments/support/report.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { fails } from '../helpers/command.js';
+import { NonFiniteLossError } from '../../lib/model/non-finite.js';
+import { BestWeights } from '../../experiments/fig6/selection.js';
 import { relativeError } from '../helpers/outputs.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -183,13 +185,30 @@ describe('the experiment fig6', () => {
       );
       assert.deepEqual(Object.keys(whole.pictures!), ['time', 'queries', 'vorticity']);
       const out = join(folder, 'parts');
-      for (const stopAt of [2, 6, 12]) await assert.rejects(made(out, 2, stopAt), { name: 'AbortError' });
+      for (const stopAt of [2, 6, 4]) await assert.rejects(made(out, 2, stopAt), { name: 'AbortError' });
       assert.deepEqual(plain(await made(out, 2)), plain(whole));
       const runs = await runsIn(out);
       assert.deepEqual(runs, await runsIn(join(folder, 'whole')));
       // The curve goes on to the end.
       const [, , sparse] = whole.rows.slice(1);
       assert.equal((runs[2] as { curve: number[][] }).curve.at(-1)![0], sparse!['queries']);
+    }));
+
+  it('has the weights with the smallest loss, whatever came before and after, and goes on from a file', () =>
+    withFolder(async (folder) => {
+      const file = join(folder, 'best.json');
+      const lossOf = ([weight]: Float32Array): Promise<number> =>
+        Number.isNaN(weight)
+          ? Promise.reject(new NonFiniteLossError('it is NaN', null, null))
+          : Promise.resolve(weight!);
+      const first = await BestWeights.open(file, lossOf);
+      for (const [step, weight] of [NaN, 3, NaN, 2, 5].entries()) await first.consider(step, Float32Array.of(weight));
+      assert.deepEqual(first.best.weights, [2]);
+      const second = await BestWeights.open(file, lossOf);
+      await second.consider(5, Float32Array.of(2));
+      assert.equal(second.best.step, 3);
+      await second.consider(6, Float32Array.of(1));
+      assert.equal((await BestWeights.open(file, lossOf)).best.step, 6);
     }));
 
   it('keeps references, and refuses files that are not those', () =>
