@@ -10,7 +10,7 @@ import { root } from '../scripts/run.js';
 
 const VALUES = `
   CIFAR10_CLASSES CIFAR10_MEAN CIFAR10_STD FileError ImageDataset InvalidArgumentError Model
-  NonFiniteLossError REUSES RefusedStepError RunFolder Search TensorDataset TrainRun adam
+  NonFiniteLossError REUSES RefusedStepError RunFolder Search TensorDataset TrainRun adam anyBox
   ars availableCores averagePool batchNorm cge cifar10 cnn compile constant conv2d cosine
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
   functionBox globalAveragePool gradcheck grasp graspImportance guided httpBox keptCoordinates leakyRelu linear machine
@@ -20,7 +20,7 @@ const VALUES = `
 `;
 
 const TYPES = `
-  AdamOptions Answer ArsOptions Augmentation AveragePool Batch BatchNorm Bounds Box CallOptions CgeOptions
+  AdamOptions Answer ArsOptions Augmentation AveragePool Batch BatchNorm Bounds Box BoxContext CallOptions CgeOptions
   Cifar10Options CnnOptions CompiledNetwork Conv2d Coordinate CoordinatewiseOptions CosineOptions
   Dataset DifferenceOptions Distribution Dtype EstimateContext EstimatePosition Estimator
   EvaluateOptions EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions

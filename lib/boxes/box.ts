@@ -8,7 +8,21 @@ import * as v from 'valibot';
 import type { Answer, Query } from '../objectives/query.js';
 import { asAnswer } from '../objectives/query.js';
 import { untilAborted } from '../support/duration.js';
+import { show } from '../support/errors.js';
 import { integer, parseOptions } from '../support/schema.js';
+
+/** What a box is told beside the queries. */
+export interface BoxContext {
+  /**
+   * Aborts when nobody takes a loss any more: the time is up, with a reason whose name is `TimeoutError`; or the queries' step was
+   * given up, or the run ends.
+   */
+  readonly signal: AbortSignal;
+  /** Whether one of the queries failed before and is asked for the last time. Default: false. */
+  readonly lastAttempt?: boolean;
+  /** Awaits a promise while the timeout's time stands still, for a box that cannot begin with the queries yet. */
+  readonly untimed?: <T>(wait: Promise<T>) => Promise<T>;
+}
 
 /** Answers queries. A custom one can be given wherever a function can. */
 export interface Box {
@@ -18,12 +32,18 @@ export interface Box {
   readonly batch?: number;
   /**
    * An answer for each query, in their order: a loss, `{ failed: reason }` or `{ infeasible: reason }`. If it throws, all of them
-   * failed. When `signal` aborts, nobody takes a loss any more: the time is up, the queries' step was given up, or the run ends. A
-   * box that says soon why it ran out of time has its reason in the failure.
+   * failed. A box that says soon why it ran out of time has its reason in the failure.
    */
-  answer(queries: readonly Query[], context: { signal: AbortSignal }): Promise<readonly Answer[]>;
+  answer(queries: readonly Query[], context: BoxContext): Promise<readonly Answer[]>;
   /** Ends processes and connections, after the last answer. */
   close?(): Promise<void> | void;
+}
+
+/** An answer for each query, or failures: which query an answer belongs to is its place alone. */
+export function listed(answers: unknown, queries: readonly Query[]): Answer[] {
+  if (Array.isArray(answers) && answers.length === queries.length) return answers.map(asAnswer);
+  const failed = `expected a list of ${queries.length} from the box, received ${show(answers)}`;
+  return queries.map(() => ({ failed }));
 }
 
 /** What a function is told beside the point. */

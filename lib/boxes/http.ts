@@ -4,6 +4,7 @@ import * as v from 'valibot';
 import type { Answer, Query } from '../objectives/query.js';
 import { escaped, InvalidArgumentError, quote } from '../support/errors.js';
 import { expected, integer, isObject, leaf, oneOf, parseOptions } from '../support/schema.js';
+import { anyBox } from './any-box.js';
 import type { Box } from './box.js';
 import { Messages, parseMessage, readAnswer, SENDS } from './messages.js';
 
@@ -21,7 +22,7 @@ const headers = leaf<Readonly<Record<string, string>>>('other', "an object of he
 export const httpBoxOptions = v.strictObject({
   /** Queries of one request, an integer >= 1; default: 100. */
   batch: v.optional(integer(1), 100),
-  /** Requests at a time, an integer >= 1; default: 1. */
+  /** Requests at a time, to each of several servers; an integer >= 1; default: 1. */
   parallel: v.optional(integer(1), 1),
   /** A secret that every request carries as `Authorization: Bearer …`. Default: none. */
   token: v.optional(token),
@@ -50,15 +51,27 @@ export interface HttpBoxOptions extends v.InferInput<typeof httpBoxOptions> {}
  * had a response counts as one evaluation of each of its queries. The timeout of `minimize` is that of a request with all its
  * attempts; node itself gives up where no byte comes for 300 s.
  *
- * @param url Of scheme `http` or `https`.
+ * Several servers share the queries as the boxes of `anyBox` do.
+ *
+ * @param url Of scheme `http` or `https`; or a list of at least one such URL, all with the same options.
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example
  * const box = httpBox('https://losses.example/v1', { token: process.env.TOKEN, batch: 50, parallel: 4 });
  * const { x, loss } = await minimize(box, x0, { ...options, timeout: 600 });
+ *
+ * const both = httpBox(['https://red.example/v1', 'https://blue.example/v1'], { retries: 1 });
  */
-export function httpBox(url: string | URL, options: HttpBoxOptions = {}): Box {
-  const { batch, parallel, token, retries, maxBytes, headers, send } = parseOptions(httpBoxOptions, options, 'httpBox');
-  const target = urlOf(url);
+export function httpBox(url: string | URL | readonly (string | URL)[], options: HttpBoxOptions = {}): Box {
+  const parsed = parseOptions(httpBoxOptions, options, 'httpBox');
+  const isList = Array.isArray(url);
+  const targets = [url].flat().map((one, i) => urlOf(one, isList ? `url[${i}]` : 'url'));
+  if (targets.length === 0) throw expected('url', 'a URL or a non-empty list of URLs', url);
+  const boxes = targets.map((target) => endpoint(target, parsed));
+  return isList ? anyBox(boxes) : boxes[0]!;
+}
+
+function endpoint(target: URL, options: v.InferOutput<typeof httpBoxOptions>): Box {
+  const { batch, parallel, token, retries, maxBytes, headers, send } = options;
   const messages = new Messages(send);
   const sent = new Headers(headers);
   sent.set('content-type', 'application/json');
@@ -81,12 +94,12 @@ export function httpBox(url: string | URL, options: HttpBoxOptions = {}): Box {
   };
 }
 
-function urlOf(url: string | URL): URL {
-  const parsed = URL.canParse(String(url)) ? new URL(url) : undefined;
-  if (!parsed || !/^https?:$/.test(parsed.protocol)) throw expected('url', 'an http or https URL', url);
+function urlOf(url: string | URL, what: string): URL {
+  const parsed = !Array.isArray(url) && URL.canParse(String(url)) ? new URL(url) : undefined;
+  if (!parsed || !/^https?:$/.test(parsed.protocol)) throw expected(what, 'an http or https URL', url);
   if (parsed.username === '' && parsed.password === '') return parsed;
   throw new InvalidArgumentError(
-    'Expected url to be without a user name and a password; give a token or a header instead',
+    `Expected ${what} to be without a user name and a password; give a token or a header instead`,
   );
 }
 

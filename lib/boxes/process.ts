@@ -34,11 +34,17 @@ export interface ProcessBoxOptions extends v.InferInput<typeof processBoxOptions
  * killed. When the run ends, the processes' input ends: they must end then too, and are killed after 2 s. The same input tells
  * them if this process dies.
  *
+ * Processes that differ, such as those on several hosts or for several serial ports, are boxes of `anyBox`. That of `ssh` ends the
+ * program on its host by the same end of input.
+ *
  * @param command The program, found in `PATH`; no shell reads it.
  * @throws InvalidArgumentError if an option is out of range or unknown.
  * @example
  * const box = processBox('python3', ['loss.py'], { processes: 2 });
  * const { x, loss } = await minimize(box, x0, { ...options, timeout: 60 });
+ *
+ * const hosts = ['red', 'blue'];
+ * const cluster = anyBox(hosts.map((host) => processBox('ssh', [host, 'python3', 'loss.py'])));
  */
 export function processBox(command: string, args: readonly string[] = [], options: ProcessBoxOptions = {}): Box {
   const { processes, cwd, env, send } = parseOptions(processBoxOptions, options, 'processBox');

@@ -5,13 +5,17 @@
  */
 import type { Exchange } from '../objectives/exchange.js';
 import type { Answer, NoAnswer, Query } from '../objectives/query.js';
-import { asAnswer } from '../objectives/query.js';
+import { after, Countdown, givingTurns } from '../support/duration.js';
 import { show } from '../support/errors.js';
-import { after, givingTurns } from '../support/duration.js';
-import type { Box } from './box.js';
+import type { Box, BoxContext } from './box.js';
+import { listed } from './box.js';
 
 /** Seconds that a box has, after its time is up, to say why it did not answer. */
 const SAY_WHY = 1;
+
+class TimeoutError extends Error {
+  override readonly name = 'TimeoutError';
+}
 
 /**
  * Hands the queries of an exchange to a box until the exchange is over. Never throws: where an answer cannot be kept, the exchange
@@ -45,7 +49,10 @@ export async function serve(exchange: Exchange, box: Box, timeout: number): Prom
 }
 
 async function handOver(exchange: Exchange, box: Box, queries: readonly Query[], timeout: number): Promise<void> {
-  const answers = await answersWithin(timeout, exchange.signalOf(queries[0]!), box, queries);
+  const lastAttempt = queries.some((query) => exchange.isLastAttempt(query));
+  const answers = await answersWithin(timeout, exchange.signalOf(queries[0]!), queries, (context) =>
+    answersOf(box, queries, { ...context, lastAttempt }),
+  );
   if (!answers) return;
   try {
     for (const [i, { id }] of queries.entries()) {
@@ -57,16 +64,17 @@ async function handOver(exchange: Exchange, box: Box, queries: readonly Query[],
   }
 }
 
-/** The box's answers: failures soon after the time is up, none when `end` aborts first. */
+/** The answers of a call: failures soon after the time is up, none when `end` aborts first. */
 function answersWithin(
   timeout: number,
   end: AbortSignal,
-  box: Box,
   queries: readonly Query[],
+  call: (context: BoxContext) => Promise<readonly Answer[]>,
 ): Promise<readonly Answer[] | undefined> {
   const limit = new AbortController();
   return new Promise((resolve) => {
     const settle = (answers: readonly Answer[] | undefined): void => {
+      countdown.cancel();
       cancel();
       end.removeEventListener('abort', onEnd);
       resolve(answers);
@@ -75,20 +83,23 @@ function answersWithin(
       limit.abort(end.reason);
       settle(undefined);
     };
-    let cancel = after(timeout, () => {
-      limit.abort(new Error(`no answer within ${timeout} s`));
+    let cancel = (): void => undefined;
+    const countdown = new Countdown(timeout, () => {
+      limit.abort(new TimeoutError(`no answer within ${timeout} s`));
       cancel = after(SAY_WHY, () => {
         settle(queries.map(() => late(limit.signal)));
       });
     });
     end.addEventListener('abort', onEnd, { once: true });
-    void answersOf(box, queries, limit.signal).then(settle);
+    const untimed = <T>(wait: Promise<T>): Promise<T> => countdown.without(wait);
+    void call({ signal: limit.signal, untimed }).then(settle);
   });
 }
 
-async function answersOf(box: Box, queries: readonly Query[], limit: AbortSignal): Promise<readonly Answer[]> {
+async function answersOf(box: Box, queries: readonly Query[], context: BoxContext): Promise<readonly Answer[]> {
+  const limit = context.signal;
   try {
-    const answers = listed(await box.answer(queries, { signal: limit }), queries);
+    const answers = listed(await box.answer(queries, context), queries);
     // A loss that comes too late is none.
     return limit.aborted ? answers.map((answer) => (typeof answer === 'number' ? late(limit) : answer)) : answers;
   } catch (error) {
@@ -100,10 +111,3 @@ async function answersOf(box: Box, queries: readonly Query[], limit: AbortSignal
 const late = ({ reason }: AbortSignal): NoAnswer => ({ failed: (reason as Error).message });
 
 const textOf = (error: unknown): string => (error instanceof Error ? `${error.name}: ${error.message}` : show(error));
-
-/** An answer for each query, or failures: which query an answer belongs to is its place alone. */
-function listed(answers: unknown, queries: readonly Query[]): Answer[] {
-  if (Array.isArray(answers) && answers.length === queries.length) return answers.map(asAnswer);
-  const failed = `expected a list of ${queries.length} from the box, received ${show(answers)}`;
-  return queries.map(() => ({ failed }));
-}

@@ -103,6 +103,12 @@ export class Exchange {
     return this.#pending.get(id)!.group.end.signal;
   }
 
+  /** Whether a query in flight failed before, and another failure would be final. */
+  isLastAttempt({ id }: Query): boolean {
+    const { attempts } = this.#pending.get(id)!;
+    return attempts > 0 && attempts >= this.#retries;
+  }
+
   /**
    * Waits for the outcomes of queries. Those in the journal have theirs at once. Where the queries turn out to be lost, the others
    * have none.

@@ -41,6 +41,50 @@ export function after(seconds: number, action: () => void): () => void {
   };
 }
 
+/** Calls `action` once after that many seconds, in which the time of some promises is not counted. */
+export class Countdown {
+  readonly #action: () => void;
+  #left: number;
+  /** Promises whose time is not counted. */
+  #waits = 0;
+  #isOver = false;
+  #stop = (): void => undefined;
+
+  constructor(seconds: number, action: () => void) {
+    this.#action = action;
+    this.#left = seconds;
+    this.#start();
+  }
+
+  #start(): void {
+    const since = performance.now();
+    const stop = after(this.#left, () => {
+      this.#isOver = true;
+      this.#action();
+    });
+    this.#stop = () => {
+      stop();
+      this.#left -= (performance.now() - since) / 1000;
+    };
+  }
+
+  /** What a promise yields, whose time is not counted. */
+  async without<T>(wait: Promise<T>): Promise<T> {
+    if (this.#waits++ === 0) this.#stop();
+    try {
+      return await wait;
+    } finally {
+      if (--this.#waits === 0 && !this.#isOver) this.#start();
+    }
+  }
+
+  /** Never calls `action`, unless it did. */
+  cancel(): void {
+    this.#isOver = true;
+    this.#stop();
+  }
+}
+
 /** What a promise yields; the signal's reason once that aborts, for work that does not look at it. */
 export async function untilAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
   let abort = (): void => undefined;

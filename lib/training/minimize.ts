@@ -21,7 +21,7 @@ export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
  * in double precision, at most `budget.evaluations` losses in all. Equal options and answers give equal bits, in whatever order
  * and from however many workers the answers come.
  *
- * @param loss A function of a Float64Array, or a box: `workerBox`, `processBox`, `httpBox`, or a custom one.
+ * @param loss A function of a Float64Array, or a box: `workerBox`, `processBox`, `httpBox`, several by `anyBox`, or a custom one.
  * @param x0 A list of numbers, or tensors by name, `{ w: [[1, 2], [3, 4]], b: [0, 0] }`; the loss receives all numbers in order.
  * @returns The point with the lowest loss among those that the run stepped from, its last point included.
  * @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run or cannot be

@@ -281,3 +281,44 @@ describe('httpBox', () => {
     for (const [make, message] of cases) assert.throws(make, { name: 'InvalidArgumentError', message });
   });
 });
+
+describe('httpBox with several URLs', () => {
+  it('goes on where one of the servers dies in the middle', async () => {
+    const whole = await minimize(clientLoss, START, OPTIONS);
+    const options = { batch: 2, parallel: 2, retries: 0, token: 'secret' };
+    await withServer(
+      ({ answer }) => answer(),
+      (one) =>
+        withServer(
+          (call) => (call.number > 2 ? call.request.socket.destroy() : call.answer()),
+          async (two) => {
+            const box = httpBox([one.url, new URL(two.url)], options);
+            assert.deepEqual([box.parallel, box.batch], [4, 2]);
+            const result = await minimize(box, START, OPTIONS);
+            assert.ok(result.failed > 0);
+            assert.deepEqual(result, {
+              ...whole,
+              failed: result.failed,
+              evaluations: whole.evaluations + result.failed,
+            });
+            for (const { calls } of [one, two]) {
+              assert.ok(calls.length > 2);
+              assert.ok(calls.every(({ request }) => request.headers.authorization === 'Bearer secret'));
+            }
+          },
+        ),
+    );
+  });
+
+  it('refuses lists that are wrong, and names the entry', () => {
+    const url = 'http://host';
+    const cases: [() => Box, RegExp][] = [
+      [() => httpBox([]), /^Expected url to be a URL or a non-empty list of URLs, received \[\]$/],
+      [() => httpBox([url, 'host']), /^Expected url\[1\] to be an http or https URL, received "host"$/],
+      [() => httpBox([url, 'http://me:secret@host']), /^Expected url\[1\] to be without a user name and a password/],
+      [() => httpBox([[url]] as never), /^Expected url\[0\] to be an http or https URL, received \["http:\/\/host"\]$/],
+      [() => httpBox([url], { parallel: 0 }), /^Expected parallel to be an integer >= 1, received 0$/],
+    ];
+    for (const [make, message] of cases) assert.throws(make, { name: 'InvalidArgumentError', message });
+  });
+});

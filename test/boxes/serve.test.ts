@@ -96,7 +96,7 @@ describe('serve', () => {
     const { outcomes, exchange } = await asked(functionBox(loss), { retries: 1, timeout: 0.01 });
     assert.deepEqual(outcomes, [5]);
     assert.deepEqual(exchange.counts, { evaluations: 2, failed: 1 });
-    assert.deepEqual(reasons.map(String), ['Error: no answer within 0.01 s']);
+    assert.deepEqual(reasons.map(String), ['TimeoutError: no answer within 0.01 s']);
     assert.equal(await timers(), before);
   });
 
@@ -124,6 +124,21 @@ describe('serve', () => {
     assert.deepEqual((await asked({ answer: never }, { timeout: 0.01 })).outcomes, [
       { failed: 'no answer within 0.01 s' },
     ]);
+  });
+
+  it('says which attempt at a query is the last of several', async () => {
+    for (const [retries, lasts] of [
+      [2, [false, false, true]],
+      [0, [false]],
+    ] as const) {
+      const told: unknown[] = [];
+      const answer: Box['answer'] = (_, { lastAttempt }) => {
+        told.push(lastAttempt);
+        throw new Error('dead');
+      };
+      await asked({ answer }, { retries });
+      assert.deepEqual(told, lasts);
+    }
   });
 
   it('takes no notice of a function that fails after its time', async () => {
