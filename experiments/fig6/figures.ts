@@ -67,7 +67,8 @@ export function reportOf(choice: Fig6Options, source: Source, made: readonly Met
       rateChoice:
         'set by hand, by NOG on the first seed, and small enough for sparse-CGE not to diverge there; no search',
       uncounted: 'queries of ZO-GraSP; of NOG and guided estimates a rollout more for each step, and back-propagation',
-      weights: 'of methods in the loop, those of nine that had the smallest loss over whole training trajectories',
+      weights:
+        'of methods that learn velocities in the loop, those of nine with the smallest squared error over whole training trajectories',
       chosen: Object.fromEntries(
         made.map(({ method, runs }) => [METHODS[method].name, runs.map(({ chosen }) => chosen)]),
       ),

@@ -122,13 +122,15 @@ export class Trainer {
     const options = { ...run.config, trajectories, ...given };
     return await cached({ path: join(folder.path, 'result.json'), schema: runSchema }, options, async () => {
       const before = test && (await this.#lossOf(start, measured));
+      // Of other methods the last weights are the result: NON's loss is of single steps, and that to the drag trades velocities for it.
+      const selects = measured === 'velocity';
       const selection = await BestWeights.open(join(folder.path, 'best.json'), (weights) =>
-        measured ? this.#wholeLossOf(weights, measured) : Promise.resolve(0),
+        selects ? this.#wholeLossOf(weights) : Promise.resolve(0),
       );
       await run.resume();
-      if (measured && run.step % testEvery! === 0) await selection.consider(run.step, model.parameters);
+      if (selects && run.step % testEvery! === 0) await selection.consider(run.step, model.parameters);
       for await (const { loss, seconds, test: isDue } of run) {
-        if (isDue) await selection.consider(run.step, model.parameters);
+        if (selects && isDue) await selection.consider(run.step, model.parameters);
         const left = Math.ceil(((run.totalSteps - run.step) * seconds) / 60);
         surroundings.onStatus(
           `${method}, seed ${seed}: step ${run.step} of ${run.totalSteps}, loss ${loss.toExponential(2)}, ${left} min to go`,
@@ -158,11 +160,11 @@ export class Trainer {
     return this.#lossOver(this.#heldOut(measured), this.#choice.unroll, weights, measured);
   }
 
-  /** The loss over all steps of the training trajectories. */
-  #wholeLossOf(weights: ArrayLike<number>, measured: Measured): Promise<number> {
+  /** The squared error of velocities over all steps of the training trajectories. */
+  #wholeLossOf(weights: ArrayLike<number>): Promise<number> {
     const steps = this.#training.frames - 1;
-    const whole = new Windows(this.#training, this.#setting.deviations, measured, steps);
-    return this.#lossOver(whole, steps, weights, measured);
+    const whole = new Windows(this.#training, this.#setting.deviations, 'velocity', steps);
+    return this.#lossOver(whole, steps, weights, 'velocity');
   }
 
   async #lossOver(data: Windows, steps: number, weights: ArrayLike<number>, measured: Measured): Promise<number> {

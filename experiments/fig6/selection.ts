@@ -1,5 +1,5 @@
 /**
- * Which of a run's weights are its result: those with the smallest loss over whole training trajectories. A rollout of some steps, by which
+ * Which of a run's weights are its result: those with the smallest error over whole training trajectories. A rollout of some steps, by which
  * a run is trained, does not show how an error grows over hundreds.
  *
  * @module
