@@ -3,6 +3,7 @@
  *
  * @module
  */
+export { rankCount } from './ranks/join.js';
 export { FileError, InvalidArgumentError } from './support/errors.js';
 export type { Coordinate } from './network/coordinates.js';
 export type { Cifar10Options, ImageDatasets } from './data/cifar10.js';

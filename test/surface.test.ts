@@ -15,7 +15,7 @@ const VALUES = `
   cosineSimilarity defaultThreads describeMachine firstOrder flatten forwardGradient
   functionBox globalAveragePool gradcheck grasp graspImportance guided httpBox keptCoordinates leakyRelu linear machine
   magnitudePruning maxPool minimize optionA outputsLoss paper patternSearch processBox pruneWeights randomPruning
-  rankedRatios readJson readSafetensors relu residual resnet resnet20 rge rollout sgd
+  rankCount rankedRatios readJson readSafetensors relu residual resnet resnet20 rge rollout sgd
   simulatorInclude step suggestMu synthetic tanh train version workerBox writeCifar10 writeFileAtomically writeSafetensors zoGrasp zoGraspBox zoGraspImportance
 `;
 

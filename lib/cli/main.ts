@@ -7,6 +7,7 @@
  */
 import { Command as Commander, CommanderError } from 'commander';
 
+import '../ranks/join.js';
 import { didYouMean, escaped, InvalidArgumentError, quote } from '../support/errors.js';
 import { version } from '../support/version.js';
 import { dataInfo, dataSynthetic } from './data.js';

@@ -91,7 +91,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
 
 /** Predicts the cost of a new run, or of the rest of the one in a folder, and writes nothing. */
 export async function predict(session: Session, old: RunFolder | undefined): Promise<object> {
-  const { config, output } = session;
+  const { config, model, output } = session;
   const known = old ? await knownRatios(session, old) : await givenRatios(session);
   const resume = old && (await exists(old.checkpoint)) ? old.checkpoint : undefined;
   const run = makeRun(session, known, { resume });
@@ -102,6 +102,7 @@ export async function predict(session: Session, old: RunFolder | undefined): Pro
       `Before its first step, the run would find ratios by ${ratiosFrom(config.settings)}; the cost depends on them.`,
     );
   }
+  sayRanks(cost, model.threads, output);
   output.line('Dry run: nothing is written.');
   return { dryRun: true, ...cost };
 }
@@ -200,6 +201,16 @@ async function sayCost(run: TrainRun, output: Output, title: string): Promise<Tr
   const all = `${counted(steps, 'step')}, about ${formatDuration(3600 * hours)} in all`;
   output.line(`${title}: ${queries}, about ${formatDuration(secondsPerStep)} a step; ${all}.`);
   return cost;
+}
+
+/** What the rest of a run would take on other numbers of ranks. */
+function sayRanks({ ranks, steps }: TrainCost, threads: number, output: Output): void {
+  if (ranks.length === 0 || steps === 0) return;
+  const each = ranks.map(({ ranks: count, hours, efficiency }) => {
+    return `${grouped(count)}: ${formatDuration(3600 * hours)} (${percent(efficiency)})`;
+  });
+  const what = `On ranks of ${counted(threads, 'thread')}, by the model of docs/clusters.md, with their efficiency`;
+  output.line(`${what}: ${each.join(', ')}.`);
 }
 
 /** Mean losses of the first and the last steps. */

@@ -13,6 +13,7 @@ import { describeDataset } from '../data/dataset.js';
 import type { Model } from '../model/model.js';
 import { checkBatchSize } from '../model/problem.js';
 import { differences } from '../support/differences.js';
+import { rankCount } from '../ranks/join.js';
 import { digest } from '../support/digest.js';
 import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
 import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../support/files.js';
@@ -97,6 +98,7 @@ export const train: Command = command({
     else refuseIgnored(given, values);
     const before = old && (await configOf(old));
     const settings = before ? change(before.settings, given) : settle(values, given);
+    refuseRanks(settings);
     const data = await loadData(settings);
     checkBatchSize(settings.batchSize, data.train, '--batch-size');
     const started = old !== undefined && (await exists(old.checkpoint));
@@ -244,6 +246,15 @@ function inPath(name: string): string {
 /** Whether a run's folder holds anything that took time to compute. */
 async function hasBegun(folder: RunFolder, settings: TrainSettings): Promise<boolean> {
   return (await exists(folder.log)) || (ratiosFrom(settings) !== 'file' && (await exists(ratiosPath(folder))));
+}
+
+/** Refuses ranks that would have nothing to do. */
+function refuseRanks({ estimator }: TrainSettings): void {
+  if (estimator !== 'first-order' || rankCount() === 1) return;
+  throw new InvalidArgumentError(
+    `Expected --estimator to have queries that ${rankCount()} ranks can share, received first-order: back-propagation is a single pass; ` +
+      'start it once, without mpirun or srun',
+  );
 }
 
 /** Options that may stand beside --resume and do not affect the results. */

@@ -15,6 +15,7 @@ import type {
 } from '../native/addon.js';
 import type { CallOptions } from '../native/jobs.js';
 import { atMostEvery, withSignal } from '../native/jobs.js';
+import { rankCount } from '../ranks/join.js';
 import type { NetworkComputations, QueryAt } from './computations.js';
 import { BASE } from './computations.js';
 import type { PassResult, QueryResult, Reuse } from './options.js';
@@ -161,7 +162,8 @@ export class OutputsEstimates {
     try {
       return await withSignal(outer, (signal) =>
         slopesOf({
-          ...{ count, sides, onProgress, ...share },
+          ...{ count, sides, onProgress, most: share.most },
+          least: Math.min(share.most, share.least * rankCount()),
           compute: (part) => computations.run(network, ...jobOf(request, part), { signal, step }, nativeQuery),
           losses: (outputs) => lossesOf(this.#loss, outputs, batch, { signal, training: true, step }),
           refusal: (query, value) =>
@@ -205,7 +207,7 @@ interface OutputsQueries {
   readonly count: number;
   /** Perturbed points of a query: two if differences are central. */
   readonly sides: number;
-  /** The fewest queries of a part, one for each thread, and the most that fit into memory. */
+  /** The fewest queries of a part, one for each thread of every rank, and the most that fit into memory. */
   readonly least: number;
   readonly most: number;
   readonly onProgress: CallOptions['onProgress'];

@@ -65,7 +65,8 @@ export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
  *
  * The loss's name, which must be equal for a run to resume, holds the file's name, the steps, the kind of loss, and `config`, or its digest
  * where it is longer than 64 characters. The simulator's code is not compared: put a version of it into the file's name or `config`. A file
- * that has changed since the process loaded it is refused.
+ * that has changed since the process loaded it is refused. Ranks share the rollouts of an estimate, if each finds the same file at the same
+ * path; a rank that does not is named.
  *
  * @throws InvalidArgumentError if the shared object cannot be loaded, has changed or is no simulator, or an option is out of range or
  *   unknown.

@@ -33,14 +33,16 @@ export function machine(): Machine {
 
 /**
  * The machine in one line, as a training log has it, for times of computations on `threads` threads; a bound on memory, in
- * bytes, may have allowed fewer.
+ * bytes, may have allowed fewer. Of several ranks, rank 0's machine.
  *
  * @example describeMachine(model) // 'deepzero 0.1.0 (avx512), 2 of 2 cores of AMD EPYC (family 26, model 2)'
  */
 export function describeMachine({ threads, memory }: { threads: number; memory?: number | undefined }): string {
   const { isa, cores, processor } = machine();
+  const ranks = native.ranks.count();
+  const each = ranks === 1 ? '' : `, each of ${ranks} ranks`;
   const bound = memory === undefined ? '' : `, within ${memory.toLocaleString('en-US')} bytes`;
-  return `deepzero ${version} (${isa}), ${threads} of ${cores} cores of ${processor}${bound}`;
+  return `deepzero ${version} (${isa}), ${threads} of ${cores} cores of ${processor}${each}${bound}`;
 }
 
 /** A remark on a run that goes on from a checkpoint of another instruction set; undefined for other runs. */

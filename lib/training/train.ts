@@ -3,17 +3,18 @@ import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } f
 import type { Model } from '../model/model.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
 import type { EvaluateResult } from '../model/options.js';
-import { countCorrect, outputsOf } from '../model/problem.js';
+import { countCorrect, itemShape, outputsOf } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
+import { rankCount } from '../ranks/join.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
 import { exists, writeFileAtomically } from '../support/files.js';
 import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
-import type { TrainCost } from './cost.js';
-import { timeStep } from './cost.js';
+import type { RanksCost, StepTime, TrainCost } from './cost.js';
+import { onRanks, timeStep } from './cost.js';
 import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
@@ -112,7 +113,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    * Predicts queries and time of the steps left by timing a sample of the next one's queries, spread over the layers, in about
    * two seconds. It does not affect the run's results.
    *
-   * @example console.log(await run.estimateCost()); // { queriesPerStep: 28221, secondsPerStep: …, steps: …, hours: … }
+   * @example console.log(await run.estimateCost()); // { queriesPerStep: 28221, secondsPerStep: …, steps: …, hours: …, ranks: [ … ] }
    */
   async estimateCost(): Promise<TrainCost> {
     await this.resume();
@@ -122,9 +123,30 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const part = checkObject(estimator.sample(limit), "the result of the estimator's sample");
       return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
     };
-    const secondsPerStep = await timeStep(sample, queriesPerStep, this.#model.threads);
-    const steps = this.totalSteps - this.#step;
-    return { queriesPerStep, secondsPerStep, steps, hours: (steps * secondsPerStep) / 3600 };
+    const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
+    const [steps, secondsPerStep] = [this.totalSteps - this.#step, time.seconds];
+    const hours = (steps * secondsPerStep) / 3600;
+    const ranks = await this.#onRanks(time, steps, position);
+    return { queriesPerStep, secondsPerStep, steps, hours, ranks };
+  }
+
+  /** The cost on other numbers of ranks. */
+  async #onRanks(time: StepTime, steps: number, position: EstimatePosition): Promise<RanksCost[]> {
+    const { estimator, queriesPerStep, batchSize } = this.#plan;
+    const model = this.#model;
+    const mask = estimator.coordinates?.(model, position);
+    if (!mask || !model.carriesChanges) return [];
+    const { parameters, parameterCount } = model.compiled;
+    const costOf = async (coordinates: Uint32Array): Promise<number> =>
+      (await model.cost(coordinates)).incremental.done;
+    const queried = parameters.filter(({ offset, size }) =>
+      mask.some((flat) => flat >= offset && flat < offset + size),
+    );
+    const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
+    const dearest = (Math.max(...each) * mask.length) / (await costOf(mask));
+    const bytes =
+      4 * (parameterCount + mask.length + batchSize * itemShape(model).reduce((a, b) => a * b)) + 8 * mask.length;
+    return onRanks(time, { queries: queriesPerStep, threads: model.threads, dearest, bytes }, steps);
   }
 
   /**

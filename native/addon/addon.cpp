@@ -8,6 +8,7 @@
 #include "addon/jobs/jobs.hpp"
 #include "addon/measure.hpp"
 #include "addon/network_object.hpp"
+#include "addon/ranks/ranks.hpp"
 #include "addon/rollouts_object.hpp"
 #include "estimators/random.hpp"
 #include "kernels/kernels.hpp"
@@ -59,6 +60,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("supportedIsas", supported);
   exports.Set("random", Napi::Function::New(env, random, "random"));
   exports.Set("runKernel", defineRunKernel(env, kernels));
+  exports.Set("ranks", defineRanks(env, kernels));
   exports.Set("Network", NetworkObject::define(env, kernels));
   exports.Set("simulator", Napi::Function::New(env, simulatorSizes, "simulator"));
   exports.Set("Rollouts", RolloutsObject::define(env, kernels));

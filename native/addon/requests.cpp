@@ -5,6 +5,7 @@
 #include <type_traits>
 
 #include "addon/convert.hpp"
+#include "addon/ranks/ranks.hpp"
 #include "network/reference/reference.hpp"
 #include "support/aligned.hpp"
 
@@ -161,7 +162,9 @@ CoordinatewiseOptions CoordinatewiseRequest::options() const {
 }
 
 Estimate CoordinatewiseRequest::run(Engine& engine, const Control& control) const {
-  return coordinatewise(engine, problem(), options(), control);
+  Leader* const ranks = leader();
+  return ranks ? ranks->coordinatewise(engine, problem(), options(), control)
+               : coordinatewise(engine, problem(), options(), control);
 }
 
 std::size_t CoordinatewiseRequest::footprint(const Engine& engine, int onThreads) const {
@@ -172,7 +175,9 @@ RandomizedRequest::RandomizedRequest(Napi::Object from, const Graph& graph, Arra
     : Request(from, graph, arrays), options(toRandomizedOptions(from)) {}
 
 Estimate RandomizedRequest::run(Engine& engine, const Control& control) const {
-  return randomized(engine, problem(), options, control);
+  Leader* const ranks = leader();
+  return ranks ? ranks->randomized(engine, problem(), options, control)
+               : randomized(engine, problem(), options, control);
 }
 
 std::size_t RandomizedRequest::footprint(const Engine& engine, int onThreads) const {
@@ -194,7 +199,9 @@ CoordinateOutputsRequest::CoordinateOutputsRequest(Napi::Object from, const Grap
     : CoordinatewiseRequest(from, graph, arrays), mark(toMark(from)) {}
 
 PerturbedOutputs CoordinateOutputsRequest::run(Engine& engine, const Control& control) const {
-  return coordinatewiseOutputs(engine, problem(), options(), mark, control);
+  Leader* const ranks = leader();
+  return ranks ? ranks->coordinatewiseOutputs(engine, problem(), options(), mark, control)
+               : coordinatewiseOutputs(engine, problem(), options(), mark, control);
 }
 
 std::size_t CoordinateOutputsRequest::footprint(const Engine& engine, int onThreads) const {
@@ -211,7 +218,9 @@ DirectionOutputsRequest::DirectionOutputsRequest(Napi::Object from, const Graph&
 }
 
 PerturbedOutputs DirectionOutputsRequest::run(Engine& engine, const Control& control) const {
-  return randomizedOutputs(engine, problem(), options, range, mark, control);
+  Leader* const ranks = leader();
+  return ranks ? ranks->randomizedOutputs(engine, problem(), options, range, mark, control)
+               : randomizedOutputs(engine, problem(), options, range, mark, control);
 }
 
 std::size_t DirectionOutputsRequest::footprint(const Engine& engine, int onThreads) const {

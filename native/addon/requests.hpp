@@ -114,7 +114,7 @@ struct CoordinateOutputsRequest : CoordinatewiseRequest {
 };
 
 struct DirectionOutputsRequest : RandomizedRequest {
-  QueryRange range;
+  Range range;
   std::uint64_t mark = 0;
 
   DirectionOutputsRequest(Napi::Object from, const Graph& graph, Arrays arrays);

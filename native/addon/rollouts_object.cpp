@@ -9,6 +9,7 @@
 #include "addon/computations.hpp"
 #include "addon/convert.hpp"
 #include "addon/jobs/start_job.hpp"
+#include "addon/ranks/ranks.hpp"
 #include "addon/requests.hpp"
 #include "rollouts/reference.hpp"
 
@@ -108,7 +109,9 @@ struct CoordinatewiseRollouts : RolloutQueries {
     return options;
   }
   RolloutEstimate run(Rollouts& rollouts, const Control& control) const {
-    return rollouts.coordinatewise(problem(), options(), control);
+    Leader* const ranks = leader();
+    return ranks ? ranks->coordinatewise(rollouts, problem(), options(), control)
+                 : rollouts.coordinatewise(problem(), options(), control);
   }
   std::size_t footprint(const Rollouts& rollouts, int onThreads) const {
     return rollouts.footprint(problem(), options(), onThreads);
@@ -121,7 +124,9 @@ struct RandomizedRollouts : RolloutQueries {
   RandomizedRollouts(Napi::Object from, const Rollouts& rollouts, Arrays arrays)
       : RolloutQueries(from, rollouts, arrays), options(toRandomizedOptions(from)) {}
   RolloutEstimate run(Rollouts& rollouts, const Control& control) const {
-    return rollouts.randomized(problem(), options, control);
+    Leader* const ranks = leader();
+    return ranks ? ranks->randomized(rollouts, problem(), options, control)
+                 : rollouts.randomized(problem(), options, control);
   }
   std::size_t footprint(const Rollouts& rollouts, int onThreads) const {
     return rollouts.footprint(problem(), options, onThreads);

@@ -29,9 +29,7 @@ using QueryKey = std::pair<std::uint64_t, std::size_t>;
 std::vector<std::size_t> queryOrder(const Engine& engine, const CoordinatewiseOptions& options) {
   const Graph& graph = engine.graph();
   const int tensors = static_cast<int>(graph.parameters().size());
-  QueryWork work(engine);
-  std::vector<double> cost;
-  for (const Parameter& tensor : graph.parameters()) cost.push_back(work.of(tensor.offset, options.reuse).cost());
+  const std::vector<double> cost = tensorCosts(engine, options.reuse);
   std::vector<int> byCost(tensors);
   std::iota(byCost.begin(), byCost.end(), 0);
   std::stable_sort(byCost.begin(), byCost.end(), [&](int a, int b) { return cost[a] > cost[b]; });

@@ -79,18 +79,35 @@ std::size_t footprint(const Engine& engine, int count, const RandomizedOptions& 
 // RGE, equation 1 of DeepZero: values has one entry per parameter.
 Estimate randomized(Engine& engine, const Problem& problem, const RandomizedOptions& options, const Control& control);
 
-// A part of an estimate's queries.
-struct QueryRange {
+// Neighbours of a row: of an estimate's queries, or of the parameters.
+struct Range {
   std::size_t first = 0, count = 0;
 };
 
+// Slopes along a part of RGE's directions, and by query and parameter tensor the factors that make directions of the
+// numbers that are drawn.
+struct DirectionSlopes : Evaluation {
+  std::vector<double> slopes;   // [query of the part]
+  std::vector<double> factors;  // [query of the part][parameter tensor]
+};
+DirectionSlopes directionSlopes(Engine& engine, const Problem& problem, const RandomizedOptions& options, Range range,
+                                const Control& control);
+std::size_t slopesFootprint(const Engine& engine, int count, const RandomizedOptions& options, Range range,
+                            int threads);
+
 // The outputs that RGE compares, of a part of its queries.
 PerturbedOutputs randomizedOutputs(Engine& engine, const Problem& problem, const RandomizedOptions& options,
-                                   QueryRange range, std::uint64_t mark, const Control& control);
-std::size_t outputsFootprint(const Engine& engine, int count, const RandomizedOptions& options, QueryRange range,
+                                   Range range, std::uint64_t mark, const Control& control);
+std::size_t outputsFootprint(const Engine& engine, int count, const RandomizedOptions& options, Range range,
                              int threads);
 
-// RGE's values from the slopes along all of its directions: 1/q · Σ slope·u.
+// RGE's values of some parameters, the first a multiple of four, from the slopes along all of its directions:
+// 1/q · Σ slope·u. Without the factors of directionSlopes() they are computed again.
+std::vector<double> combineDirections(const Graph& graph, const RandomizedOptions& options, const double* slopes,
+                                      const double* factors, Range parameters, const Control& control);
+std::size_t combineFootprint(const Graph& graph, const RandomizedOptions& options, bool withFactors, Range parameters,
+                             int threads);
+// Of all parameters, without factors.
 std::vector<double> combineDirections(const Graph& graph, const RandomizedOptions& options, const double* slopes,
                                       const Control& control);
 std::size_t combineFootprint(const Graph& graph, const RandomizedOptions& options, int threads);

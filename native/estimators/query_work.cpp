@@ -105,4 +105,11 @@ Work QueryWork::ofConvolution(const Step& step) const {
                                                                                : directWork(shape, changed);
 }
 
+std::vector<double> tensorCosts(const Engine& engine, Reuse reuse) {
+  QueryWork work(engine);
+  std::vector<double> costs;
+  for (const Parameter& tensor : engine.graph().parameters()) costs.push_back(work.of(tensor.offset, reuse).cost());
+  return costs;
+}
+
 }  // namespace deepzero

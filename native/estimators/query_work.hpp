@@ -53,4 +53,7 @@ class QueryWork {
   std::vector<Work> from_;      // by segment, of a pass that restarts there
 };
 
+// Work::cost() of one query of each parameter tensor.
+std::vector<double> tensorCosts(const Engine& engine, Reuse reuse);
+
 }  // namespace deepzero

@@ -69,7 +69,9 @@ void LanePass::addDirection(const Step& step, const double* in, double* out, con
     for (int y = 0; y < shape.out.height; ++y) {
       const std::ptrdiff_t start = shape.out.at(c, y, 0);
       for (std::ptrdiff_t i = 0; i < std::ptrdiff_t{shape.out.width} * kLanes; ++i) {
-        out[start + i] += direction.scales[i % kLanes] * sums_[start + i];
+        const double scale = direction.scales[i % kLanes], moved = out[start + i] + scale * sums_[start + i];
+        // A sum of zero would still change the sign of a zero, and one that overflows would be NaN.
+        out[start + i] = scale != 0 ? moved : out[start + i];
       }
     }
   }

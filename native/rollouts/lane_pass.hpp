@@ -17,7 +17,8 @@ struct LaneChange {
   double step = 0;
 };
 
-// All parameters of a lane's network moved along a direction that the lanes share: lane l by scales[l]·direction.
+// All parameters of a lane's network moved along a direction that the lanes share: lane l by scales[l]·direction, where
+// a scale of 0 leaves every bit.
 struct LaneDirection {
   const Weights* direction = nullptr;  // null for none
   double scales[kLanes] = {};

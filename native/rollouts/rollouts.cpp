@@ -44,18 +44,18 @@ double meanOf(const double* losses, std::size_t count) {
   return sum / static_cast<double>(count);
 }
 
-// The slopes of queries from their losses, [query][side][trajectory].
+// The slopes of queries from their losses.
 struct Slopes {
   std::vector<double> values;          // 0 where there is none
   std::size_t failed = 0;              // losses that are missing
   std::vector<std::uint32_t> missing;  // queries without a slope
 
-  Slopes(const std::vector<double>& losses, std::size_t queries, std::size_t count, double base, double mu,
-         bool central)
-      : values(queries), sides_(central ? 2 : 1) {
-    for (std::size_t query = 0; query < queries; ++query) {
-      const double* const own = losses.data() + query * sides_ * count;
-      const double plus = meanOf(own, count), minus = central ? meanOf(own + count, count) : base;
+  Slopes(const LossRow& row, const RolloutLosses& all, double mu, bool central)
+      : values(row.count / row.perQuery), sides_(row.perQuery / row.trajectories) {
+    for (std::size_t query = 0; query < values.size(); ++query) {
+      const double* const own = all.values.data() + query * row.perQuery;
+      const double plus = meanOf(own, row.trajectories);
+      const double minus = central ? meanOf(own + row.trajectories, row.trajectories) : all.loss;
       const bool above = std::isfinite(plus), below = std::isfinite(minus);
       if (!above || !below) {
         if (failed == 0) first_ = query;
@@ -64,9 +64,9 @@ struct Slopes {
       if (!above && (!central || !below)) {
         missing.push_back(static_cast<std::uint32_t>(query));
       } else {
-        // With central differences a side without a loss is replaced by the base.
+        // With central differences a side without a loss is replaced by the unperturbed loss.
         const double distance = central && above && below ? 2 * mu : mu;
-        values[query] = ((above ? plus : base) - (below ? minus : base)) / distance;
+        values[query] = ((above ? plus : all.loss) - (below ? minus : all.loss)) / distance;
       }
     }
   }
@@ -85,6 +85,16 @@ struct Slopes {
 };
 
 }  // namespace
+
+Control reportingQueries(const Control& control, const LossRow& row) {
+  Control result = control;
+  if (control.progress) {
+    result.progress = [progress = control.progress, each = row.perQuery](std::size_t done, std::size_t total) {
+      progress(done / each, total / each);
+    };
+  }
+  return result;
+}
 
 Rollouts::Rollouts(Graph graph, const Kernels& kernels, std::shared_ptr<const SimulatorLibrary> library,
                    std::string config)
@@ -112,39 +122,39 @@ void Rollouts::reserve(const RolloutProblem& problem, bool withDirections, int t
   weights_.assign(problem.parameters);
 }
 
-Evaluation Rollouts::evaluate(const RolloutProblem& problem, const Control& control) {
-  return evaluateWith(
-      problem, 0, control, [](std::size_t) { return LaneTask(); }, [](std::size_t, double) {});
-}
-
-// The unperturbed evaluation, and `count` tasks more. They share blocks, so that few trajectories leave no lanes idle.
-template <typename TaskAt, typename Take>
-Evaluation Rollouts::evaluateWith(const RolloutProblem& problem, std::size_t count, const Control& control,
-                                  TaskAt taskAt, Take take) {
-  reserve(problem, false, control.threads);
+// The tasks of `taskAt(thread, place)` for the range's places in the row, behind the unperturbed ones.
+template <typename TaskAt>
+RolloutLosses Rollouts::rollOut(const RolloutProblem& problem, const LossRow& row, Range range, int unperturbed,
+                                const Control& control, TaskAt taskAt) {
   const std::size_t values = checkedTimes(problem.steps, simulator_.values());
-  Evaluation result;
-  result.outputs.resize(checkedTimes(problem.count, values));
-  std::vector<LaneTask> own(problem.count);
+  RolloutLosses result;
+  result.outputs.resize(checkedTimes(unperturbed, values));
+  result.values.resize(range.count);
+  std::vector<LaneTask> own(unperturbed);
   for (std::size_t i = 0; i < own.size(); ++i) {
     own[i].item = i;
     own[i].values = result.outputs.data() + i * values;
   }
-  const std::size_t total = own.size() + count, blocks = (total + kLanes - 1) / kLanes;
-  const std::size_t done = runQueries(blocks, control, [&](int thread, std::size_t block) {
-    const std::size_t first = block * kLanes;
-    const int number = static_cast<int>(std::min<std::size_t>(kLanes, total - first));
+  const Blocks blocks(row, range, own.size());
+  Control counting = control;
+  counting.progress = nullptr;
+  if (control.progress && range.count > 0) {
+    counting.progress = [&](std::size_t done, std::size_t) { control.progress(blocks.lossesOf(done), range.count); };
+  }
+  const std::size_t done = runQueries(blocks.count(), counting, [&](int thread, std::size_t at) {
+    const Range block = blocks.at(at);
+    const int number = static_cast<int>(block.count);
     LaneTask tasks[kLanes];
     for (int lane = 0; lane < number; ++lane) {
-      const std::size_t i = first + lane;
-      tasks[lane] = i < own.size() ? own[i] : taskAt(i - own.size());
+      const std::size_t i = block.first + lane;
+      tasks[lane] = i < own.size() ? own[i] : taskAt(thread, range.first + i - own.size());
     }
     if (!threads_[thread]->run(problem, weights_, tasks, number, control)) return false;
     bool finite = true;
     for (int lane = 0; lane < number; ++lane) {
-      const std::size_t i = first + lane;
+      const std::size_t i = block.first + lane;
       if (i >= own.size()) {
-        take(i - own.size(), tasks[lane].loss);
+        result.values[i - own.size()] = tasks[lane].loss;
       } else {
         own[i] = tasks[lane];
         finite = finite && std::isfinite(tasks[lane].loss);
@@ -156,80 +166,83 @@ Evaluation Rollouts::evaluateWith(const RolloutProblem& problem, std::size_t cou
     if (!std::isfinite(task.loss)) throw NonFinite(-1, reasonOf(task));
     result.loss += task.loss;
   }
-  result.loss /= problem.count;
-  if (done < blocks || !std::isfinite(result.loss)) throw NonFinite(-1);
+  result.loss /= unperturbed;
+  if (done < blocks.count() || !std::isfinite(result.loss)) throw NonFinite(-1);
+  result.first = own[0].loss;
   return result;
 }
 
-RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const CoordinatewiseOptions& options,
-                                         const Control& control) {
-  const std::size_t count = problem.count, sides = options.central ? 2 : 1;
-  std::vector<double> losses(checkedTimes(options.count, sides * count));
-  // Progress is of coordinates, whose tasks lie one behind the other in the blocks.
-  Control counting = control;
-  if (control.progress) {
-    counting.progress = [&](std::size_t blocks, std::size_t) {
-      const std::size_t tasks = std::max(blocks * kLanes, count) - count;
-      control.progress(std::min(tasks / (sides * count), options.count), options.count);
-    };
-  }
-  const auto taskAt = [&](std::size_t i) {
+Evaluation Rollouts::evaluate(const RolloutProblem& problem, const Control& control) {
+  return losses(problem, CoordinatewiseOptions(), {}, problem.count, control);
+}
+
+RolloutLosses Rollouts::losses(const RolloutProblem& problem, const CoordinatewiseOptions& options, Range range,
+                               int unperturbed, const Control& control) {
+  const LossRow row = rowOf(options, problem.count);
+  reserve(problem, false, control.threads);
+  return rollOut(problem, row, range, unperturbed, control, [&](int, std::size_t place) {
     LaneTask task;
-    task.item = i % count;
-    task.change = {options.coordinates[i / count / sides], i / count % sides == 0 ? options.mu : -options.mu};
+    task.item = place % row.trajectories;
+    const bool above = place % row.perQuery < row.trajectories;
+    task.change = {options.coordinates[place / row.perQuery], above ? options.mu : -options.mu};
     return task;
+  });
+}
+
+RolloutLosses Rollouts::losses(const RolloutProblem& problem, const RandomizedOptions& options, Range range,
+                               int unperturbed, const Control& control) {
+  const LossRow row = rowOf(options, problem.count);
+  reserve(problem, true, control.threads);
+  const std::size_t d = graph_.parameterCount();
+  const Directions directions(graph_, options);
+  constexpr std::size_t kNone = static_cast<std::size_t>(-1);
+  struct Drawn {
+    std::size_t query = kNone;
+    std::vector<double> direction;
+    std::vector<float> rounded;
   };
-  RolloutEstimate result;
-  static_cast<Evaluation&>(result) =
-      evaluateWith(problem, losses.size(), counting, taskAt, [&](std::size_t i, double loss) { losses[i] = loss; });
-  const Slopes slopes(losses, options.count, count, result.loss, options.mu, options.central);
+  std::vector<Drawn> drawn(control.threads, {kNone, std::vector<double>(d), std::vector<float>(d)});
+  return rollOut(problem, row, range, unperturbed, control, [&](int thread, std::size_t place) {
+    Drawn& own = drawn[thread];
+    // The queries of a block share their direction.
+    if (own.query != place / row.perQuery) {
+      own.query = place / row.perQuery;
+      directions.draw(own.query, 0, d, own.direction.data());
+      const std::vector<double> factors = directions.factors(own.direction.data());
+      for (std::size_t p = 0; p < factors.size(); ++p) {
+        const Parameter& tensor = graph_.parameters()[p];
+        for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
+          own.rounded[i] = static_cast<float>(factors[p] * own.direction[i]);
+        }
+      }
+      threads_[thread]->setDirection(own.rounded.data());
+    }
+    LaneTask task;
+    task.item = place % row.trajectories;
+    task.scale = place % row.perQuery < row.trajectories ? options.mu : -options.mu;
+    return task;
+  });
+}
+
+RolloutEstimate Rollouts::estimate(const RolloutProblem& problem, const CoordinatewiseOptions& options,
+                                   RolloutLosses all) const {
+  const Slopes slopes(rowOf(options, problem.count), all, options.mu, options.central);
   slopes.require([&](std::size_t query) { return options.coordinates[query]; });
+  RolloutEstimate result;
+  static_cast<Evaluation&>(result) = std::move(all);
   result.values = slopes.values;
   result.failed = slopes.failed;
   result.missing = slopes.missing;
-  result.queries = 1 + options.count * sides;
+  result.queries = 1 + options.count * (options.central ? 2 : 1);
   return result;
 }
 
-RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const RandomizedOptions& options,
-                                     const Control& control) {
-  const std::size_t d = graph_.parameterCount(), count = problem.count, sides = options.central ? 2 : 1;
-  const Directions directions(graph_, options);
-  std::vector<double> losses(checkedTimes(options.queries, sides * count));
-  // Before the unperturbed evaluation, for which threads without directions would be made.
-  reserve(problem, true, control.threads);
-  Control quiet = control;
-  quiet.progress = nullptr;
-  RolloutEstimate result;
-  static_cast<Evaluation&>(result) = evaluate(problem, quiet);
-  std::vector<std::vector<double>> drawn(control.threads, std::vector<double>(d));
-  std::vector<std::vector<float>> rounded(control.threads, std::vector<float>(d));
-  runQueries(options.queries, control, [&](int thread, std::size_t query) {
-    LaneRollout& rollout = *threads_[thread];
-    directions.draw(query, 0, d, drawn[thread].data());
-    const std::vector<double> factors = directions.factors(drawn[thread].data());
-    for (std::size_t p = 0; p < factors.size(); ++p) {
-      const Parameter& tensor = graph_.parameters()[p];
-      for (std::size_t i = tensor.offset; i < tensor.offset + tensor.size; ++i) {
-        rounded[thread][i] = static_cast<float>(factors[p] * drawn[thread][i]);
-      }
-    }
-    rollout.setDirection(rounded[thread].data());
-    double* const own = losses.data() + query * sides * count;
-    for (std::size_t first = 0; first < sides * count; first += kLanes) {
-      LaneTask tasks[kLanes];
-      const int number = static_cast<int>(std::min<std::size_t>(kLanes, sides * count - first));
-      for (int lane = 0; lane < number; ++lane) {
-        tasks[lane].item = (first + lane) % count;
-        tasks[lane].scale = first + lane < count ? options.mu : -options.mu;
-      }
-      if (!rollout.run(problem, weights_, tasks, number, control)) return false;
-      for (int lane = 0; lane < number; ++lane) own[first + lane] = tasks[lane].loss;
-    }
-    return true;
-  });
-  Slopes slopes(losses, options.queries, count, result.loss, options.mu, options.central);
+RolloutEstimate Rollouts::estimate(const RolloutProblem& problem, const RandomizedOptions& options, RolloutLosses all,
+                                   const Control& control) const {
+  const Slopes slopes(rowOf(options, problem.count), all, options.mu, options.central);
   slopes.require([](std::size_t query) { return query; });
+  RolloutEstimate result;
+  static_cast<Evaluation&>(result) = std::move(all);
   result.values = combineDirections(graph_, options, slopes.values.data(), control);
   // The mean of those directions that have a slope.
   const double share =
@@ -237,8 +250,22 @@ RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const Random
   for (double& value : result.values) value *= share;
   result.failed = slopes.failed;
   result.missing = slopes.missing;
-  result.queries = 1 + options.queries * sides;
+  result.queries = 1 + options.queries * (options.central ? 2 : 1);
   return result;
+}
+
+RolloutEstimate Rollouts::coordinatewise(const RolloutProblem& problem, const CoordinatewiseOptions& options,
+                                         const Control& control) {
+  const LossRow row = rowOf(options, problem.count);
+  return estimate(problem, options,
+                  losses(problem, options, {0, row.count}, problem.count, reportingQueries(control, row)));
+}
+
+RolloutEstimate Rollouts::randomized(const RolloutProblem& problem, const RandomizedOptions& options,
+                                     const Control& control) {
+  const LossRow row = rowOf(options, problem.count);
+  RolloutLosses all = losses(problem, options, {0, row.count}, problem.count, reportingQueries(control, row));
+  return estimate(problem, options, std::move(all), control);
 }
 
 std::vector<double> Rollouts::reference(const RolloutProblem& problem, const CoordinatewiseOptions& options,

@@ -14,12 +14,22 @@
 #include "estimators/estimators.hpp"
 #include "network/plan/graph.hpp"
 #include "network/plan/plan.hpp"
+#include "rollouts/blocks.hpp"
 #include "rollouts/lane_rollout.hpp"
 #include "rollouts/simulator.hpp"
 #include "runtime/results.hpp"
 #include "support/control.hpp"
 
 namespace deepzero {
+
+// Some of an estimate's losses, and the evaluation of some trajectories.
+struct RolloutLosses : Evaluation {
+  double first = 0;            // the first trajectory's loss
+  std::vector<double> values;  // of the range; NaN or infinite where a rollout fails
+};
+
+// The control of a computation that reports losses, for a caller who wants queries.
+Control reportingQueries(const Control& control, const LossRow& row);
 
 struct RolloutEstimate : Estimate {
   std::size_t failed = 0;              // losses that are missing, whose entries are 0 or one-sided
@@ -48,6 +58,18 @@ class Rollouts {
                                  const Control& control);
   RolloutEstimate randomized(const RolloutProblem& problem, const RandomizedOptions& options, const Control& control);
 
+  // Both in two parts. The losses of a range of the row, and the evaluation of the first `unperturbed` trajectories
+  // alone, as evaluate() makes it. Progress is of losses. Ranges of one row, joined, have the bits of the whole row.
+  RolloutLosses losses(const RolloutProblem& problem, const CoordinatewiseOptions& options, Range range,
+                       int unperturbed, const Control& control);
+  RolloutLosses losses(const RolloutProblem& problem, const RandomizedOptions& options, Range range, int unperturbed,
+                       const Control& control);
+  // The estimate from all losses, and the evaluation of all trajectories.
+  RolloutEstimate estimate(const RolloutProblem& problem, const CoordinatewiseOptions& options,
+                           RolloutLosses all) const;
+  RolloutEstimate estimate(const RolloutProblem& problem, const RandomizedOptions& options, RolloutLosses all,
+                           const Control& control) const;
+
   // CGE by the naive reference.
   std::vector<double> reference(const RolloutProblem& problem, const CoordinatewiseOptions& options,
                                 const Control& control, double* loss);
@@ -62,9 +84,9 @@ class Rollouts {
  private:
   void reserve(const RolloutProblem& problem, bool withDirections, int threads);
   std::size_t buffers(const RolloutProblem& problem, bool withDirections, int threads) const;
-  template <typename TaskAt, typename Take>
-  Evaluation evaluateWith(const RolloutProblem& problem, std::size_t count, const Control& control, TaskAt taskAt,
-                          Take take);
+  template <typename TaskAt>
+  RolloutLosses rollOut(const RolloutProblem& problem, const LossRow& row, Range range, int unperturbed,
+                        const Control& control, TaskAt taskAt);
 
   Graph graph_;
   Plan plan_;

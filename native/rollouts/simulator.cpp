@@ -4,12 +4,16 @@
 #include <sys/stat.h>
 
 #include <cmath>
+#include <fstream>
 #include <limits>
 #include <map>
 #include <mutex>
 #include <stdexcept>
 #include <tuple>
 #include <utility>
+#include <vector>
+
+#include "support/digest.hpp"
 
 namespace deepzero {
 
@@ -48,19 +52,37 @@ FileIdentity identityOf(const std::string& path) {
   return {found.st_dev, found.st_ino, found.st_size, changed.tv_sec, changed.tv_nsec};
 }
 
-// Loads a shared object. The system would hand out the one that it loaded before from that path, whatever the file
-// holds by now.
-void* load(const std::string& path) {
+std::uint64_t contentOf(const std::string& path) {
+  Digest digest;
+  std::ifstream file(path, std::ios::binary);
+  std::vector<char> part(1 << 16);
+  while (file.good()) {
+    file.read(part.data(), static_cast<std::streamsize>(part.size()));
+    digest.add(part.data(), static_cast<std::size_t>(file.gcount()));
+  }
+  return digest.value();
+}
+
+struct Loaded {
+  FileIdentity identity;
+  std::uint64_t content = 0;
+};
+
+// Loads a shared object; `content` receives its digest. The system would hand out the one that it loaded before from
+// that path, whatever the file holds by now.
+void* load(const std::string& path, std::uint64_t& content) {
   static std::mutex mutex;
-  static std::map<std::string, FileIdentity> loaded;
+  static std::map<std::string, Loaded> loaded;
   const std::lock_guard<std::mutex> lock(mutex);
-  const FileIdentity found = identityOf(path);
-  const auto known = loaded.find(path);
-  if (known != loaded.end() && known->second != found) {
+  const auto require = [&](const FileIdentity& identity) {
+    if (identity == identityOf(path)) return;
     throw std::invalid_argument(path +
                                 " has changed since this process loaded it: start a new process, or give the "
                                 "build another name");
-  }
+  };
+  const auto known = loaded.find(path);
+  const Loaded found = known != loaded.end() ? known->second : Loaded{identityOf(path), contentOf(path)};
+  require(found.identity);
   // Threads that a simulator has started, as by OpenMP, run its code until the process ends.
   void* const handle = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL | RTLD_NODELETE);
   if (handle == nullptr) {
@@ -69,6 +91,9 @@ void* load(const std::string& path) {
                                 "; expected a shared object, as cc -shared -fPIC makes");
   }
   loaded.emplace(path, found);
+  // Another file may have been loaded than the one that was read.
+  require(found.identity);
+  content = found.content;
   return handle;
 }
 
@@ -77,7 +102,7 @@ void* load(const std::string& path) {
 void SimulatorLibrary::Close::operator()(void* handle) const { dlclose(handle); }
 
 SimulatorLibrary::SimulatorLibrary(const std::string& path) : path_(path) {
-  handle_.reset(load(path));
+  handle_.reset(load(path, content_));
   const char* const name = "deepzero_simulator_interface";
   using Interface = const deepzero_simulator*();
   auto* const interface = reinterpret_cast<Interface*>(dlsym(handle_.get(), name));

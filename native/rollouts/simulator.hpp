@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -18,12 +19,15 @@ class SimulatorLibrary {
 
   const deepzero_simulator& functions() const { return *functions_; }
   const std::string& path() const { return path_; }
+  // A digest of the file that was loaded.
+  std::uint64_t content() const { return content_; }
 
  private:
   struct Close {
     void operator()(void* handle) const;
   };
   std::string path_;
+  std::uint64_t content_ = 0;
   std::unique_ptr<void, Close> handle_;
   const deepzero_simulator* functions_ = nullptr;
 };
@@ -41,6 +45,8 @@ class Simulator {
   std::unique_ptr<Simulator> clone() const { return std::make_unique<Simulator>(library_, config_); }
 
   const std::string& path() const { return library_->path(); }
+  std::uint64_t content() const { return library_->content(); }
+  const std::string& config() const { return config_; }
   const deepzero_sizes& sizes() const { return sizes_; }
   bool corrects() const { return functions().correct != nullptr; }
   bool hasLoss() const { return functions().loss != nullptr; }

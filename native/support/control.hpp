@@ -1,6 +1,8 @@
 // How a long computation is run, watched and stopped, and the errors that end one.
 #pragma once
 
+#include <omp.h>
+
 #include <atomic>
 #include <cstddef>
 #include <functional>
@@ -9,13 +11,18 @@
 
 namespace deepzero {
 
-// `progress` is called from a compute thread, one call at a time.
+// `progress` is called from a compute thread, one call at a time. `look` is called on the thread that runs the
+// computation whenever that asks whether to stop: it may set `cancelled`.
 struct Control {
   int threads = 1;
   const std::atomic<bool>* cancelled = nullptr;
   std::function<void(std::size_t done, std::size_t total)> progress;
+  std::function<void()> look;
 
-  bool stop() const { return cancelled != nullptr && cancelled->load(std::memory_order_relaxed); }
+  bool stop() const {
+    if (look && omp_get_thread_num() == 0) look();
+    return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
+  }
 };
 
 // Thrown by a computation that stopped because Control::cancelled became true.

@@ -12,7 +12,7 @@ export type Layers = readonly (readonly string[])[];
 const TYPESCRIPT_LAYERS: Layers = [
   ['lib/support'],
   ['lib/native'],
-  ['lib/network'],
+  ['lib/network', 'lib/ranks'],
   ['lib/data'],
   ['lib/model'],
   ['lib/optimizers'],
@@ -40,6 +40,9 @@ export const NATIVE_LAYERS: Layers = [
   ['native/include'],
   ['native/estimators'],
   ['native/rollouts'],
+  ['native/ranks/commands'],
+  ['native/ranks'],
+  ['native/mpi'],
   ['native/measure'],
   ['native/addon'],
 ];

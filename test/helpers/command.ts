@@ -27,6 +27,7 @@ buildSync({
     'memory-child': join(root, 'bench/memory-child.ts'),
     'episode-worker': join(root, 'experiments/support/episode-worker.ts'),
     'stop-after': join(root, 'test/helpers/stop-after.ts'),
+    'ranks-program': join(root, 'test/helpers/ranks-program.ts'),
   },
   outdir: BUNDLES,
   bundle: true,
@@ -38,6 +39,9 @@ buildSync({
 
 /** The program and the first arguments that start the command. */
 export const COMMAND: readonly [string, ...string[]] = [process.execPath, join(BUNDLES, 'deepzero.js')];
+
+/** ranks-program.ts. */
+export const RANKS_PROGRAM = join(BUNDLES, 'ranks-program.js');
 
 /** A network of 90 parameters that a command can train in a moment. */
 export const TINY: readonly string[] = ['--network', 'cnn', '--depth', '1', '--width', '2'];

@@ -125,7 +125,7 @@ Task coordinateOutputsTask(const char* name, Reuse reuse) {
 
 Task directionOutputsTask(const char* name, Reuse reuse) {
   const RandomizedOptions options = randomizedOptions(reuse);
-  const QueryRange range{1, 3};
+  const Range range{1, 3};
   return {name,
           [=](Engine& engine, const Example& example, const Control& control) {
             Problem problem = example.problem();

@@ -229,7 +229,7 @@ ISA_TEST("outputs along directions, with their slopes combined, are RGE") {
         options.seed = 3;
         const Estimate estimate = randomized(engine, example.problem(), options, threads(2));
         std::vector<double> slopes, base;
-        for (const QueryRange range : {QueryRange{0, 4}, QueryRange{4, 7}}) {
+        for (const Range range : {Range{0, 4}, Range{4, 7}}) {
           const PerturbedOutputs part = randomizedOutputs(engine, open.problem(), options, range, 9, threads(2));
           if (part.base) base = part.unperturbed;
           const std::size_t width = example.targets.size();

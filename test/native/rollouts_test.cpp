@@ -14,61 +14,9 @@
 #include "harness.hpp"
 #include "networks.hpp"
 #include "rollouts/reference.hpp"
+#include "trajectories.hpp"
 
 namespace deepzero::test {
-namespace {
-
-constexpr int kEntries = 9;
-
-std::shared_ptr<const SimulatorLibrary> simulators(const std::string& name) {
-  return std::make_shared<const SimulatorLibrary>(std::string(SIMULATORS) + "/" + name + ".so");
-}
-
-// Two convolutions of a row, the second of 1×1 windows.
-Graph rowNetwork() {
-  return Builder({1, 1, kEntries}).convolution(5, 3, 3, 1, 1, true).relu().convolution(1, 1, 1, 1, 0, true).graph();
-}
-
-// Numbers that look random, in (−1, 1).
-double number(std::size_t i) { return std::sin(12.9898 * (static_cast<double>(i) + 1)); }
-
-// Trajectories with all their arrays.
-struct Trajectories {
-  std::vector<float> parameters, items, targets;
-  RolloutProblem problem;
-
-  Trajectories(const Graph& graph, int count, int steps, RolloutLoss loss, int entries = kEntries) {
-    for (std::size_t i = 0; i < graph.parameterCount(); ++i) parameters.push_back(static_cast<float>(0.4 * number(i)));
-    for (int item = 0; item < count; ++item) {
-      items.push_back(static_cast<float>(0.8 + 0.1 * number(item)));
-      for (int i = 0; i < entries; ++i) items.push_back(static_cast<float>(number(31 * item + i)));
-    }
-    for (int i = 0; i < count * steps * entries; ++i) targets.push_back(static_cast<float>(number(7 * i)));
-    problem.parameters = parameters.data();
-    problem.items = items.data();
-    problem.targets = targets.data();
-    problem.count = count;
-    problem.steps = steps;
-    problem.loss = loss;
-  }
-};
-
-std::vector<std::uint32_t> every(const Graph& graph, std::size_t stride = 1) {
-  std::vector<std::uint32_t> result;
-  for (std::size_t i = 0; i < graph.parameterCount(); i += stride) result.push_back(static_cast<std::uint32_t>(i));
-  return result;
-}
-
-CoordinatewiseOptions along(const std::vector<std::uint32_t>& coordinates, double mu, bool central) {
-  CoordinatewiseOptions options;
-  options.mu = mu;
-  options.central = central;
-  options.coordinates = coordinates.data();
-  options.count = coordinates.size();
-  return options;
-}
-
-}  // namespace
 
 ISA_TEST("CGE of rollouts agrees with plain loops in double precision") {
   for (const char* name : {"linear", "corrects"}) {
@@ -192,6 +140,25 @@ ISA_TEST("RGE of rollouts is the mean of the slopes along its directions") {
         CHECK(found.queries == 1 + options.queries * (central ? 2 : 1));
       }
     }
+  }
+}
+
+TEST("unperturbed lanes beside perturbed ones keep every bit, the signs of zeros too") {
+  Rollouts rollouts(Builder({1, 1, 2}).convolution(1, 1, 1, 1, 0, true).graph(), kernels(), simulators("linear"), "2");
+  Trajectories given(rollouts.graph(), 2, 2, RolloutLoss::SquaredError, 2);
+  given.parameters = {0.0F, -0.0F};
+  // All values of the first are −0.
+  given.items = {0, -1, -2, 1, 3, 4};
+  given.problem.parameters = given.parameters.data();
+  given.problem.items = given.items.data();
+  const Evaluation expected = rollouts.evaluate(given.problem, threads(1));
+  for (int i = 0; i < 4; ++i) CHECK(expected.outputs[i] == 0 && std::signbit(expected.outputs[i]));
+  RandomizedOptions options;
+  options.mu = 1e-3;
+  options.queries = 1;
+  for (options.seed = 0; options.seed < 8; ++options.seed) {
+    const RolloutEstimate found = rollouts.randomized(given.problem, options, threads(1));
+    CHECK(sameBits(found.outputs, expected.outputs) && sameBits(found.loss, expected.loss));
   }
 }
 

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { execFileSync, spawn, spawnSync } from 'node:child_process';
+import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, open, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
@@ -16,6 +16,7 @@ import {
 } from '../../lib/support/files.js';
 import { temporaryIn } from '../../lib/support/temporaries.js';
 import { HANG_MS } from '../helpers/hang.js';
+import { canMount, MOUNTING_SHELL } from '../helpers/mounts.js';
 import { withFolder } from '../helpers/tiny.js';
 
 const STALLED_WRITER = fileURLToPath(new URL('../helpers/write-stalled.ts', import.meta.url));
@@ -29,14 +30,6 @@ function shell([program, ...parameters]: readonly [string, ...string[]], script:
   const env = { ...process.env, TSX_DISABLE_CACHE: '1' };
   const settings = { encoding: 'utf8', env, timeout: HANG_MS } as const;
   return execFileSync(program, [...parameters, script, process.execPath, WRITER, file], settings);
-}
-
-/** A shell in which a file system can be mounted that nobody else sees, where the machine allows it. */
-const MOUNTING_SHELL = ['unshare', '-rm', 'sh', '-c'] as const;
-
-function canMount(): boolean {
-  const [program, ...parameters] = MOUNTING_SHELL;
-  return spawnSync(program, [...parameters, 'mount -t tmpfs none /mnt']).status === 0;
 }
 
 function fileError(file: string, problem: string) {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 
-import { timeStep } from '../../lib/training/cost.js';
+import { onRanks, timeStep } from '../../lib/training/cost.js';
 
 /** Predicts a step on a machine where the n-th sample, of `queries` queries, takes `milliseconds(queries, n)`. */
 async function predict(
@@ -15,7 +15,7 @@ async function predict(
     samples.push(queries);
     return Promise.resolve(queries);
   };
-  const seconds = await timeStep(sample, queriesPerStep, threads, () => time);
+  const { seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
   return { seconds, samples };
 }
 
@@ -52,5 +52,26 @@ describe('timeStep', () => {
       const { seconds } = await predict((queries) => (queries < 10 ? 2000 : milliseconds), { queriesPerStep: 6500 });
       assert.equal(seconds, (milliseconds / 1000 / 65) * 6500);
     }
+  });
+});
+
+describe('onRanks', () => {
+  const step = { queries: 27_700, threads: 16, dearest: 8, bytes: 5e6 };
+  const time = { seconds: 26, once: 0.02, perQuery: 0.0148 };
+
+  it('divides the queries, and makes the unperturbed pass on every rank', () => {
+    const [alone, four] = onRanks(time, step, 3600);
+    assert.equal(alone!.ranks, 1);
+    assert.equal(alone!.secondsPerStep, 0.02 + Math.ceil(27_700 / 16) * 0.0148);
+    assert.equal(alone!.hours, alone!.secondsPerStep);
+    assert.equal(alone!.efficiency, 1);
+    assert.equal(four!.ranks, 4);
+    assert.equal(four!.secondsPerStep, 0.02 + Math.ceil(27_700 / 64) * 0.0148 + 8 * 5e-5 + 5e-3);
+    assert.equal(four!.efficiency, alone!.secondsPerStep / (4 * four!.secondsPerStep));
+  });
+
+  it('is never quicker than the dearest query', () => {
+    const last = onRanks(time, step, 1).at(-1)!;
+    assert.ok(last.secondsPerStep > 0.02 + 8 * 0.0148 && last.efficiency < 0.2);
   });
 });

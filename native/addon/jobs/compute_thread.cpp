@@ -50,11 +50,28 @@ ComputeThread::~ComputeThread() {
     if (running_) running_->cancelled = true;
   }
   changed_.notify_all();
-  if (thread_.joinable()) thread_.join();
+  if (!thread_.joinable()) return;
+  // MPI may end the process from within a call.
+  if (thread_.get_id() == std::this_thread::get_id()) {
+    thread_.detach();
+  } else {
+    thread_.join();
+  }
 }
 
 void ComputeThread::post(std::shared_ptr<Task> task) {
   const std::lock_guard<std::mutex> lock(mutex_);
+  enqueue(std::move(task));
+}
+
+void ComputeThread::preempt(std::shared_ptr<Task> task) {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  if (running_) running_->cancelled = true;
+  for (const auto& queued : queue_) queued->cancelled = true;
+  enqueue(std::move(task));
+}
+
+void ComputeThread::enqueue(std::shared_ptr<Task> task) {
   if (!thread_.joinable()) {
     try {
       thread_ = std::thread(&ComputeThread::loop, this);

@@ -31,6 +31,9 @@ class ComputeThread {
   // the task is not taken.
   void post(std::shared_ptr<Task> task);
 
+  // The same, after cancelling all that were posted before it.
+  void preempt(std::shared_ptr<Task> task);
+
   // Removes a task from the queue; false if it has begun or is unknown.
   bool withdraw(const Task& task);
 
@@ -43,6 +46,8 @@ class ComputeThread {
   ~ComputeThread();
 
   void loop();
+  // Under the lock.
+  void enqueue(std::shared_ptr<Task> task);
 
   std::mutex mutex_;
   std::condition_variable changed_;

@@ -34,6 +34,7 @@ Outcome failure(std::string code, std::string message, std::optional<long long> 
 Outcome cancellation() { return failure("DEEPZERO_CANCELLED", "The job was cancelled"); }
 
 Outcome attempt(const Computation& computation, const Control& control) {
+  if (control.stop()) return cancellation();
   try {
     tryThreads(control.threads);
     return {false, computation(control)};

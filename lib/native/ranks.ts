@@ -1,0 +1,39 @@
+/**
+ * The types of the addon's ranks. All calls wait.
+ *
+ * @module
+ */
+
+/** What MPI connected. */
+export interface NativeRanksStarted {
+  rank: number;
+  count: number;
+  /** What the library says of itself. */
+  library: string;
+}
+
+export interface NativeRanks {
+  /**
+   * Loads MPI's library, by its path or by a name that the system looks up, and joins the other ranks: once in a process.
+   *
+   * @param patience Seconds for which others are waited for.
+   * @throws Error of the system if it cannot be loaded; then another may be tried.
+   */
+  start(library: string, patience: number): NativeRanksStarted;
+  /** Every rank's text, of at most 512 bytes in UTF-8, on every rank. */
+  agree(text: string): string[];
+  /** Of rank 0: `coordinatewise` and `randomized` of networks are shared from now on. */
+  lead(): void;
+  /** Of the others: computes what rank 0 wants, until that leaves. */
+  follow(): void;
+  /** How many ranks share estimates: 1 unless this one leads. */
+  count(): number;
+  /**
+   * Cancels what is computed, and leaves the other ranks; of rank 0, lets them go. False if a computation has lost them.
+   *
+   * @throws Error if they are lost now.
+   */
+  leave(): boolean;
+  /** The end of this process will end all other ranks too, with an exit code from 1 to 255; nothing may be computed any more. */
+  abortAtExit(code: number): void;
+}

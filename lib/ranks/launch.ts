@@ -1,0 +1,101 @@
+/**
+ * Which launcher started this process, from the variables that it leaves.
+ *
+ * @module
+ */
+import { fstatSync } from 'node:fs';
+
+import { InvalidArgumentError, quote } from '../support/errors.js';
+
+/** A process that a launcher started beside others. */
+export interface Launch {
+  /** How the launcher numbers it, from 0, and how many it started; undefined where it does not say. */
+  readonly rank: number | undefined;
+  readonly count: number | undefined;
+  /** Names or paths of MPI's library, of which the first that loads is taken. */
+  readonly libraries: readonly string[];
+}
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** Set to the path of MPI's library, it is used instead of the launcher's, and without a launcher too. */
+export const LIBRARY_VARIABLE = 'DEEPZERO_MPI';
+
+const OPEN_MPI = ['libmpi.so.40'];
+const MPICH = ['libmpich.so.12', 'libmpi.so.12'];
+
+/** What each launcher sets: the variables of its rank and its count, and the libraries that understand it. */
+const LAUNCHERS = [
+  // Open MPI's mpirun.
+  { rank: 'OMPI_COMM_WORLD_RANK', count: 'OMPI_COMM_WORLD_SIZE', libraries: OPEN_MPI },
+  // MPICH's mpirun and its relatives', srun --mpi=pmi2.
+  { rank: 'PMI_RANK', count: 'PMI_SIZE', libraries: MPICH },
+  // srun --mpi=pmix.
+  { rank: 'PMIX_RANK', count: 'SLURM_STEP_NUM_TASKS', libraries: [...OPEN_MPI, ...MPICH] },
+] as const;
+
+/** The number of this process among those of its launcher; 0 where there is none. */
+export function rankIn(environment: Environment): number {
+  const ranks = [...LAUNCHERS.map(({ rank }) => rank), 'SLURM_PROCID'].map((name) => integerOf(environment[name]));
+  return ranks.find((rank) => rank !== undefined) ?? 0;
+}
+
+/**
+ * How this process was started; undefined if it is alone.
+ *
+ * @throws InvalidArgumentError if srun started several processes that MPI would not connect.
+ */
+export function launchOf(environment: Environment): Launch | undefined {
+  const chosen = environment[LIBRARY_VARIABLE];
+  for (const { rank, count, libraries } of LAUNCHERS) {
+    const own = integerOf(environment[rank]);
+    if (own === undefined) continue;
+    const all = integerOf(environment[count]);
+    if (all === 1) return undefined;
+    checkConnection(environment['PMI_FD']);
+    return { rank: own, count: all, libraries: chosen === undefined ? libraries : [chosen] };
+  }
+  const tasks = integerOf(environment['SLURM_STEP_NUM_TASKS']) ?? 1;
+  if (tasks > 1) {
+    throw new InvalidArgumentError(
+      `Expected srun to connect its ${tasks} processes by MPI, received none of ${LAUNCHERS.map(({ rank }) => rank).join(', ')}: ` +
+        'add --mpi=pmix for Open MPI or --mpi=pmi2 for MPICH; srun --mpi=list says what there is (DEEPZERO_RANKS=off lets every process ' +
+        'run on its own)',
+    );
+  }
+  return chosen === undefined ? undefined : { rank: undefined, count: undefined, libraries: [chosen] };
+}
+
+/**
+ * Refuses what MPI connected if it is not what the launcher started.
+ *
+ * @param library What MPI says of itself.
+ */
+export function checkLaunch({ rank, count }: Launch, found: { rank: number; count: number; library: string }): void {
+  const isWhole = (rank === undefined || rank === found.rank) && (count === undefined || count === found.count);
+  if (isWhole) return;
+  const started = count === undefined ? `rank ${rank}` : `rank ${rank} of ${count}`;
+  throw new InvalidArgumentError(
+    `Expected MPI to connect the processes that the launcher started, received rank ${found.rank} of ${found.count} where the launcher ` +
+      `started ${started}: set ${LIBRARY_VARIABLE} to the path of the launcher's own MPI library, which is not ${quote(found.library)}`,
+  );
+}
+
+/** Refuses a process that did not inherit the connection which MPICH's launcher gave to the one that it started. */
+function checkConnection(descriptor: string | undefined): void {
+  const fd = integerOf(descriptor);
+  if (fd === undefined) return;
+  try {
+    if (fstatSync(fd).isSocket()) return;
+  } catch {
+    // There is no such descriptor.
+  }
+  throw new InvalidArgumentError(
+    'Expected the process that the launcher starts to be node itself, received one that it started, without the connection to the ' +
+      'launcher: type mpirun node …, for TypeScript mpirun node --import tsx …, instead of npx or tsx',
+  );
+}
+
+function integerOf(text: string | undefined): number | undefined {
+  return text !== undefined && /^\d+$/.test(text) ? Number(text) : undefined;
+}

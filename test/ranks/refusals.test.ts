@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import type { Context } from 'mocha';
+import { COMMAND, TINY } from '../helpers/command.js';
+import { inMode, launch, Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
+
+/** Two ranks with variables, and the one line that they print. */
+const REFUSALS: [string, Launcher, Record<string, string>, RegExp][] = [
+  [
+    'a library that is not there',
+    'mpirun.mpich',
+    { DEEPZERO_MPI: '/nonexistent/libmpi.so' },
+    /^deepzero: Expected the launcher's MPI library, received \/nonexistent\/libmpi\.so: cannot open shared object file: .*$/,
+  ],
+  [
+    'a library that is none of MPI',
+    'mpirun.openmpi',
+    { DEEPZERO_MPI: 'libm.so.6' },
+    /^deepzero: Expected the launcher's MPI library, received libm\.so\.6: expected an MPI library, found no MPI_Init_thread .*$/,
+  ],
+  [
+    "another MPI's library, whose ranks would be alone",
+    'mpirun.openmpi',
+    { DEEPZERO_MPI: 'libmpich.so.12' },
+    /^deepzero: Expected MPI to connect .*, received rank 0 of 1 where the launcher started rank 0 of 2: set DEEPZERO_MPI to .*$/,
+  ],
+  [
+    'a patience that is no number',
+    'mpirun.mpich',
+    { DEEPZERO_RANKS_PATIENCE: 'much' },
+    /^deepzero: Expected DEEPZERO_RANKS_PATIENCE to be a number of seconds > 0 and at most 1e6, received "much"$/,
+  ],
+  [
+    'a switch that is not off',
+    'mpirun.mpich',
+    { DEEPZERO_RANKS: 'on' },
+    /^deepzero: Expected DEEPZERO_RANKS to be off or not set, received "on"$/,
+  ],
+];
+
+/** What another launcher's library needs. */
+function needsBoth(context: Context): void {
+  needsLaunchers(context, 'mpirun.openmpi', 'mpirun.mpich');
+}
+
+describe('ranks refuse', () => {
+  it('what cannot work, in one line', async function () {
+    needsBoth(this);
+    await Promise.all(
+      REFUSALS.map(async ([what, launcher, env, message]) => {
+        const outcome = await launch(launcher, 2, inMode('nothing'), { env }).outcome();
+        assert.notEqual(outcome.code, 0, what);
+        assert.match(linesOf(outcome).join('\n'), message);
+        // The program does not begin.
+        assert.doesNotMatch(outcome.stdout, /ranks/, what);
+      }),
+    );
+  });
+
+  it('unequal instruction sets, in one line', async function () {
+    needsBoth(this);
+    const message =
+      /^deepzero: Expected all ranks to use the same instruction set, received portable on rank 0 \(.*\) and avx2 on rank 1 \(.*\): set DEEPZERO_ISA=\w+ on all of them$/;
+    const parts = (options: (isa: string) => string[]): string[][] =>
+      ['portable', 'avx2'].map((isa) => ['-n', '1', ...options(isa), ...inMode('nothing')]);
+    for (const [launcher, options] of [
+      ['mpirun.openmpi', (isa) => ['-x', `DEEPZERO_ISA=${isa}`]],
+      ['mpirun.mpich', (isa) => ['-env', 'DEEPZERO_ISA', isa]],
+    ] as [Launcher, (isa: string) => string[]][]) {
+      const outcome = await new Launched(launcher, parts(options), {}).outcome();
+      assert.equal(outcome.code, 1);
+      assert.match(linesOf(outcome).join('\n'), message);
+    }
+  });
+
+  it('a library that one of them alone lacks, which says so', async function () {
+    needsBoth(this);
+    const lacking = ['-env', 'DEEPZERO_MPI', '/nonexistent/libmpi.so'];
+    const parts = [[], lacking].map((options) => ['-n', '1', ...options, ...inMode('nothing')]);
+    const outcome = await new Launched('mpirun.mpich', parts, {}).outcome();
+    assert.notEqual(outcome.code, 0);
+    assert.match(
+      linesOf(outcome).join('\n'),
+      /^deepzero: rank 1 on .*: Expected the launcher's MPI library, received .*$/,
+    );
+  });
+
+  it('back-propagation, for which they would do nothing', async function () {
+    needsLaunchers(this, 'mpirun.mpich');
+    const args = ['train', ...TINY, '--estimator', 'first-order', '--data', 'synthetic', '--steps', '1'];
+    const outcome = await launch('mpirun.mpich', 2, [...COMMAND, ...args]).outcome();
+    assert.equal(outcome.code, 2);
+    assert.match(
+      linesOf(outcome).join('\n'),
+      /^deepzero: Expected --estimator to have queries that 2 ranks can share, .*$/,
+    );
+  });
+});
+
+describe('processes of a launcher', () => {
+  it('are on their own where DEEPZERO_RANKS is off', async function () {
+    needsLaunchers(this, 'mpirun.mpich');
+    const { code, stdout } = await launch('mpirun.mpich', 3, inMode('nothing'), {
+      env: { DEEPZERO_RANKS: 'off' },
+    }).outcome();
+    assert.deepEqual([code, stdout], [0, '1 ranks\n'.repeat(3)]);
+  });
+
+  it('are no ranks if a rank has started them', async function () {
+    needsBoth(this);
+    for (const launcher of ['mpirun.openmpi', 'mpirun.mpich'] as const) {
+      const { code, stdout, stderr } = await launch(launcher, 2, inMode('starts')).outcome();
+      assert.deepEqual([code, stderr], [0, '']);
+      const { ranks, first, child, second } = JSON.parse(stdout) as Record<string, unknown>;
+      assert.deepEqual([ranks, child, second], [2, { ranks: 1, first }, first]);
+    }
+  });
+
+  it("keep what they had before, such as V8's handler of WebAssembly's traps", async function () {
+    needsBoth(this);
+    for (const launcher of ['mpirun.openmpi', 'mpirun.mpich'] as const) {
+      const { code, stdout } = await launch(launcher, 2, inMode('traps')).outcome();
+      assert.deepEqual([code, stdout], [0, 'memory access out of bounds\n']);
+    }
+  });
+});
