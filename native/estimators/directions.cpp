@@ -40,9 +40,15 @@ void Directions::draw(std::size_t query, std::size_t first, std::size_t count, d
 }
 
 std::vector<double> Directions::factors(const double* direction) const {
+  std::vector<double> result(graph_.parameters().size());
+  factors(direction, result.data());
+  return result;
+}
+
+void Directions::factors(const double* direction, double* out) const {
   const auto& parameters = graph_.parameters();
-  std::vector<double> result(parameters.size(), 1.0);
-  if (!normalised()) return result;
+  std::fill_n(out, parameters.size(), 1.0);
+  if (!normalised()) return;
   double total = 0;
   for (std::size_t p = 0; p < parameters.size(); ++p) {
     double squares = 0;
@@ -50,11 +56,10 @@ std::vector<double> Directions::factors(const double* direction) const {
       const double entry = direction[parameters[p].offset + i];
       squares += entry * entry;
     }
-    result[p] = 1 / std::sqrt(squares);
+    out[p] = 1 / std::sqrt(squares);
     total += squares;
   }
-  if (!options_.perTensor) std::fill(result.begin(), result.end(), 1 / std::sqrt(total));
-  return result;
+  if (!options_.perTensor) std::fill_n(out, parameters.size(), 1 / std::sqrt(total));
 }
 
 }  // namespace deepzero

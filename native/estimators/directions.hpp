@@ -20,6 +20,7 @@ class Directions {
   // The factor that normalises the entries of each parameter tensor: 1, or 1 over a norm. Reads no entries unless
   // normalised().
   std::vector<double> factors(const double* direction) const;
+  void factors(const double* direction, double* out) const;
 
  private:
   const Graph& graph_;

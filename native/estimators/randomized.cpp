@@ -63,8 +63,8 @@ OutputQueries outputQueries(const RandomizedOptions& options, Range range, std::
 }
 
 // The loss with every parameter moved by `mu` along the direction in a thread's buffers, or its change.
-double lossMoved(Engine& engine, int thread, const Problem& problem, Reuse reuse, const std::vector<double>& factors,
-                 double mu, Buffers& buffers, const Control& control) {
+double lossMoved(Engine& engine, int thread, const Problem& problem, Reuse reuse, const double* factors, double mu,
+                 Buffers& buffers, const Control& control) {
   const bool incremental = reuse == Reuse::Incremental;
   const std::vector<Parameter>& parameters = engine.graph().parameters();
   for (std::size_t p = 0; p < parameters.size(); ++p) {
@@ -107,8 +107,8 @@ DirectionSlopes directionSlopes(Engine& engine, const Problem& problem, const Ra
   const std::size_t failed = runQueries(range.count, control, [&](int thread, std::size_t i) {
     std::vector<double>& direction = buffers[thread].direction;
     directions.draw(range.first + i, 0, d, direction.data());
-    const std::vector<double> factors = directions.factors(direction.data());
-    std::copy(factors.begin(), factors.end(), result.factors.begin() + i * tensors);
+    double* const factors = result.factors.data() + i * tensors;
+    directions.factors(direction.data(), factors);
     const auto change = [&](double mu) {
       const double loss = lossMoved(engine, thread, problem, options.reuse, factors, mu, buffers[thread], control);
       return incremental ? loss : loss - result.loss;
@@ -146,7 +146,7 @@ PerturbedOutputs randomizedOutputs(Engine& engine, const Problem& problem, const
       directions.draw(range.first + i, 0, d, direction.data());
       factors[i] = directions.factors(direction.data());
     }
-    return lossMoved(engine, thread, problem, options.reuse, factors[i], side == 0 ? options.mu : -options.mu,
+    return lossMoved(engine, thread, problem, options.reuse, factors[i].data(), side == 0 ? options.mu : -options.mu,
                      buffers[thread], control);
   };
   const auto nameOf = [&](std::size_t i) { return static_cast<long long>(range.first + i); };
@@ -175,8 +175,7 @@ std::vector<double> combineDirections(const Graph& graph, const RandomizedOption
     quiet.progress = nullptr;
     runQueries(options.queries, quiet, [&](int thread, std::size_t q) {
       if (directions.normalised()) directions.draw(q, 0, d, drawn[thread].data());
-      const std::vector<double> found = directions.factors(drawn[thread].data());
-      std::copy(found.begin(), found.end(), own.begin() + q * tensors);
+      directions.factors(drawn[thread].data(), own.data() + q * tensors);
       return true;
     });
     factors = own.data();

@@ -38,8 +38,8 @@ struct FromOutput {
 
 // Adds the products of one plane's taps to the sums of neighbouring pixels of one row, for one vector of their lanes.
 template <int Channels, int Pixels, typename Scalar>
-static inline void addPlane(const ConvolutionShape& shape, int height, int width, const Scalar* in, const float* weight,
-                            typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
+static inline void addPlane(const ConvolutionShape& shape, int height, int width, const Scalar* in,
+                            const Scalar* weight, typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
   using Vector = typename Simd<Scalar>::Vector;
   const std::ptrdiff_t step = std::ptrdiff_t{shape.stride} * kLanes;
   for (int row = 0; row < height; ++row) {
@@ -48,7 +48,7 @@ static inline void addPlane(const ConvolutionShape& shape, int height, int width
       Vector value[Pixels];
       for (int p = 0; p < Pixels; ++p) value[p] = load(pixel + p * step);
       for (int o = 0; o < Channels; ++o) {
-        const Vector w = broadcast(static_cast<Scalar>(weight[o]));
+        const Vector w = broadcast(weight[o]);
         for (int p = 0; p < Pixels; ++p) sum[o][p] += w * value[p];
       }
       weight += kChannelTile;
@@ -59,13 +59,13 @@ static inline void addPlane(const ConvolutionShape& shape, int height, int width
 
 // The same for all planes. The most common kernel, 3×3, is unrolled.
 template <int Channels, int Pixels, typename Planes, typename Scalar>
-static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const Scalar* weights,
                            typename Simd<Scalar>::Vector (&sum)[Channels][Pixels]) {
   const int height = shape.kernelHeight, width = shape.kernelWidth;
   const std::ptrdiff_t channelWeights = std::ptrdiff_t{height} * width * kChannelTile;
   for (int c = 0; c < planes.count; ++c) {
     const Scalar* plane = in + planes[c] * shape.in.planeStride();
-    const float* weight = weights + planes[c] * channelWeights;
+    const Scalar* weight = weights + planes[c] * channelWeights;
     if (height == 3 && width == 3) {
       addPlane(shape, 3, 3, plane, weight, sum);
     } else {
@@ -75,7 +75,7 @@ static inline void addTaps(const ConvolutionShape& shape, const Planes& planes, 
 }
 
 template <int Channels, int Pixels, typename Planes, typename Start, typename Scalar>
-static inline void tile(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
+static inline void tile(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const Scalar* weights,
                         const Start& start, Scalar* out) {
   const std::ptrdiff_t outPlane = shape.out.planeStride();
   for (int part = 0; part < kLanes; part += Simd<Scalar>::kWidth) {
@@ -92,7 +92,7 @@ static inline void tile(const ConvolutionShape& shape, const Planes& planes, con
 
 template <int Channels, typename Planes, typename Start, typename Scalar>
 static inline void tileOf(int pixels, const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
-                          const float* weights, const Start& start, Scalar* out) {
+                          const Scalar* weights, const Start& start, Scalar* out) {
   static_assert(kPixelTile <= 4, "every number of pixels up to the tile has a case");
   switch (pixels) {
     case 1: return tile<Channels, 1>(shape, planes, in, weights, start, out);
@@ -104,8 +104,8 @@ static inline void tileOf(int pixels, const ConvolutionShape& shape, const Plane
 
 // 3×3 on a 2×2 map: the tile is the whole map, and of the nine taps only the four that meet the map are multiplied.
 template <int Channels, typename Planes, typename Start, typename Scalar>
-static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes, const Scalar* in, const float* weights,
-                            const Start& start, int count, Scalar* out) {
+static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
+                            const Scalar* weights, const Start& start, int count, Scalar* out) {
   using Vector = typename Simd<Scalar>::Vector;
   const std::ptrdiff_t inRow = shape.in.rowStride(), inPlane = shape.in.planeStride();
   const std::ptrdiff_t outRow = shape.out.rowStride(), outPlane = shape.out.planeStride();
@@ -118,14 +118,14 @@ static inline void wholeMap(const ConvolutionShape& shape, const Planes& planes,
       }
     }
     for (int c = 0; c < inputs; ++c) {
-      const float* weight = weights + std::ptrdiff_t{planes[c]} * 9 * kChannelTile;
+      const Scalar* weight = weights + std::ptrdiff_t{planes[c]} * 9 * kChannelTile;
       const Scalar* pixel = in + planes[c] * inPlane + part;
       const Vector value[4] = {load(pixel), load(pixel + kLanes), load(pixel + inRow), load(pixel + inRow + kLanes)};
       for (int o = 0; o < Channels; ++o) {
         for (int p = 0; p < 4; ++p) {
           for (int q = 0; q < 4; ++q) {
             const int tap = 3 * (q / 2 - p / 2 + 1) + q % 2 - p % 2 + 1;
-            sum[o][p] += broadcast(static_cast<Scalar>(weight[tap * kChannelTile + o])) * value[q];
+            sum[o][p] += broadcast(weight[tap * kChannelTile + o]) * value[q];
           }
         }
       }
@@ -144,7 +144,7 @@ static inline bool isWholeMap(const ConvolutionShape& shape) {
 // All pixels of the output, which may be some rows of the whole output.
 template <typename Planes, typename Start, typename Scalar>
 static inline void convolveTiles(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
-                                 const float* packedWeights, const Start& start, Scalar* out) {
+                                 const Scalar* packedWeights, const Start& start, Scalar* out) {
   static_assert(kChannelTile == 4, "every number of channels up to the tile has a case");
   const std::ptrdiff_t taps = std::ptrdiff_t{shape.in.channels} * shape.kernelHeight * shape.kernelWidth;
   for (int row = 0; row < shape.out.height; ++row) {
@@ -155,7 +155,7 @@ static inline void convolveTiles(const ConvolutionShape& shape, const Planes& pl
           in + shape.in.at(0, row * shape.stride - shape.padding, column * shape.stride - shape.padding);
       // The innermost of the outer loops is over channels, so that the input patch stays in the first-level cache.
       for (int channel = 0; channel < shape.out.channels; channel += kChannelTile) {
-        const float* weights = packedWeights + channel * taps;
+        const Scalar* weights = packedWeights + channel * taps;
         const Start begin = start.at(channel);
         Scalar* to = out + shape.out.at(channel, row, column);
         switch (shape.out.channels - channel) {
@@ -171,11 +171,11 @@ static inline void convolveTiles(const ConvolutionShape& shape, const Planes& pl
 
 template <typename Planes, typename Start, typename Scalar>
 static inline void convolve(const ConvolutionShape& shape, const Planes& planes, const Scalar* in,
-                            const float* packedWeights, const Start& start, Scalar* out) {
+                            const Scalar* packedWeights, const Start& start, Scalar* out) {
   if (!isWholeMap(shape)) return convolveTiles(shape, planes, in, packedWeights, start, out);
   constexpr int kChannels = kWidth == 16 ? 4 : 2;
   for (int channel = 0; channel < shape.out.channels; channel += kChannels) {
-    const float* weights =
+    const Scalar* weights =
         packedWeights + channel / kChannelTile * kChannelTile * std::ptrdiff_t{9} * shape.in.channels;
     wholeMap<kChannels>(shape, planes, in + shape.in.at(0, 0, 0), weights + channel % kChannelTile, start.at(channel),
                         shape.out.channels - channel, out + shape.out.at(channel, 0, 0));

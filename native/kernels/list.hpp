@@ -9,11 +9,11 @@
 #define KERNEL(result, name, parameters)
 #endif
 
-// The forward pass and back-propagation. Weights are float for both types of activations.
+// The forward pass and back-propagation. Biases are float for both types of activations.
 
 // out = weights ∗ in + bias. A linear layer is the case of 1×1 maps and a 1×1 kernel. `bias` may be null.
 VALUE_KERNEL(void, convolution,
-             (const ConvolutionShape& shape, const Scalar* in, const float* packedWeights, const float* bias,
+             (const ConvolutionShape& shape, const Scalar* in, const Scalar* packedWeights, const float* bias,
               Scalar* out))
 
 // Per channel, over the pixels of the first `lanes` images: the mean, and the sum of squared deviations from it.

@@ -24,8 +24,10 @@ void convolve(const Kernels& kernels, const ConvolutionShape& shape, const Scala
   if constexpr (std::is_same_v<Scalar, float>) {
     const float* transformed = weights.transformed(operation);
     if (transformed != nullptr) return kernels.winograd(shape, in, transformed, {bias}, winograd, out);
+    kernels.convolution(shape, in, weights.weight(operation), bias, out);
+  } else {
+    kernels.float64.convolution(shape, in, weights.wideWeight(operation), bias, out);
   }
-  valueKernels<Scalar>(kernels).convolution(shape, in, weights.weight(operation), bias, out);
 }
 
 // The blocks that a step reads and writes, and the affine map of an activation.

@@ -33,6 +33,12 @@ std::size_t Weights::placeOf(int parameter, std::size_t index) const {
   return (pair % inputs * shape.in.channels + pair / inputs) * window + (window - 1 - index % window);
 }
 
+void Weights::widen() {
+  if (wide_.size() > 0) return;
+  wide_ = Aligned<double>(data_.size());
+  assigned_ = false;
+}
+
 void Weights::assign(const float* parameters) {
   for (int p = 0; p < static_cast<int>(offset_.size()); ++p) {
     const Parameter& parameter = graph_.parameters()[p];
@@ -42,9 +48,10 @@ void Weights::assign(const float* parameters) {
       bool changed = !assigned_;
       for (std::size_t i = first; i < first + window; ++i) {
         const float value = parameters[parameter.offset + i];
-        float& here = data_.data()[position(p, placeOf(p, i))];
-        changed |= std::memcmp(&here, &value, sizeof value) != 0;
-        here = value;
+        const std::size_t at = position(p, placeOf(p, i));
+        changed |= std::memcmp(&data_[at], &value, sizeof value) != 0;
+        data_[at] = value;
+        if (wide_.size() > 0) wide_[at] = value;
       }
       // Transforming every weight takes as long as half an image block's forward pass.
       if (changed && transforms) transform(p, placeOf(p, first) / window);
@@ -56,7 +63,8 @@ void Weights::assign(const float* parameters) {
 void Weights::set(std::size_t index, float value) {
   const int parameter = graph_.parameterAt(index);
   const std::size_t within = placeOf(parameter, index - graph_.parameters()[parameter].offset);
-  data_.data()[position(parameter, within)] = value;
+  data_[position(parameter, within)] = value;
+  if (wide_.size() > 0) wide_[position(parameter, within)] = value;
   if (transformed_[parameter].size() > 0) transform(parameter, within / 9);
 }
 

@@ -15,6 +15,10 @@ class Weights {
   // `transposed`: for the transposed convolutions, which compute gradients of inputs.
   Weights(const Graph& graph, const Plan& plan, bool transposed = false);
 
+  // Also keeps the weights in double, in which the float64 kernels read them: to widen them in the kernels would cost
+  // as many instructions as the products where vectors are short.
+  void widen();
+
   // Sets all parameters. Costs little where most are equal to those set before.
   void assign(const float* parameters);  // [Graph::parameterCount()]
   // Sets one parameter by its flat index.
@@ -26,6 +30,8 @@ class Weights {
   // An operation's weight (γ) and bias (β), null where it has none.
   const float* weight(int operation) const { return find(graph_.weightOf(operation)); }
   const float* bias(int operation) const { return find(graph_.biasOf(operation)); }
+  // The weight in double, of weights that were widened.
+  const double* wideWeight(int operation) const { return wide_.data() + offset_[graph_.weightOf(operation)]; }
 
  private:
   const float* find(int parameter) const { return parameter < 0 ? nullptr : data_.data() + offset_[parameter]; }
@@ -41,6 +47,7 @@ class Weights {
   std::vector<ConvolutionShape> packing_;  // by parameter tensor; channels 0 for tensors that stay flat
   bool assigned_ = false;                  // whether every parameter has been set
   AlignedFloats data_;
+  Aligned<double> wide_;                    // the same, or empty
   std::vector<AlignedFloats> transformed_;  // by parameter tensor, empty where the Winograd kernel is not used
 };
 

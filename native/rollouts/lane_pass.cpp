@@ -64,7 +64,8 @@ void LanePass::addChange(const Step& step, const double* in, double* out, int la
 void LanePass::addDirection(const Step& step, const double* in, double* out, const LaneDirection& direction) {
   const ConvolutionShape& shape = plan_.convolutionShape(step.operation);
   const Weights& weights = *direction.direction;
-  kernels_.float64.convolution(shape, in, weights.weight(step.operation), weights.bias(step.operation), sums_.data());
+  kernels_.float64.convolution(shape, in, weights.wideWeight(step.operation), weights.bias(step.operation),
+                               sums_.data());
   for (int c = 0; c < shape.out.channels; ++c) {
     for (int y = 0; y < shape.out.height; ++y) {
       const std::ptrdiff_t start = shape.out.at(c, y, 0);

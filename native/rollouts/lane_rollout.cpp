@@ -41,7 +41,9 @@ LaneRollout::LaneRollout(const Graph& graph, const Plan& plan, const Kernels& ke
       observation_(model.observation() * kLanes),
       output_(model.output() * kLanes),
       values_(model.values() * kLanes),
-      allValues_(checkedTimes(model.values() * kLanes, ownSteps)) {}
+      allValues_(checkedTimes(model.values() * kLanes, ownSteps)) {
+  if (direction_) direction_->widen();
+}
 
 bool LaneRollout::run(const RolloutProblem& problem, const Weights& weights, LaneTask* tasks, int count,
                       const Control& control) {

@@ -105,6 +105,7 @@ Rollouts::Rollouts(Graph graph, const Kernels& kernels, std::shared_ptr<const Si
       weights_(graph_, plan_) {
   checkShape(graph_.shapes()[0], simulator_.sizes().observation, "input", "observation", simulator_.path());
   checkShape(graph_.output(), simulator_.sizes().output, "output", "output", simulator_.path());
+  weights_.widen();
   // Refuses what no pass can run.
   const MemoryCount count;
   const LanePass pass(graph_, plan_, kernels_, false);

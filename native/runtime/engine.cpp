@@ -42,6 +42,9 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
   if (blocks != blocks_) release();
   blocks_ = blocks;
   if (unperturbed_ == nullptr) unperturbed_ = std::make_unique<Weights>(graph_, plan_);
+  const bool inDouble =
+      kind == QueryKind::Changes || kind == QueryKind::AllChange || kind == QueryKind::Float64Gradient;
+  if (inDouble) unperturbed_->widen();
   if (kind == QueryKind::None || kind == QueryKind::Values) {
     if (base_ == nullptr && kind == QueryKind::Values) {
       base_ = std::make_unique<Pass>(graph_, plan_, kernels_, Arena(plan_.cache(), blocks), blocks);
@@ -52,6 +55,7 @@ void Engine::reserve(QueryKind kind, int count, int threads) {
     reserveGradient(backPropagation_, workspaces_, threads);
   } else if (kind == QueryKind::Float64Gradient) {
     reserveGradient(float64BackPropagation_, float64Workspaces_, threads);
+    transposed_->widen();
   } else {
     if (changeBase_ == nullptr) changeBase_ = std::make_unique<ChangeBase>(graph_, plan_, blocks);
     reserveScratch(threads);

@@ -19,6 +19,7 @@ struct Run {
         weights(example.graph, plan),
         pass(example.graph, plan, kernels(), ArenaOf<double>(plan.scratch(), blocks), blocks),
         base(example.graph, plan, blocks) {
+    weights.widen();
     weights.assign(example.parameters.data());
     std::vector<WorkspaceOf<double>> workspaces;
     for (int i = 0; i < 2; ++i) workspaces.emplace_back(plan);

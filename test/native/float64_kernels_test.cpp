@@ -58,7 +58,7 @@ std::string checkExactConvolution(const Kernels& table, const ConvolutionCase& g
   std::vector<float> weights(static_cast<std::size_t>(given.outChannels) * taps), bias(given.outChannels);
   for (float& weight : weights) weight = values.next();
   for (float& value : bias) value = values.next();
-  std::vector<float> packed(shape.packedSize(), 0.0f);
+  std::vector<double> packed(shape.packedSize(), 0.0);
   for (std::size_t i = 0; i < weights.size(); ++i) packed[shape.packedIndex(i)] = weights[i];
   table.float64.convolution(shape, in.data(), packed.data(), bias.data(), out.data());
   if (!out.guarded()) return "a guard word was written";

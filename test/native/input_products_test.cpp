@@ -29,6 +29,7 @@ struct Run {
         pass(example.graph, plan, kernels(), ArenaOf<double>(plan.scratch(), blocks), blocks),
         base(example.graph, plan, blocks),
         products(plan, kernels(), blocks) {
+    weights.widen();
     weights.assign(example.parameters.data());
     std::vector<WorkspaceOf<double>> workspaces;
     for (int i = 0; i < threadCount; ++i) workspaces.emplace_back(plan);

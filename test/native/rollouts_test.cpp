@@ -316,7 +316,8 @@ TEST("rollouts stop when asked, and count what they allocate") {
   CHECK_THROWS(Cancelled, rollouts.coordinatewise(given.problem, along(coordinates, 1e-3, true), control));
   // Within a rollout too, and in the reference.
   const Plan plan(rollouts.graph());
-  const Weights weights(rollouts.graph(), plan);
+  Weights weights(rollouts.graph(), plan);
+  weights.widen();
   LaneRollout lanes(rollouts.graph(), plan, kernels(), rollouts.simulator(), 5, false);
   LaneTask task;
   CHECK(!lanes.run(given.problem, weights, &task, 1, control));

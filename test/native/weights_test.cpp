@@ -50,6 +50,28 @@ TEST("weights: assigned again, with some set in between, they are those of a fir
   }
 }
 
+TEST("weights: those in double are equal to the others, whether widened before an assignment or after one") {
+  const Graph graph = Builder({3, 8, 8}).convolution(5, 3, 3, 1, 1, true).flatten().linear(3, true).graph();
+  const Plan plan(graph);
+  std::vector<float> parameters(graph.parameterCount());
+  for (std::size_t i = 0; i < parameters.size(); ++i) parameters[i] = 1 / static_cast<float>(i + 1);
+  Weights before(graph, plan), after(graph, plan);
+  before.widen();
+  before.assign(parameters.data());
+  after.assign(parameters.data());
+  after.widen();
+  after.assign(parameters.data());
+  for (Weights* weights : {&before, &after}) {
+    weights->set(7, 100);
+    for (const int operation : {0, 2}) {
+      const std::size_t size = plan.convolutionShape(operation).packedSize();
+      for (std::size_t i = 0; i < size; ++i) {
+        CHECK(weights->wideWeight(operation)[i] == weights->weight(operation)[i]);
+      }
+    }
+  }
+}
+
 TEST("weights: zeros of either sign are transformed") {
   const Graph graph = Builder({3, 8, 8}).convolution(5, 3, 3, 1, 1, false).graph();
   const Plan plan(graph);

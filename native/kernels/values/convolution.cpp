@@ -6,13 +6,13 @@ namespace deepzero {
 namespace DEEPZERO_ISA {
 
 template <typename Scalar>
-void convolution(const ConvolutionShape& shape, const Scalar* in, const float* packedWeights, const float* bias,
+void convolution(const ConvolutionShape& shape, const Scalar* in, const Scalar* packedWeights, const float* bias,
                  Scalar* out) {
   convolve(shape, AllChannels{shape.in.channels}, in, packedWeights, FromBias{bias}, out);
 }
 
 template void convolution(const ConvolutionShape&, const float*, const float*, const float*, float*);
-template void convolution(const ConvolutionShape&, const double*, const float*, const float*, double*);
+template void convolution(const ConvolutionShape&, const double*, const double*, const float*, double*);
 
 void addConvolution(const ConvolutionShape& shape, const float* in, const float* packedWeights, const float* bias,
                     float* out) {
