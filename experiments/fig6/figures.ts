@@ -113,10 +113,9 @@ export function queriesTo(loss: number, curve: readonly Point[] | undefined): nu
 function errorsPlot(uncorrected: number, made: readonly MethodRuns[]): Report['plot'] {
   const ways = made.filter(({ method }) => METHODS[method].measured !== 'flow');
   const measured = ways.map(({ method, runs }, i): Series => {
-    const ratios = runs.map(({ errors }) => mean(errors.velocity) / uncorrected);
     const { name, colour } = METHODS[method];
-    const point = { x: mean(ratios), y: i + 1, low: Math.min(...ratios), high: Math.max(...ratios) };
-    return { name, colour, points: [point] };
+    const ratios = runs.map(({ errors }) => mean(errors.velocity) / uncorrected).sort((a, b) => a - b);
+    return { name, colour, points: ratios.map((x) => ({ x, y: i + 1 })) };
   });
   const published = ways.flatMap(({ method }, i): Series[] => {
     const { name, colour, published: figure } = METHODS[method];
@@ -127,7 +126,7 @@ function errorsPlot(uncorrected: number, made: readonly MethodRuns[]): Report['p
   });
   const none: Series = { name: 'SRC', colour: SOURCE_COLOUR, points: [{ x: 1, y: 0 }] };
   return {
-    title: 'Error of velocities, as a part of the uncorrected one',
+    title: 'Error of velocities of each run, as a part of the uncorrected one',
     x: { label: 'mean absolute error / that of SRC' },
     y: { names: ['SRC', ...ways.map(({ method }) => METHODS[method].name)] },
     series: [none, ...measured, ...published],
