@@ -29,11 +29,13 @@ export interface NativeRanks {
   /** How many ranks share estimates: 1 unless this one leads. */
   count(): number;
   /**
-   * Cancels what is computed, and leaves the other ranks; of rank 0, lets them go. False if a computation has lost them.
+   * Cancels what is computed, and leaves the other ranks; of rank 0, lets them go. False if a computation has lost them. For a
+   * process that is about to end.
    *
+   * @param code The exit code, from 0 to 255.
    * @throws Error if they are lost now.
    */
-  leave(): boolean;
+  leave(code: number): boolean;
   /** The end of this process will end all other ranks too, with an exit code from 1 to 255; nothing may be computed any more. */
   abortAtExit(code: number): void;
 }

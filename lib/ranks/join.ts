@@ -164,12 +164,13 @@ function patienceOf(environment: Environment): number {
 
 /** Lets the other ranks go at the end of the process, however it ends. */
 function leave(code: number): void {
+  const exitCode = Math.min(code, 255);
   try {
-    if (native.ranks.leave()) return;
+    if (native.ranks.leave(exitCode)) return;
   } catch (error) {
     tell(error as Error);
   }
-  native.ranks.abortAtExit(code === 0 ? FAILED : Math.min(code, 255));
+  native.ranks.abortAtExit(exitCode === 0 ? FAILED : exitCode);
 }
 
 function tell({ message }: Error): void {

@@ -30,6 +30,8 @@ using Seconds = std::chrono::duration<double>;
 constexpr std::size_t kText = 512;
 // Enough for ever, and few enough to count in nanoseconds.
 constexpr double kMostSeconds = 1e9;
+// How long MPI may take to end.
+constexpr Seconds kFinish(10);
 
 // For the compute thread, which calls MPI until the process ends.
 struct Ranks {
@@ -64,11 +66,18 @@ class Call : public Task {
   }
 
   // Rethrows what the call threw.
-  void wait() { done_.get_future().get(); }
+  void wait() { future_.get(); }
+  // The same, or false if it takes longer.
+  bool wait(Seconds most) {
+    if (future_.wait_for(most) != std::future_status::ready) return false;
+    wait();
+    return true;
+  }
 
  private:
   std::function<void()> body_;
   std::promise<void> done_;
+  std::future<void> future_ = done_.get_future();
 };
 
 // Calls `body` on the compute thread after what it has to do, and waits.
@@ -159,19 +168,26 @@ Napi::Value count(const Napi::CallbackInfo& info) { return Napi::Number::New(inf
 Napi::Value leave(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   return withClearErrors(env, [&] {
-    bool left = false;
-    const auto call = std::make_shared<Call>([&] {
-      Ranks& own = ranks();
-      if (own.leader) own.leader->end();
-      if (own.leader && own.leader->lost()) return;
-      if (own.exchange) own.exchange->finish();
-      own.leader.reset();
-      own.exchange.reset();
-      left = true;
+    static int exitCode;
+    exitCode = static_cast<int>(toInteger(info[0], "code", 0, 255));
+    bool lost = false;
+    const auto ending = std::make_shared<Call>([&] {
+      if (!ranks().leader) return;
+      ranks().leader->end();
+      lost = ranks().leader->lost();
     });
-    ComputeThread::instance().preempt(call);
-    call->wait();
-    return Napi::Boolean::New(env, left);
+    ComputeThread::instance().preempt(ending);
+    ending->wait();
+    if (lost) return Napi::Boolean::New(env, false);
+    const auto finishing = std::make_shared<Call>([] {
+      if (ranks().exchange) ranks().exchange->finish();
+      ranks().leader.reset();
+      ranks().exchange.reset();
+    });
+    ComputeThread::instance().post(finishing);
+    // All is done but for MPI's own end, in which some versions wait for each other for ever.
+    if (!finishing->wait(kFinish)) std::atexit([] { std::_Exit(exitCode); });
+    return Napi::Boolean::New(env, true);
   });
 }
 
