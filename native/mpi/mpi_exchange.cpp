@@ -29,6 +29,7 @@ struct Functions {
 
   explicit Functions(const MpiLibrary& library)
       : initThread(library.function("MPI_Init_thread")),
+        barrier(library.function("MPI_Barrier")),
         finalize(library.function("MPI_Finalize")),
         abort(library.function("MPI_Abort")),
         rank(library.function("MPI_Comm_rank")),
@@ -50,6 +51,7 @@ struct Functions {
   }
 
   int (*initThread)(int* argc, char*** argv, int required, int* provided);
+  int (*barrier)(Communicator);
   int (*finalize)();
   int (*abort)(Communicator, int code);
   int (*rank)(Communicator, int* rank);
@@ -146,7 +148,11 @@ class Session final : public MpiExchange {
     return std::make_unique<MpiPending<Dialect>>(functions_, std::move(transfer));
   }
 
-  void finish() override { functions_.check("MPI_Finalize", functions_.finalize()); }
+  void finish() override {
+    // Over TCP, MPICH before 4.2 waits for ever for a rank that was much earlier in MPI_Finalize.
+    functions_.check("MPI_Barrier", functions_.barrier(channels_[0]));
+    functions_.check("MPI_Finalize", functions_.finalize());
+  }
 
   [[noreturn]] void abort(int code) override {
     // MPI_Abort may call exit(), whose handlers would destroy what other threads use.

@@ -10,14 +10,19 @@ import {
   cge,
   type Estimator,
   Model,
+  conv2d,
   outputsLoss,
   rankCount,
+  relu,
   resnet,
   rge,
+  rollout,
   sgd,
+  TensorDataset,
   train,
   zoGrasp,
   type ModelOptions,
+  type Dataset,
   type Reals,
 } from '../../lib/index.js';
 import { meanCrossEntropy } from './outputs.js';
@@ -55,11 +60,22 @@ function sha256(...arrays: readonly Reals[]): string {
 }
 
 /** The weights after two steps, and the losses. */
-async function trained(model: Model, estimator: Estimator): Promise<string> {
+async function trained(model: Model, estimator: Estimator, dataset: Dataset = images): Promise<string> {
   const options = { estimator, optimizer: sgd({ lr: 0.05, momentum: 0.9 }), steps: 2, batchSize: 12, seed: 1 };
   const losses: number[] = [];
-  for await (const { loss } of train(model, images, options)) losses.push(loss);
+  for await (const { loss } of train(model, dataset, options)) losses.push(loss);
   return sha256(model.parameters, model.statistics, Float64Array.from(losses));
+}
+
+/** The weights of a policy after two steps; the path of linear.c, built, is in SIMULATOR. */
+async function trainedThroughSimulator(estimator: Estimator): Promise<string> {
+  const layers = [conv2d({ channels: 3, kernel: 3, padding: 1 }), relu(), conv2d({ channels: 1, kernel: 1 })];
+  const loss = rollout({ simulator: process.env['SIMULATOR']!, config: '6', steps: 3 });
+  const model = new Model({ name: 'policy', input: [1, 1, 6], layers }, { loss, seed: 1, threads: THREADS });
+  const numbers = (length: number): Float32Array =>
+    Float32Array.from({ length }, (_, i) => Math.sin(12.9898 * (i + 1)));
+  const trajectories = { images: numbers(12 * 7), shape: [7, 1, 1], targets: numbers(12 * 18) } as const;
+  return trained(model, estimator, new TensorDataset(trajectories));
 }
 
 /** What must be the same on any number of ranks. */
@@ -74,6 +90,9 @@ async function results(): Promise<Record<string, unknown>> {
   const loss = outputsLoss('ours', meanCrossEntropy);
   for (const name of ['sparse cge', 'gaussian rge']) {
     all[`${name} of a loss of outputs`] = await trained(tiny({ loss }), ESTIMATORS[name]!);
+  }
+  for (const name of ['sparse cge', 'gaussian rge']) {
+    all[`${name} through a simulator`] = await trainedThroughSimulator(ESTIMATORS[name]!);
   }
   const options = { sparsity: 0.5, queries: 4, samplesPerClass: 2, seed: 1 };
   all['ratios'] = [...Object.entries(await zoGrasp(tiny(), images, options))];

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { COMMAND, deepzero, type Outcome, outcomeOf, TINY, writeImages } from '../helpers/command.js';
 import { inMode, launch, LAUNCHERS, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
+import { linearSimulator } from '../helpers/simulators.js';
 import { withFolder } from '../helpers/tiny.js';
 import { RECIPE } from '../helpers/train-command.js';
 
@@ -31,9 +32,11 @@ const sha256 = async (file: string): Promise<string> =>
 describe('ranks', () => {
   describe('compute the bits of one process', () => {
     let alone: Results;
+    let simulator: { SIMULATOR: string };
     before(async () => {
+      simulator = { SIMULATOR: linearSimulator() };
       const [file, ...args] = inMode('results') as [string, ...string[]];
-      const { stdout, stderr } = await outcomeOf(spawn(file, args));
+      const { stdout, stderr } = await outcomeOf(spawn(file, args, { env: { ...process.env, ...simulator } }));
       assert.equal(stderr, '');
       alone = JSON.parse(stdout) as Results;
       assert.equal(alone.ranks, 1);
@@ -42,12 +45,19 @@ describe('ranks', () => {
     for (const [launcher, ranks, threads] of LAUNCHES) {
       it(`by every estimator: ${ranks} of ${threads} under ${launcher}`, async function () {
         needsLaunchers(this, launcher);
-        const env = { RANKS_THREADS: String(threads) };
+        const env = { ...simulator, RANKS_THREADS: String(threads) };
         const { code, stdout, stderr } = await launch(launcher, ranks, inMode('results'), { env }).outcome();
         assert.deepEqual([code, stderr], [0, '']);
         assert.deepEqual(JSON.parse(stdout), { ...alone, ranks });
       });
     }
+
+    it('over TCP, where some versions of MPICH do not end by themselves', async function () {
+      needsLaunchers(this, 'mpirun.mpich');
+      const env = { ...simulator, UCX_TLS: 'tcp,self' };
+      const { stdout } = await launch('mpirun.mpich', 2, inMode('results'), { env }).outcome();
+      assert.deepEqual(JSON.parse(stdout.split('\n')[0]!), { ...alone, ranks: 2 });
+    });
   });
 
   it('print what one process prints, once', function () {
