@@ -18,6 +18,7 @@
 #include "rollouts/blocks.hpp"
 #include "rollouts/rollouts.hpp"
 #include "runtime/engine.hpp"
+#include "support/threads.hpp"
 
 namespace deepzero {
 
@@ -70,7 +71,10 @@ class Follower {
     control.look = [&] {
       if (!stopped && lastWord->done()) stopped = MessageReader(*word).take<Word>() == Word::Stop;
     };
-    Part part = attempt<Part>([&](Part& own) { own = compute(head.command, message, control); });
+    Part part = attempt<Part>([&](Part& own) {
+      tryThreads(control.threads);
+      own = compute(head.command, message, control);
+    });
     part.numbers.resize(length);
     MessageWriter answer;
     answer.put(part.outcome);
