@@ -10,6 +10,10 @@ export interface TrainCost {
   queriesPerStep: number;
   /** Predicted from a timed sample of the next step. */
   secondsPerStep: number;
+  /** The part of it that is not queries, mostly the unperturbed pass. */
+  secondsOnce: number;
+  /** Of a query, on one thread. */
+  secondsPerQuery: number;
   /** Steps left. */
   steps: number;
   /** For all of them. */
@@ -31,13 +35,7 @@ export interface RanksCost {
 }
 
 /** A step's time, and what it consists of. */
-export interface StepTime {
-  readonly seconds: number;
-  /** Of the unperturbed pass and whatever else a step has once. */
-  readonly once: number;
-  /** Of a query on one thread. */
-  readonly perQuery: number;
-}
+export type StepTime = Pick<TrainCost, 'secondsPerStep' | 'secondsOnce' | 'secondsPerQuery'>;
 
 /** Queries, at least, of the first sample that counts: enough to have some in every layer. */
 const PROBE = 64;
@@ -73,6 +71,6 @@ export async function timeStep(
   // On a busy machine the larger sample may take less time: then its time is divided by its queries.
   const each = between > 0 ? between : most.seconds / most.queries;
   const rest = between > 0 ? least.seconds - each * least.queries : 0;
-  const seconds = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;
-  return { seconds, once: Math.max(0, rest), perQuery: each * threads };
+  const secondsPerStep = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;
+  return { secondsPerStep, secondsOnce: Math.max(0, rest), secondsPerQuery: each * threads };
 }

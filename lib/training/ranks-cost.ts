@@ -25,14 +25,14 @@ const SHOWN = [1, 4, 16, 64, 256, 1024, 4096];
  * @param bytes What a step sends.
  */
 export function onRanks(
-  { once, perQuery }: StepTime,
+  { secondsOnce, secondsPerQuery }: StepTime,
   step: { readonly queries: number; readonly threads: number; readonly dearest: number; readonly bytes: number },
   steps: number,
 ): RanksCost[] {
   const secondsOn = (ranks: number): number => {
-    const busiest = Math.max(Math.ceil(step.queries / (ranks * step.threads)), step.dearest) * perQuery;
+    const busiest = Math.max(Math.ceil(step.queries / (ranks * step.threads)), step.dearest) * secondsPerQuery;
     const messages = ranks === 1 ? 0 : MESSAGES * PER_DOUBLING * Math.log2(ranks) + step.bytes / BYTES_PER_SECOND;
-    return once + busiest + messages;
+    return secondsOnce + busiest + messages;
   };
   const alone = secondsOn(1);
   return SHOWN.map((ranks) => {

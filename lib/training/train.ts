@@ -125,10 +125,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
     };
     const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
-    const [steps, secondsPerStep] = [this.totalSteps - this.#step, time.seconds];
-    const hours = (steps * secondsPerStep) / 3600;
+    const steps = this.totalSteps - this.#step;
+    const hours = (steps * time.secondsPerStep) / 3600;
     const ranks = await ranksCost(this.#model, this.#plan, position, time, steps);
-    return { queriesPerStep, secondsPerStep, steps, hours, ranks };
+    return { queriesPerStep, ...time, steps, hours, ranks };
   }
 
   /**

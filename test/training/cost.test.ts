@@ -36,7 +36,7 @@ async function predict(
     samples.push(queries);
     return Promise.resolve(queries);
   };
-  const { seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
+  const { secondsPerStep: seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
   return { seconds, samples };
 }
 
@@ -78,7 +78,7 @@ describe('timeStep', () => {
 
 describe('onRanks', () => {
   const step = { queries: 27_700, threads: 16, dearest: 8, bytes: 5e6 };
-  const time = { seconds: 26, once: 0.02, perQuery: 0.0148 };
+  const time = { secondsPerStep: 26, secondsOnce: 0.02, secondsPerQuery: 0.0148 };
 
   it('divides the queries, and makes the unperturbed pass on every rank', () => {
     const [alone, four] = onRanks(time, step, 3600);
