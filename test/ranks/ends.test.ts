@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { COMMAND, type Outcome, writeImages } from '../helpers/command.js';
 import { canMount, MOUNTING_SHELL } from '../helpers/mounts.js';
 import { inMode, launch, LAUNCHERS, Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
@@ -86,14 +87,17 @@ describe('the end of a program on ranks', () => {
     );
   });
 
-  it('waits for a rank that pauses for less than the patience', async function () {
+  it('waits for ranks that pause', async function () {
     needsLaunchers(this, 'mpirun.mpich');
     const ranks = await launched('mpirun.mpich', 'idles', 'idle', { DEEPZERO_RANKS_PATIENCE: '500' });
-    const paused = ranks.pidOf(1);
-    process.kill(paused, 'SIGSTOP');
+    const paused = [1, 0].map((rank) => ranks.pidOf(rank));
+    process.kill(paused[0]!, 'SIGSTOP');
     ranks.child.stdin.end();
-    // Rank 0 is about to wait: however far it came, nothing is lost.
-    process.kill(paused, 'SIGCONT');
+    // Time to begin to wait.
+    await sleep(500);
+    process.kill(paused[1]!, 'SIGSTOP');
+    await sleep(500);
+    for (const pid of paused) process.kill(pid, 'SIGCONT');
     assert.deepEqual(await ranks.outcome(), { code: 0, stdout: 'idle\n', stderr: '' });
   });
 
