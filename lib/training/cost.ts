@@ -67,8 +67,10 @@ export async function timeStep(
   const least = await time(rounds(1));
   let most = await time(rounds(Math.max(PROBE, PROBE_OF_THREAD * threads)));
   if (most.seconds < 1 && most.queries < queriesPerStep) most = await time(rounds((1.5 * most.queries) / most.seconds));
-  const between = (most.seconds - least.seconds) / (most.queries - least.queries);
-  // On a busy machine the larger sample may take less time: then its time is divided by its queries.
+  const more = most.queries - least.queries;
+  // A step may have no more queries than the least sample, and on a busy machine the larger sample may take less time: then its time is
+  // divided by its queries.
+  const between = more > 0 ? (most.seconds - least.seconds) / more : 0;
   const each = between > 0 ? between : most.seconds / most.queries;
   const rest = between > 0 ? least.seconds - each * least.queries : 0;
   const secondsPerStep = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { EstimatePosition } from '../estimators/estimator.js';
+import type { EstimatePosition, Estimator } from '../estimators/estimator.js';
 import { isOutputsLoss, isRolloutLoss } from '../model/losses.js';
 import type { Model } from '../model/model.js';
+import { REUSES } from '../model/options.js';
 import { itemShape } from '../model/problem.js';
 import type { RanksCost, StepTime } from './cost.js';
 import type { TrainPlan } from './options.js';
@@ -58,17 +59,24 @@ export async function ranksCost(
   const mask = estimator.coordinates?.(model, position);
   const queried = mask?.length ?? parameterCount;
   const bytes = 4 * (parameterCount + queried + batchSize * itemShape(model).reduce((a, b) => a * b)) + 8 * queried;
-  const dearest = isRolloutLoss(model.loss) ? Math.max(1, LANES / batchSize) : await dearestOf(model, mask);
+  const dearest = isRolloutLoss(model.loss) ? Math.max(1, LANES / batchSize) : await dearestOf(model, mask, estimator);
   return onRanks(time, { queries: queriesPerStep, threads: model.threads, dearest, bytes }, steps);
 }
 
-/** What the dearest of a mask's queries costs over the mean one. Directions cost the same. */
-async function dearestOf(model: Model, mask: Uint32Array | undefined): Promise<number> {
+/** What the dearest of a mask's coordinates, whose queries one thread makes, costs over the mean query. Directions cost the same. */
+export async function dearestOf(
+  model: Model,
+  mask: Uint32Array | undefined,
+  estimator: Pick<Estimator, 'config'>,
+): Promise<number> {
   if (!mask) return 1;
-  const costOf = async (coordinates: Uint32Array): Promise<number> => (await model.cost(coordinates)).incremental.done;
+  // A custom estimator need not say these.
+  const config = estimator.config as Record<string, unknown>;
+  const reuse = REUSES.find((one) => one === config['reuse']) ?? 'incremental';
+  const costOf = async (coordinates: Uint32Array): Promise<number> => (await model.cost(coordinates))[reuse].done;
   const queried = model.tensors.filter(({ offset, size }) =>
     mask.some((flat) => flat >= offset && flat < offset + size),
   );
   const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
-  return (Math.max(...each) * mask.length) / (await costOf(mask));
+  return ((config['central'] === true ? 2 : 1) * Math.max(...each) * mask.length) / (await costOf(mask));
 }

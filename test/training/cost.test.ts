@@ -11,7 +11,7 @@ import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { timeStep } from '../../lib/training/cost.js';
-import { onRanks } from '../../lib/training/ranks-cost.js';
+import { dearestOf, onRanks } from '../../lib/training/ranks-cost.js';
 import { crossEntropy } from '../helpers/outputs.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
 import { finish } from '../helpers/trained.js';
@@ -27,7 +27,7 @@ const OPTIONS = {
 async function predict(
   milliseconds: (queries: number, n: number) => number,
   { queriesPerStep, threads = 1 }: { queriesPerStep: number; threads?: number },
-): Promise<{ seconds: number; samples: number[] }> {
+): Promise<{ seconds: number; perQuery: number; samples: number[] }> {
   let time = 1e6;
   const samples: number[] = [];
   const sample = (limit: number): Promise<number> => {
@@ -36,8 +36,8 @@ async function predict(
     samples.push(queries);
     return Promise.resolve(queries);
   };
-  const { secondsPerStep: seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
-  return { seconds, samples };
+  const step = await timeStep(sample, queriesPerStep, threads, () => time);
+  return { seconds: step.secondsPerStep, perQuery: step.secondsPerQuery, samples };
 }
 
 describe('timeStep', () => {
@@ -66,6 +66,11 @@ describe('timeStep', () => {
       assert.equal(seconds, 0.25);
       assert.deepEqual(samples, [2, 2, queriesPerStep]);
     }
+  });
+
+  it('divides the time of a step that is no longer than the least sample', async () => {
+    const { seconds, perQuery } = await predict((_, n) => [9000, 200, 250][n]!, { queriesPerStep: 3, threads: 2 });
+    assert.deepEqual([seconds, perQuery], [0.25, (2 * 0.25) / 3]);
   });
 
   it('does not take queries for free where the larger sample is as quick as the smaller, or quicker', async () => {
@@ -133,6 +138,18 @@ describe('estimateCost', () => {
       assert.deepEqual(await shown(estimator), []);
     }
     assert.deepEqual(await shown(dense, crossEntropy), []);
+  });
+
+  it('is never below the time of the dearest coordinate, whose queries one thread makes', async () => {
+    using model = new Model(tinyNetwork());
+    const all = Uint32Array.from({ length: model.parameterCount }, (_, flat) => flat);
+    const dearest = async (options: object): Promise<number> => dearestOf(model, all, { config: options });
+    assert.equal(await dearest({ reuse: 'none' }), 1);
+    assert.equal(await dearest({ reuse: 'none', central: true }), 2);
+    const incremental = await dearest({});
+    assert.ok(incremental > 1 && incremental < all.length);
+    assert.equal(await dearest({ reuse: 'incremental', central: true }), 2 * incremental);
+    assert.equal(await dearestOf(model, undefined, { config: {} }), 1);
   });
 
   it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
