@@ -32,6 +32,7 @@ export const guidedOptions = v.strictObject({
     return isObject(value) && typeof value['gradient'] === 'function';
   }),
 });
+/** The options of `guided`. */
 export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
 
 /**
