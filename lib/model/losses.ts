@@ -112,7 +112,7 @@ export type ModelLoss = LossName | OutputsLoss | RolloutLoss;
  *   let sum = 0;
  *   outputs.forEach((score, i) => {
  *     const row = Math.floor(i / width);
- *     const label = labels[row];
+ *     const label = labels![row];
  *     if (i % width !== label) sum += Math.max(0, 1 + score - outputs[row * width + label]);
  *   });
  *   return sum / count;

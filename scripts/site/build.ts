@@ -8,6 +8,7 @@ import { dirname, join, relative } from 'node:path';
 import type { ProjectReflection, Reflection } from 'typedoc';
 import { Application, Converter, Logger, LogLevel, ReflectionGroup } from 'typedoc';
 import { root } from '../run.js';
+import { deadLinksOfSite } from './links.js';
 import { API, PAGES } from './pages.js';
 
 /** Warnings that say nothing about the documentation: a schema's comment is found along two ways, and is the same. */
@@ -69,11 +70,10 @@ export async function buildSite(out: string): Promise<string[]> {
     -1000,
   );
   const project = await app.convert();
-  if (project) {
-    app.validate(project);
-    await app.generateOutputs(project);
-  }
-  return [...missing, ...problems.list];
+  if (!project) return [...missing, ...problems.list];
+  app.validate(project);
+  await app.generateOutputs(project);
+  return [...missing, ...problems.list, ...deadLinksOfSite(out)];
 }
 
 /** Groups pages as `PAGES` does, and exports by the folder that they come from. */
