@@ -80,7 +80,7 @@ export interface CoordinatewiseOptions extends v.InferInput<typeof coordinatewis
 
 /** The options of `coordinatewise` that its memory depends on. */
 export const memoryOptions = v.pick(coordinatewiseOptions, ['coordinates', 'reuse']);
-/** The options of `Model.estimateMemory`. */
+/** The options of `Model.memoryOf`. */
 export interface MemoryOptions extends v.InferInput<typeof memoryOptions> {}
 
 /** The random directions, an option of computations and of estimators alike. */

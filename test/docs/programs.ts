@@ -48,9 +48,9 @@ export function shownBy({ blocks }: Page): Shown {
   return { programs, files, others };
 }
 
-/** Whether a text is what a page says; there `…` stands for anything. */
+/** Whether a text is what a page says; there `…` stands for anything, and as a line of its own for any lines. */
 export function matches(printed: string, expected: string): boolean {
-  const literal = expected.split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const literal = expected.replace(/^…\n/gm, '…').split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${literal.join('[^]*?')}$`).test(printed);
 }
 
