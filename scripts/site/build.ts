@@ -5,8 +5,8 @@
  */
 import { existsSync } from 'node:fs';
 import { dirname, join, relative } from 'node:path';
-import type { ProjectReflection, Reflection } from 'typedoc';
-import { Application, Converter, Logger, LogLevel, ReflectionGroup } from 'typedoc';
+import type { CommentDisplayPart, DeclarationReflection, ProjectReflection, Reflection } from 'typedoc';
+import { Application, Converter, Logger, LogLevel, PageEvent, ReflectionGroup } from 'typedoc';
 import { root } from '../run.js';
 import { deadLinksOfSite } from './links.js';
 import { API, PAGES } from './pages.js';
@@ -65,15 +65,45 @@ export async function buildSite(out: string): Promise<string[]> {
     Converter.EVENT_RESOLVE_END,
     ({ project }) => {
       arrange(project);
+      linkNames(project);
     },
     // After TypeDoc has grouped by kind.
     -1000,
   );
+  app.renderer.on(PageEvent.END, (page) => {
+    // A folder has no index where pages are read from a disk.
+    if (page.contents) page.contents = page.contents.replace(/href="\.\.\/(?=[#"])/g, 'href="../index.html');
+  });
   const project = await app.convert();
   if (!project) return [...missing, ...problems.list];
   app.validate(project);
   await app.generateOutputs(project);
   return [...missing, ...problems.list, ...deadLinksOfSite(out)];
+}
+
+/** Makes links to the reference of names in `code`: in pages, and in the comments of others. */
+function linkNames(project: ProjectReflection): void {
+  const exported = new Map((project.children ?? []).map((child) => [`\`${child.name}\``, child]));
+  const link = (parts: CommentDisplayPart[], owner?: Reflection): void => {
+    for (const [i, { kind, text }] of parts.entries()) {
+      const target = kind === 'code' ? exported.get(text) : undefined;
+      const isWithinLink = parts[i - 1]?.text.endsWith('[') ?? false;
+      if (!target || isWithinLink || target === owner) continue;
+      parts[i] = { kind: 'inline-tag', tag: '@linkcode', text: target.name, target };
+    }
+  };
+  for (const page of project.documents ?? []) link(page.content);
+  for (const reflection of Object.values(project.reflections)) {
+    const owner = topLevel(reflection);
+    if (!reflection.comment) continue;
+    link(reflection.comment.summary, owner);
+    for (const { tag, content } of reflection.comment.blockTags) if (tag !== '@example') link(content, owner);
+  }
+}
+
+function topLevel(reflection: Reflection): Reflection {
+  const { parent } = reflection;
+  return !parent || parent.isProject() ? reflection : topLevel(parent);
 }
 
 /** Groups pages as `PAGES` does, and exports by the folder that they come from. */
@@ -96,6 +126,7 @@ function arrange(project: ProjectReflection): void {
     });
     return [title, own] as const;
   });
+  for (const child of project.children ?? []) hideSchema(child);
   project.groups = [...pages, ...exported]
     .filter(([, children]) => children.length > 0)
     .map(([title, children]: readonly [string, readonly Reflection[]]) => {
@@ -103,4 +134,14 @@ function arrange(project: ProjectReflection): void {
       group.children.push(...(children as ReflectionGroup['children']));
       return group;
     });
+}
+
+/** Options come from schemas, which are none of the reader's business: their own type, not what it is made of. */
+function hideSchema(reflection: DeclarationReflection): void {
+  if (!reflection.extendedTypes?.some((type) => type.toString().startsWith('Infer'))) return;
+  delete reflection.extendedTypes;
+  for (const child of reflection.children ?? []) {
+    delete child.inheritedFrom;
+    delete child.overwrites;
+  }
 }

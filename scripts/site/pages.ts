@@ -57,7 +57,7 @@ export const PAGES: Readonly<Record<string, readonly Page[]>> = {
     { file: 'docs/clusters.md', name: 'Clusters' },
   ],
   Results: [
-    { file: 'docs/RESULTS.md', name: 'The paper’s figures' },
+    { file: 'docs/RESULTS.md', name: 'Figures of the paper' },
     { file: 'docs/black-box-results.md', name: 'Functions that only answer' },
     { file: 'examples/README.md', name: 'Examples' },
   ],
