@@ -45,6 +45,7 @@ export async function buildSite(out: string): Promise<string[]> {
     hideGenerator: true,
     alwaysCreateEntryPointModule: false,
     customCss: join(root, 'scripts/site/style.css'),
+    customJs: join(root, 'scripts/site/open.js'),
     lightHighlightTheme: 'github-light',
     darkHighlightTheme: 'github-dark',
     highlightLanguages: ['typescript', 'javascript', 'json', 'sh', 'python', 'c', 'tsx', 'text'],
@@ -140,8 +141,12 @@ function arrange(project: ProjectReflection): void {
 function hideSchema(reflection: DeclarationReflection): void {
   if (!reflection.extendedTypes?.some((type) => type.toString().startsWith('Infer'))) return;
   delete reflection.extendedTypes;
+  delete reflection.typeHierarchy;
   for (const child of reflection.children ?? []) {
     delete child.inheritedFrom;
     delete child.overwrites;
+    // The schema; the text says the default.
+    delete child.defaultValue;
+    delete child.sources;
   }
 }

@@ -30,20 +30,20 @@ function estimators(): string {
     text(x - 8, y - 84, 'along e₂', { colour: 'a', anchor: 'end' }),
     text(x + 72, y - 76, 'ĝ', { bold: true }),
   ];
-  const angles = [-100, -10, 35].map((degrees) => (degrees * Math.PI) / 180);
+  const angles = [-100, -10, 150].map((degrees) => (degrees * Math.PI) / 180);
   const directions = angles.map((angle): readonly [number, number] => [Math.cos(angle), Math.sin(angle)]);
   const parts = directions.map(([ux, uy]): readonly [number, number] => {
     const slope = ux * gradient[0] + uy * gradient[1];
     return [slope * ux, slope * uy];
   });
-  const mean = parts.reduce(([x, y], [px, py]) => [x + px / 3, y + py / 3] as const, [0, 0] as const);
+  const mean = parts.reduce<readonly [number, number]>(([x, y], [px, py]) => [x + px / 3, y + py / 3], [0, 0]);
   const random = (x: number, y: number): string[] => [
     arrow(x, y, x + gradient[0], y + gradient[1], 'line', true),
     ...parts.map(([px, py]) => arrow(x, y, x + px, y + py, 'b')),
     arrow(x, y, x + 1.6 * mean[0], y + 1.6 * mean[1], 'ink'),
-    text(x + 70, y - 76, 'gradient', { colour: 'line' }),
+    text(x + 54, y - 84, 'gradient', { colour: 'line', anchor: 'end' }),
     text(x + 22, y + 42, 'along u₁, u₂, u₃', { colour: 'b' }),
-    text(x + 1.6 * mean[0] + 8, y + 1.6 * mean[1] - 6, 'ĝ', { bold: true }),
+    text(x + 1.6 * mean[0] + 8, y + 1.6 * mean[1], 'ĝ', { bold: true }),
   ];
   return figure(760, 396, 'CGE perturbs one coordinate at a time, RGE random directions', [
     ...panel(0, 'CGE', '1 + d queries, exact as μ → 0', coordinates),

@@ -18,8 +18,8 @@ const STEPS = Array.from({ length: 17 }, (_, i) => 10 ** (-8 + i / 2));
 const METHODS = [
   { name: 'changes, one-sided', reuse: 'incremental', central: false, colour: 0 },
   { name: 'changes, central', reuse: 'incremental', central: true, colour: 2 },
-  { name: 'two float32 losses, one-sided', reuse: 'none', central: false, colour: 1 },
-  { name: 'two float32 losses, central', reuse: 'none', central: true, colour: 4 },
+  { name: 'two float32 passes, one-sided', reuse: 'none', central: false, colour: 1 },
+  { name: 'two float32 passes, central', reuse: 'none', central: true, colour: 4 },
 ] as const;
 
 await script(async () => {

@@ -50,7 +50,10 @@ export function shownBy({ blocks }: Page): Shown {
 
 /** Whether a text is what a page says; there `…` stands for anything, and as a line of its own for any lines. */
 export function matches(printed: string, expected: string): boolean {
-  const literal = expected.replace(/^…\n/gm, '…').split('…').map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
+  const literal = expected
+    .replace(/^…\n/gm, '…')
+    .split('…')
+    .map((part) => part.replace(/[.*+?^${}()|[\]\\]/g, '\\$&'));
   return new RegExp(`^${literal.join('[^]*?')}$`).test(printed);
 }
 

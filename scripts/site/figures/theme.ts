@@ -9,6 +9,7 @@ const DARK = `<style>
 @media (prefers-color-scheme: dark) {
   svg { fill: #d5dbe1; }
   rect[fill='#ffffff'] { fill: #171b21; }
+  text[fill='#52606d'] { fill: #9aa5b1; }
   line[stroke='#eceff2'], line[stroke='#d5d9de'] { stroke: #343b45; }
 }
 </style>`;
