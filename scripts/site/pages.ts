@@ -53,6 +53,7 @@ export const PAGES: Readonly<Record<string, readonly Page[]>> = {
   ],
   'Guides: runs': [
     { file: 'docs/guides/long-runs.md', name: 'Long runs and resuming' },
+    { file: 'docs/runs.md', name: 'What a run leaves' },
     { file: 'docs/guides/watch.md', name: 'Watching and comparing runs' },
     { file: 'docs/clusters.md', name: 'Clusters' },
   ],

@@ -4,10 +4,11 @@
  * @module
  */
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import ts from 'typescript';
-import { root } from '../../scripts/run.js';
+import { filesUnder, root } from '../../scripts/run.js';
 import { withFolder } from '../helpers/tiny.js';
 import { EXAMPLES, examplesIn, moduleOf } from './docstrings.js';
 import { PAGES, pageOf } from './pages.js';
@@ -50,6 +51,28 @@ describe('the code of the pages', () => {
   it('names options, scripts and files that exist', () => {
     assert.deepEqual(
       PAGES.flatMap((page) => wrongCommands(page)),
+      [],
+    );
+  });
+
+  it('quotes messages that exist', () => {
+    const sources = filesUnder('lib').map((path) => readFileSync(join(root, path), 'utf8'));
+    const { text } = PAGES.find(({ path }) => path === 'docs/troubleshooting.md')!;
+    const quoted = [...text.matchAll(/^\| [^|]*`([^`|]* [^`|]*)`[^|]*\|/gm)].map(([, message]) => message!);
+    const parts = quoted
+      // Those of node and of the command's output are not the library's.
+      .filter((message) => !/^(Cannot use import|deepzero) /.test(message))
+      .flatMap((message) => message.split('…'))
+      .map((part) =>
+        part
+          .replace(/^: |^At step /, '')
+          .replace(/^Expected \w+ to be /, '')
+          .trim(),
+      )
+      .filter((part) => part.length > 9);
+    assert.ok(parts.length > 10);
+    assert.deepEqual(
+      parts.filter((part) => !sources.some((source) => source.includes(part))),
       [],
     );
   });
