@@ -80,10 +80,11 @@ describe('the code of the pages', () => {
   it('that is wrong is caught', () => {
     const wrong = pageOf(
       'wrong.md',
-      '```sh\nmpirun -n 2 deepzero train --momentun 1\n```\n`npm run no`, `npx tsx bench/no.ts`\n```rust\n```\n```text\nno\n```\n',
+      '```sh\nmpirun -n 2 deepzero train --momentun 1\ndeepzero ran --x\n```\n`npm run no`, `npx tsx bench/no.ts`\n```rust\n```\n```text\nno\n```\n',
     );
     assert.deepEqual(wrongCommands(wrong), [
       'wrong.md: deepzero train has no --momentun',
+      'wrong.md: deepzero ran has no --x',
       'wrong.md: npm run no does not exist',
       'wrong.md: bench/no.ts does not exist',
     ]);

@@ -8,8 +8,8 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { build, transform } from 'esbuild';
 import { COMMAND } from '../helpers/command.js';
-import { outputOf, root } from '../../scripts/run.js';
-import { execFile } from 'node:child_process';
+import { root } from '../../scripts/run.js';
+import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
 import type { Block, Page } from './pages.js';
 
@@ -110,14 +110,16 @@ export class Place {
 
 const SCRIPTS = (JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')) as { scripts: object }).scripts;
 
-/** The options that a command's help lists, by the command's words. */
-const known = new Map<string, ReadonlySet<string>>();
+/** The options that a command's help lists, by the command's words; undefined where there is no such command. */
+const known = new Map<string, ReadonlySet<string> | undefined>();
 
-function optionsOf(command: string): ReadonlySet<string> {
-  const found = known.get(command);
-  if (found) return found;
-  const help = outputOf(COMMAND[0], [COMMAND[1]!, ...command.split(' '), '--help']);
-  const options = new Set([...help.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option!));
+function optionsOf(command: string): ReadonlySet<string> | undefined {
+  if (known.has(command)) return known.get(command);
+  const { status, stdout } = spawnSync(COMMAND[0], [COMMAND[1]!, ...command.split(' '), '--help'], {
+    encoding: 'utf8',
+  });
+  const listed = [...stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option!);
+  const options = status === 0 ? new Set(listed) : undefined;
   known.set(command, options);
   return options;
 }
@@ -136,7 +138,7 @@ export function wrongCommands({ path, text }: Page): string[] {
   for (const line of code) {
     const [, command, rest = ''] = /(?:^|\s)deepzero ((?:data )?[a-z][a-z-]*)(.*)$/.exec(line) ?? [];
     for (const [option] of rest.matchAll(/(?<=\s)--[a-z][a-z-]*/g)) {
-      if (!optionsOf(command!).has(option)) problems.push(`${path}: deepzero ${command} has no ${option}`);
+      if (!optionsOf(command!)?.has(option)) problems.push(`${path}: deepzero ${command} has no ${option}`);
     }
     const [, script] = /npm run (?:--silent )?([\w:]+)/.exec(line) ?? [];
     if (script !== undefined && !(script in SCRIPTS)) problems.push(`${path}: npm run ${script} does not exist`);
