@@ -93,6 +93,7 @@ export type {
   OptionA,
   Relu,
   Residual,
+  Shape,
   Tanh,
 } from './network/description.js';
 export {
@@ -113,10 +114,23 @@ export type { ResNetOptions } from './network/resnet.js';
 export { resnet, resnet20 } from './network/resnet.js';
 export type { AdamOptions, Optimizer, OptimizerState, SgdOptions } from './optimizers/optimizers.js';
 export { adam, sgd } from './optimizers/optimizers.js';
-export type { Objective, ParameterTensor } from './objectives/objective.js';
+export type { DirectionDraw } from './objectives/directions.js';
+export type { Counts } from './objectives/exchange.js';
+export type {
+  CoordinateQueries,
+  Difference,
+  Differences,
+  DirectionQueries,
+  LineQueries,
+  Lines,
+  Measured,
+  Objective,
+  ParameterTensor,
+  Reading,
+} from './objectives/objective.js';
 export type { Reals, RealsType } from './support/reals.js';
-export type { Answer, Query } from './objectives/query.js';
-export type { Bounds, Start } from './objectives/space.js';
+export type { Answer, NoAnswer, Query } from './objectives/query.js';
+export type { Bounds, Nested, PerParameter, Start } from './objectives/space.js';
 export { RefusedStepError } from './objectives/black-box.js';
 export { anyBox } from './boxes/any-box.js';
 export type { Box, BoxContext, FunctionBoxOptions, LossContext, LossFunction } from './boxes/box.js';
@@ -131,7 +145,7 @@ export type { MinimizeOptions } from './training/minimize.js';
 export { minimize } from './training/minimize.js';
 export type { MuSuggestion, SuggestMuOptions } from './training/suggest-mu.js';
 export { suggestMu } from './training/suggest-mu.js';
-export type { MinimizeResult, MinimizeStep, SearchOptions, Stopped } from './training/search.js';
+export type { MinimizeResult, MinimizeStep, SearchOptions, SearchState, Stopped } from './training/search.js';
 export { Search } from './training/search.js';
 export type { PatternSearchOptions } from './estimators/pattern-search.js';
 export { patternSearch } from './estimators/pattern-search.js';

@@ -13,11 +13,14 @@ export const MU = 5e-3;
 /** Images per step. */
 export const BATCH_SIZE = 256;
 
-/** ZO-GraSP's random directions, and its images of each class. */
+/** ZO-GraSP's random directions. */
 export const GRASP_QUERIES = 192;
+/** ZO-GraSP's images of each class. */
 export const SAMPLES_PER_CLASS = 25;
 
+/** SGD's momentum. */
 export const MOMENTUM = 0.9;
+/** Strength of the L2 penalty. */
 export const WEIGHT_DECAY = 5e-4;
 
 /** The paper's 3 warm-up epochs, but at most a tenth of the run. */

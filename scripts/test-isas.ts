@@ -1,6 +1,6 @@
 /**
  * Runs the unit tests on every instruction set that this build has and this processor can run, except the best one, on
- * which they run anyway. Tests of the command, ranks, experiments and benchmarks are left out: they reach the kernels only through
+ * which they run anyway. Tests of the command, ranks, experiments, benchmarks and pages are left out: they reach the kernels only through
  * functions that the other tests cover.
  *
  * @module
@@ -8,7 +8,7 @@
 import { native } from '../lib/native/addon.js';
 import { run, script } from './run.js';
 
-const LEFT_OUT = ['cli/*', 'ranks/*', 'bench/*', 'experiments/*', 'examples', 'index', 'architecture'].map(
+const LEFT_OUT = ['cli/*', 'ranks/*', 'docs/*', 'bench/*', 'experiments/*', 'examples', 'index', 'architecture'].map(
   (name) => `test/${name}.test.ts`,
 );
 

@@ -48,9 +48,11 @@ export function listed(answers: unknown, queries: readonly Query[]): Answer[] {
 
 /** What a function is told beside the point. */
 export interface LossContext {
-  /** The query's id, its step and the sample of the step. */
+  /** The query's id. */
   readonly id: string;
+  /** The step of the query. */
   readonly step: number;
+  /** What all queries of the step share. */
   readonly sample: unknown;
   /** Aborts when nobody waits for the loss any more. */
   readonly signal: AbortSignal;
@@ -63,6 +65,7 @@ export const functionBoxOptions = v.strictObject({
   /** Calls of the function at a time, an integer >= 1; default: 1. */
   parallel: v.optional(integer(1), 1),
 });
+/** The options of `functionBox`. */
 export interface FunctionBoxOptions extends v.InferInput<typeof functionBoxOptions> {}
 
 /**

@@ -41,6 +41,7 @@ export const httpBoxOptions = v.strictObject({
    */
   send: v.optional(oneOf(SENDS), 'point'),
 });
+/** The options of `httpBox`. */
 export interface HttpBoxOptions extends v.InferInput<typeof httpBoxOptions> {}
 
 /**

@@ -23,6 +23,7 @@ export const processBoxOptions = v.strictObject({
    */
   send: v.optional(oneOf(SENDS), 'point'),
 });
+/** The options of `processBox`. */
 export interface ProcessBoxOptions extends v.InferInput<typeof processBoxOptions> {}
 
 /**

@@ -18,6 +18,7 @@ export const workerBoxOptions = v.strictObject({
   /** Worker threads, unless `minimize` has the option `parallel`: an integer >= 1; default: as many as there are cores. */
   workers: v.optional(integer(1)),
 });
+/** The options of `workerBox`. */
 export interface WorkerBoxOptions extends v.InferInput<typeof workerBoxOptions> {}
 
 /**

@@ -13,7 +13,9 @@ const SHIFTS: number = 2 * PADDING + 1;
 
 /** Determines the crop and the flip, together with the image's index. */
 export interface Augmentation {
+  /** The run's seed. */
   seed: number;
+  /** The epoch, from 0: each has other crops and flips. */
   epoch: number;
 }
 

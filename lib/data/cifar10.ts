@@ -19,8 +19,10 @@ import { normalization } from './options.js';
 
 /** Per channel, of pixel values scaled to 0 … 1: the normalisation of the paper's runs. */
 export const CIFAR10_MEAN: readonly number[] = [0.4914, 0.4822, 0.4465];
+/** The standard deviations that go with `CIFAR10_MEAN`. */
 export const CIFAR10_STD: readonly number[] = [0.2471, 0.2435, 0.2616];
 
+/** The names of CIFAR-10's classes, in the order of their labels. */
 export const CIFAR10_CLASSES: readonly string[] = [
   'airplane',
   'automobile',
@@ -54,7 +56,9 @@ const OFFICIAL_FOLDER = 'cifar-10-batches-bin';
 
 /** A training and a test set of the same kind. */
 export interface ImageDatasets {
+  /** The training set. */
   train: ImageDataset;
+  /** The test set. */
   test: ImageDataset;
   /** The training batches of CIFAR-10 that the folder does not have. */
   missing?: readonly string[];
@@ -67,6 +71,7 @@ const cifar10Options = v.strictObject({ mean: v.optional(mean), std: v.optional(
 const about = v.strictObject({ name: string, mean, std });
 const aboutFile = v.strictObject({ train: about, test: about });
 
+/** The options of `cifar10`. */
 export interface Cifar10Options {
   /** Per channel, of pixel values scaled to 0 … 1; default that of `deepzero.json`, or else `CIFAR10_MEAN`. */
   mean?: readonly number[];

@@ -16,19 +16,25 @@ export type { Augmentation } from './augment.js';
 
 /** A mini-batch: `images` is NCHW, `count` images; with `labels` (classes) or `targets` (`count` rows). */
 export interface Batch {
+  /** count×C×H×W numbers. */
   images: Float32Array;
+  /** Number of images. */
   count: number;
+  /** One class for each image. */
   labels?: Int32Array;
+  /** For each image as many numbers as the network has outputs; rollouts: steps × values. */
   targets?: Float32Array;
 }
 
 /** The data that training and evaluation take. Implement it for other sources than arrays. */
 export interface Dataset {
+  /** In logs and messages. */
   readonly name: string;
   /** Number of images. */
   readonly count: number;
   /** Channels, height, width. */
   readonly shape: readonly [number, number, number];
+  /** Number of classes, where there are labels. */
   readonly classes?: number;
   /** One class per image, for drawing the same number of every class. */
   readonly labels?: Uint8Array;
@@ -45,13 +51,17 @@ export const describeDataset = ({ name, count, identity }: Dataset): object => (
 export const firstBatch = (dataset: Dataset, count: number): Batch =>
   dataset.batch(Uint32Array.from({ length: count }, (_, i) => i));
 
+/** The options of `ImageDataset`. */
 export interface ImageDatasetOptions {
+  /** In logs and messages. */
   name: string;
   /** count×C×H×W bytes, 0 to 255. */
   images: Uint8Array;
   /** One class number per image. */
   labels: Uint8Array;
+  /** Channels, height, width. */
   shape: readonly [number, number, number];
+  /** One name for each class, in the order of the labels. */
   classNames: readonly string[];
   /** Per channel, of pixel values scaled to 0 … 1. */
   mean: readonly number[];
@@ -108,14 +118,20 @@ function normalisationTable(mean: readonly number[], std: readonly number[]): Fl
  * @throws InvalidArgumentError if sizes disagree, a label has no class name, or a standard deviation is not > 0.
  */
 export class ImageDataset implements Dataset {
+  /** In logs and messages. */
   readonly name: string;
   readonly count: number;
   readonly shape: readonly [number, number, number];
+  /** Number of classes. */
   readonly classes: number;
+  /** One name for each class. */
   readonly classNames: readonly string[];
+  /** count×C×H×W bytes. */
   readonly images: Uint8Array;
   readonly labels: Uint8Array;
+  /** Per channel, of pixel values scaled to 0 … 1. */
   readonly mean: readonly number[];
+  /** Per channel, of pixel values scaled to 0 … 1. */
   readonly std: readonly number[];
   readonly #imageSize: number;
   readonly #source: PixelSource;
@@ -196,11 +212,13 @@ export class ImageDataset implements Dataset {
   }
 }
 
+/** The options of `TensorDataset`. */
 export interface TensorDatasetOptions {
   /** Default `tensors`. */
   name?: string;
   /** count×C×H×W values, given to the network as they are. */
   images: Float32Array;
+  /** Channels, height, width. */
   shape: readonly [number, number, number];
   /** One class number per image; either these or `targets`. */
   labels?: Uint8Array;
@@ -220,9 +238,11 @@ export class TensorDataset implements Dataset {
   readonly name: string;
   readonly count: number;
   readonly shape: readonly [number, number, number];
+  /** count×C×H×W numbers. */
   readonly images: Float32Array;
   readonly classes?: number;
   readonly labels?: Uint8Array;
+  /** For each image a row of targets. */
   readonly targets?: Float32Array;
   readonly #imageSize: number;
   #digest: string | undefined;

@@ -276,6 +276,7 @@ export const syntheticOptions = v.strictObject({
   /** Number of test images, from 1 to 1000000; default: 1000. */
   test: v.optional(integer(1, MOST_IMAGES), 1000),
 });
+/** The options of `synthetic`. */
 export interface SyntheticOptions extends v.InferInput<typeof syntheticOptions> {}
 
 /**

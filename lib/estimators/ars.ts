@@ -19,6 +19,7 @@ export const arsOptions = v.strictObject({
   /** The distance along a direction, ν in the paper, > 0 in float32. */
   mu: smoothing,
 });
+/** The options of `ars`. */
 export interface ArsOptions extends v.InferInput<typeof arsOptions> {}
 
 /**

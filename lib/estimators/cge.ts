@@ -22,6 +22,7 @@ export const cgeOptions = v.strictObject({
    */
   reuse: v.optional(oneOf(REUSES), 'incremental'),
 });
+/** The options of `cge`. */
 export interface CgeOptions extends v.InferInput<typeof cgeOptions> {}
 
 /**

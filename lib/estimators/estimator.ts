@@ -39,6 +39,7 @@ export function callOptionsOf(objective: Objective, context: EstimateContext): C
   return { signal, onProgress, step };
 }
 
+/** An estimate, and what it took. */
 export interface GradientEstimate {
   /** Loss at the unperturbed parameters: of a network the mean over the batch. */
   loss: number;

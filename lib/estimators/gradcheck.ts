@@ -21,16 +21,20 @@ export const gradcheckOptions = v.strictObject({
   /** Central differences; default: false. */
   central: v.optional(boolean, false),
 });
+/** The options of `gradcheck`. */
 export interface GradcheckOptions extends v.InferInput<typeof gradcheckOptions> {}
 
 /** One coordinate's finite difference, by the engine and by the reference, and its limit as μ → 0. */
 export interface GradcheckEntry extends Coordinate {
+  /** By the engine. */
   readonly cge: number;
+  /** By the reference. */
   readonly reference: number;
   /** ∂ℓ/∂θ by back-propagation in double precision; NaN of a loss of outputs. */
   readonly firstOrder: number;
 }
 
+/** The result of `gradcheck`. */
 export interface GradcheckResult {
   /** The engine's loss at the parameters. */
   loss: number;

@@ -32,6 +32,7 @@ export const guidedOptions = v.strictObject({
     return isObject(value) && typeof value['gradient'] === 'function';
   }),
 });
+/** The options of `guided`. */
 export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
 
 /**
@@ -50,7 +51,7 @@ export interface GuidedOptions extends v.InferInput<typeof guidedOptions> {}
  * @throws InvalidArgumentError if an option is wrong or unknown, the estimator yields a move instead of a gradient, or, from an estimate, the
  *   surrogate's gradient is not of the parameters' length or not finite.
  * @example
- * const surrogate = { name: 'no coupling', gradient: ({ parameters: [a, b] }) => [2 * (a - 1), 4 * (b + 2)] };
+ * const surrogate: Surrogate = { name: 'no coupling', gradient: ({ parameters: [a, b] }) => [2 * (a - 1), 4 * (b + 2)] };
  * const estimator = guided({ estimator: rge({ mu: 1e-3, queries: 2 }), surrogate });
  * await minimize(([a, b]) => (a - 1) ** 2 + 2 * (b + 2) ** 2 + 0.1 * a * b, [0, 0], { estimator, optimizer: sgd({ lr: 0.1 }), budget: { steps: 50 } });
  */

@@ -21,7 +21,7 @@ const layerRatios = v.record(v.string(), unit);
  * of a tensor's coordinates to leave out, from 0 to 1. Batch-norm parameters and biases have no ratio: they are always
  * queried. Results of `zoGrasp`, `grasp`, `randomPruning` and `magnitudePruning`.
  */
-export type LayerRatios = Readonly<v.InferInput<typeof layerRatios>>;
+export type LayerRatios = Readonly<Record<string, number>>;
 
 /**
  * The number of queried coordinates of each parameter tensor: round((1 − s)·n) for a maskable tensor of n coordinates with

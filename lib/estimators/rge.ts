@@ -30,6 +30,7 @@ export const rgeOptions = v.strictObject({
    */
   reuse: randomizedReuse,
 });
+/** The options of `rge`. */
 export interface RgeOptions extends v.InferInput<typeof rgeOptions> {}
 
 /**

@@ -10,8 +10,12 @@ import { InvalidArgumentError, quote } from '../support/errors.js';
 import { checked, expected, isObject, leaf, string } from '../support/schema.js';
 import type { Leaf } from '../support/schema.js';
 
-/** The built-in losses: means over the batch; those of squared and absolute errors also over the outputs. */
 export const LOSSES = ['cross-entropy', 'mean-squared-error', 'mean-absolute-error'] as const;
+/**
+ * A built-in loss: a mean over the batch; of squared and absolute errors also over the outputs.
+ *
+ * @useDeclaredType
+ */
 export type LossName = (typeof LOSSES)[number];
 
 /** What a loss is told beside the outputs and their batch. */
@@ -57,8 +61,11 @@ export interface RolloutLoss {
   readonly name: string;
   /** The path of the simulator's shared object. */
   readonly simulator: string;
+  /** The text that the simulator is made from. */
   readonly config: string;
+  /** Steps of a rollout. */
   readonly steps: number;
+  /** An error to the targets, or the simulator's loss. */
   readonly loss: RolloutError;
   /** The simulator's: how many numbers its arrays have for a trajectory. */
   readonly sizes: SimulatorSizes;
@@ -66,9 +73,13 @@ export interface RolloutLoss {
 
 /** How many numbers a simulator's arrays have for a trajectory; maps are channels, rows and columns. */
 export interface SimulatorSizes {
+  /** Of a trajectory, constant over its steps. */
   readonly parameters: number;
+  /** Of the state that a step changes. */
   readonly state: number;
+  /** What the network reads. */
   readonly observation: readonly [number, number, number];
+  /** What the network answers. */
   readonly output: readonly [number, number, number];
   /** Of a step. */
   readonly values: number;
@@ -76,8 +87,12 @@ export interface SimulatorSizes {
   readonly hasLoss: boolean;
 }
 
-/** What a rollout's loss is: an error of the values of all steps, or what the simulator says. */
 export const ROLLOUT_ERRORS = ['mean-squared-error', 'mean-absolute-error', 'simulator'] as const;
+/**
+ * What a rollout's loss is: an error of the values of all steps, or what the simulator says.
+ *
+ * @useDeclaredType
+ */
 export type RolloutError = (typeof ROLLOUT_ERRORS)[number];
 
 /** The loss of a model: built-in by name, of its outputs, or of rollouts. */
@@ -97,7 +112,7 @@ export type ModelLoss = LossName | OutputsLoss | RolloutLoss;
  *   let sum = 0;
  *   outputs.forEach((score, i) => {
  *     const row = Math.floor(i / width);
- *     const label = labels[row];
+ *     const label = labels![row];
  *     if (i % width !== label) sum += Math.max(0, 1 + score - outputs[row * width + label]);
  *   });
  *   return sum / count;

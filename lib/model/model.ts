@@ -62,6 +62,7 @@ export const modelOptions = v.strictObject({
   /** Initial values. The model uses these arrays themselves, not copies. Default: initial weights by `seed`. */
   weights: v.optional(leaf<Weights>('other', 'an object of parameters and statistics', isObject)),
 });
+/** The options of `Model`. */
 export interface ModelOptions extends v.InferInput<typeof modelOptions> {}
 
 export const loadOptions = v.strictObject({
@@ -75,6 +76,7 @@ export const loadOptions = v.strictObject({
   /** The network that the weights belong to; default: the one in the file's metadata, as `save` wrote it. */
   network: v.optional(v.custom<Network>(() => true)),
 });
+/** The options of `Model.load`. */
 export interface LoadOptions extends v.InferInput<typeof loadOptions> {}
 
 /** `Model.randomized` with directions from another stream than those of training. */
@@ -103,7 +105,9 @@ export class Model implements Disposable {
   readonly network: Network;
   /** Names, shapes and offsets of every tensor. */
   readonly compiled: CompiledNetwork;
+  /** What is trained. */
   readonly loss: ModelLoss;
+  /** The threads that computations may use. */
   readonly threads: number;
   /** The most bytes that a computation may allocate; undefined without a bound. */
   readonly memory: number | undefined;

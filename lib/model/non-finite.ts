@@ -5,7 +5,9 @@ import type { Coordinate } from '../network/coordinates.js';
  * optimizer state are those after the last finished step.
  */
 export class NonFiniteLossError extends Error {
+  /** Stable, for programs. */
   readonly code = 'DEEPZERO_NON_FINITE_LOSS';
+  /** The class. */
   override readonly name = 'NonFiniteLossError';
   /** The training step, from 0; null outside a run. */
   readonly step: number | null;

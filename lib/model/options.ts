@@ -8,20 +8,37 @@ import * as v from 'valibot';
 import { callOptions, progressOptions } from '../native/jobs.js';
 import { boolean, instance, integer, nonEmpty, oneOf, queryCount, seed, smoothing } from '../support/schema.js';
 
+/** The values of `Reuse`. */
 export const REUSES = ['none', 'block', 'layer', 'incremental'] as const;
-/** How much of the unperturbed pass a query reuses. */
+/**
+ * How much of the unperturbed pass a query reuses.
+ *
+ * @useDeclaredType
+ */
 export type Reuse = (typeof REUSES)[number];
 
 export const RANDOMIZED_REUSES = ['none', 'incremental'] as const;
-/** A direction perturbs every layer, so a query cannot restart at a layer or block. */
+/**
+ * A direction perturbs every layer, so a query cannot restart at a layer or block.
+ *
+ * @useDeclaredType
+ */
 export type RandomizedReuse = (typeof RANDOMIZED_REUSES)[number];
 
 export const DISTRIBUTIONS = ['gaussian', 'sphere', 'rademacher'] as const;
-/** Entries of a random direction: independent standard normal, uniform on the unit sphere, or independent ±1. */
+/**
+ * Entries of a random direction: independent standard normal, uniform on the unit sphere, or independent ±1.
+ *
+ * @useDeclaredType
+ */
 export type Distribution = (typeof DISTRIBUTIONS)[number];
 
 export const PRECISIONS = ['single', 'double'] as const;
-/** The precision of activations and their gradients: float32 or float64. Parameters are float32 in both cases. */
+/**
+ * The precision of activations and their gradients: float32 or float64. Parameters are float32 in both cases.
+ *
+ * @useDeclaredType
+ */
 export type Precision = (typeof PRECISIONS)[number];
 
 export const pointOptions = v.strictObject({
@@ -45,6 +62,7 @@ export const referenceOptions = v.strictObject({
   /** Distinct flat indices into the parameters, in any order. */
   coordinates: nonEmpty<Uint32Array>(Uint32Array, 'a Uint32Array with at least one flat parameter index'),
 });
+/** The options of `Model.reference`. */
 export interface ReferenceOptions extends v.InferInput<typeof referenceOptions> {}
 
 export const coordinatewiseOptions = v.strictObject({
@@ -57,10 +75,12 @@ export const coordinatewiseOptions = v.strictObject({
    */
   reuse: v.optional(oneOf(REUSES), 'incremental'),
 });
+/** The options of `Model.coordinatewise`. */
 export interface CoordinatewiseOptions extends v.InferInput<typeof coordinatewiseOptions> {}
 
 /** The options of `coordinatewise` that its memory depends on. */
 export const memoryOptions = v.pick(coordinatewiseOptions, ['coordinates', 'reuse']);
+/** The options of `Model.memoryOf`. */
 export interface MemoryOptions extends v.InferInput<typeof memoryOptions> {}
 
 /** The random directions, an option of computations and of estimators alike. */
@@ -96,6 +116,7 @@ export const gradientOptions = v.strictObject({
   /** Batch norm with the batch's statistics (true), which are differentiated too, or with the running ones (false); default: true. */
   training: v.optional(boolean, true),
 });
+/** The options of `Model.gradient`. */
 export interface GradientOptions extends v.InferInput<typeof gradientOptions> {}
 
 export const forwardOptions = v.strictObject({
@@ -103,6 +124,7 @@ export const forwardOptions = v.strictObject({
   /** Batch norm with the batch's statistics (true) or with the running ones (false); default: false. */
   training: v.optional(boolean, false),
 });
+/** The options of `Model.forward`. */
 export interface ForwardOptions extends v.InferInput<typeof forwardOptions> {}
 
 export const evaluateOptions = v.strictObject({
@@ -110,6 +132,7 @@ export const evaluateOptions = v.strictObject({
   /** Images per forward pass, an integer >= 1; default: 256. Memory grows with it. */
   batchSize: v.optional(integer(1), 256),
 });
+/** The options of `Model.evaluate`. */
 export interface EvaluateOptions extends v.InferInput<typeof evaluateOptions> {}
 
 /** The memory that a computation takes. */
@@ -141,16 +164,19 @@ export interface PassResult {
   statistics: Float32Array;
 }
 
+/** The result of `Model.forward`. */
 export interface ForwardResult extends PassResult {
   /** Fraction of the images whose largest output is that of their label; absent if the batch has no labels. */
   accuracy?: number;
 }
 
+/** The result of `Model.gradient`. */
 export interface GradientResult extends PassResult {
   /** ∂ℓ/∂θ, one entry per parameter. */
   values: Float64Array;
 }
 
+/** The result of `Model.coordinatewise` and `Model.randomized`. */
 export interface QueryResult extends PassResult {
   /** Of rollouts: losses that are missing; their entries of `values` are 0 or one-sided. */
   failed?: number;
@@ -162,6 +188,7 @@ export interface QueryResult extends PassResult {
   queries: number;
 }
 
+/** The result of `Model.reference`. */
 export interface ReferenceResult {
   /** Mean over the batch. */
   loss: number;
@@ -169,6 +196,7 @@ export interface ReferenceResult {
   values: Float64Array;
 }
 
+/** The result of `Model.evaluate`. */
 export interface EvaluateResult {
   /** Mean over all images. */
   loss: number;

@@ -44,6 +44,7 @@ export const rolloutOptions = v.strictObject({
    */
   loss: v.optional(oneOf(ROLLOUT_ERRORS), 'mean-squared-error'),
 });
+/** The options of `rollout`. */
 export interface RolloutOptions extends v.InferInput<typeof rolloutOptions> {}
 
 /**

@@ -21,7 +21,9 @@ import { checkLoss } from './problem.js';
 
 /** A point: the flat array of all trainable parameters, and that of all running statistics. */
 export interface Weights {
+  /** θ, as long as the network has parameters. */
   readonly parameters: Float32Array;
+  /** Running means and variances of batch norms. */
   readonly statistics: Float32Array;
 }
 
@@ -163,7 +165,9 @@ export async function readPoint(source: TensorFile, compiled: CompiledNetwork): 
   const { names, notes } = matchNames(theirs, compiled);
   checkHeaders(source, theirs, names, compiled);
   const weights = {
+    /** θ, as long as the network has parameters. */
     parameters: new Float32Array(compiled.parameterCount),
+    /** Running means and variances of batch norms. */
     statistics: new Float32Array(compiled.statisticsCount),
   };
   let rounded = 0;

@@ -15,6 +15,7 @@ export const cnnOptions = v.strictObject({
   /** Channels, rows and columns of an image, each from 1 to 2²⁰; default: [3, 32, 32]. */
   input: inputShape,
 });
+/** The options of `cnn`. */
 export interface CnnOptions extends v.InferInput<typeof cnnOptions> {}
 
 /**

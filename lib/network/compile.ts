@@ -39,9 +39,11 @@ export interface TensorInfo {
   name: string;
   /** [output channels, input channels, rows, columns] or [outputs, inputs] for weights, one number per channel otherwise. */
   shape: number[];
+  /** Its part in the layer; `gamma` and `beta` are the factor and the shift of a batch norm. */
   kind: 'weight' | 'bias' | 'gamma' | 'beta';
   /** The layer's full name: `layer1.0.conv1`. */
   layer: string;
+  /** The kind of the layer. */
   layerType: 'conv2d' | 'linear' | 'batchNorm';
   /** Index of its first number in the flat vector. */
   offset: number;
@@ -55,8 +57,11 @@ export interface TensorInfo {
 export interface StatisticInfo {
   /** PyTorch's name: `bn1.running_mean`, `bn1.running_var`. */
   name: string;
+  /** One number per channel. */
   shape: number[];
+  /** Index of its first number in the flat vector. */
   offset: number;
+  /** Number of its values. */
   size: number;
 }
 
@@ -66,7 +71,9 @@ export interface CompiledNetwork {
   parameters: TensorInfo[];
   /** By layer, mean before variance. */
   statistics: StatisticInfo[];
+  /** Numbers in the flat vector of parameters. */
   parameterCount: number;
+  /** Numbers in the flat vector of statistics. */
   statisticsCount: number;
   /** Numbers in the output for one image. */
   outputs: number;

@@ -9,7 +9,9 @@ import type { CompiledNetwork, TensorInfo } from './compile.js';
 
 /** One entry of a parameter tensor: the tensor's name, and the flat index into it in PyTorch's order (OIHW in convolutions). */
 export interface Coordinate {
+  /** The tensor's name: `conv1.weight`. */
   readonly name: string;
+  /** The flat index into the tensor. */
   readonly index: number;
 }
 

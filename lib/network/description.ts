@@ -26,6 +26,7 @@ const kernel = leaf<number | [number, number]>(
 );
 
 export const conv2dLayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('conv2d'),
   /** The layer's name within its sequence; default: its position there. */
   name: v.optional(string),
@@ -49,6 +50,7 @@ export const conv2dLayer = v.strictObject({
 export interface Conv2d extends v.InferInput<typeof conv2dLayer> {}
 
 export const batchNormLayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('batchNorm'),
   /** The layer's name within its sequence; default: its position there. */
   name: v.optional(string),
@@ -64,11 +66,15 @@ export const batchNormLayer = v.strictObject({
  */
 export interface BatchNorm extends v.InferInput<typeof batchNormLayer> {}
 
-export const reluLayer = v.strictObject({ type: v.literal('relu') });
+export const reluLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('relu'),
+});
 /** y = max(x, 0). */
 export interface Relu extends v.InferInput<typeof reluLayer> {}
 
 export const leakyReluLayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('leakyRelu'),
   /** Slope below zero, in [0, 1); default: 0.01. */
   slope: v.optional(fraction, 0.01),
@@ -76,7 +82,10 @@ export const leakyReluLayer = v.strictObject({
 /** y = x where x > 0, elsewhere slope·x (Maas et al. 2013), PyTorch's `LeakyReLU`. */
 export interface LeakyRelu extends v.InferInput<typeof leakyReluLayer> {}
 
-export const tanhLayer = v.strictObject({ type: v.literal('tanh') });
+export const tanhLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('tanh'),
+});
 /** y = tanh(x) = (eˣ − e⁻ˣ)/(eˣ + e⁻ˣ), PyTorch's `Tanh`. */
 export interface Tanh extends v.InferInput<typeof tanhLayer> {}
 
@@ -87,26 +96,41 @@ const windows = {
   stride: v.optional(integer(1, LARGEST_EXTENT)),
 };
 
-export const maxPoolLayer = v.strictObject({ type: v.literal('maxPool'), ...windows });
+export const maxPoolLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('maxPool'),
+  ...windows,
+});
 /** The largest value of each square window without padding: ⌊(H − kernel)/stride⌋ + 1 rows, and columns likewise. */
 export interface MaxPool extends v.InferInput<typeof maxPoolLayer> {}
 
-export const averagePoolLayer = v.strictObject({ type: v.literal('averagePool'), ...windows });
+export const averagePoolLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('averagePool'),
+  ...windows,
+});
 /**
  * The mean of each square window without padding, PyTorch's `AvgPool2d`: y[c, i, j] = Σ_{a, b < k} x[c, s·i + a, s·j + b] / k²
  * for kernel k and stride s, ⌊(H − kernel)/stride⌋ + 1 rows, and columns likewise.
  */
 export interface AveragePool extends v.InferInput<typeof averagePoolLayer> {}
 
-export const globalAveragePoolLayer = v.strictObject({ type: v.literal('globalAveragePool') });
+export const globalAveragePoolLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('globalAveragePool'),
+});
 /** The mean of each channel's map: C×H×W → C×1×1. */
 export interface GlobalAveragePool extends v.InferInput<typeof globalAveragePoolLayer> {}
 
-export const flattenLayer = v.strictObject({ type: v.literal('flatten') });
+export const flattenLayer = v.strictObject({
+  /** The kind of layer. */
+  type: v.literal('flatten'),
+});
 /** Channels, rows and columns in one vector, in that order: C×H×W → C·H·W×1×1. */
 export interface Flatten extends v.InferInput<typeof flattenLayer> {}
 
 export const linearLayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('linear'),
   /** The layer's name within its sequence; default: its position there. */
   name: v.optional(string),
@@ -123,6 +147,7 @@ export const linearLayer = v.strictObject({
 export interface Linear extends v.InferInput<typeof linearLayer> {}
 
 export const optionALayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('optionA'),
   /** Output channels, an integer from 1 to 2²⁰: as many as the input has, or an even number more. */
   channels: integer(1, LARGEST_EXTENT),
@@ -143,6 +168,7 @@ const layersOf = leaf<Layer[]>(
 );
 
 export const residualLayer = v.strictObject({
+  /** The kind of layer. */
   type: v.literal('residual'),
   name: v.optional(string),
   body: layersOf,
@@ -155,6 +181,7 @@ export const residualLayer = v.strictObject({
  * `layer1.0.conv1`, and a layer without a name is named by its position, `layer1.0.body.0` or `layer1.0.shortcut.0`.
  */
 export interface Residual {
+  /** The kind of layer. */
   type: 'residual';
   /** The block's name within its sequence; default: its position there. */
   name?: string | undefined;
@@ -164,6 +191,7 @@ export interface Residual {
   shortcut?: Layer[] | undefined;
 }
 
+/** A layer of a network, made by the function of its name. */
 export type Layer =
   | Conv2d
   | BatchNorm

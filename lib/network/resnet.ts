@@ -47,6 +47,7 @@ export const resnetOptions = v.strictObject({
   /** Channels, rows and columns of an image, each from 1 to 2²⁰; default: [3, 32, 32]. */
   input: inputShape,
 });
+/** The options of `resnet` and `resnet20`. */
 export interface ResNetOptions extends v.InferInput<typeof resnetOptions> {}
 
 const resnet20Options = v.strictObject({ classes: resnetOptions.entries.classes, input: resnetOptions.entries.input });

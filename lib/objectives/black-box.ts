@@ -53,7 +53,9 @@ export interface BlackBoxOptions extends v.InferInput<typeof blackBoxOptions> {}
 
 /** Too few answers for an estimate: the step is not made. */
 export class RefusedStepError extends Error {
+  /** Stable, for programs. */
   readonly code = 'DEEPZERO_REFUSED_STEP';
+  /** The class. */
   override readonly name = 'RefusedStepError';
   /** Whether the box cannot take the point that the step starts from. */
   readonly isInfeasible: boolean;

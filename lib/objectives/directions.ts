@@ -12,10 +12,15 @@ import type { ParameterTensor } from './objective.js';
 
 /** What determines the directions of an estimate. */
 export interface DirectionDraw {
+  /** The run's seed. */
   readonly seed: number;
+  /** What the directions are for, by name. */
   readonly stream: Stream;
+  /** The step. */
   readonly index: number;
+  /** Entries of a direction. */
   readonly distribution: Distribution;
+  /** Whether each tensor's part has unit length. */
   readonly perTensor: boolean;
 }
 

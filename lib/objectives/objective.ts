@@ -7,8 +7,11 @@ import { expected } from '../support/schema.js';
 /** A part of the parameters with a name, for layer-wise ratios and for messages. */
 export type ParameterTensor = Pick<TensorInfo, 'name' | 'shape' | 'offset' | 'size' | 'maskable'>;
 
-interface Difference extends CallOptions {
+/** The step of a finite difference. */
+export interface Difference extends CallOptions {
+  /** Smoothing parameter μ. */
   mu: number;
+  /** Whether differences are central. */
   central: boolean;
   /** Of models alone: a black box has nothing to reuse. */
   reuse?: Reuse;
@@ -22,10 +25,15 @@ export interface CoordinateQueries extends Difference {
 
 /** Differences along random directions; `values` is their combination, a number for every parameter. */
 export interface DirectionQueries extends Difference {
+  /** The number of directions. */
   queries: number;
+  /** Entries of a direction. */
   distribution: Distribution;
+  /** Whether each tensor's part has unit length. */
   perTensor: boolean;
+  /** Determines the directions, together with `step`. */
   seed: number;
+  /** Of models alone. */
   reuse?: RandomizedReuse;
 }
 
@@ -35,13 +43,17 @@ export interface LineQueries extends CallOptions {
   queries: number;
   /** Where along each of them, in multiples of the direction, negative ones included; distinct, none of them 0. */
   distances: readonly number[];
+  /** Entries of a direction. */
   distribution: Distribution;
+  /** Whether each tensor's part has unit length. */
   perTensor: boolean;
+  /** Determines the directions, together with `step`. */
   seed: number;
 }
 
 /** The loss at a point. */
 export interface Measured {
+  /** The loss. */
   loss: number;
   /** Loss evaluations that it took; absent where it is one. */
   queries?: number;
@@ -53,6 +65,7 @@ export interface Measured {
 
 /** The differences of an estimate, and the loss at the unperturbed point. */
 export interface Differences extends Measured {
+  /** A number for each coordinate, or for each parameter. */
   values: Float64Array;
   /** Loss evaluations, including the unperturbed one and those that failed. */
   queries: number;
@@ -76,6 +89,7 @@ export interface Reading {
 
 /** Losses along random directions, and at the point where they cross. */
 export interface Lines {
+  /** At the point where the lines cross. */
   readonly base: Reading;
   /** Of every direction its readings, in the order of the distances; undefined where there is no answer. */
   readonly lines: readonly (readonly (Reading | undefined)[])[];
@@ -109,7 +123,7 @@ export interface Objective {
   /** Losses along random directions, each by itself: of objectives that subtract losses. A model has only their combination. */
   along?(sample: unknown, options: LineQueries): Promise<Lines>;
   /** The gradient by back-propagation, if there is one. */
-  gradient?(sample: unknown, options: CallOptions): Promise<Differences | (Measured & { values: Float64Array })>;
+  gradient?(sample: unknown, options: CallOptions): Promise<Measured & Pick<Differences, 'values'>>;
   /** Moves a point to the nearest one that is allowed, where there are bounds. */
   project?(point: Reals): void;
 }

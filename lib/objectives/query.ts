@@ -27,7 +27,9 @@ export interface Query {
   readonly changes?: readonly (readonly [index: number, value: number])[];
   /** The direction that moves the base point, and how far. */
   readonly direction?: DirectionDraw & {
+    /** The number of the direction in its step. */
     readonly query: number;
+    /** Its multiple that is added to the base point. */
     readonly mu: number;
     /** Whether the point is then rounded to bounds or a resolution. */
     readonly rounded: boolean;
@@ -37,7 +39,15 @@ export interface Query {
 }
 
 /** No loss, and why. A failure is asked for again; a point that the box cannot take is not. */
-export type NoAnswer = { readonly failed: string } | { readonly infeasible: string };
+export type NoAnswer =
+  | {
+      /** Why; shown to the user. */
+      readonly failed: string;
+    }
+  | {
+      /** Why; shown to the user. */
+      readonly infeasible: string;
+    };
 
 /** A finite loss, or why there is none. */
 export type Answer = number | NoAnswer;

@@ -26,6 +26,7 @@ export interface OptimizerState {
 export interface Optimizer {
   /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
+  /** The learning rate's schedule. */
   readonly lr: Schedule;
   /** The state before the first update: all zero; for parameters in double precision, `type` is Float64Array. */
   init(parameterCount: number, type?: RealsType): OptimizerState;
@@ -48,6 +49,7 @@ export const sgdOptions = v.strictObject({
   /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default: 0. */
   weightDecay: v.optional(nonNegative, 0),
 });
+/** The options of `sgd`. */
 export interface SgdOptions extends v.InferInput<typeof sgdOptions> {}
 
 export const adamOptions = v.strictObject({
@@ -62,6 +64,7 @@ export const adamOptions = v.strictObject({
   /** Strength of the L2 penalty (weightDecay/2)·‖θ‖², >= 0; default: 0. */
   weightDecay: v.optional(nonNegative, 0),
 });
+/** The options of `adam`. */
 export interface AdamOptions extends v.InferInput<typeof adamOptions> {}
 
 /**

@@ -6,6 +6,7 @@ import { checked, decayFactor, expectedOption, leaf, nonNegative, parseOptions, 
 export interface Position {
   /** Steps done before this one in the whole run: 0 at the first. */
   step: number;
+  /** Steps in an epoch. */
   stepsPerEpoch: number;
   /** Epochs of the whole run, not necessarily whole. */
   epochs: number;
@@ -15,6 +16,7 @@ export interface Position {
 export interface Schedule {
   /** Kind and options as JSON: a run resumes only with an equal config. */
   readonly config: object;
+  /** The learning rate of a step. */
   at(position: Position): number;
 }
 
@@ -34,6 +36,7 @@ export const cosineOptions = v.strictObject({
   /** The rate at the end of the run, from 0 to `peak`, >= 0; default: 0. */
   floor: v.optional(nonNegative, 0),
 });
+/** The options of `cosine`. */
 export interface CosineOptions extends v.InferInput<typeof cosineOptions> {}
 
 export const stepOptions = v.strictObject({
@@ -46,6 +49,7 @@ export const stepOptions = v.strictObject({
   /** Epochs of linear warm-up, >= 0, not necessarily whole; default: 0. */
   warmupEpochs: v.optional(nonNegative, 0),
 });
+/** The options of `step`. */
 export interface StepOptions extends v.InferInput<typeof stepOptions> {}
 
 /**

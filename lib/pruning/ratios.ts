@@ -56,6 +56,7 @@ export const keepOptions = v.strictObject({
   /** Determines the random choice, without `importance`; an integer from 0 to 2⁵³ − 1, default: 0. */
   seed: v.optional(seed, 0),
 });
+/** The options of `keptCoordinates` and `pruneWeights`. */
 export interface KeepOptions extends v.InferInput<typeof keepOptions> {}
 
 /**
@@ -113,6 +114,7 @@ export const randomPruningOptions = v.strictObject({
   /** Determines the choice; an integer from 0 to 2⁵³ − 1, default: 0. */
   seed: v.optional(seed, 0),
 });
+/** The options of `randomPruning`. */
 export interface RandomPruningOptions extends v.InferInput<typeof randomPruningOptions> {}
 
 /**
@@ -138,6 +140,7 @@ export const magnitudePruningOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
   sparsity: fraction,
 });
+/** The options of `magnitudePruning`. */
 export interface MagnitudePruningOptions extends v.InferInput<typeof magnitudePruningOptions> {}
 
 /**

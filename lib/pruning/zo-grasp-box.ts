@@ -11,14 +11,10 @@ import { importanceOf, zoGraspImportanceOptions } from './zo-grasp.js';
 import { rankedRatios } from './ratios.js';
 
 const { samplesPerClass: _, ...graspEntries } = zoGraspImportanceOptions.entries;
-const { bounds, repeats, retries, mayFail } = blackBoxOptions.entries;
 
 export const zoGraspBoxOptions = v.strictObject({
   ...graspEntries,
-  bounds,
-  repeats,
-  retries,
-  mayFail,
+  ...v.pick(blackBoxOptions, ['bounds', 'repeats', 'retries', 'mayFail']).entries,
   ...handingOptions.entries,
   /** Smoothing parameter μ, > 0; default: 5e-3. */
   mu: v.optional(positive, MU),
@@ -29,6 +25,7 @@ export const zoGraspBoxOptions = v.strictObject({
   /** A file that keeps every answer, as in `minimize`. */
   journal: v.optional(string),
 });
+/** The options of `zoGraspBox`. */
 export interface ZoGraspBoxOptions extends v.InferInput<typeof zoGraspBoxOptions> {}
 
 /**

@@ -33,6 +33,7 @@ export const zoGraspImportanceOptions = v.strictObject({
   /** Scales each parameter tensor's part of a direction to unit length, as the public code does; default: false. */
   perTensor: v.optional(boolean, false),
 });
+/** The options of `zoGraspImportance`. */
 export interface ZoGraspImportanceOptions extends v.InferInput<typeof zoGraspImportanceOptions> {}
 
 export const zoGraspOptions = v.strictObject({
@@ -40,6 +41,7 @@ export const zoGraspOptions = v.strictObject({
   /** Fraction of all convolution and linear weights to leave out, in [0, 1). */
   sparsity: fraction,
 });
+/** The options of `zoGrasp`. */
 export interface ZoGraspOptions extends v.InferInput<typeof zoGraspOptions> {}
 
 /**

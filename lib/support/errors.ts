@@ -10,7 +10,9 @@
  * message names it and how to fix it.
  */
 export class InvalidArgumentError extends TypeError {
+  /** Stable, for programs. */
   readonly code = 'DEEPZERO_INVALID_ARGUMENT';
+  /** The class. */
   override readonly name = 'InvalidArgumentError';
   /** The option at fault, `mu` or `sparsity`; undefined where no single option is. */
   readonly option: string | undefined;
@@ -39,10 +41,13 @@ export class InvalidArgumentError extends TypeError {
  * would supply what the file lacks, if there is one.
  */
 export class FileError extends Error {
+  /** Stable, for programs. */
   readonly code = 'DEEPZERO_FILE';
+  /** The class. */
   override readonly name = 'FileError';
+  /** The file's path. */
   readonly file: string;
-
+  /** The option that would supply what the file lacks; undefined where there is none. */
   readonly option: string | undefined;
   readonly #problem: (name: string) => string;
 

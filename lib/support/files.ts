@@ -70,7 +70,10 @@ type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
  * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
  */
-export async function writeFileAtomically(file: string, chunks: Chunks | string): Promise<void> {
+export async function writeFileAtomically(
+  file: string,
+  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | string,
+): Promise<void> {
   await beside(file, async (temporary) => {
     await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
     await rename(temporary, file);

@@ -29,6 +29,7 @@ export type Dtype =
   | 'U8'
   | 'BOOL';
 
+/** The elements of a tensor, by its `Dtype`. */
 export type TensorData =
   | Float64Array
   | BigInt64Array
@@ -67,16 +68,21 @@ const ARRAYS: Record<Dtype, ArrayType> = {
 
 const DTYPES = Object.keys(ARRAYS) as Dtype[];
 
-/** `data` holds the product of `shape` elements in row-major order; `[]` is a scalar's shape. */
+/** A tensor of a file. */
 export interface Tensor {
+  /** The type of its elements. */
   dtype: Dtype;
+  /** Its extents; `[]` is a scalar's. */
   shape: number[];
+  /** As many elements as the product of `shape`, in row-major order. */
   data: TensorData;
 }
 
+/** The content of a file. */
 export interface Safetensors {
   /** In the order in which their bytes lie in the file. */
   tensors: Map<string, Tensor>;
+  /** Texts by name. */
   metadata: Readonly<Record<string, string>>;
 }
 

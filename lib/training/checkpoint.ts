@@ -37,6 +37,7 @@ export const runChange = v.strictObject({
   /** The new value as JSON; null if there is none. */
   to: json,
 });
+/** An option that a run changed when it was resumed. */
 export interface RunChange extends v.InferOutput<typeof runChange> {}
 
 /** Every option that training depends on, as JSON; `steps` is its length. */

@@ -27,8 +27,11 @@ export interface TrainCost {
 
 /** What a step costs on so many ranks. */
 export interface RanksCost {
+  /** The number of ranks. */
   ranks: number;
+  /** For a step. */
   secondsPerStep: number;
+  /** For all steps. */
   hours: number;
   /** The time on one rank over that on all of them together. */
   efficiency: number;

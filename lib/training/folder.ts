@@ -23,6 +23,7 @@ import { readLog } from './log.js';
  * await model.save(folder.weights);
  */
 export class RunFolder implements AsyncDisposable {
+  /** The folder. */
   readonly path: string;
   /** `run.safetensors`. */
   readonly checkpoint: string;

@@ -36,6 +36,7 @@ export interface TrainStep {
   failed?: number;
   /** Seconds that the step took. */
   seconds: number;
+  /** Loss evaluations per second of the step. */
   queriesPerSecond: number;
   /** The machine that took this and the following steps; only at the first step and the first one after a resumption. */
   machine?: string;

@@ -11,6 +11,7 @@ export const minimizeOptions = v.strictObject({
   ...searchOptions.entries,
   ...handingOptions.entries,
 });
+/** The options of `minimize`. */
 export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
 
 /**

@@ -53,6 +53,7 @@ export const searchOptions = v.strictObject({
   /** Called after every update. A step back from a point that the box cannot take makes none: its number is left out. */
   onStep: v.optional(schema.callback<(step: MinimizeStep) => void>()),
 });
+/** The options of `Search.open`. */
 export interface SearchOptions extends v.InferInput<typeof searchOptions> {}
 
 /** An update in a run over a black box. */
@@ -61,6 +62,7 @@ export interface MinimizeStep extends Counts {
   step: number;
   /** At the point before the update. */
   loss: number;
+  /** Learning rate of the update. */
   lr: number;
   /** The point after the update, a copy. */
   x: Float64Array;
@@ -76,6 +78,7 @@ export interface MinimizeStep extends Counts {
 /** Why a run ended. */
 export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
 
+/** The result of `minimize`, and of a `Search`. */
 export interface MinimizeResult extends Counts {
   /** The point with the smallest loss of those that steps started from and of the end. */
   x: Float64Array;
@@ -83,9 +86,22 @@ export interface MinimizeResult extends Counts {
   loss: number;
   /** Updates, and steps back from points that the box cannot take. */
   steps: number;
+  /** Why the run ended. */
   stopped: Stopped;
   /** The reason in a sentence. */
   message: string;
+}
+
+/** Where a run is. */
+export interface SearchState extends Counts {
+  /** Steps made, steps back included. */
+  step: number;
+  /** The point, a copy. */
+  x: Float64Array;
+  /** The smallest loss of a point that a step started from; undefined before the first. */
+  loss: number | undefined;
+  /** Whether the run waits for answers. */
+  waiting: boolean;
 }
 
 /** Ends a run. */
@@ -109,6 +125,7 @@ class Stop extends Error {
  * search.close();
  */
 export class Search {
+  /** @internal */
   readonly exchange: Exchange;
   /** The end of the run. The journal takes answers, and is locked, until `close`. */
   readonly result: Promise<MinimizeResult>;
@@ -195,7 +212,7 @@ export class Search {
   }
 
   /** Where the run is. */
-  state(): Counts & { step: number; x: Float64Array; loss: number | undefined; waiting: boolean } {
+  state(): SearchState {
     const { evaluations, failed } = this.exchange.counts;
     const { exchange } = this;
     const [x, loss] = [this.#box.seen(this.#box.parameters), this.#best?.loss];
@@ -210,6 +227,7 @@ export class Search {
     this.#box.close();
   }
 
+  /** The same as `close`. */
   [Symbol.dispose](): void {
     this.close();
   }

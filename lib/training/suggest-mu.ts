@@ -17,8 +17,6 @@ const DOUBLE = 1000;
 /** and in single precision from, to. */
 const SINGLE = [0.1, 100] as const;
 
-const { bounds, repeats, retries } = blackBoxOptions.entries;
-
 export const suggestMuOptions = v.strictObject({
   /** Whether μ is for central differences; default: false. */
   central: v.optional(boolean, false),
@@ -42,15 +40,15 @@ export const suggestMuOptions = v.strictObject({
   sample: v.optional(v.unknown(), 0),
   /** A file that keeps every answer, as in `minimize`. */
   journal: v.optional(string),
-  bounds,
-  repeats,
-  retries,
+  ...v.pick(blackBoxOptions, ['bounds', 'repeats', 'retries']).entries,
   ...handingOptions.entries,
 });
+/** The options of `suggestMu`. */
 export interface SuggestMuOptions extends v.InferInput<typeof suggestMuOptions> {}
 
 /** A smoothing parameter, and what it follows from. */
 export interface MuSuggestion {
+  /** For the option `mu` of an estimator. */
   mu: number;
   /** The standard deviation of the loss's noise, or a bound on it. */
   noise: number;

@@ -193,6 +193,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     }
   }
 
+  /** The steps that are left, each after its update; see `TrainRun`. */
   [Symbol.asyncIterator](): AsyncGenerator<TrainStep, void, void> {
     if (this.#started) throw new Error('A run is iterated once: save it and resume, or start another');
     this.#started = true;
