@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { Model } from '../model/model.js';
+import { itemShape } from '../model/problem.js';
 
 /** The predicted cost of the steps that a run has left. */
 export interface TrainCost {
@@ -107,4 +109,21 @@ export function onRanks(
     const efficiency = alone / (ranks * secondsPerStep);
     return { ranks, secondsPerStep, hours: (steps * secondsPerStep) / 3600, efficiency };
   });
+}
+
+/** The cost of the steps left on other numbers of ranks, of a run that queries the coordinates of a mask. */
+export async function costOnRanks(
+  model: Model,
+  mask: Uint32Array,
+  run: { readonly time: StepTime; readonly steps: number; readonly queriesPerStep: number; readonly batchSize: number },
+): Promise<RanksCost[]> {
+  if (!model.carriesChanges) return [];
+  const { parameters, parameterCount } = model.compiled;
+  const costOf = async (coordinates: Uint32Array): Promise<number> => (await model.cost(coordinates)).incremental.done;
+  const queried = parameters.filter(({ offset, size }) => mask.some((flat) => flat >= offset && flat < offset + size));
+  const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
+  const dearest = (Math.max(...each) * mask.length) / (await costOf(mask));
+  const values = parameterCount + mask.length + run.batchSize * itemShape(model).reduce((a, b) => a * b);
+  const step = { queries: run.queriesPerStep, threads: model.threads, dearest, bytes: 4 * values + 8 * mask.length };
+  return onRanks(run.time, step, run.steps);
 }

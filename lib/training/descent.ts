@@ -16,6 +16,14 @@ export interface Update {
   readonly optimizer: OptimizerState;
 }
 
+/** Of a step, for its log; 2-norms. */
+export interface Norms {
+  readonly gradientNorm: number;
+  readonly updateNorm: number;
+  /** By name, of the tensors that masks may leave coordinates out of: weights. */
+  readonly gradientNorms: Readonly<Record<string, number>>;
+}
+
 /** An objective, an estimator and an optimizer with its state. */
 export class Descent<O extends Objective> {
   readonly objective: O;
@@ -55,11 +63,42 @@ export class Descent<O extends Objective> {
     return { parameters, optimizer };
   }
 
+  /** The norms of an estimate and of the update along it, before that is made. */
+  norms({ gradient }: GradientEstimate, { parameters }: Update): Norms {
+    const { tensors, parameters: from } = this.objective;
+    const each = tensors.map(({ name, offset, size, maskable }) => {
+      return { name, maskable, value: norm(size, (i) => gradient[offset + i]!) };
+    });
+    return {
+      gradientNorm: norm(each.length, (i) => each[i]!.value),
+      updateNorm: norm(parameters.length, (i) => parameters[i]! - from[i]!),
+      gradientNorms: Object.fromEntries(
+        each.filter(({ maskable }) => maskable).map(({ name, value }) => [name, value]),
+      ),
+    };
+  }
+
   /** Makes an update. Nothing waits, and nothing throws. */
   commit({ parameters, optimizer }: Update): void {
     this.objective.parameters.set(parameters);
     this.#state = optimizer;
   }
+}
+
+/** The 2-norm of so many values. */
+function norm(count: number, at: (i: number) => number): number {
+  const squares = sumOfSquares(count, at);
+  if (squares > 1e-300 && squares < Infinity) return Math.sqrt(squares);
+  // Squares of very large or very small numbers in double precision leave its range.
+  let largest = 0;
+  for (let i = 0; i < count; i++) largest = Math.max(largest, Math.abs(at(i)));
+  return largest === 0 ? 0 : largest * Math.sqrt(sumOfSquares(count, (i) => at(i) / largest));
+}
+
+function sumOfSquares(count: number, at: (i: number) => number): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += at(i) ** 2;
+  return sum;
 }
 
 export function checkObject<T>(value: T, what: string): T {

@@ -3,7 +3,7 @@ import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } f
 import type { Model } from '../model/model.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
 import type { EvaluateResult } from '../model/options.js';
-import { countCorrect, itemShape, outputsOf } from '../model/problem.js';
+import { countCorrect, outputsOf } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
@@ -13,14 +13,17 @@ import { exists, writeFileAtomically } from '../support/files.js';
 import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
-import type { RanksCost, StepTime, TrainCost } from './cost.js';
-import { onRanks, timeStep } from './cost.js';
+import type { TrainCost } from './cost.js';
+import { costOnRanks, timeStep } from './cost.js';
+import type { Norms } from './descent.js';
 import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
-import { amendLog, readStep, RunLog } from './log.js';
+import { amendLog, readStep } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
+import { densities, sameMask } from './record/mask.js';
+import { RunRecord } from './record/record.js';
 
 /**
  * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
@@ -79,6 +82,11 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #ready = false;
   #started = false;
   #step = 0;
+  /** Queries of the steps done. */
+  #queries = 0;
+  /** The coordinates of the last step made here. */
+  #mask: Uint32Array | undefined;
+  #record: RunRecord | undefined;
   #order: { epoch: number; images: Uint32Array } | undefined;
 
   constructor(model: Model, dataset: Dataset, plan: TrainPlan) {
@@ -117,7 +125,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    */
   async estimateCost(): Promise<TrainCost> {
     await this.resume();
-    const { estimator, queriesPerStep, signal } = this.#plan;
+    const { estimator, queriesPerStep, batchSize, signal } = this.#plan;
     const position = this.#position(this.#step);
     const sample = async (limit: number): Promise<number> => {
       const part = checkObject(estimator.sample(limit), "the result of the estimator's sample");
@@ -126,27 +134,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
     const [steps, secondsPerStep] = [this.totalSteps - this.#step, time.seconds];
     const hours = (steps * secondsPerStep) / 3600;
-    const ranks = await this.#onRanks(time, steps, position);
+    const mask = this.#maskAt(this.#step);
+    const ranks = mask ? await costOnRanks(this.#model, mask, { time, steps, queriesPerStep, batchSize }) : [];
     return { queriesPerStep, secondsPerStep, steps, hours, ranks };
-  }
-
-  /** The cost on other numbers of ranks. */
-  async #onRanks(time: StepTime, steps: number, position: EstimatePosition): Promise<RanksCost[]> {
-    const { estimator, queriesPerStep, batchSize } = this.#plan;
-    const model = this.#model;
-    const mask = estimator.coordinates?.(model, position);
-    if (!mask || !model.carriesChanges) return [];
-    const { parameters, parameterCount } = model.compiled;
-    const costOf = async (coordinates: Uint32Array): Promise<number> =>
-      (await model.cost(coordinates)).incremental.done;
-    const queried = parameters.filter(({ offset, size }) =>
-      mask.some((flat) => flat >= offset && flat < offset + size),
-    );
-    const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
-    const dearest = (Math.max(...each) * mask.length) / (await costOf(mask));
-    const bytes =
-      4 * (parameterCount + mask.length + batchSize * itemShape(model).reduce((a, b) => a * b)) + 8 * mask.length;
-    return onRanks(time, { queries: queriesPerStep, threads: model.threads, dearest, bytes }, steps);
   }
 
   /**
@@ -192,8 +182,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   async #read(file: string, mayChange: boolean): Promise<readonly RunChange[]> {
-    const { step, isa, earlier, made } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
+    const { step, queries, isa, earlier, made } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
     this.#step = step;
+    this.#queries = queries ?? step * this.#plan.queriesPerStep;
     this.#resumedIsa = isa;
     this.#changes = [...earlier, ...made];
     return made;
@@ -238,34 +229,17 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   async *#recordedSteps(folder: RunFolder): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
     await this.#amendTest(folder);
-    const { checkpointEvery, signal } = this.#plan;
-    const log = await RunLog.open(folder.log, this.#step);
-    let savedAt = performance.now();
-    const save = async (): Promise<void> => {
-      await log.sync();
-      await this.save(folder.checkpoint);
-      savedAt = performance.now();
-    };
-    let left = false;
-    try {
-      for await (const step of this.#steps()) {
-        await log.append(step);
-        if (this.#isTestDue() || performance.now() - savedAt >= 1000 * checkpointEvery) await save();
-        left = true;
-        yield step;
-        left = false;
-      }
-      await save();
-    } catch (error) {
-      if (signal?.aborted && error === signal.reason) await save();
-      throw error;
-    } finally {
-      try {
-        if (left) await save();
-      } finally {
-        await log.close();
-      }
-    }
+    const { checkpointEvery, signal, tensorboard } = this.#plan;
+    const { config, totalSteps } = this;
+    const { threads, tensors } = this.#model;
+    const mask = this.#maskAt(Math.min(this.#step, totalSteps - 1));
+    const here = { config, step: this.#step, totalSteps, threads, tensors, mask, tensorboard };
+    this.#record = await RunRecord.open(folder, here);
+    yield* this.#record.keep(this.#steps(), {
+      signal,
+      save: () => this.save(folder.checkpoint),
+      isDue: (age) => this.#isTestDue() || age >= 1000 * checkpointEvery,
+    });
   }
 
   /** Whether a test, and with a folder a checkpoint, follows the last step. */
@@ -296,15 +270,16 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async #advance(): Promise<TrainStep> {
     const begun = performance.now();
-    const { optimizer, signal, onProgress } = this.#plan;
+    const { optimizer, signal } = this.#plan;
     const { stepsPerEpoch, totalSteps } = this;
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
     checked(nonNegative, lr, "the schedule's learning rate");
     const batch = this.#batch(position);
-    const estimate = await this.#estimate(batch, { ...position, signal, onProgress });
+    const mask = await this.#nextMask(position.step);
+    const estimate = await this.#estimate(batch, { ...position, signal, onProgress: this.#onProgress() });
     const { loss, outputs, queries, failed } = estimate;
-    this.#commit(estimate, lr);
+    const norms = this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
     return {
       step: position.step,
@@ -316,6 +291,31 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       ...(failed !== undefined && { failed }),
       seconds,
       queriesPerSecond: queries / seconds,
+      time: new Date().toISOString(),
+      totalQueries: this.#queries,
+      ...norms,
+      ...(mask && { density: densities(this.#model.tensors, mask) }),
+    };
+  }
+
+  /** The mask of a step, written to the folder, if it is not that of the step before. */
+  async #nextMask(step: number): Promise<Uint32Array | undefined> {
+    const mask = this.#maskAt(step);
+    const before = this.#mask ?? (step > 0 ? this.#maskAt(step - 1) : undefined);
+    this.#mask = mask;
+    if (!mask || sameMask(before, mask)) return undefined;
+    await this.#record?.mask(mask);
+    return mask;
+  }
+
+  /** Tells the caller, and the folder's status, of the queries done. */
+  #onProgress(): TrainPlan['onProgress'] {
+    const { onProgress } = this.#plan;
+    const record = this.#record;
+    if (!record) return onProgress;
+    return (done, total) => {
+      record.progress(done, total);
+      onProgress?.(done, total);
     };
   }
 
@@ -331,7 +331,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   /** Updates the model, the optimizer and the count, all or none: nothing waits, and everything that may throw comes first. */
-  #commit(estimate: NetworkEstimate, lr: number): void {
+  #commit(estimate: NetworkEstimate, lr: number): Norms {
     const { compiled, statistics } = this.#model;
     const { statistics: after } = estimate;
     const update = this.#descent.update(estimate, lr);
@@ -349,16 +349,23 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const problem = `the estimated gradient of ${nameOf(coordinate)} is ${estimate.gradient[wrong]}`;
       throw new NonFiniteLossError(problem, this.#step, coordinate);
     }
+    const norms = this.#descent.norms(estimate, update);
     this.#descent.commit(update);
     statistics.set(after);
     this.#step += 1;
+    this.#queries += estimate.queries;
+    return norms;
   }
 
   #state(): RunState {
-    const { config, lengthOption, estimator } = this.#plan;
-    const maskAt = (step: number): Uint32Array | undefined =>
-      estimator.coordinates?.(this.#model, this.#position(step));
-    return { config, lengthOption, changes: this.#changes, optimizer: this.#descent.state, maskAt };
+    const { config, lengthOption } = this.#plan;
+    const maskAt = (step: number): Uint32Array | undefined => this.#maskAt(step);
+    const [changes, queries] = [this.#changes, this.#queries];
+    return { config, lengthOption, changes, queries, optimizer: this.#descent.state, maskAt };
+  }
+
+  #maskAt(step: number): Uint32Array | undefined {
+    return this.#plan.estimator.coordinates?.(this.#model, this.#position(step));
   }
 
   #position(step: number): EstimatePosition {

@@ -1,0 +1,89 @@
+/**
+ * `status.json` in a run's folder: whether the run is under way, and how far its step is.
+ *
+ * @module
+ */
+import * as v from 'valibot';
+
+import { replaceFile } from '../../support/files.js';
+import { readJson } from '../../support/json.js';
+import { finite, integer, oneOf, parseContent, string } from '../../support/schema.js';
+
+export const runStatus = v.strictObject({
+  /** When it was written, ISO 8601. */
+  time: string,
+  /** Steps done, >= 0. */
+  step: integer(),
+  /** Steps of the whole run, >= 1. */
+  totalSteps: integer(1),
+  /** Fraction of the step in progress, from 0 to 1. */
+  within: finite,
+  /** Queries of that step, done and in all, >= 0. */
+  done: integer(),
+  of: integer(),
+  state: oneOf(['running', 'stopped', 'finished', 'failed']),
+  /** Why it failed. */
+  message: v.optional(v.string()),
+});
+export interface RunStatus extends v.InferOutput<typeof runStatus> {}
+
+/** Milliseconds between two versions of the file. */
+const EVERY_MS = 1000;
+
+/**
+ * Writes the file once a second, also where nothing is reported: a status that is old is that of a killed run. The run does not depend
+ * on the file, so that it may fail to be written.
+ */
+export class StatusFile {
+  readonly #file: string;
+  readonly #timer: NodeJS.Timeout;
+  readonly #totalSteps: number;
+  #step: number;
+  #progress = { within: 0, done: 0, of: 0 };
+  #writing: Promise<void> | undefined;
+
+  constructor(file: string, step: number, totalSteps: number) {
+    this.#file = file;
+    this.#step = step;
+    this.#totalSteps = totalSteps;
+    this.#timer = setInterval(() => {
+      this.#write('running');
+    }, EVERY_MS).unref();
+    this.#write('running');
+  }
+
+  /** Takes note of the queries done of a step. */
+  progress(done: number, of: number): void {
+    this.#progress = { within: of > 0 ? done / of : 0, done, of };
+  }
+
+  /** Takes note of the steps done. */
+  reached(step: number): void {
+    this.#step = step;
+    this.#progress = { within: 0, done: 0, of: 0 };
+  }
+
+  /** Writes the last version. */
+  async end(state: Exclude<RunStatus['state'], 'running'>, message?: string): Promise<void> {
+    clearInterval(this.#timer);
+    await this.#writing;
+    this.#write(state, message);
+    await this.#writing;
+  }
+
+  #write(state: RunStatus['state'], message?: string): void {
+    if (this.#writing) return;
+    const status: RunStatus = {
+      ...{ time: new Date().toISOString(), step: this.#step, totalSteps: this.#totalSteps, ...this.#progress, state },
+      ...(message !== undefined && { message }),
+    };
+    this.#writing = replaceFile(this.#file, `${JSON.stringify(status)}\n`)
+      .catch(() => undefined)
+      .finally(() => (this.#writing = undefined));
+  }
+}
+
+/** @throws FileError if it cannot be read, or its content is another. */
+export async function readStatus(file: string): Promise<RunStatus> {
+  return parseContent(runStatus, await readJson(file), file);
+}
