@@ -20,3 +20,11 @@ export async function readLog(run: string): Promise<(TrainStep & { test?: object
   const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
   return lines.map((line) => JSON.parse(line) as TrainStep);
 }
+
+/** Steps without what depends on times, machines and where a run was resumed. */
+export function timeless(steps: readonly TrainStep[]): object[] {
+  return steps.map((step) => {
+    const { seconds, queriesPerSecond, time, machine, ...rest } = step;
+    return rest;
+  });
+}

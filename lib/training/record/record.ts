@@ -49,15 +49,14 @@ export class RunRecord {
 
   private constructor(
     folder: RunFolder,
-    { step, totalSteps, tensors }: RecordedRun,
-    log: RunLog,
-    events: EventFile | undefined,
+    tensors: readonly ParameterTensor[],
+    files: { readonly log: RunLog; readonly events: EventFile | undefined; readonly status: StatusFile },
   ) {
     this.#folder = folder;
     this.#tensors = tensors;
-    this.#log = log;
-    this.#events = events;
-    this.#status = new StatusFile(folder.status, step, totalSteps);
+    this.#log = files.log;
+    this.#events = files.events;
+    this.#status = files.status;
   }
 
   /**
@@ -71,7 +70,9 @@ export class RunRecord {
       await recordStart(folder.about, run);
       await writeMask(folder.mask, run.tensors, run.mask);
       const wanted = run.tensorboard ?? (await eventFilesOf(folder.path)).length > 0;
-      return new RunRecord(folder, run, log, wanted ? await EventFile.open(folder, run.step) : undefined);
+      const events = wanted ? await EventFile.open(folder, run.step) : undefined;
+      const status = await StatusFile.open(folder.status, run.step, run.totalSteps);
+      return new RunRecord(folder, run.tensors, { log, events, status });
     } catch (error) {
       await log.close();
       throw error;

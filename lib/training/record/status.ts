@@ -42,14 +42,21 @@ export class StatusFile {
   #progress = { within: 0, done: 0, of: 0 };
   #writing: Promise<void> | undefined;
 
-  constructor(file: string, step: number, totalSteps: number) {
+  private constructor(file: string, step: number, totalSteps: number) {
     this.#file = file;
     this.#step = step;
     this.#totalSteps = totalSteps;
     this.#timer = setInterval(() => {
       this.#write('running');
     }, EVERY_MS).unref();
-    this.#write('running');
+  }
+
+  /** Writes the first version. */
+  static async open(file: string, step: number, totalSteps: number): Promise<StatusFile> {
+    const status = new StatusFile(file, step, totalSteps);
+    status.#write('running');
+    await status.#writing;
+    return status;
   }
 
   /** Takes note of the queries done of a step. */
