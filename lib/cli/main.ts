@@ -16,7 +16,7 @@ import { gradcheck } from './gradcheck.js';
 import { info } from './info.js';
 import { WIDTH, wrap } from './output.js';
 import { prune } from './prune.js';
-import { train } from './train.js';
+import { train } from './train/train.js';
 
 const COMMANDS = [train, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
 

@@ -127,3 +127,29 @@ export async function costOnRanks(
   const step = { queries: run.queriesPerStep, threads: model.threads, dearest, bytes: 4 * values + 8 * mask.length };
   return onRanks(run.time, step, run.steps);
 }
+
+/**
+ * How much of a step's time its first queries take: those of expensive tensors come first.
+ *
+ * @param mask The coordinates of a step, increasing; absent where all queries cost the same.
+ * @returns The fraction of the step's time, given the fraction of its queries.
+ */
+export async function timeShares(model: Model, mask: Uint32Array | undefined): Promise<(queries: number) => number> {
+  if (!mask || !model.carriesChanges) return (queries) => queries;
+  const parts = await Promise.all(
+    model.tensors.map(async ({ offset, size }) => {
+      const count = mask.filter((flat) => flat >= offset && flat < offset + size).length;
+      return { count, work: (await model.cost(Uint32Array.of(offset))).incremental.done };
+    }),
+  );
+  const inOrder = parts.filter(({ count }) => count > 0).sort((a, b) => b.work - a.work);
+  const all = inOrder.reduce((sum, { count, work }) => sum + count * work, 0);
+  return (queries) => {
+    let [left, done] = [queries * mask.length, 0];
+    for (const { count, work } of inOrder) {
+      done += Math.min(left, count) * work;
+      left -= Math.min(left, count);
+    }
+    return all > 0 ? done / all : queries;
+  };
+}

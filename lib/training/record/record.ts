@@ -23,6 +23,8 @@ export interface RecordedRun {
   readonly tensors: readonly ParameterTensor[];
   /** The coordinates of the next step. */
   readonly mask: Uint32Array | undefined;
+  /** The fraction of a step's time, given that of its queries. */
+  readonly shareOf: (queries: number) => number;
   /** Whether to write TensorBoard's event file; undefined: if there is one. */
   readonly tensorboard: boolean | undefined;
 }
@@ -71,7 +73,7 @@ export class RunRecord {
       await writeMask(folder.mask, run.tensors, run.mask);
       const wanted = run.tensorboard ?? (await eventFilesOf(folder.path)).length > 0;
       const events = wanted ? await EventFile.open(folder, run.step) : undefined;
-      const status = await StatusFile.open(folder.status, run.step, run.totalSteps);
+      const status = await StatusFile.open(folder.status, run);
       return new RunRecord(folder, run.tensors, { log, events, status });
     } catch (error) {
       await log.close();

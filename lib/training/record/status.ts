@@ -16,7 +16,7 @@ export const runStatus = v.strictObject({
   step: integer(),
   /** Steps of the whole run, >= 1. */
   totalSteps: integer(1),
-  /** Fraction of the step in progress, from 0 to 1. */
+  /** Fraction of the time of the step in progress, from 0 to 1: expensive queries come first. */
   within: finite,
   /** Queries of that step, done and in all, >= 0. */
   done: integer(),
@@ -26,6 +26,15 @@ export const runStatus = v.strictObject({
   message: v.optional(v.string()),
 });
 export interface RunStatus extends v.InferOutput<typeof runStatus> {}
+
+/** What a status tells a run by. */
+interface StatusRun {
+  /** Steps done. */
+  readonly step: number;
+  readonly totalSteps: number;
+  /** The fraction of a step's time, given that of its queries. */
+  readonly shareOf: (queries: number) => number;
+}
 
 /** Milliseconds between two versions of the file. */
 const EVERY_MS = 1000;
@@ -37,23 +46,23 @@ const EVERY_MS = 1000;
 export class StatusFile {
   readonly #file: string;
   readonly #timer: NodeJS.Timeout;
-  readonly #totalSteps: number;
+  readonly #run: StatusRun;
   #step: number;
   #progress = { within: 0, done: 0, of: 0 };
   #writing: Promise<void> | undefined;
 
-  private constructor(file: string, step: number, totalSteps: number) {
+  private constructor(file: string, run: StatusRun) {
     this.#file = file;
-    this.#step = step;
-    this.#totalSteps = totalSteps;
+    this.#run = run;
+    this.#step = run.step;
     this.#timer = setInterval(() => {
       this.#write('running');
     }, EVERY_MS).unref();
   }
 
   /** Writes the first version. */
-  static async open(file: string, step: number, totalSteps: number): Promise<StatusFile> {
-    const status = new StatusFile(file, step, totalSteps);
+  static async open(file: string, run: StatusRun): Promise<StatusFile> {
+    const status = new StatusFile(file, run);
     status.#write('running');
     await status.#writing;
     return status;
@@ -61,7 +70,7 @@ export class StatusFile {
 
   /** Takes note of the queries done of a step. */
   progress(done: number, of: number): void {
-    this.#progress = { within: of > 0 ? done / of : 0, done, of };
+    this.#progress = { within: of > 0 ? this.#run.shareOf(done / of) : 0, done, of };
   }
 
   /** Takes note of the steps done. */
@@ -81,7 +90,7 @@ export class StatusFile {
   #write(state: RunStatus['state'], message?: string): void {
     if (this.#writing) return;
     const status: RunStatus = {
-      ...{ time: new Date().toISOString(), step: this.#step, totalSteps: this.#totalSteps, ...this.#progress, state },
+      ...{ time: new Date().toISOString(), step: this.#step, totalSteps: this.#run.totalSteps, ...this.#progress, state },
       ...(message !== undefined && { message }),
     };
     this.#writing = replaceFile(this.#file, `${JSON.stringify(status)}\n`)
