@@ -118,7 +118,7 @@ function scalarsOf(step: TrainStep): [string, number][] {
     ['accuracy/test', test?.accuracy],
     ['lr', lr],
     ['queries/total', totalQueries],
-    ['queries/per second', queriesPerSecond],
+    ['queries/per_second', queriesPerSecond],
     ['queries/failed', failed],
     ['seconds', seconds],
     ['norm/gradient', gradientNorm],
