@@ -18,6 +18,7 @@ import { formatDuration } from '../../support/duration.js';
 import type { RunChange } from '../../training/checkpoint.js';
 import type { TrainCost } from '../../training/cost.js';
 import type { RunFolder } from '../../training/folder.js';
+import { recordTest } from '../../training/record/status.js';
 import { differences } from '../../support/differences.js';
 import type { TrainRun } from '../../training/train.js';
 import { train } from '../../training/train.js';
@@ -82,6 +83,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   }
   await model.save(folder.weights);
   const test = await model.evaluate(data.test, { signal, batchSize: config.settings.batchSize });
+  await recordTest(folder.status, test);
   const seconds = (performance.now() - begun) / 1000;
   const loss = await lossesAtEnds(folder);
   const first = `${loss.first.toFixed(3)} in the first steps`;

@@ -5,9 +5,10 @@
  */
 import * as v from 'valibot';
 
+import type { EvaluateResult } from '../../model/options.js';
 import { replaceFile } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
-import { finite, integer, oneOf, parseContent, string } from '../../support/schema.js';
+import { finite, integer, oneOf, parseContent, string, text } from '../../support/schema.js';
 
 export const runStatus = v.strictObject({
   /** When it was written, ISO 8601. */
@@ -23,7 +24,9 @@ export const runStatus = v.strictObject({
   of: integer(),
   state: oneOf(['running', 'stopped', 'finished', 'failed']),
   /** Why it failed. */
-  message: v.optional(v.string()),
+  message: v.optional(text),
+  /** The test of the weights at the end, where the command made one. */
+  test: v.optional(v.object({ loss: finite, accuracy: v.optional(finite) })),
 });
 export interface RunStatus extends v.InferOutput<typeof runStatus> {}
 
@@ -90,7 +93,13 @@ export class StatusFile {
   #write(state: RunStatus['state'], message?: string): void {
     if (this.#writing) return;
     const status: RunStatus = {
-      ...{ time: new Date().toISOString(), step: this.#step, totalSteps: this.#run.totalSteps, ...this.#progress, state },
+      ...{
+        time: new Date().toISOString(),
+        step: this.#step,
+        totalSteps: this.#run.totalSteps,
+        ...this.#progress,
+        state,
+      },
       ...(message !== undefined && { message }),
     };
     this.#writing = replaceFile(this.#file, `${JSON.stringify(status)}\n`)
@@ -102,4 +111,11 @@ export class StatusFile {
 /** @throws FileError if it cannot be read, or its content is another. */
 export async function readStatus(file: string): Promise<RunStatus> {
   return parseContent(runStatus, await readJson(file), file);
+}
+
+/** Adds the test of the weights at the end of a run. As a status, it may fail to be written. */
+export async function recordTest(file: string, test: EvaluateResult): Promise<void> {
+  const status = await readStatus(file).catch(() => undefined);
+  if (!status) return;
+  await replaceFile(file, `${JSON.stringify({ ...status, test })}\n`).catch(() => undefined);
 }
