@@ -67,11 +67,11 @@ export class Descent<O extends Objective> {
   norms({ gradient }: GradientEstimate, { parameters }: Update): Norms {
     const { tensors, parameters: from } = this.objective;
     const each = tensors.map(({ name, offset, size, maskable }) => {
-      return { name, maskable, value: norm(size, (i) => gradient[offset + i]!) };
+      return { name, maskable, value: norm(gradient.subarray(offset, offset + size)) };
     });
     return {
-      gradientNorm: norm(each.length, (i) => each[i]!.value),
-      updateNorm: norm(parameters.length, (i) => parameters[i]! - from[i]!),
+      gradientNorm: norm(Float64Array.from(each, ({ value }) => value)),
+      updateNorm: norm(parameters, from),
       gradientNorms: Object.fromEntries(
         each.filter(({ maskable }) => maskable).map(({ name, value }) => [name, value]),
       ),
@@ -85,20 +85,17 @@ export class Descent<O extends Objective> {
   }
 }
 
-/** The 2-norm of so many values. */
-function norm(count: number, at: (i: number) => number): number {
-  const squares = sumOfSquares(count, at);
+/** The 2-norm of a vector, or of its difference from another. */
+function norm(vector: Reals, from?: Reals): number {
+  let squares = 0;
+  if (from) for (let i = 0; i < vector.length; i++) squares += (vector[i]! - from[i]!) ** 2;
+  else for (let i = 0; i < vector.length; i++) squares += vector[i]! ** 2;
   if (squares > 1e-300 && squares < Infinity) return Math.sqrt(squares);
   // Squares of very large or very small numbers in double precision leave its range.
-  let largest = 0;
-  for (let i = 0; i < count; i++) largest = Math.max(largest, Math.abs(at(i)));
-  return largest === 0 ? 0 : largest * Math.sqrt(sumOfSquares(count, (i) => at(i) / largest));
-}
-
-function sumOfSquares(count: number, at: (i: number) => number): number {
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += at(i) ** 2;
-  return sum;
+  const values = vector.map((value, i) => Math.abs(value - (from?.[i] ?? 0)));
+  const largest = values.reduce<number>((most, value) => Math.max(most, value), 0);
+  const scaled = values.reduce<number>((sum, value) => sum + (value / largest) ** 2, 0);
+  return largest === 0 ? 0 : largest * Math.sqrt(scaled);
 }
 
 export function checkObject<T>(value: T, what: string): T {

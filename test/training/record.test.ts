@@ -226,7 +226,10 @@ describe("run.json, the mask and the status in a run's folder", () => {
       const told: number[] = [];
       const onProgress = (done: number): void => void told.push(done);
       await trainIn(path, { steps: 2, estimator: { ...OPTIONS.estimator, estimate }, onProgress });
-      assert.deepEqual(seen, [{ within: 0.75, done: 30, of: 40, step: 1 }]);
+      const [{ within, ...counts }] = seen as [(typeof seen)[0]];
+      assert.deepEqual(counts, { done: 30, of: 40, step: 1 });
+      // The expensive queries come first.
+      assert.ok(within > 0.75 && within < 1);
       assert.ok(told.filter((done) => done === 30).length >= 2);
     }));
 

@@ -48,5 +48,8 @@ function indexFrom(increasing: Uint32Array, least: number): number {
 
 /** Whether two masks have the same coordinates. */
 export function sameMask(a: Uint32Array | undefined, b: Uint32Array | undefined): boolean {
-  return a?.length === b?.length && (a ?? []).every((flat: number, i: number) => flat === b?.[i]);
+  if (!a || !b) return a === b;
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
