@@ -21,10 +21,9 @@ export async function readLog(run: string): Promise<(TrainStep & { test?: object
   return lines.map((line) => JSON.parse(line) as TrainStep);
 }
 
+const TIMED = ['seconds', 'queriesPerSecond', 'time', 'machine'];
+
 /** Steps without what depends on times, machines and where a run was resumed. */
 export function timeless(steps: readonly TrainStep[]): object[] {
-  return steps.map((step) => {
-    const { seconds, queriesPerSecond, time, machine, ...rest } = step;
-    return rest;
-  });
+  return steps.map((step) => Object.fromEntries(Object.entries(step).filter(([key]) => !TIMED.includes(key))));
 }

@@ -102,7 +102,7 @@ async function trainIn(path: string, options: Partial<TrainOptions>, last = Infi
     ...{ steps: 7, batchSize: 8, folder, test: tinyImages(12, 2), ...options },
   });
   for await (const { step } of run) if (step === last) break;
-  return folder.steps();
+  return await folder.steps();
 }
 
 /** Asserts that the event file has what the log has. */

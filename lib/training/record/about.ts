@@ -14,29 +14,33 @@ import { readJson } from '../../support/json.js';
 import { integer, object, parseContent, string } from '../../support/schema.js';
 import { version } from '../../support/version.js';
 
+/** A start or a resumption, and its machine. */
+export const runStart = v.strictObject({
+  /** ISO 8601. */
+  time: string,
+  /** Steps done before, >= 0. */
+  step: integer(),
+  host: string,
+  /** The process, >= 0. */
+  pid: integer(),
+  processor: string,
+  /** Of each rank, >= 1. */
+  threads: integer(1),
+  /** Processes that share the queries, >= 1. */
+  ranks: integer(1),
+  /** The instruction set. */
+  isa: string,
+  /** The version of Node. */
+  node: string,
+});
+
 /** `run.json`. */
 export const runAbout = v.strictObject({
   /** Of deepzero, at the last start. */
   version: string,
   /** Every option that the results depend on. */
   config: object,
-  starts: v.array(
-    v.strictObject({
-      /** ISO 8601. */
-      time: string,
-      /** Steps done before, >= 0. */
-      step: integer(),
-      host: string,
-      pid: integer(),
-      processor: string,
-      threads: integer(1),
-      ranks: integer(1),
-      /** The instruction set. */
-      isa: string,
-      /** The version of Node. */
-      node: string,
-    }),
-  ),
+  starts: v.array(runStart),
 });
 export interface RunAbout extends v.InferOutput<typeof runAbout> {}
 

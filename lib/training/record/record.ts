@@ -92,13 +92,13 @@ export class RunRecord {
   }
 
   /** The steps, each in the files, and in a checkpoint where one is due, before it is yielded. */
-  async *keep(steps: AsyncIterable<TrainStep>, { signal, save, isDue }: Saving): AsyncGenerator<TrainStep, void, void> {
+  async *keep(steps: AsyncIterable<TrainStep>, saving: Saving): AsyncGenerator<TrainStep, void, void> {
     let savedAt = performance.now();
     const saved = async (): Promise<void> => {
       // The checkpoint relies on the lines before it.
       await this.#log.sync();
       await this.#events?.sync();
-      await save();
+      await saving.save();
       savedAt = performance.now();
     };
     let left = false;
@@ -110,7 +110,7 @@ export class RunRecord {
     try {
       for await (const step of steps) {
         await this.#append(step);
-        if (isDue(performance.now() - savedAt)) await saved();
+        if (saving.isDue(performance.now() - savedAt)) await saved();
         left = true;
         yield step;
         left = false;
@@ -118,7 +118,7 @@ export class RunRecord {
       await saved();
       end = { state: 'finished' };
     } catch (error) {
-      if (!signal?.aborted || error !== signal.reason) return failed(error);
+      if (!saving.signal?.aborted || error !== saving.signal.reason) return failed(error);
       await saved().catch(failed);
       throw error;
     } finally {

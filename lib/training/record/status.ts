@@ -19,9 +19,11 @@ export const runStatus = v.strictObject({
   totalSteps: integer(1),
   /** Fraction of the time of the step in progress, from 0 to 1: expensive queries come first. */
   within: finite,
-  /** Queries of that step, done and in all, >= 0. */
+  /** Queries of that step that are done, >= 0. */
   done: integer(),
+  /** Queries of that step, >= 0. */
   of: integer(),
+  /** `running`, `stopped` (it can be resumed), `finished` or `failed`. */
   state: oneOf(['running', 'stopped', 'finished', 'failed']),
   /** Why it failed. */
   message: v.optional(text),
