@@ -131,7 +131,7 @@ export type { MinimizeOptions } from './training/minimize.js';
 export { minimize } from './training/minimize.js';
 export type { MuSuggestion, SuggestMuOptions } from './training/suggest-mu.js';
 export { suggestMu } from './training/suggest-mu.js';
-export type { MinimizeResult, MinimizeStep, SearchOptions, Stopped } from './training/search.js';
+export type { MinimizeResult, MinimizeStep, SearchOptions, Stopped } from './training/search-options.js';
 export { Search } from './training/search.js';
 export type { PatternSearchOptions } from './estimators/pattern-search.js';
 export { patternSearch } from './estimators/pattern-search.js';

@@ -153,6 +153,21 @@ export async function scanLog(
   return bytes;
 }
 
+/** How many lines are those of their steps, up to the first that is not: what follows is of no use. */
+export async function countSteps(file: string): Promise<number> {
+  let count = 0;
+  await readLines(file, (line) => {
+    try {
+      parseLine(file, line, count);
+    } catch {
+      return false;
+    }
+    count += 1;
+    return true;
+  });
+  return count;
+}
+
 const lineOf = (entry: TrainStep): string => `${JSON.stringify(entry)}\n`;
 
 function parseLine(file: string, line: string, step: number): TrainStep {

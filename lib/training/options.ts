@@ -27,7 +27,8 @@ import { RunFolder } from './folder.js';
 export const estimatorPart = schema.leaf<Estimator>('other', 'one such as cge(…) or rge(…)', isObject);
 export const optimizerPart = schema.leaf<Optimizer>('other', 'one such as sgd(…) or adam(…)', isObject);
 const custom = <T>(constraint: string): schema.Leaf<T> => schema.leaf<T>('other', constraint, isObject);
-const openFolder = schema.leaf<RunFolder>(
+/** An open folder as an option. */
+export const openFolder = schema.leaf<RunFolder>(
   'other',
   'a RunFolder that is open, from RunFolder.open(…)',
   (value) => value instanceof RunFolder && value.isOpen,

@@ -22,7 +22,7 @@ import type { TrainStep } from './log.js';
 import { amendLog, readStep } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
-import { densities, sameMask } from './record/mask.js';
+import { densities, MaskChanges } from './record/mask.js';
 import { RunRecord } from './record/record.js';
 
 /**
@@ -84,8 +84,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #step = 0;
   /** Queries of the steps done. */
   #queries = 0;
-  /** The coordinates of the last step made here. */
-  #mask: Uint32Array | undefined;
+  readonly #masks = new MaskChanges();
   #record: RunRecord | undefined;
   #order: { epoch: number; images: Uint32Array } | undefined;
 
@@ -312,11 +311,8 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   /** The mask of a step, written to the folder, if it is not that of the step before. */
   async #nextMask(step: number): Promise<Uint32Array | undefined> {
-    const mask = this.#maskAt(step);
-    const before = this.#mask ?? (step > 0 ? this.#maskAt(step - 1) : undefined);
-    this.#mask = mask;
-    if (!mask || sameMask(before, mask)) return undefined;
-    await this.#record?.mask(mask);
+    const mask = this.#masks.next(this.#maskAt(step), () => (step > 0 ? this.#maskAt(step - 1) : undefined));
+    if (mask) await this.#record?.mask(mask);
     return mask;
   }
 

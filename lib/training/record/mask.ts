@@ -53,3 +53,19 @@ export function sameMask(a: Uint32Array | undefined, b: Uint32Array | undefined)
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }
+
+/** The masks of a run's steps, and where they change. */
+export class MaskChanges {
+  #last: Uint32Array | undefined;
+
+  /**
+   * The mask of the next step if it is not that of the step before; undefined where it is, or there is none.
+   *
+   * @param before Of the step before the first one that is asked for.
+   */
+  next(mask: Uint32Array | undefined, before?: () => Uint32Array | undefined): Uint32Array | undefined {
+    const last = this.#last ?? before?.();
+    this.#last = mask;
+    return mask && !sameMask(last, mask) ? mask : undefined;
+  }
+}

@@ -25,6 +25,8 @@ export interface RecordedRun {
   readonly mask: Uint32Array | undefined;
   /** The fraction of a step's time, given that of its queries. */
   readonly shareOf: (queries: number) => number;
+  /** The queries done of the step in progress, and all of it, where `progress` is not called. */
+  readonly progress?: () => readonly [done: number, of: number];
   /** Whether to write TensorBoard's event file; undefined: if there is one. */
   readonly tensorboard: boolean | undefined;
 }
@@ -39,7 +41,7 @@ export interface Saving {
 }
 
 /** How a run ended. */
-type RunEnd = Pick<RunStatus, 'message'> & { readonly state: Exclude<RunStatus['state'], 'running'> };
+export type RunEnd = Pick<RunStatus, 'message'> & { readonly state: Exclude<RunStatus['state'], 'running'> };
 
 /** The files of a run that is under way. */
 export class RunRecord {
@@ -109,7 +111,7 @@ export class RunRecord {
     };
     try {
       for await (const step of steps) {
-        await this.#append(step);
+        await this.append(step);
         if (saving.isDue(performance.now() - savedAt)) await saved();
         left = true;
         yield step;
@@ -125,19 +127,20 @@ export class RunRecord {
       try {
         if (left) await saved().catch(failed);
       } finally {
-        await this.#close(end);
+        await this.close(end);
       }
     }
   }
 
   /** Resolves when the operating system has the step. */
-  async #append(step: TrainStep): Promise<void> {
+  async append(step: TrainStep): Promise<void> {
     await this.#log.append(step);
     await this.#events?.append(step);
     this.#status.reached(step.step + 1);
   }
 
-  async #close({ state, message }: RunEnd): Promise<void> {
+  /** Never rejects. */
+  async close({ state, message }: RunEnd): Promise<void> {
     await this.#status.end(state, message);
     await this.#log.close();
     await this.#events?.close();

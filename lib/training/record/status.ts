@@ -15,8 +15,8 @@ export const runStatus = v.strictObject({
   time: string,
   /** Steps done, >= 0. */
   step: integer(),
-  /** Steps of the whole run, >= 1. */
-  totalSteps: integer(1),
+  /** Steps of the whole run, >= 1; null where nothing bounds them. */
+  totalSteps: v.nullable(integer(1)),
   /** Fraction of the time of the step in progress, from 0 to 1: expensive queries come first. */
   within: finite,
   /** Queries of that step that are done, >= 0. */
@@ -39,6 +39,8 @@ interface StatusRun {
   readonly totalSteps: number;
   /** The fraction of a step's time, given that of its queries. */
   readonly shareOf: (queries: number) => number;
+  /** The queries done of the step in progress, and all of it, where nothing tells them. */
+  readonly progress?: () => readonly [done: number, of: number];
 }
 
 /** Milliseconds between two versions of the file. */
@@ -94,11 +96,13 @@ export class StatusFile {
 
   #write(state: RunStatus['state'], message?: string): void {
     if (this.#writing) return;
+    const counted = this.#run.progress?.();
+    if (counted) this.progress(...counted);
     const status: RunStatus = {
       ...{
         time: new Date().toISOString(),
         step: this.#step,
-        totalSteps: this.#run.totalSteps,
+        totalSteps: bounded(this.#run.totalSteps),
         ...this.#progress,
         state,
       },
@@ -109,6 +113,8 @@ export class StatusFile {
       .finally(() => (this.#writing = undefined));
   }
 }
+
+const bounded = (steps: number): number | null => (Number.isFinite(steps) ? steps : null);
 
 /** @throws FileError if it cannot be read, or its content is another. */
 export async function readStatus(file: string): Promise<RunStatus> {
