@@ -14,7 +14,7 @@ import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import type { TrainCost } from './cost.js';
-import { costOnRanks, timeShares, timeStep } from './cost.js';
+import { timeShares, timeStep } from './cost.js';
 import type { Norms } from './descent.js';
 import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
@@ -22,6 +22,7 @@ import type { TrainStep } from './log.js';
 import { amendLog, readStep } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
+import { ranksCost } from './ranks-cost.js';
 import { densities, MaskChanges } from './record/mask.js';
 import { RunRecord } from './record/record.js';
 
@@ -124,18 +125,17 @@ export class TrainRun implements AsyncIterable<TrainStep> {
    */
   async estimateCost(): Promise<TrainCost> {
     await this.resume();
-    const { estimator, queriesPerStep, batchSize, signal } = this.#plan;
+    const { estimator, queriesPerStep, signal } = this.#plan;
     const position = this.#position(this.#step);
     const sample = async (limit: number): Promise<number> => {
       const part = checkObject(estimator.sample(limit), "the result of the estimator's sample");
       return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
     };
     const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
-    const [steps, secondsPerStep] = [this.totalSteps - this.#step, time.seconds];
-    const hours = (steps * secondsPerStep) / 3600;
-    const mask = this.#maskAt(this.#step);
-    const ranks = mask ? await costOnRanks(this.#model, mask, { time, steps, queriesPerStep, batchSize }) : [];
-    return { queriesPerStep, secondsPerStep, steps, hours, ranks };
+    const steps = this.totalSteps - this.#step;
+    const hours = (steps * time.secondsPerStep) / 3600;
+    const ranks = await ranksCost(this.#model, this.#plan, position, time, steps);
+    return { queriesPerStep, ...time, steps, hours, ranks };
   }
 
   /**

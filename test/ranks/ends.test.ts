@@ -3,7 +3,7 @@ import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { COMMAND, type Outcome, writeImages } from '../helpers/command.js';
 import { canMount, MOUNTING_SHELL } from '../helpers/mounts.js';
-import { inMode, launch, LAUNCHERS, type Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
+import { inMode, launch, LAUNCHERS, Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
 import { until } from '../helpers/resources.js';
 import { withFolder } from '../helpers/tiny.js';
 import { RECIPE } from '../helpers/train-command.js';
@@ -95,6 +95,15 @@ describe('the end of a program on ranks', () => {
     // Rank 0 is about to wait: however far it came, nothing is lost.
     process.kill(paused, 'SIGCONT');
     assert.deepEqual(await ranks.outcome(), { code: 0, stdout: 'idle\n', stderr: '' });
+  });
+
+  it('comes by a rank that cannot start its threads, which says so', async function () {
+    needsLaunchers(this, 'mpirun.mpich');
+    const limited = ['sh', '-c', 'ulimit -v 4000000; exec "$0" "$@"'];
+    const parts = [[], limited].map((within) => ['-n', '1', ...within, ...inMode('steps')]);
+    const outcome = await new Launched('mpirun.mpich', parts, { env: { RANKS_THREADS: '1024' } }).outcome();
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /rank 1 failed: 1024 threads could not be started, ask for fewer: /);
   });
 
   it('comes by a full disk as on one process', async function () {
