@@ -271,7 +271,7 @@ export class Search {
     this.#descent.commit(update);
     this.#steps += 1;
     this.#updates += 1;
-    if (norms) await this.#record?.add({ loss: estimate.loss, lr, failed: estimate.failed ?? 0, norms });
+    if (norms) await this.#record.add({ loss: estimate.loss, lr, failed: estimate.failed ?? 0, norms });
     const { evaluations, failed } = this.exchange.counts;
     onStep?.({
       ...{ step, loss: estimate.loss, lr, x: this.#box.parameters.slice(), evaluations, failed },

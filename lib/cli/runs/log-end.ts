@@ -18,7 +18,7 @@ export async function* linesBackward(input: InputFile, end = input.size): AsyncG
   /** Bytes from `begin` on that are not returned yet. */
   let rest = Buffer.alloc(0);
   let isWhole = false;
-  for (let begin = end; begin > 0 && rest.length < MOST_LINE_BYTES; ) {
+  for (let begin = end; begin > 0 && rest.length < MOST_LINE_BYTES;) {
     const chunk = Buffer.alloc(Math.min(CHUNK_BYTES, begin));
     begin -= chunk.length;
     await input.read(chunk, begin);
