@@ -16,9 +16,10 @@ import { gradcheck } from './gradcheck.js';
 import { info } from './info.js';
 import { WIDTH, wrap } from './output.js';
 import { prune } from './prune.js';
-import { train } from './train.js';
+import { runs } from './runs/runs.js';
+import { train } from './train/train.js';
 
-const COMMANDS = [train, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
+const COMMANDS = [train, runs, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
 

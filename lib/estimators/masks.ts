@@ -118,10 +118,16 @@ export function maskOf(options: v.InferOutput<typeof maskOptions>, given: MaskOp
   }
   const { sparsity, ratios, redrawEvery } = options;
   if (options.coordinates === undefined) {
+    /** Drawing takes milliseconds, and a mask serves many steps. */
+    const last = new WeakMap<Objective, { seed: number; index: number; drawn: Uint32Array }>();
     const draw: Draw = (objective, { seed, epoch }) => {
       checkObjective(objective);
-      const random = new Random(seed, 'mask', Math.floor(epoch / redrawEvery));
-      return drawCoordinates(objective.tensors, ratios ?? sparsity, random);
+      const index = Math.floor(epoch / redrawEvery);
+      const known = last.get(objective);
+      if (known?.seed === seed && known.index === index) return known.drawn.slice();
+      const drawn = drawCoordinates(objective.tensors, ratios ?? sparsity, new Random(seed, 'mask', index));
+      last.set(objective, { seed, index, drawn });
+      return drawn.slice();
     };
     return { config: { ...(ratios ? { ratios } : { sparsity }), redrawEvery }, draw };
   }

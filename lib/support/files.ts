@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { dirname, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './errors.js';
@@ -34,11 +34,11 @@ function isMissing(error: unknown): boolean {
   return (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
-async function writeAndSync(file: string, chunks: Chunks): Promise<void> {
+async function writeNew(file: string, chunks: Chunks, flush = true): Promise<void> {
   const handle = await open(file, 'wx');
   try {
     for await (const chunk of chunks) await handle.writeFile(chunk);
-    await handle.sync();
+    if (flush) await handle.sync();
   } finally {
     await handle.close();
   }
@@ -75,7 +75,7 @@ export async function writeFileAtomically(
   chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | string,
 ): Promise<void> {
   await beside(file, async (temporary) => {
-    await writeAndSync(temporary, typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks);
+    await writeNew(temporary, bytesOf(chunks));
     await rename(temporary, file);
   });
   const folder = dirname(file);
@@ -84,10 +84,24 @@ export async function writeFileAtomically(
   });
 }
 
+const bytesOf = (chunks: Chunks | string): Chunks =>
+  typeof chunks === 'string' ? [new TextEncoder().encode(chunks)] : chunks;
+
+/**
+ * Like `writeFileAtomically`, without waiting for the disk: a killed process leaves the old content or the new, a machine without
+ * power may leave none. For files that a run can write again.
+ */
+export async function replaceFile(file: string, chunks: Chunks | string): Promise<void> {
+  await beside(file, async (temporary) => {
+    await writeNew(temporary, bytesOf(chunks), false);
+    await rename(temporary, file);
+  });
+}
+
 /** Refuses a place that `writeFileAtomically` would refuse, before something is computed to be written. */
 export async function checkDestination(file: string): Promise<void> {
   await beside(file, async (temporary) => {
-    await writeAndSync(temporary, []);
+    await writeNew(temporary, []);
     await rm(temporary);
   });
 }
@@ -194,7 +208,10 @@ const MOST_LINE_BYTES = 2 ** 24;
  * @param use Receives a line and the number of bytes up to its end; reading stops when it returns false.
  * @throws FileError like `withInputFile`, or if a line has more than 16 MiB.
  */
-export async function readLines(file: string, use: (line: string, end: number) => boolean): Promise<void> {
+export async function readLines(
+  file: string,
+  use: (line: string, end: number) => boolean | Promise<boolean>,
+): Promise<void> {
   const decoder = new TextDecoder();
   await withInputFile(file, async (input) => {
     let begun = new Uint8Array(0);
@@ -205,7 +222,8 @@ export async function readLines(file: string, use: (line: string, end: number) =
       const first = position - begun.length;
       let start = 0;
       for (let end = bytes.indexOf(NEWLINE); end >= 0; end = bytes.indexOf(NEWLINE, start)) {
-        if (!use(decoder.decode(bytes.subarray(start, end)), first + end + 1)) return;
+        const more = use(decoder.decode(bytes.subarray(start, end)), first + end + 1);
+        if (!(typeof more === 'boolean' ? more : await more)) return;
         start = end + 1;
       }
       begun = bytes.slice(start);
@@ -322,6 +340,22 @@ interface Inode {
   readonly ino: bigint;
 }
 
+const lockOf = ({ dev, ino }: Inode): string => `\0deepzero-run-${dev}-${ino}`;
+
+/** Whether a process of this machine, and of this network namespace, has locked a file or folder that exists. */
+export async function isLocked(path: string): Promise<boolean> {
+  const inode = await withFileErrors(path, stat(path, { bigint: true }));
+  // To take the lock for a moment would turn a run away that starts in it.
+  return new Promise((resolve) => {
+    const socket = createConnection(lockOf(inode));
+    const end = (locked: boolean) => () => {
+      socket.destroy();
+      resolve(locked);
+    };
+    socket.once('connect', end(true)).once('error', end(false));
+  });
+}
+
 /**
  * Locks a file or folder against other processes, and against this one. The lock is a socket in Linux's abstract namespace, named
  * after the inode, which the kernel closes with the process, however it ends. Processes in other network namespaces, such as
@@ -338,7 +372,7 @@ export async function lock(path: string, { dev, ino }: Inode): Promise<() => Pro
       const problem = 'is in use by another run, of this or another process';
       reject(error.code === 'EADDRINUSE' ? new FileError(path, problem, { cause: error }) : error);
     });
-    server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
+    server.listen(lockOf({ dev, ino }), resolve).unref();
   });
   await withFileErrors(path, listening);
   return () =>

@@ -21,6 +21,7 @@ import { parseJson } from '../support/json.js';
 import type { Safetensors, Tensor, TensorData } from '../support/safetensors.js';
 import { encodeSafetensors, readSafetensors } from '../support/safetensors.js';
 import { expectedOption, integer, isObject, leaf, object, parseContent, string } from '../support/schema.js';
+import { sameMask } from './record/mask.js';
 
 const json = leaf<unknown>('other', 'a JSON value', (value) => value !== undefined);
 
@@ -49,6 +50,8 @@ export interface RunState {
   /** The option that gave the length. */
   readonly lengthOption: 'steps' | 'epochs';
   readonly changes: readonly RunChange[];
+  /** Loss evaluations of all steps done. */
+  readonly queries: number;
   readonly optimizer: OptimizerState;
   /** The coordinates queried at a step, if the estimator chooses coordinates. */
   maskAt(step: number): Uint32Array | undefined;
@@ -64,13 +67,15 @@ export const runMetadata = v.strictObject({
   step: integer(),
   /** Updates that the optimizer made, >= 0. */
   updates: integer(),
+  /** Loss evaluations of all steps, >= 0; absent in files of earlier versions. */
+  queries: v.optional(integer()),
   /** The instruction set in use when it was written: others round differently. */
   isa: string,
 });
 type RunMetadata = v.InferOutput<typeof runMetadata>;
 
 /** The position that a run resumes from. */
-export interface Resumption extends Pick<RunMetadata, 'step' | 'isa'> {
+export interface Resumption extends Pick<RunMetadata, 'step' | 'queries' | 'isa'> {
   /** The changes that the checkpoint has. */
   readonly earlier: readonly RunChange[];
   /** Those between the checkpoint and the run that reads it. */
@@ -86,14 +91,14 @@ const MASK = 'mask.coordinates';
  * @throws FileError if a value is not finite: no run could go on from it.
  */
 export function encodeCheckpoint(file: string, model: Model, state: RunState, step: number): Uint8Array[] {
-  const { config, changes, optimizer } = state;
+  const { config, changes, queries, optimizer } = state;
   const mask = state.maskAt(step);
   const tensors = runTensors(model.compiled, model, optimizer);
   checkValues(file, tensors);
   if (mask) tensors.set(MASK, { dtype: 'U32', shape: [mask.length], data: mask });
   const metadata: RunMetadata = {
     ...{ format: FORMAT, config, changes: [...changes], step },
-    ...{ updates: optimizer.step, isa: native.isa },
+    ...{ updates: optimizer.step, queries, isa: native.isa },
   };
   const run = JSON.stringify(metadata);
   return encodeSafetensors(tensors, { ...toMetadata(model), run, sha256: digest(run, tensors) });
@@ -113,7 +118,7 @@ export async function readCheckpoint(
   mayChange: boolean,
 ): Promise<Resumption> {
   const content = await readSafetensors(file);
-  const { config, changes: earlier, step, updates, isa } = runOf(file, content);
+  const { config, changes: earlier, step, updates, queries, isa } = runOf(file, content);
   const made = changesBetween(file, step, config, state, mayChange);
   checkMask(file, content, state.maskAt(step), step);
   const slots = [...optimizerTensors(model.compiled, state.optimizer)].map(([name, { data }]) => {
@@ -128,7 +133,7 @@ export async function readCheckpoint(
   model.statistics.set(statistics);
   for (const { data, saved } of slots) data.set(saved);
   state.optimizer.step = updates;
-  return { step, isa, earlier, made };
+  return { step, queries, isa, earlier, made };
 }
 
 /** Whether a resumed run may change an option: its length, and the options of its optimizer except the kind. */
@@ -204,9 +209,9 @@ export function totalSteps(epochs: number, count: number, batchSize: number): nu
 
 /** The mask follows from the options, so if it differs, other code drew it. */
 function checkMask(file: string, { tensors }: Safetensors, mask: Uint32Array | undefined, step: number): void {
-  const saved = tensors.get(MASK)?.data;
-  const same = saved?.length === mask?.length && (mask ?? []).every((flat: number, i: number) => flat === saved?.[i]);
-  if (!same) throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
+  const saved = tensors.get(MASK)?.data as Uint32Array | undefined;
+  if (!sameMask(saved, mask))
+    throw new FileError(file, `expected ${MASK} to be what the options yield at step ${step}`);
 }
 
 /** Tensors that have been read, as a file. */

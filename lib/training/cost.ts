@@ -3,6 +3,7 @@
  *
  * @module
  */
+import type { Model } from '../model/model.js';
 
 /** The predicted cost of the steps that a run has left. */
 export interface TrainCost {
@@ -78,4 +79,30 @@ export async function timeStep(
   const rest = between > 0 ? least.seconds - each * least.queries : 0;
   const secondsPerStep = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;
   return { secondsPerStep, secondsOnce: Math.max(0, rest), secondsPerQuery: each * threads };
+}
+
+/**
+ * How much of a step's time its first queries take: those of expensive tensors come first.
+ *
+ * @param mask The coordinates of a step, increasing; absent where all queries cost the same.
+ * @returns The fraction of the step's time, given the fraction of its queries.
+ */
+export async function timeShares(model: Model, mask: Uint32Array | undefined): Promise<(queries: number) => number> {
+  if (!mask || !model.carriesChanges) return (queries) => queries;
+  const parts = await Promise.all(
+    model.tensors.map(async ({ offset, size }) => {
+      const count = mask.filter((flat) => flat >= offset && flat < offset + size).length;
+      return { count, work: (await model.cost(Uint32Array.of(offset))).incremental.done };
+    }),
+  );
+  const inOrder = parts.filter(({ count }) => count > 0).sort((a, b) => b.work - a.work);
+  const all = inOrder.reduce((sum, { count, work }) => sum + count * work, 0);
+  return (queries) => {
+    let [left, done] = [queries * mask.length, 0];
+    for (const { count, work } of inOrder) {
+      done += Math.min(left, count) * work;
+      left -= Math.min(left, count);
+    }
+    return all > 0 ? done / all : queries;
+  };
 }

@@ -16,6 +16,14 @@ export interface Update {
   readonly optimizer: OptimizerState;
 }
 
+/** Of a step, for its log; 2-norms. */
+export interface Norms {
+  readonly gradientNorm: number;
+  readonly updateNorm: number;
+  /** By name, of the tensors that masks may leave coordinates out of: weights. */
+  readonly gradientNorms: Readonly<Record<string, number>>;
+}
+
 /** An objective, an estimator and an optimizer with its state. */
 export class Descent<O extends Objective> {
   readonly objective: O;
@@ -55,11 +63,39 @@ export class Descent<O extends Objective> {
     return { parameters, optimizer };
   }
 
+  /** The norms of an estimate and of the update along it, before that is made. */
+  norms({ gradient }: GradientEstimate, { parameters }: Update): Norms {
+    const { tensors, parameters: from } = this.objective;
+    const each = tensors.map(({ name, offset, size, maskable }) => {
+      return { name, maskable, value: norm(gradient.subarray(offset, offset + size)) };
+    });
+    return {
+      gradientNorm: norm(Float64Array.from(each, ({ value }) => value)),
+      updateNorm: norm(parameters, from),
+      gradientNorms: Object.fromEntries(
+        each.filter(({ maskable }) => maskable).map(({ name, value }) => [name, value]),
+      ),
+    };
+  }
+
   /** Makes an update. Nothing waits, and nothing throws. */
   commit({ parameters, optimizer }: Update): void {
     this.objective.parameters.set(parameters);
     this.#state = optimizer;
   }
+}
+
+/** The 2-norm of a vector, or of its difference from another. */
+function norm(vector: Reals, from?: Reals): number {
+  let squares = 0;
+  if (from) for (let i = 0; i < vector.length; i++) squares += (vector[i]! - from[i]!) ** 2;
+  else for (let i = 0; i < vector.length; i++) squares += vector[i]! ** 2;
+  if (squares > 1e-300 && squares < Infinity) return Math.sqrt(squares);
+  // Squares of very large or very small numbers in double precision leave its range.
+  const values = vector.map((value, i) => Math.abs(value - (from?.[i] ?? 0)));
+  const largest = values.reduce<number>((most, value) => Math.max(most, value), 0);
+  const scaled = values.reduce<number>((sum, value) => sum + (value / largest) ** 2, 0);
+  return largest === 0 ? 0 : largest * Math.sqrt(scaled);
 }
 
 export function checkObject<T>(value: T, what: string): T {

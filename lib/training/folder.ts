@@ -29,6 +29,12 @@ export class RunFolder implements AsyncDisposable {
   readonly checkpoint: string;
   /** `log.jsonl`, one line for each step. */
   readonly log: string;
+  /** `run.json`: deepzero's version, the run's options, and every start and resumption with its machine. */
+  readonly about: string;
+  /** `mask.safetensors`, of estimators with a mask: for each parameter tensor the coordinates that are queried, as booleans. */
+  readonly mask: string;
+  /** `status.json`: whether the run is under way, and how far its step is; replaced every second. */
+  readonly status: string;
   /** `model.safetensors`, where the caller saves the final weights. */
   readonly weights: string;
   #unlock: (() => Promise<void>) | undefined;
@@ -39,6 +45,9 @@ export class RunFolder implements AsyncDisposable {
     this.path = checked(string, path, 'path');
     this.checkpoint = join(path, 'run.safetensors');
     this.log = join(path, 'log.jsonl');
+    this.about = join(path, 'run.json');
+    this.mask = join(path, 'mask.safetensors');
+    this.status = join(path, 'status.json');
     this.weights = join(path, 'model.safetensors');
   }
 

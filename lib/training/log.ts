@@ -38,6 +38,21 @@ export interface TrainStep {
   seconds: number;
   /** Loss evaluations per second of the step. */
   queriesPerSecond: number;
+  /** When the step ended, before its test: ISO 8601. This and the following fields are absent in logs of earlier versions. */
+  time?: string;
+  /** Loss evaluations of this step and all before it. */
+  totalQueries?: number;
+  /** 2-norm of the estimated gradient. */
+  gradientNorm?: number;
+  /** 2-norm of the change of all parameters. */
+  updateNorm?: number;
+  /** 2-norm of the estimated gradient of each weight tensor, by name; not of biases and of batch norm. */
+  gradientNorms?: Readonly<Record<string, number>>;
+  /**
+   * Of each parameter tensor by name, the fraction of its coordinates that are queried; only at the first step and where the mask
+   * changed, and only with a mask.
+   */
+  density?: Readonly<Record<string, number>>;
   /** The machine that took this and the following steps; only at the first step and the first one after a resumption. */
   machine?: string;
   /** Loss and accuracy on the test images after the update; only where `testEvery` asks for them. */
@@ -60,7 +75,7 @@ export class RunLog {
    * @throws FileError if there are fewer lines, or a line is not that of its step.
    */
   static async open(file: string, steps: number): Promise<RunLog> {
-    const bytes = await scan(file, steps, () => undefined);
+    const bytes = await scanLog(file, steps, () => undefined);
     return new RunLog(file, await openToAppend(file, bytes));
   }
 
@@ -81,7 +96,7 @@ export class RunLog {
 
 /** Replaces the entry of a step, and drops those after it, in a log that is not open. */
 export async function amendLog(file: string, entry: TrainStep): Promise<void> {
-  const bytes = await scan(file, entry.step, () => undefined);
+  const bytes = await scanLog(file, entry.step, () => undefined);
   await withInputFile(file, async (input) => {
     async function* chunks(): AsyncGenerator<Uint8Array> {
       yield* readStart(input, bytes);
@@ -98,10 +113,7 @@ export async function amendLog(file: string, entry: TrainStep): Promise<void> {
  */
 export async function readLog(file: string): Promise<TrainStep[]> {
   const entries: TrainStep[] = [];
-  await readLines(file, (line) => {
-    entries.push(parseLine(file, line, entries.length));
-    return true;
-  });
+  await scanLog(file, undefined, (entry) => void entries.push(entry));
   return entries;
 }
 
@@ -112,28 +124,49 @@ export async function readLog(file: string): Promise<TrainStep[]> {
  */
 export async function readStep(file: string, step: number): Promise<TrainStep> {
   let last: TrainStep | undefined;
-  await scan(file, step + 1, (entry) => (last = entry));
+  await scanLog(file, step + 1, (entry) => void (last = entry));
   return last!;
 }
 
 /**
- * Calls `use` with the first `count` entries. After its last checkpoint, a killed run may leave any text: it is not read.
+ * Calls `use` with the first `count` entries and their lines; default: all. After its last checkpoint, a killed run may leave any
+ * text: it is not read.
  *
  * @returns The bytes up to the end of the last.
  */
-async function scan(file: string, count: number, use: (entry: TrainStep) => void): Promise<number> {
+export async function scanLog(
+  file: string,
+  count: number | undefined,
+  use: (entry: TrainStep, line: string) => void | Promise<void>,
+): Promise<number> {
   if (count === 0) return 0;
   let [found, bytes] = [0, 0];
   await readLines(file, (line, end) => {
-    use(parseLine(file, line, found));
+    const used = use(parseLine(file, line, found), line);
     bytes = end;
     found += 1;
-    return found < count;
+    const more = count === undefined || found < count;
+    return used ? used.then(() => more) : more;
   });
-  if (found < count) {
+  if (count !== undefined && found < count) {
     throw new FileError(file, `has ${found} lines, expected one for each of the ${count} steps done`);
   }
   return bytes;
+}
+
+/** How many lines are those of their steps, up to the first that is not: what follows is of no use. */
+export async function countSteps(file: string): Promise<number> {
+  let count = 0;
+  await readLines(file, (line) => {
+    try {
+      parseLine(file, line, count);
+    } catch {
+      return false;
+    }
+    count += 1;
+    return true;
+  });
+  return count;
 }
 
 const lineOf = (entry: TrainStep): string => `${JSON.stringify(entry)}\n`;

@@ -4,8 +4,9 @@ import type { Box, LossFunction } from '../boxes/box.js';
 import { handingOptions, servedUntil, withBox } from '../boxes/with-black-box.js';
 import { parseOptions } from '../support/schema.js';
 import type { Start } from '../objectives/space.js';
-import { Search, searchOptions } from './search.js';
-import type { MinimizeResult } from './search.js';
+import { Search } from './search.js';
+import type { MinimizeResult } from './search-options.js';
+import { searchOptions } from './search-options.js';
 
 export const minimizeOptions = v.strictObject({
   ...searchOptions.entries,

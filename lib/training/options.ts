@@ -27,7 +27,8 @@ import { RunFolder } from './folder.js';
 export const estimatorPart = schema.leaf<Estimator>('other', 'one such as cge(…) or rge(…)', isObject);
 export const optimizerPart = schema.leaf<Optimizer>('other', 'one such as sgd(…) or adam(…)', isObject);
 const custom = <T>(constraint: string): schema.Leaf<T> => schema.leaf<T>('other', constraint, isObject);
-const openFolder = schema.leaf<RunFolder>(
+/** An open folder as an option. */
+export const openFolder = schema.leaf<RunFolder>(
   'other',
   'a RunFolder that is open, from RunFolder.open(…)',
   (value) => value instanceof RunFolder && value.isOpen,
@@ -55,11 +56,16 @@ export const trainOptions = v.strictObject({
   /** A checkpoint that `save` wrote, to go on from. */
   resume: v.optional(schema.string),
   /**
-   * A folder for log and checkpoints, instead of `resume` and `save`: if it holds a checkpoint, the run goes on from there. A
+   * A folder for log, checkpoints and what `RunFolder` lists, instead of `resume` and `save`: if it holds a checkpoint, the run goes on from there. A
    * step is in the log before the run yields it. A checkpoint is written where a test is due, when the last one is older than
    * `checkpointEvery`, at the end, when the run is aborted and when the loop over it is left.
    */
   folder: v.optional(openFolder),
+  /**
+   * Whether the folder also receives an event file of TensorBoard, with every step once, also after resumptions; default: whether it
+   * has one. Requires `folder`.
+   */
+  tensorboard: v.optional(schema.boolean),
   /** Minimum seconds between checkpoints, >= 0; default: 60. With 0 every step is saved. */
   checkpointEvery: v.optional(schema.nonNegative, 60),
   /**
@@ -89,6 +95,7 @@ export interface TrainPlan extends Pick<CallOptions, 'signal' | 'onProgress'> {
   readonly testEvery: number;
   readonly resume: string | undefined;
   readonly folder: RunFolder | undefined;
+  readonly tensorboard: boolean | undefined;
   readonly checkpointEvery: number;
   readonly mayChange: boolean;
   readonly queriesPerStep: number;
@@ -120,12 +127,13 @@ export function planTraining(model: Model, dataset: Dataset, options: TrainOptio
     throw new InvalidArgumentError(`Expected either epochs or steps, received ${received}`);
   }
   if (resume !== undefined && folder) throw new InvalidArgumentError('Expected either resume or folder, received both');
+  if (given.tensorboard === true && !folder) throw expectedOption('tensorboard', 'beside folder', 'no folder');
   const stepsPerEpoch = Math.floor(dataset.count / batchSize);
   const length = steps ?? totalSteps(epochs!, dataset.count, batchSize);
-  const { testEvery = stepsPerEpoch, checkpointEvery, mayChange } = given;
+  const { testEvery = stepsPerEpoch, checkpointEvery, mayChange, tensorboard } = given;
   return {
     ...{ estimator, optimizer, batchSize, seed, augment, test, testEvery, resume, folder, checkpointEvery, mayChange },
-    ...{ signal, onProgress, stepsPerEpoch },
+    ...{ signal, onProgress, stepsPerEpoch, tensorboard },
     totalSteps: length,
     lengthOption: steps === undefined ? 'epochs' : 'steps',
     queriesPerStep: schema.checked(schema.integer(), estimator.queriesPerStep(model), "the estimator's queriesPerStep"),

@@ -3,94 +3,21 @@
  *
  * @module
  */
-import * as v from 'valibot';
+import type * as v from 'valibot';
 
-import type { GradientEstimate } from '../estimators/estimator.js';
 import type { Counts, Exchange } from '../objectives/exchange.js';
 import { BudgetError } from '../objectives/exchange.js';
-import { BlackBox, blackBoxOptions, RefusedStepError } from '../objectives/black-box.js';
+import { BlackBox, RefusedStepError } from '../objectives/black-box.js';
 import type { Answer, Query } from '../objectives/query.js';
 import type { Start } from '../objectives/space.js';
-import type { ParameterTensor } from '../objectives/objective.js';
 import { InvalidArgumentError } from '../support/errors.js';
 import * as schema from '../support/schema.js';
 import { after } from '../support/duration.js';
 import { Descent } from './descent.js';
-import { checkParts, estimatorPart, optimizerPart } from './options.js';
-
-export const budgetOptions = v.strictObject({
-  /** The most losses to ask for, repeated attempts included, an integer >= 1. It is never exceeded. */
-  evaluations: v.optional(schema.integer(1)),
-  /** Seconds, > 0; a step in progress is given up. */
-  seconds: v.optional(schema.positive),
-  /**
-   * The most steps, an integer >= 1; one back from a point that the box cannot take is among them. Schedules of the learning rate
-   * need it or `evaluations`, and count updates alone.
-   */
-  steps: v.optional(schema.integer(1)),
-});
-
-export const searchOptions = v.strictObject({
-  ...blackBoxOptions.entries,
-  /** `cge`, `rge`, `patternSearch` or a custom one. */
-  estimator: estimatorPart,
-  /** `sgd`, `adam` or a custom one. */
-  optimizer: optimizerPart,
-  /** When the run ends at the latest; at least one of `evaluations`, `seconds` and `steps`. */
-  budget: budgetOptions,
-  /** The run ends at a loss at most this large. Default: none. */
-  target: v.optional(schema.finite),
-  /** The run has converged when a step moves no parameter by more than this, >= 0. Default: it runs on. */
-  tolerance: v.optional(schema.nonNegative),
-  /** Fixes masks and directions; an integer from 0 to 2⁵³ − 1, default: 0. */
-  seed: v.optional(schema.seed, 0),
-  /** What all queries of a step share, such as a mini-batch or a simulator's seed; default: the step's number. */
-  sample: v.optional(schema.callback<(step: number) => unknown>()),
-  /** A file that keeps every answer. A run that is started again with it asks only for what is missing, to the same bits. */
-  journal: v.optional(schema.string),
-  /** Ends the run; a step in progress is given up. */
-  signal: v.optional(schema.abortSignal),
-  /** Called after every update. A step back from a point that the box cannot take makes none: its number is left out. */
-  onStep: v.optional(schema.callback<(step: MinimizeStep) => void>()),
-});
-/** The options of `Search.open`. */
-export interface SearchOptions extends v.InferInput<typeof searchOptions> {}
-
-/** An update in a run over a black box. */
-export interface MinimizeStep extends Counts {
-  /** Of the run, from 0, steps back included. */
-  step: number;
-  /** At the point before the update. */
-  loss: number;
-  /** Learning rate of the update. */
-  lr: number;
-  /** The point after the update, a copy. */
-  x: Float64Array;
-  /** Queries of this step that have no answer after all attempts. */
-  unanswered: number;
-  /**
-   * With `repeats`, of each tensor by name: the length of its gradient over the length of its standard errors. Below 1, the step is
-   * mostly noise.
-   */
-  signalToNoise?: Readonly<Record<string, number>>;
-}
-
-/** Why a run ended. */
-export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
-
-/** The result of `minimize`, and of a `Search`. */
-export interface MinimizeResult extends Counts {
-  /** The point with the smallest loss of those that steps started from and of the end. */
-  x: Float64Array;
-  /** Its loss; NaN if the run ended before the first step had one. */
-  loss: number;
-  /** Updates, and steps back from points that the box cannot take. */
-  steps: number;
-  /** Why the run ended. */
-  stopped: Stopped;
-  /** The reason in a sentence. */
-  message: string;
-}
+import { checkParts } from './options.js';
+import { journalIn, SearchRecord } from './record/search-record.js';
+import type { MinimizeResult, SearchOptions, Stopped } from './search-options.js';
+import { lengthOf, searchOptions, signalToNoise, STATES } from './search-options.js';
 
 /** Where a run is. */
 export interface SearchState extends Counts {
@@ -133,6 +60,7 @@ export class Search {
   readonly #options: v.InferOutput<typeof searchOptions>;
   readonly #descent: Descent<BlackBox>;
   readonly #queriesPerStep: number;
+  readonly #record: SearchRecord | undefined;
   /** Steps made, steps back included. */
   #steps = 0;
   /** The schedule's position. */
@@ -142,12 +70,18 @@ export class Search {
   #feasible: Float64Array | undefined;
   #isOpen = true;
 
-  private constructor(box: BlackBox, options: v.InferOutput<typeof searchOptions>, queriesPerStep: number) {
+  private constructor(
+    box: BlackBox,
+    options: v.InferOutput<typeof searchOptions>,
+    queriesPerStep: number,
+    record: SearchRecord | undefined,
+  ) {
     this.#box = box;
     this.#options = options;
     this.exchange = box.exchange;
     this.#descent = new Descent(box, options.estimator, options.optimizer);
     this.#queriesPerStep = queriesPerStep;
+    this.#record = record;
     this.result = this.#run();
     // Whoever asks and tells may await it later.
     this.result.catch(() => undefined);
@@ -156,7 +90,11 @@ export class Search {
   /** @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run. */
   static async open(x0: Start, options: SearchOptions): Promise<Search> {
     const parsed = schema.parseOptions(searchOptions, options, 'Search.open');
-    const { bounds, resolution, repeats, retries, mayFail, estimator, optimizer, seed, journal } = parsed;
+    const { bounds, resolution, repeats, retries, mayFail, estimator, optimizer, seed, folder } = parsed;
+    if (folder && parsed.journal !== undefined) {
+      throw new InvalidArgumentError('Expected either journal or folder, received both');
+    }
+    const journal = folder ? journalIn(folder) : parsed.journal;
     const { evaluations, seconds, steps } = parsed.budget;
     if (evaluations === undefined && seconds === undefined && steps === undefined) {
       throw schema.expectedOption('budget', 'one of evaluations, seconds and steps at least', '{}');
@@ -164,6 +102,7 @@ export class Search {
     checkParts(estimator, optimizer);
     const config = { estimator: estimator.config, optimizer: optimizer.config, seed };
     const own = { bounds, resolution, repeats, retries, mayFail };
+    const known = folder ? await SearchRecord.knownIn(folder) : 0;
     const box = await BlackBox.open(x0, own, {
       evaluations: evaluations ?? Infinity,
       journal: journal === undefined ? undefined : { file: journal, config },
@@ -176,7 +115,19 @@ export class Search {
         const why = `at least ${least}, of a step and of the loss at its end`;
         throw schema.expectedOption('budget.evaluations', why, String(evaluations));
       }
-      return new Search(box, parsed, queriesPerStep);
+      const totalSteps = lengthOf(parsed.budget, queriesPerStep);
+      const record =
+        folder &&
+        (await SearchRecord.open(
+          folder,
+          {
+            ...{ totalSteps, queriesPerStep, tensors: box.tensors, counts: box.exchange.counts },
+            config: { ...config, budget: parsed.budget },
+            maskAt: (step) => estimator.coordinates?.(box, { seed, step, epoch: step }),
+          },
+          known,
+        ));
+      return new Search(box, parsed, queriesPerStep, record);
     } catch (error) {
       box.close();
       throw error;
@@ -248,7 +199,12 @@ export class Search {
       const { stopped, message } = await this.#descend(stop.signal);
       const { evaluations, failed } = this.exchange.counts;
       const best = this.#best ?? { x: this.#box.seen(this.#box.parameters), loss: NaN };
+      await this.#record?.close({ state: STATES[stopped], message });
       return { ...best, evaluations, steps: this.#steps, failed, stopped, message };
+    } catch (error) {
+      const state = this.#isOpen ? 'failed' : 'stopped';
+      await this.#record?.close({ state, message: error instanceof Error ? error.message : String(error) });
+      throw error;
     } finally {
       cancel();
       signal?.removeEventListener('abort', onAbort);
@@ -296,8 +252,13 @@ export class Search {
     const step = this.#steps;
     const context = { seed, step, epoch: step, signal };
     // Before anything is paid for.
-    const lr = optimizer.lr.at({ step: this.#updates, stepsPerEpoch: 1, epochs: this.#length() });
+    const lr = optimizer.lr.at({
+      step: this.#updates,
+      stepsPerEpoch: 1,
+      epochs: lengthOf(this.#options.budget, this.#queriesPerStep),
+    });
     schema.checked(schema.nonNegative, lr, "the schedule's learning rate");
+    if (this.#record) await this.#record.begin(step);
     const estimate = await this.#descent.estimate(this.#sampleOf(step), context).catch((error: unknown) => {
       if (error instanceof RefusedStepError && error.isInfeasible && this.#retreat()) return undefined;
       throw error;
@@ -320,9 +281,11 @@ export class Search {
       (most, value, i) => Math.max(most, Math.abs(value - update.parameters[i]!)),
       0,
     );
+    const norms = this.#record && this.#descent.norms(estimate, update);
     this.#descent.commit(update);
     this.#steps += 1;
     this.#updates += 1;
+    if (norms) await this.#record.add({ loss: estimate.loss, lr, failed: estimate.failed ?? 0, norms });
     const { evaluations, failed } = this.exchange.counts;
     onStep?.({
       ...{ step, loss: estimate.loss, lr, x: this.#box.parameters.slice(), evaluations, failed },
@@ -373,25 +336,4 @@ export class Search {
   #sampleOf(step: number): unknown {
     return this.#options.sample ? this.#options.sample(step) : step;
   }
-
-  /** Updates of the whole run, for schedules. */
-  #length(): number {
-    const { steps, evaluations = Infinity } = this.#options.budget;
-    return Math.min(steps ?? Infinity, Math.floor(evaluations / this.#queriesPerStep));
-  }
-}
-
-function signalToNoise(
-  tensors: readonly ParameterTensor[],
-  { gradient, variances }: GradientEstimate,
-): Record<string, number> {
-  const of = ({ offset, size }: ParameterTensor): number => {
-    let [squares, noise] = [0, 0];
-    for (let i = offset; i < offset + size; i++) {
-      squares += gradient[i]! ** 2;
-      noise += variances![i]!;
-    }
-    return Math.sqrt(squares / noise);
-  };
-  return Object.fromEntries(tensors.map((tensor) => [tensor.name, of(tensor)]));
 }

@@ -14,14 +14,17 @@ import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
 import type { TrainCost } from './cost.js';
-import { timeStep } from './cost.js';
+import { timeShares, timeStep } from './cost.js';
+import type { Norms } from './descent.js';
 import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
-import { amendLog, readStep, RunLog } from './log.js';
+import { amendLog, readStep } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
 import { ranksCost } from './ranks-cost.js';
+import { densities, MaskChanges } from './record/mask.js';
+import { RunRecord } from './record/record.js';
 
 /**
  * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
@@ -80,6 +83,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #ready = false;
   #started = false;
   #step = 0;
+  /** Queries of the steps done. */
+  #queries = 0;
+  readonly #masks = new MaskChanges();
+  #record: RunRecord | undefined;
   #order: { epoch: number; images: Uint32Array } | undefined;
 
   constructor(model: Model, dataset: Dataset, plan: TrainPlan) {
@@ -132,6 +139,17 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   /**
+   * How much of a step's time its queries take, of which the expensive ones come first.
+   *
+   * @returns The fraction of the time, given the fraction of the queries that are done.
+   * @example const share = await run.timeShares(); // share(0.1) is 0.37 of sparse-CGE on ResNet-20
+   */
+  async timeShares(): Promise<(queries: number) => number> {
+    await this.resume();
+    return timeShares(this.#model, this.#maskAt(this.#step));
+  }
+
+  /**
    * Writes a checkpoint atomically: `train` resumes from it to the same bits as without the interruption, `Model.load` reads
    * its weights. It holds the run as it is when called; the run may go on meanwhile. Of several calls, the last one's is
    * written last.
@@ -174,8 +192,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   async #read(file: string, mayChange: boolean): Promise<readonly RunChange[]> {
-    const { step, isa, earlier, made } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
+    const { step, queries, isa, earlier, made } = await readCheckpoint(file, this.#model, this.#state(), mayChange);
     this.#step = step;
+    this.#queries = queries ?? step * this.#plan.queriesPerStep;
     this.#resumedIsa = isa;
     this.#changes = [...earlier, ...made];
     return made;
@@ -221,34 +240,18 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   async *#recordedSteps(folder: RunFolder): AsyncGenerator<TrainStep, void, void> {
     await this.resume();
     await this.#amendTest(folder);
-    const { checkpointEvery, signal } = this.#plan;
-    const log = await RunLog.open(folder.log, this.#step);
-    let savedAt = performance.now();
-    const save = async (): Promise<void> => {
-      await log.sync();
-      await this.save(folder.checkpoint);
-      savedAt = performance.now();
-    };
-    let left = false;
-    try {
-      for await (const step of this.#steps()) {
-        await log.append(step);
-        if (this.#isTestDue() || performance.now() - savedAt >= 1000 * checkpointEvery) await save();
-        left = true;
-        yield step;
-        left = false;
-      }
-      await save();
-    } catch (error) {
-      if (signal?.aborted && error === signal.reason) await save();
-      throw error;
-    } finally {
-      try {
-        if (left) await save();
-      } finally {
-        await log.close();
-      }
-    }
+    const { checkpointEvery, signal, tensorboard } = this.#plan;
+    const { config, totalSteps } = this;
+    const { threads, tensors } = this.#model;
+    const mask = this.#maskAt(Math.min(this.#step, totalSteps - 1));
+    const shareOf = await this.timeShares();
+    const here = { config, step: this.#step, totalSteps, threads, tensors, mask, shareOf, tensorboard };
+    this.#record = await RunRecord.open(folder, here);
+    yield* this.#record.keep(this.#steps(), {
+      signal,
+      save: () => this.save(folder.checkpoint),
+      isDue: (age) => this.#isTestDue() || age >= 1000 * checkpointEvery,
+    });
   }
 
   /** Whether a test, and with a folder a checkpoint, follows the last step. */
@@ -279,15 +282,16 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async #advance(): Promise<TrainStep> {
     const begun = performance.now();
-    const { optimizer, signal, onProgress } = this.#plan;
+    const { optimizer, signal } = this.#plan;
     const { stepsPerEpoch, totalSteps } = this;
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
     checked(nonNegative, lr, "the schedule's learning rate");
     const batch = this.#batch(position);
-    const estimate = await this.#estimate(batch, { ...position, signal, onProgress });
+    const mask = await this.#nextMask(position.step);
+    const estimate = await this.#estimate(batch, { ...position, signal, onProgress: this.#onProgress() });
     const { loss, outputs, queries, failed } = estimate;
-    this.#commit(estimate, lr);
+    const norms = this.#commit(estimate, lr);
     const seconds = (performance.now() - begun) / 1000;
     return {
       step: position.step,
@@ -299,6 +303,28 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       ...(failed !== undefined && { failed }),
       seconds,
       queriesPerSecond: queries / seconds,
+      time: new Date().toISOString(),
+      totalQueries: this.#queries,
+      ...norms,
+      ...(mask && { density: densities(this.#model.tensors, mask) }),
+    };
+  }
+
+  /** The mask of a step, written to the folder, if it is not that of the step before. */
+  async #nextMask(step: number): Promise<Uint32Array | undefined> {
+    const mask = this.#masks.next(this.#maskAt(step), () => (step > 0 ? this.#maskAt(step - 1) : undefined));
+    if (mask) await this.#record?.mask(mask);
+    return mask;
+  }
+
+  /** Tells the caller, and the folder's status, of the queries done. */
+  #onProgress(): TrainPlan['onProgress'] {
+    const { onProgress } = this.#plan;
+    const record = this.#record;
+    if (!record) return onProgress;
+    return (done, total) => {
+      record.progress(done, total);
+      onProgress?.(done, total);
     };
   }
 
@@ -314,7 +340,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   }
 
   /** Updates the model, the optimizer and the count, all or none: nothing waits, and everything that may throw comes first. */
-  #commit(estimate: NetworkEstimate, lr: number): void {
+  #commit(estimate: NetworkEstimate, lr: number): Norms {
     const { compiled, statistics } = this.#model;
     const { statistics: after } = estimate;
     const update = this.#descent.update(estimate, lr);
@@ -332,16 +358,23 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       const problem = `the estimated gradient of ${nameOf(coordinate)} is ${estimate.gradient[wrong]}`;
       throw new NonFiniteLossError(problem, this.#step, coordinate);
     }
+    const norms = this.#descent.norms(estimate, update);
     this.#descent.commit(update);
     statistics.set(after);
     this.#step += 1;
+    this.#queries += estimate.queries;
+    return norms;
   }
 
   #state(): RunState {
-    const { config, lengthOption, estimator } = this.#plan;
-    const maskAt = (step: number): Uint32Array | undefined =>
-      estimator.coordinates?.(this.#model, this.#position(step));
-    return { config, lengthOption, changes: this.#changes, optimizer: this.#descent.state, maskAt };
+    const { config, lengthOption } = this.#plan;
+    const maskAt = (step: number): Uint32Array | undefined => this.#maskAt(step);
+    const [changes, queries] = [this.#changes, this.#queries];
+    return { config, lengthOption, changes, queries, optimizer: this.#descent.state, maskAt };
+  }
+
+  #maskAt(step: number): Uint32Array | undefined {
+    return this.#plan.estimator.coordinates?.(this.#model, this.#position(step));
   }
 
   #position(step: number): EstimatePosition {

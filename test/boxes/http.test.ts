@@ -6,7 +6,7 @@ import { cge } from '../../lib/estimators/cge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { MinimizeOptions } from '../../lib/training/minimize.js';
 import { minimize } from '../../lib/training/minimize.js';
-import type { MinimizeResult } from '../../lib/training/search.js';
+import type { MinimizeResult } from '../../lib/training/search-options.js';
 import { clientLoss } from '../helpers/clients.js';
 import type { Call } from '../helpers/loss-server.js';
 import { withServer } from '../helpers/loss-server.js';

@@ -11,7 +11,7 @@ import { cge } from '../../lib/estimators/cge.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { MinimizeOptions } from '../../lib/training/minimize.js';
 import { minimize } from '../../lib/training/minimize.js';
-import type { MinimizeResult } from '../../lib/training/search.js';
+import type { MinimizeResult } from '../../lib/training/search-options.js';
 import { CLIENT, clientLoss, numbersIn } from '../helpers/clients.js';
 import { queryOf } from '../helpers/queries.js';
 import { isRunning, leavingNothing, until } from '../helpers/resources.js';

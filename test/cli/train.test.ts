@@ -8,7 +8,7 @@ import { temporaryIn } from '../../lib/support/temporaries.js';
 import { native } from '../../lib/native/addon.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
-import { readLog, RECIPE } from '../helpers/train-command.js';
+import { readLog, RECIPE, timeless } from '../helpers/train-command.js';
 
 /** Waits for an epoch's line, which follows its checkpoint closely. */
 async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number): Promise<void> {
@@ -25,13 +25,6 @@ async function untilEpoch(child: ChildProcessWithoutNullStreams, epoch: number):
   });
 }
 
-/** The part of a log that does not depend on time. */
-async function courseOf(run: string): Promise<object[]> {
-  return (await readLog(run)).map(({ step, epoch, loss, accuracy, lr, queries, test }) => {
-    return { step, epoch, loss, accuracy, lr, queries, test };
-  });
-}
-
 describe('deepzero train', () => {
   it('leaves options, ratios, log, checkpoint and weights, and says how it went', () =>
     withFolder(async (folder) => {
@@ -41,9 +34,12 @@ describe('deepzero train', () => {
       assert.deepEqual((await readdir(run)).sort(), [
         'config.json',
         'log.jsonl',
+        'mask.safetensors',
         'model.safetensors',
         'ratios.json',
+        'run.json',
         'run.safetensors',
+        'status.json',
       ]);
       const log = await readLog(run);
       assert.deepEqual(
@@ -207,7 +203,7 @@ describe('deepzero train', () => {
 
       for (const run of [stopped!, killed!]) {
         assert.equal((await json(['train', '--resume', run, '--threads', '1']))['steps'], 1050);
-        assert.deepEqual(await courseOf(run), await courseOf(whole!));
+        assert.deepEqual(timeless(await readLog(run)), timeless(await readLog(whole!)));
         const [mine, its] = await Promise.all([run, whole!].map((path) => readFile(join(path, 'model.safetensors'))));
         assert.ok(mine!.equals(its!), run);
         assert.ok((await readdir(run)).every((name) => !name.endsWith('.tmp')));
@@ -339,6 +335,10 @@ describe('deepzero train', () => {
       const { code, stderr } = await outcomeOf(spawn('sh', [...limited, ...args]));
       assert.equal(code, 1);
       assert.match(stderr, /^deepzero: .*run\/run\.safetensors: file too large\n$/);
-      assert.deepEqual((await readdir(run)).sort(), ['config.json', 'log.jsonl', 'ratios.json']);
+      const left = ['config.json', 'log.jsonl', 'mask.safetensors', 'ratios.json', 'run.json', 'status.json'];
+      assert.deepEqual((await readdir(run)).sort(), left);
+      const status = JSON.parse(await readFile(join(run, 'status.json'), 'utf8')) as { state: string; message: string };
+      assert.equal(status.state, 'failed');
+      assert.match(status.message, /run\.safetensors: file too large$/);
     }));
 });

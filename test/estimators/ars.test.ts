@@ -4,7 +4,7 @@ import { Model } from '../../lib/model/model.js';
 import type { Answer, Query } from '../../lib/objectives/query.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { minimize } from '../../lib/training/minimize.js';
-import type { MinimizeStep, SearchOptions } from '../../lib/training/search.js';
+import type { MinimizeStep, SearchOptions } from '../../lib/training/search-options.js';
 import { Search } from '../../lib/training/search.js';
 import { train } from '../../lib/training/train.js';
 import { bits, tinyNetwork, tinyTensors } from '../helpers/tiny.js';

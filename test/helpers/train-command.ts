@@ -20,3 +20,10 @@ export async function readLog(run: string): Promise<(TrainStep & { test?: object
   const lines = (await readFile(join(run, 'log.jsonl'), 'utf8')).trimEnd().split('\n');
   return lines.map((line) => JSON.parse(line) as TrainStep);
 }
+
+const TIMED = ['seconds', 'queriesPerSecond', 'time', 'machine'];
+
+/** Steps without what depends on times, machines and where a run was resumed. */
+export function timeless(steps: readonly TrainStep[]): object[] {
+  return steps.map((step) => Object.fromEntries(Object.entries(step).filter(([key]) => !TIMED.includes(key))));
+}

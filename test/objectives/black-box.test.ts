@@ -4,7 +4,7 @@ import { cge } from '../../lib/estimators/cge.js';
 import { rge } from '../../lib/estimators/rge.js';
 import { Space } from '../../lib/objectives/space.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
-import type { MinimizeStep } from '../../lib/training/search.js';
+import type { MinimizeStep } from '../../lib/training/search-options.js';
 import { minimize } from '../../lib/training/minimize.js';
 
 const bowl = (x: ArrayLike<number>): number =>

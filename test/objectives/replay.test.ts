@@ -14,7 +14,7 @@ import type { Answer, Query } from '../../lib/objectives/query.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { zoGraspBox } from '../../lib/pruning/zo-grasp-box.js';
 import { minimize } from '../../lib/training/minimize.js';
-import type { MinimizeResult, SearchOptions } from '../../lib/training/search.js';
+import type { MinimizeResult, SearchOptions } from '../../lib/training/search-options.js';
 import { Search } from '../../lib/training/search.js';
 import { suggestMu } from '../../lib/training/suggest-mu.js';
 import { bits, withFolder } from '../helpers/tiny.js';

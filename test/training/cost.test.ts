@@ -10,7 +10,7 @@ import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
-import { timeStep } from '../../lib/training/cost.js';
+import { timeShares, timeStep } from '../../lib/training/cost.js';
 import { dearestOf, onRanks } from '../../lib/training/ranks-cost.js';
 import { crossEntropy } from '../helpers/outputs.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
@@ -78,6 +78,24 @@ describe('timeStep', () => {
       const { seconds } = await predict((queries) => (queries < 10 ? 2000 : milliseconds), { queriesPerStep: 6500 });
       assert.equal(seconds, (milliseconds / 1000 / 65) * 6500);
     }
+  });
+});
+
+describe('timeShares', () => {
+  it('is by the work of the queries, of which the expensive come first', async () => {
+    using model = new Model(tinyNetwork());
+    const workOf = async (name: string): Promise<number> => {
+      const { offset } = model.tensors.find((tensor) => tensor.name === name)!;
+      return (await model.cost(Uint32Array.of(offset))).incremental.done;
+    };
+    const [dear, cheap] = await Promise.all(['conv.weight', 'fc.weight'].map(workOf));
+    assert.ok(dear! > 5 * cheap!);
+    // One coordinate of the convolution, and three of the classifier, in the order of their offsets.
+    const fc = model.tensors.find(({ name }) => name === 'fc.weight')!.offset;
+    const share = await timeShares(model, Uint32Array.of(0, fc, fc + 1, fc + 2));
+    const all = dear! + 3 * cheap!;
+    assert.deepEqual([0, 0.25, 0.5, 1].map(share), [0, dear! / all, (dear! + cheap!) / all, 1]);
+    assert.equal((await timeShares(model, undefined))(0.3), 0.3);
   });
 });
 

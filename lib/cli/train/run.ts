@@ -5,29 +5,30 @@
  */
 import { isDeepStrictEqual } from 'node:util';
 
-import type { ImageDatasets } from '../data/cifar10.js';
-import type { LayerRatios } from '../estimators/masks.js';
-import type { Model } from '../model/model.js';
-import { ofOtherIsa } from '../native/machine.js';
-import type { Optimizer } from '../optimizers/optimizers.js';
-import { InvalidArgumentError, nearest } from '../support/errors.js';
-import { exists } from '../support/files.js';
-import { expected } from '../support/schema.js';
-import { mean } from '../support/statistics.js';
-import { formatDuration } from '../support/duration.js';
-import type { RunChange } from '../training/checkpoint.js';
-import type { TrainCost } from '../training/cost.js';
-import type { RunFolder } from '../training/folder.js';
-import type { TrainStep } from '../training/log.js';
-import { differences } from '../support/differences.js';
-import type { TrainRun } from '../training/train.js';
-import { train } from '../training/train.js';
-import type { Output } from './output.js';
-import { counted, grouped, percent } from './output.js';
-import type { FoundBy } from './prune.js';
-import { checkSamples, findRatios, ratioTable, readRatios, writeRatios } from './prune.js';
-import type { RunConfig, TrainSettings } from './train-settings.js';
-import { configPath, makeEstimator, ratiosPath, ratiosFrom, SPREADS, writeConfig } from './train-settings.js';
+import type { ImageDatasets } from '../../data/cifar10.js';
+import type { LayerRatios } from '../../estimators/masks.js';
+import type { Model } from '../../model/model.js';
+import { ofOtherIsa } from '../../native/machine.js';
+import type { Optimizer } from '../../optimizers/optimizers.js';
+import { InvalidArgumentError, nearest } from '../../support/errors.js';
+import { exists } from '../../support/files.js';
+import { expected } from '../../support/schema.js';
+import { mean } from '../../support/statistics.js';
+import { formatDuration } from '../../support/duration.js';
+import type { RunChange } from '../../training/checkpoint.js';
+import type { TrainCost } from '../../training/cost.js';
+import type { RunFolder } from '../../training/folder.js';
+import { recordTest } from '../../training/record/status.js';
+import { differences } from '../../support/differences.js';
+import type { TrainRun } from '../../training/train.js';
+import { train } from '../../training/train.js';
+import type { Output } from '../output.js';
+import { counted, grouped, percent } from '../output.js';
+import type { FoundBy } from '../prune.js';
+import { checkSamples, findRatios, ratioTable, readRatios, writeRatios } from '../prune.js';
+import { ProgressMeter, showSteps } from './progress.js';
+import type { RunConfig, TrainSettings } from './settings.js';
+import { configPath, makeEstimator, ratiosPath, ratiosFrom, SPREADS, writeConfig } from './settings.js';
 
 /** Everything that a run needs. */
 export interface Session {
@@ -37,6 +38,8 @@ export interface Session {
   readonly optimizer: Optimizer;
   /** Seconds. */
   readonly checkpointEvery: number;
+  /** Whether to write TensorBoard's event files. */
+  readonly tensorboard: boolean;
   /** Whether the command gives options that a resumed run may change. */
   readonly changed: boolean;
   readonly output: Output;
@@ -51,7 +54,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   const known = await knownRatios(session, folder);
   let meter = new ProgressMeter(0);
   const onProgress = (run: TrainRun, within: number): void => {
-    output.status(meter.line(run.step, within), 'small');
+    output.status(meter.line(run.step, within), { change: 'small', fraction: meter.fraction(run.step, within) });
   };
   let run = makeRun(session, known, { folder }, onProgress);
   const made = await run.resume();
@@ -62,12 +65,13 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   sayChanges(made, output);
   const note = ofOtherIsa(run);
   if (note !== undefined) output.line(note);
-  await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
+  let cost = await sayCost(run, output, known === undefined ? 'Cost with the same sparsity in every layer' : 'Cost');
   if (known === undefined) {
     run = makeRun(session, await prune(session, folder), { folder }, onProgress);
-    await sayCost(run, output, 'Cost with these ratios');
+    cost = await sayCost(run, output, 'Cost with these ratios');
   }
-  meter = new ProgressMeter(run.totalSteps);
+  const { secondsPerStep } = cost;
+  meter = new ProgressMeter(run.totalSteps, { secondsPerStep, shareOf: await run.timeShares() });
   try {
     await showSteps(run, meter, output);
   } catch (error) {
@@ -79,6 +83,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   }
   await model.save(folder.weights);
   const test = await model.evaluate(data.test, { signal, batchSize: config.settings.batchSize });
+  await recordTest(folder.status, test);
   const seconds = (performance.now() - begun) / 1000;
   const loss = await lossesAtEnds(folder);
   const first = `${loss.first.toFixed(3)} in the first steps`;
@@ -168,13 +173,14 @@ function makeRun(
   place: { folder: RunFolder } | { resume: string | undefined },
   onProgress?: (run: TrainRun, within: number) => void,
 ): TrainRun {
-  const { config, model, data, optimizer, checkpointEvery, changed, signal } = session;
+  const { config, model, data, optimizer, checkpointEvery, tensorboard, changed, signal } = session;
   const { batchSize, seed, epochs, steps = 1, sparsity = 0 } = config.settings;
   const run: TrainRun = train(model, data.train, {
     estimator: makeEstimator(config.settings, ratios ?? sparsity),
     optimizer,
     ...(epochs === undefined ? { steps } : { epochs }),
     ...place,
+    ...('folder' in place && tensorboard && { tensorboard }),
     ...{ test: data.test, batchSize, seed, checkpointEvery, signal },
     mayChange: changed || config.changes.length > 0,
     onProgress: (done, total) => onProgress?.(run, done / total),
@@ -218,58 +224,4 @@ async function lossesAtEnds(folder: RunFolder): Promise<{ first: number; last: n
   const losses = (await folder.steps()).map(({ loss }) => loss);
   const count = Math.min(5, Math.ceil(losses.length / 2));
   return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
-}
-
-/** Steps that the shown loss, accuracy and speed are means over: those of single mini-batches vary much. */
-export const WINDOW = 10;
-
-/** The progress line of a training run: its position, its loss and accuracy, and the time left. */
-export class ProgressMeter {
-  readonly #totalSteps: number;
-  readonly #recent: TrainStep[] = [];
-
-  constructor(totalSteps: number) {
-    this.#totalSteps = totalSteps;
-  }
-
-  add(step: TrainStep): void {
-    this.#recent.push(step);
-    if (this.#recent.length > WINDOW) this.#recent.shift();
-  }
-
-  /** After `done` steps and the fraction `within` of the next; the least important parts come last: a terminal cuts them. */
-  line(done: number, within = 0): string {
-    const total = this.#totalSteps;
-    const next = within > 0 ? ` + ${Math.floor(100 * within)} %` : '';
-    const position = `${String(done).padStart(String(total).length)}/${total} steps${next}`;
-    const last = this.#recent.at(-1);
-    if (!last) return position;
-    const left = this.#mean(({ seconds }) => seconds) * (total - done - within);
-    return [
-      position,
-      done < total ? `ETA ${formatDuration(left)}` : 'done',
-      `loss ${this.#mean(({ loss }) => loss).toFixed(3)}`,
-      `accuracy ${percent(this.#mean(({ accuracy }) => accuracy ?? NaN))}`,
-      `lr ${last.lr.toPrecision(2)}`,
-      `epoch ${last.epoch + 1}`,
-      `${grouped(this.#mean(({ queriesPerSecond }) => queriesPerSecond))} queries/s`,
-    ].join('  ');
-  }
-
-  #mean(of: (step: TrainStep) => number): number {
-    return mean(this.#recent.map(of));
-  }
-}
-
-/** Makes the steps of a run: a line that stays after every epoch and every tenth of the run, a status line after the others. */
-async function showSteps(run: TrainRun, meter: ProgressMeter, output: Output): Promise<void> {
-  const milestone = Math.max(1, Math.round(run.totalSteps / 10));
-  if (run.step < run.totalSteps) output.line(`Loss, accuracy and speed are means over the last ${WINDOW} steps.`);
-  for await (const step of run) {
-    meter.add(step);
-    const test = step.test ? `  test accuracy ${percent(step.test.accuracy ?? NaN)}` : '';
-    const line = meter.line(run.step) + test;
-    if (run.step % run.stepsPerEpoch === 0 || run.step % milestone === 0) output.line(line);
-    else output.status(line);
-  }
 }

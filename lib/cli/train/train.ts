@@ -8,26 +8,27 @@ import { basename, join } from 'node:path';
 
 import * as v from 'valibot';
 
-import type { ImageDatasets } from '../data/cifar10.js';
-import { describeDataset } from '../data/dataset.js';
-import type { Model } from '../model/model.js';
-import { checkBatchSize } from '../model/problem.js';
-import { differences } from '../support/differences.js';
-import { rankCount } from '../ranks/join.js';
-import { digest } from '../support/digest.js';
-import { FileError, inline, InvalidArgumentError } from '../support/errors.js';
-import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../support/files.js';
-import { string } from '../support/schema.js';
-import { RunFolder } from '../training/folder.js';
-import { trainOptions } from '../training/options.js';
-import type { Command, OptionsOf } from './command.js';
-import { command, dashed, flag, option } from './command.js';
-import { computeOptions, inWords, loadData, openModel } from './inputs.js';
-import { grouped } from './output.js';
-import { writeRatios } from './prune.js';
-import type { Session } from './train-run.js';
-import { givenRatios, predict, trainIn, WINDOW } from './train-run.js';
-import type { GivenSettings, RunConfig, TrainSettings } from './train-settings.js';
+import type { ImageDatasets } from '../../data/cifar10.js';
+import { describeDataset } from '../../data/dataset.js';
+import type { Model } from '../../model/model.js';
+import { checkBatchSize } from '../../model/problem.js';
+import { differences } from '../../support/differences.js';
+import { rankCount } from '../../ranks/join.js';
+import { digest } from '../../support/digest.js';
+import { FileError, inline, InvalidArgumentError } from '../../support/errors.js';
+import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../../support/files.js';
+import { string } from '../../support/schema.js';
+import { RunFolder } from '../../training/folder.js';
+import { trainOptions } from '../../training/options.js';
+import type { Command, OptionsOf } from '../command.js';
+import { command, dashed, flag, option } from '../command.js';
+import { computeOptions, inWords, loadData, openModel } from '../inputs.js';
+import { grouped } from '../output.js';
+import { writeRatios } from '../prune.js';
+import type { Session } from './run.js';
+import { WINDOW } from './progress.js';
+import { givenRatios, predict, trainIn } from './run.js';
+import type { GivenSettings, RunConfig, TrainSettings } from './settings.js';
 import {
   change,
   CHANGEABLE,
@@ -41,7 +42,7 @@ import {
   settingsOptions,
   settle,
   writeConfig,
-} from './train-settings.js';
+} from './settings.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -49,6 +50,7 @@ interface CommandOptions extends GivenSettings {
   out: string | undefined;
   resume: string | undefined;
   checkpointEvery: number;
+  tensorboard: boolean;
   dryRun: boolean;
 }
 
@@ -71,6 +73,10 @@ const options: OptionsOf<CommandOptions> = {
     help: 'time between checkpoints, which are written after every epoch too; 0 writes one after every step',
     group: RUN,
   }),
+  tensorboard: {
+    ...flag('write an event file of TensorBoard into the folder, with the steps so far; a resumed run goes on with it'),
+    group: RUN,
+  },
   dryRun: { ...flag('predict the cost, write nothing'), group: RUN },
   ...settingsOptions,
   ...computeOptions,
@@ -83,7 +89,8 @@ const NOTES =
   'rate that this step has in a run of the new length. All other options stay, since the results so far depend on them. ' +
   "The run's folder receives config.json (the options, and what changed when), ratios.json (the fraction of each layer that is " +
   'left out), log.jsonl (a line for each step), run.safetensors (the checkpoint) and model.safetensors (the weights, for ' +
-  'deepzero eval and for PyTorch). Progress counts the steps done; log and errors number steps and epochs from 0. Progress ' +
+  'deepzero eval and for PyTorch); also run.json (where and when it was started), status.json (how far it is) and ' +
+  'mask.safetensors (the coordinates that are queried). deepzero runs lists the runs. Progress counts the steps done; log and errors number steps and epochs from 0. Progress ' +
   `shows loss and accuracy as means over ${WINDOW} steps, the log has those of every step.`;
 
 export const train: Command = command({
@@ -92,7 +99,7 @@ export const train: Command = command({
   notes: NOTES,
   options,
   async run(values, { given, output, signal }) {
-    const { resume, out, threads, memory, checkpointEvery, dryRun } = values;
+    const { resume, out, threads, memory, checkpointEvery, tensorboard, dryRun } = values;
     const old = resume === undefined ? undefined : new RunFolder(resume);
     if (old) refuseBesideResume(given);
     else refuseIgnored(given, values);
@@ -111,7 +118,7 @@ export const train: Command = command({
     if (old && before) refuseOtherInputs(configPath(old), before.inputs, same);
     const session: Session = {
       config: { settings, inputs: same, changes: before?.changes ?? [] },
-      ...{ model, data, checkpointEvery, output, signal },
+      ...{ model, data, checkpointEvery, tensorboard, output, signal },
       optimizer: makeOptimizer(settings, data.train.count),
       changed: before !== undefined && CHANGEABLE.some((key) => given[key] !== undefined),
     };
@@ -258,7 +265,7 @@ function refuseRanks({ estimator }: TrainSettings): void {
 }
 
 /** Options that may stand beside --resume and do not affect the results. */
-const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'dryRun', 'json'];
+const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'tensorboard', 'dryRun', 'json'];
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
   const allowed: readonly string[] = [...NEUTRAL, ...CHANGEABLE];

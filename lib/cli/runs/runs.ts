@@ -1,0 +1,92 @@
+/**
+ * `deepzero runs`: the runs in a folder as a table, two or more of them side by side, and their logs for TensorBoard.
+ *
+ * @module
+ */
+import { FileError, InvalidArgumentError } from '../../support/errors.js';
+import { exists } from '../../support/files.js';
+import { RunFolder } from '../../training/folder.js';
+import { EventFile } from '../../training/record/events.js';
+import type { Command } from '../command.js';
+import { command, flag } from '../command.js';
+import type { Output } from '../output.js';
+import { counted, table } from '../output.js';
+import { compare } from './compare.js';
+import { COLUMNS, rowOf } from './columns.js';
+import type { RunSummary } from './summary.js';
+import { findRuns, summarise, withoutSettings } from './summary.js';
+
+/** Where `deepzero train` puts runs. */
+const RUNS = 'runs';
+
+const NOTES =
+  'DIR is the folder of a run, or one that holds such folders; default: runs. Loss and accuracy are means over the last steps of the ' +
+  'log, the test accuracy is that of the last test, and the time leaves out pauses. State: starting (before the first step), running, ' +
+  'finished, stopped (deepzero train --resume DIR continues it), failed, or killed (it did not say how it ended, and can be continued ' +
+  'too). A folder with files that are missing or broken is listed with what they say, and the files are named below the table.';
+
+export const runs: Command = command({
+  name: 'runs',
+  summary: 'Lists runs with their state and results, or compares them.',
+  operands: ['[DIR...]'],
+  notes: NOTES,
+  options: {
+    compare: flag('show the settings in which the runs differ, and their results side by side'),
+    tensorboard: flag("write an event file of TensorBoard from each run's log, except of runs that are under way"),
+  },
+  async run({ compare: side, tensorboard }, { operands, output }) {
+    if (side && tensorboard) throw new InvalidArgumentError('Expected --compare or --tensorboard, received both');
+    const folders = operands.length > 0 ? operands : [RUNS];
+    // Without a run yet, the default folder does not exist.
+    const paths = operands.length > 0 || (await exists(RUNS)) ? await findRuns(folders) : [];
+    if (tensorboard) return convert(paths, output);
+    if (side && paths.length < 2) {
+      throw new InvalidArgumentError(
+        `Expected --compare with the folders of two runs at least, received ${counted(paths.length, 'run')}`,
+      );
+    }
+    const inOrder = await summariseAll(paths);
+    if (side) return compare(inOrder, output);
+    const found = inOrder.sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
+    if (found.length === 0) output.line(`No runs in ${folders.join(', ')}.`);
+    else output.line(table([COLUMNS, ...found.map(rowOf)], 4));
+    sayProblems(found, output);
+    return { runs: found.map(withoutSettings) };
+  },
+});
+
+/** Folders that are read at once. */
+const AT_ONCE = 32;
+
+/** The runs, in their order. */
+async function summariseAll(paths: readonly string[]): Promise<RunSummary[]> {
+  const found: RunSummary[] = [];
+  for (let i = 0; i < paths.length; i += AT_ONCE) {
+    found.push(...(await Promise.all(paths.slice(i, i + AT_ONCE).map(summarise))));
+  }
+  return found;
+}
+
+function sayProblems(found: readonly RunSummary[], output: Output): void {
+  const problems = found.flatMap((run) => run.problems);
+  if (problems.length > 0) output.line(`\n${problems.join('\n')}`);
+}
+
+/** Writes event files. */
+async function convert(paths: readonly string[], output: Output): Promise<object> {
+  const written: string[] = [];
+  const skipped: { path: string; message: string }[] = [];
+  for (const path of paths) {
+    try {
+      await using folder = await RunFolder.open(path);
+      await (await EventFile.open(folder)).close();
+      written.push(path);
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      output.line(error.message);
+      skipped.push({ path, message: error.message });
+    }
+  }
+  output.line(`Event files of ${counted(written.length, 'run')} are written.`);
+  return { written, skipped };
+}

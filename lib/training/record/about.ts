@@ -1,0 +1,62 @@
+/**
+ * `run.json` in a run's folder: its options, and where and when it was started and resumed.
+ *
+ * @module
+ */
+import { hostname } from 'node:os';
+
+import * as v from 'valibot';
+
+import { machine } from '../../native/machine.js';
+import { rankCount } from '../../ranks/join.js';
+import { writeFileAtomically } from '../../support/files.js';
+import { readJson } from '../../support/json.js';
+import { integer, object, parseContent, string } from '../../support/schema.js';
+import { version } from '../../support/version.js';
+
+/** A start or a resumption, and its machine. */
+export const runStart = v.strictObject({
+  /** ISO 8601. */
+  time: string,
+  /** Steps done before, >= 0. */
+  step: integer(),
+  host: string,
+  /** The process, >= 0. */
+  pid: integer(),
+  processor: string,
+  /** Of each rank, >= 1. */
+  threads: integer(1),
+  /** Processes that share the queries, >= 1. */
+  ranks: integer(1),
+  /** The instruction set. */
+  isa: string,
+  /** The version of Node. */
+  node: string,
+});
+
+/** `run.json`. */
+export const runAbout = v.strictObject({
+  /** Of deepzero, at the last start. */
+  version: string,
+  /** Every option that the results depend on. */
+  config: object,
+  starts: v.array(runStart),
+});
+export interface RunAbout extends v.InferOutput<typeof runAbout> {}
+
+/** Adds a start to `run.json`; one that cannot be read is replaced, as no run goes on from it. */
+export async function recordStart(
+  file: string,
+  { config, step, threads }: { config: object; step: number; threads: number },
+): Promise<void> {
+  const before = await readAbout(file).catch(() => undefined);
+  const { processor, isa, node } = machine();
+  const start = { time: new Date().toISOString(), step, host: hostname(), pid: process.pid };
+  const starts = [...(before?.starts ?? []), { ...start, processor, threads, ranks: rankCount(), isa, node }];
+  await writeFileAtomically(file, `${JSON.stringify({ version, config, starts }, undefined, 2)}\n`);
+}
+
+/** @throws FileError if it cannot be read, or its content is another. */
+export async function readAbout(file: string): Promise<RunAbout> {
+  return parseContent(runAbout, await readJson(file), file);
+}
