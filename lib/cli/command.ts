@@ -156,13 +156,13 @@ export function checkRequirements<T extends OptionTable>(table: T, given: Partia
     const requires = unmet(key);
     if (!requires) continue;
     const value = values[requires.option];
-    const instead = value === undefined ? '' : `, not ${String(value)}`;
+    const instead = value === undefined || value === false ? '' : `, not ${String(value)}`;
     throw new InvalidArgumentError(`${dashed(key)} requires ${inWords(requires)}${instead}`);
   }
 }
 
 function inWords({ option: other, values }: Requirement): string {
-  return `${dashed(other)} ${values.join(' or ')}`;
+  return values.join() === 'true' ? dashed(other) : `${dashed(other)} ${values.join(' or ')}`;
 }
 
 /** An option's text in the help. */
@@ -197,7 +197,7 @@ interface Definition<T extends OptionTable> {
   /** The words that choose it: `train`, or `data info`. */
   readonly name: string;
   readonly summary: string;
-  /** Names of the operands, all of them required. */
+  /** Names of the operands; all of them are required, but `[NAME...]` is any number, and `NAME...` at least one. */
   readonly operands?: readonly string[];
   /** A paragraph at the end of `--help`. */
   readonly notes?: string;
@@ -227,7 +227,8 @@ export function command<T extends OptionTable>({
     const parent =
       group === undefined ? program : (program.commands.find((one) => one.name() === group) ?? program.command(group));
     const leaf = parent.command(last).description(summary);
-    for (const operand of operands) leaf.argument(`<${operand}>`);
+    for (const operand of operands) leaf.argument(operand.startsWith('[') ? operand : `<${operand}>`);
+    const most = operands.some((operand) => operand.includes('...')) ? Infinity : operands.length;
     for (const [key, one] of Object.entries(table)) {
       const flags = one.placeholder === undefined ? dashed(key) : `${dashed(key)} <${one.placeholder}>`;
       const added = new CommanderOption(flags, helpOf(one)).helpGroup(`${one.group ?? 'Options'}:`);
@@ -238,7 +239,7 @@ export function command<T extends OptionTable>({
     // The action refuses these, with the nearest known name.
     leaf.allowUnknownOption().allowExcessArguments();
     leaf.action(async () => {
-      const surplus = leaf.args.find((arg) => arg.startsWith('-')) ?? leaf.args[operands.length];
+      const surplus = leaf.args.find((arg) => arg.startsWith('-')) ?? leaf.args[most];
       if (surplus !== undefined) throw unexpected(surplus, table, `deepzero ${name} ${leaf.usage()}`);
       const given = leaf.opts<Partial<Values<T>>>();
       const values = withDefaults(table, given);

@@ -17,8 +17,10 @@ import { info } from './info.js';
 import { WIDTH, wrap } from './output.js';
 import { prune } from './prune.js';
 import { train } from './train.js';
+import { report as reportRuns } from './watch/report.js';
+import { ui } from './watch/ui.js';
 
-const COMMANDS = [train, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
+const COMMANDS = [train, ui, reportRuns, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
 
