@@ -42,6 +42,9 @@ import {
   settle,
   writeConfig,
 } from './train-settings.js';
+import type { PageBeside } from './watch/beside.js';
+import { showBeside } from './watch/beside.js';
+import { portOption } from './watch/options.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -50,6 +53,8 @@ interface CommandOptions extends GivenSettings {
   resume: string | undefined;
   checkpointEvery: number;
   dryRun: boolean;
+  ui: boolean;
+  port: number | undefined;
 }
 
 const RUN = 'Run';
@@ -72,6 +77,8 @@ const options: OptionsOf<CommandOptions> = {
     group: RUN,
   }),
   dryRun: { ...flag('predict the cost, write nothing'), group: RUN },
+  ui: { ...flag('shows the run in the browser while it goes on, as deepzero ui does'), group: RUN },
+  port: { ...portOption, requires: { option: 'ui', values: ['true'] }, group: RUN },
   ...settingsOptions,
   ...computeOptions,
 };
@@ -128,7 +135,10 @@ export const train: Command = command({
     signal.addEventListener('abort', () => {
       output.line('Stopping: the steps done are kept; once more to quit at once.');
     });
+    let page: PageBeside | undefined;
     try {
+      page = values.ui ? await showBeside(folder.path, values.port) : undefined;
+      if (page) output.line(`Shown at\n  ${page.url}`);
       const result = await trainIn(folder, session);
       if (settings.data === 'synthetic' && isPapers(settings)) output.line(`\n${nextStep()}`);
       return result;
@@ -139,6 +149,8 @@ export const train: Command = command({
       // Refused before anything was computed: the corrected command may use the folder.
       if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await discard(begun);
       throw error;
+    } finally {
+      page?.end();
     }
   },
 });
@@ -258,7 +270,7 @@ function refuseRanks({ estimator }: TrainSettings): void {
 }
 
 /** Options that may stand beside --resume and do not affect the results. */
-const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'dryRun', 'json'];
+const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'dryRun', 'ui', 'port', 'json'];
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
   const allowed: readonly string[] = [...NEUTRAL, ...CHANGEABLE];

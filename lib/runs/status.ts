@@ -3,8 +3,7 @@
  *
  * @module
  */
-import { readFile, stat } from 'node:fs/promises';
-
+import { isLocked } from '../support/files.js';
 import { isObject } from '../support/schema.js';
 
 /** `killed`: the file says that the run goes on, but nothing does. */
@@ -55,19 +54,5 @@ const DOUBTED_MS = 10_000;
 export async function withKilled(status: RunStatus, folder: string, now: number): Promise<RunStatus> {
   const written = Date.parse(status.time ?? '');
   if (status.state !== 'running' || !(now - written > DOUBTED_MS)) return status;
-  return (await isLocked(folder)) === false ? { ...status, state: 'killed' } : status;
-}
-
-/** Whether a run has locked its folder; undefined where the system does not tell. Looking at the lock does not take it. */
-async function isLocked(folder: string): Promise<boolean | undefined> {
-  try {
-    const [sockets, { dev, ino }] = await Promise.all([
-      readFile('/proc/net/unix', 'utf8'),
-      stat(folder, { bigint: true }),
-    ]);
-    // Node pads the name of an abstract socket with zeros, which the list shows as @.
-    return new RegExp(` @deepzero-run-${dev}-${ino}@*$`, 'm').test(sockets);
-  } catch {
-    return undefined;
-  }
+  return (await isLocked(folder).catch(() => false)) ? status : { ...status, state: 'killed' };
 }

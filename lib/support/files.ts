@@ -8,7 +8,7 @@ import { constants } from 'node:fs';
 import type { Stats } from 'node:fs';
 import { mkdir, open, rename, rm, rmdir, stat } from 'node:fs/promises';
 import type { FileHandle } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createConnection, createServer } from 'node:net';
 import { dirname, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './errors.js';
@@ -319,6 +319,22 @@ interface Inode {
   readonly ino: bigint;
 }
 
+const lockOf = ({ dev, ino }: Inode): string => `\0deepzero-run-${dev}-${ino}`;
+
+/** Whether a process of this machine, and of this network namespace, has locked a file or folder that exists. */
+export async function isLocked(path: string): Promise<boolean> {
+  const inode = await withFileErrors(path, stat(path, { bigint: true }));
+  // To take the lock for a moment would turn a run away that starts in it.
+  return new Promise((resolve) => {
+    const socket = createConnection(lockOf(inode));
+    const end = (locked: boolean) => () => {
+      socket.destroy();
+      resolve(locked);
+    };
+    socket.once('connect', end(true)).once('error', end(false));
+  });
+}
+
 /**
  * Locks a file or folder against other processes, and against this one. The lock is a socket in Linux's abstract namespace, named
  * after the inode, which the kernel closes with the process, however it ends. Processes in other network namespaces, such as
@@ -335,7 +351,7 @@ export async function lock(path: string, { dev, ino }: Inode): Promise<() => Pro
       const problem = 'is in use by another run, of this or another process';
       reject(error.code === 'EADDRINUSE' ? new FileError(path, problem, { cause: error }) : error);
     });
-    server.listen(`\0deepzero-run-${dev}-${ino}`, resolve).unref();
+    server.listen(lockOf({ dev, ino }), resolve).unref();
   });
   await withFileErrors(path, listening);
   return () =>

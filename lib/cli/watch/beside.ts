@@ -7,16 +7,21 @@ import type { ChildProcess } from 'node:child_process';
 import { spawn } from 'node:child_process';
 import { constants, setPriority } from 'node:os';
 
-import { InvalidArgumentError } from '../../support/errors.js';
-import { FileError } from '../../support/errors.js';
+import { FileError, InvalidArgumentError } from '../../support/errors.js';
+
+/** A page that another process serves. */
+export interface PageBeside {
+  readonly url: string;
+  /** Lets the page show the last state, and ends it. */
+  end(): void;
+}
 
 /**
  * Starts `deepzero ui` for the folder of a run. It ends with this process, however that ends.
  *
- * @returns the page's address, and what ends the page.
  * @throws InvalidArgumentError or FileError with the message of `deepzero ui` if that fails.
  */
-export async function showBeside(folder: string, port: number | undefined): Promise<{ url: string; end: () => void }> {
+export async function showBeside(folder: string, port: number | undefined): Promise<PageBeside> {
   const args = ['ui', '--json', ...(port === undefined ? [] : ['--port', String(port)]), '--', folder];
   const child = spawn(process.execPath, [...process.execArgv, process.argv[1]!, ...args], {
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],

@@ -43,7 +43,15 @@ export class Layers {
       'table',
       {},
       element('caption', { class: 'unseen' }, `Layers of ${run!.name}`),
-      element('thead', {}, element('tr', {}, ...heads.map((head) => element('th', { scope: 'col' }, head)))),
+      element(
+        'thead',
+        {},
+        element(
+          'tr',
+          {},
+          ...heads.map((head) => element('th', { scope: 'col', class: head === 'Gradient norm' && 'value' }, head)),
+        ),
+      ),
       element('tbody', {}, ...rows),
     );
     const left = dropped > 0 ? [element('p', { class: 'note' }, `${count(dropped)} more tensors are not shown.`)] : [];
@@ -87,7 +95,8 @@ function drawSpark(canvas: HTMLCanvasElement, values: Values): void {
 
 /** The mask of a run as pictures. */
 export class Masks {
-  readonly section = element('div', { class: 'masks' });
+  readonly #pictures = element('div', { class: 'masks' });
+  readonly section = element('div', {}, element('h3', {}, 'Mask: the coordinates that are queried'), this.#pictures);
   #shown = '';
 
   update(run: Run | undefined): void {
@@ -96,7 +105,7 @@ export class Masks {
     const state = `${run?.id} ${run?.maskVersion}`;
     if (state === this.#shown) return;
     this.#shown = state;
-    this.section.replaceChildren(...mask.map(pictureOf));
+    this.#pictures.replaceChildren(...mask.map(pictureOf));
   }
 
   /** Draws again in the present colours. */

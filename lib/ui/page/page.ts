@@ -10,7 +10,7 @@ import { Layers, Masks } from './details.js';
 import { element, newId, setShown, setText } from './dom.js';
 import { time } from './data/format.js';
 import { AXES, METRICS } from './data/metrics.js';
-import { Plot } from './plot.js';
+import { extentOf, Plot } from './plot.js';
 import { RunsTable } from './runs.js';
 import type { Axis } from './data/series.js';
 import { listen } from './source.js';
@@ -55,7 +55,9 @@ function show(): void {
   runsTable.update(store);
   setText(left, `${store.left} older runs are not shown: name the runs to see others.`);
   setShown(left, store.left > 0);
-  for (const plot of plots) plot.update(shown, store);
+  const { axis, smoothing, isLogarithmic } = store;
+  const settings = { axis, smoothing, isLogarithmic, extent: extentOf(shown, axis) };
+  for (const plot of plots) plot.update(shown, settings);
   showDetails();
   about.update(shown);
   setShown(
@@ -119,7 +121,7 @@ function controls(): HTMLElement {
 function redraw(): void {
   for (const plot of plots) plot.redraw();
   masks.redraw();
-  schedule();
+  show();
 }
 
 let isScheduled = false;

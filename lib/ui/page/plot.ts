@@ -12,16 +12,23 @@ import { AXES } from './data/metrics.js';
 import type { Axis, Values } from './data/series.js';
 import { lastOf, positions, positive, sampled, smoothed, summaryOf } from './data/series.js';
 import type { Run } from './data/store.js';
-import { COLOURS } from './theme.js';
+import { COLOURS, isPrinting } from './theme.js';
 
 const HEIGHT = 220;
+/** Half of a sheet, in CSS pixels. */
+const PRINTED_WIDTH = 310;
 /** Rows in the table of values. */
 const MOST_ROWS = 16;
+
+// eslint-disable-next-line @typescript-eslint/no-unsafe-enum-assignment -- the enum has no values at run time
+const LOGARITHMIC: uPlot.Scale = { distr: 3 };
 
 export interface PlotSettings {
   readonly axis: Axis;
   readonly smoothing: number;
   readonly isLogarithmic: boolean;
+  /** The first and the last position of all runs on the axis, so that all plots have the same. */
+  readonly extent: readonly [number, number];
 }
 
 /** A run's line. */
@@ -61,9 +68,9 @@ export class Plot {
     this.#frame.addEventListener('keydown', (event) => {
       this.#moveCursor(event);
     });
-    new ResizeObserver(() => this.#plot?.setSize({ width: this.#frame.clientWidth, height: HEIGHT })).observe(
-      this.#frame,
-    );
+    new ResizeObserver(() => {
+      if (!isPrinting()) this.#plot?.setSize({ width: this.#frame.clientWidth, height: HEIGHT });
+    }).observe(this.#frame);
   }
 
   /** Draws what the runs have now. */
@@ -88,17 +95,18 @@ export class Plot {
     this.#look = '';
   }
 
-  #draw({ smoothing, isLogarithmic }: PlotSettings): void {
+  #draw({ smoothing, isLogarithmic, extent }: PlotSettings): void {
     const isSmooth = this.#metric.isNoisy && smoothing > 0;
     const isLog = this.#metric.mayBeLogarithmic && isLogarithmic;
-    const { clientWidth: width } = this.#frame;
+    const width = isPrinting() ? PRINTED_WIDTH : this.#frame.clientWidth;
     const lines = this.#lines.map(({ run, min, raw }) => [run.id, min !== undefined, raw.length < 2].join());
     const look = [isSmooth, isLog, this.#axis, ...lines].join(' ');
     const tables = this.#lines.map(({ x, raw, smooth, min, max }) => {
       const data: uPlot.AlignedData = [x, smooth, ...(isSmooth ? [raw] : []), ...(min && max ? [max, min] : [])];
       return data;
     });
-    const data: uPlot.AlignedData = tables.length === 0 ? [[]] : tables.length === 1 ? tables[0]! : uPlot.join(tables);
+    const ends: uPlot.AlignedData = [[...extent], [null, null]];
+    const data: uPlot.AlignedData = tables.length === 0 ? [[]] : uPlot.join([ends, ...tables]);
     if (this.#plot && look === this.#look) {
       const { min, max } = this.#plot.scales['x'] ?? {};
       const all = this.#plot.data[0];
@@ -120,7 +128,8 @@ export class Plot {
   }
 
   #options(width: number, isSmooth: boolean, isLog: boolean): uPlot.Options {
-    const series: uPlot.Series[] = [{}];
+    // The second is that of the ends, which has no values.
+    const series: uPlot.Series[] = [{}, {}];
     const bands: uPlot.Band[] = [];
     for (const { run, min, raw } of this.#lines) {
       const colour = colourOf(run);
@@ -138,9 +147,9 @@ export class Plot {
     const { format } = AXES[this.#axis];
     return {
       ...{ width, height: HEIGHT, series, bands, padding: [8, 12, 0, 0] },
-      scales: { x: { time: false }, y: { distr: isLog ? uPlot.Scale.Distr.Logarithmic : uPlot.Scale.Distr.Linear } },
+      scales: { x: { time: false }, y: isLog ? LOGARITHMIC : {} },
       axes: [
-        { ...axis, space: 70, values: (_, splits) => splits.map((split) => shortAxis(split, format)) },
+        { ...axis, space: 70, size: 30, values: (_, splits) => splits.map((split) => shortAxis(split, format)) },
         { ...axis, size: 62, values: (_, splits) => splits.map((split) => this.#tick(split)) },
       ],
       legend: { show: false },
@@ -157,7 +166,7 @@ export class Plot {
 
   /** uPlot asks for ticks of a logarithmic scale that it does not show. */
   #tick(value: number | null): string {
-    return value === null ? '' : this.#metric.format(value);
+    return value === null ? '' : (this.#metric.tick ?? this.#metric.format)(value);
   }
 
   /** The arrows move the cursor, Home and End put it at the ends, Escape takes it away. */
@@ -252,6 +261,16 @@ function nearestValue(xs: readonly number[], values: Values, x: number): number 
     else high = middle;
   }
   return values[Math.abs(xs[high]! - x) < Math.abs(xs[low]! - x) ? high : low] ?? undefined;
+}
+
+/** The first and the last position of runs on an axis. */
+export function extentOf(runs: readonly Run[], axis: Axis): [number, number] {
+  let [low, high] = [Infinity, -Infinity];
+  for (const { series } of runs) {
+    const known = series ? positions(series, axis).filter((x) => x !== null) : [];
+    if (known.length > 0) [low, high] = [Math.min(low, known[0]!), Math.max(high, known.at(-1)!)];
+  }
+  return low < high ? [low, high] : [0, 1];
 }
 
 function shortAxis(value: number | null, format: (value: number) => string): string {

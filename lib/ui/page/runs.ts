@@ -100,6 +100,7 @@ export class RunsTable {
       this.#showState(run, row);
       row.cells.forEach((cell, j) => {
         setText(cell, texts[i]![j] ?? NONE);
+        cell.classList.toggle('none', texts[i]![j] === undefined);
         setShown(cell, isUsed[j]!);
       });
     });

@@ -13,6 +13,13 @@ const KEY = 'deepzero-theme';
 /** Colours that tell runs apart are variables of the style sheet, so many of them. */
 export const COLOURS = 8;
 
+let printing = false;
+
+/** Whether the page is being printed. */
+export function isPrinting(): boolean {
+  return printing;
+}
+
 /** A switch between the themes; calls `changed` where colours change. */
 export function themeSwitch(changed: () => void): HTMLElement {
   let choice = saved();
@@ -31,10 +38,14 @@ export function themeSwitch(changed: () => void): HTMLElement {
   matchMedia('(prefers-color-scheme: dark)').addEventListener('change', changed);
   // Paper is white.
   addEventListener('beforeprint', () => {
+    printing = true;
     document.documentElement.dataset['theme'] = 'light';
     changed();
   });
-  addEventListener('afterprint', apply);
+  addEventListener('afterprint', () => {
+    printing = false;
+    apply();
+  });
   apply();
   return button;
 }

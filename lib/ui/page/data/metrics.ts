@@ -12,6 +12,8 @@ export interface Metric {
   /** Behind the title, as the unit; empty for plain numbers. */
   readonly unit: string;
   readonly format: (value: number) => string;
+  /** Beside the axis; default: as `format`. */
+  readonly tick?: (value: number) => string;
   /** Whether single steps vary so much that a mean over some says more. */
   readonly isNoisy: boolean;
   /** Whether a logarithmic scale is of use. */
@@ -23,7 +25,11 @@ export interface Metric {
 }
 
 const plain = { unit: '', format: number, isNoisy: true, mayBeLogarithmic: false, isMain: false } as const;
-const fraction = { ...plain, format: percent } as const;
+const fraction = {
+  ...plain,
+  format: percent,
+  tick: (value: number): string => `${Number((100 * value).toPrecision(3))} %`,
+} as const;
 
 export const METRICS: readonly Metric[] = [
   { ...plain, column: 'loss', title: 'Loss', mayBeLogarithmic: true, isMain: true },
