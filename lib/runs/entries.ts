@@ -9,9 +9,9 @@ import { isObject } from '../support/schema.js';
 export interface LogEntry {
   readonly step: number;
   /** Numbers by the names of the log's fields; `testLoss` and `testAccuracy` of its tests. */
-  readonly values: Readonly<Record<string, number | undefined>>;
-  /** 2-norms of the gradient by parameter tensor. */
-  readonly gradientNorms: Readonly<Record<string, number>>;
+  readonly values: Record<string, number>;
+  /** 2-norms of the gradient by parameter tensor; undefined where the line does not say. */
+  readonly gradientNorms: Readonly<Record<string, number>> | undefined;
   /** Fraction of the coordinates that are queried, by parameter tensor; undefined where the line does not say. */
   readonly density: Readonly<Record<string, number>> | undefined;
   /** When the step ended; undefined in logs of earlier versions. */
@@ -43,12 +43,20 @@ export function parseEntry(line: string): LogEntry | undefined {
   if (!isObject(value)) return undefined;
   const { step, test, time } = value;
   if (!Number.isSafeInteger(step) || (step as number) < 0) return undefined;
-  const tests = isObject(test) ? test : {};
-  const values = Object.fromEntries(NUMBERS.map((name) => [name, numberOf(value[name])]));
+  const values: Record<string, number> = {};
+  const take = (name: string, one: unknown): void => {
+    const found = numberOf(one);
+    if (found !== undefined) values[name] = found;
+  };
+  for (const name of NUMBERS) take(name, value[name]);
+  if (isObject(test)) {
+    take('testLoss', test['loss']);
+    take('testAccuracy', test['accuracy']);
+  }
   return {
     step: step as number,
-    values: { ...values, testLoss: numberOf(tests['loss']), testAccuracy: numberOf(tests['accuracy']) },
-    gradientNorms: numbersIn(value['gradientNorms']) ?? {},
+    values,
+    gradientNorms: numbersIn(value['gradientNorms']),
     density: numbersIn(value['density']),
     time: typeof time === 'string' ? time : undefined,
   };

@@ -72,7 +72,7 @@ export async function readAt(handle: FileHandle, into: Uint8Array, position: num
 export class SmallFile {
   readonly path: string;
   readonly #most: number;
-  #stamp: Stamp | undefined;
+  #state: Stamp | 'missing' | 'unreadable' = 'missing';
 
   /** @param most The most bytes that it may have. */
   constructor(path: string, most: number) {
@@ -86,18 +86,18 @@ export class SmallFile {
    * @throws FileError if it cannot be read, or is larger than expected.
    */
   async read(use: (bytes: Uint8Array | undefined) => void): Promise<void> {
-    const before = this.#stamp;
-    const isThere = await withRegularFile(this.path, async (handle, found) => {
-      if (isSame(before, found)) return true;
-      this.#stamp = found;
+    const before = this.#state;
+    this.#state = 'unreadable';
+    const stamp = await withRegularFile(this.path, async (handle, found) => {
+      if (typeof before === 'object' && isSame(before, found)) return before;
+      this.#state = found;
       if (found.size > this.#most) {
         throw new FileError(this.path, `has ${found.size} bytes, expected at most ${this.#most}`);
       }
       use(await readAt(handle, new Uint8Array(Number(found.size)), 0));
-      return true;
+      return found;
     });
-    if (isThere || before === undefined) return;
-    this.#stamp = undefined;
-    use(undefined);
+    this.#state = stamp ?? 'missing';
+    if (stamp === undefined && before !== 'missing') use(undefined);
   }
 }

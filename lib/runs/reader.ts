@@ -207,16 +207,18 @@ export class RunReader {
       return;
     }
     const { step, values, gradientNorms, density } = entry;
-    const { queries = 0, seconds = 0, failed = 0, testLoss, testAccuracy } = values;
-    this.#queries = values['totalQueries'] ?? this.#queries + queries;
+    const { queries = 0, totalQueries, seconds = 0, failed = 0, testLoss, testAccuracy } = values;
+    this.#queries = totalQueries ?? this.#queries + queries;
     this.#seconds += seconds;
     this.#failed += failed;
     this.#lastTime = entry.time;
     this.#recent.push(entry);
     if (this.#recent.length > WINDOW) this.#recent.shift();
     if (testLoss !== undefined || testAccuracy !== undefined) this.#addTest(step, testLoss, testAccuracy);
-    this.series.add(step, { ...values, totalQueries: this.#queries, time: this.#seconds });
-    this.gradientNorms.add(step, gradientNorms);
+    values['totalQueries'] = this.#queries;
+    values['time'] = this.#seconds;
+    this.series.add(step, values);
+    if (gradientNorms) this.gradientNorms.add(step, gradientNorms);
     if (density) this.density.add(step, density);
   }
 

@@ -15,8 +15,17 @@ const SPARK = { width: 180, height: 28 } as const;
 /** The layers of a run: density, and the norm of the gradient over the steps. */
 export class Layers {
   readonly section = element('div', { class: 'layers' });
+  #shown: readonly unknown[] = [];
+
+  /** Draws again in the present colours. */
+  redraw(): void {
+    this.#shown = [];
+  }
 
   update(run: Run | undefined): void {
+    const state = [run?.name, run?.gradientNorms, run?.density];
+    if (state.every((one, i) => one === this.#shown[i]) && this.#shown.length > 0) return;
+    this.#shown = state;
     const norms = run?.gradientNorms?.columns ?? {};
     const densities = run?.density?.columns ?? {};
     const names = [...new Set([...Object.keys(norms), ...Object.keys(densities)])];

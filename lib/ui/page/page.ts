@@ -120,7 +120,7 @@ function controls(): HTMLElement {
 /** Draws again in other colours. */
 function redraw(): void {
   for (const plot of plots) plot.redraw();
-  masks.redraw();
+  for (const one of [layers, masks]) one.redraw();
   show();
 }
 
