@@ -101,7 +101,10 @@ export async function servePage({ source, assets, port }: ServeOptions): Promise
     close: () => {
       streams.close();
       server.close();
-      server.closeAllConnections();
+      // The last words to open pages are on their way by then.
+      setImmediate(() => {
+        server.closeAllConnections();
+      });
     },
   };
 }

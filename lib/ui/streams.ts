@@ -68,8 +68,9 @@ export class Streams {
     this.#isClosed = true;
     clearTimeout(this.#timer);
     for (const { response, isBusy } of this.#streams) {
-      if (!isBusy) response.write(eventOf({ type: 'end' }));
-      response.destroy();
+      // What a slow page has not taken yet is not waited for.
+      if (isBusy) response.destroy();
+      else response.end(eventOf({ type: 'end' }));
     }
   }
 

@@ -1,0 +1,37 @@
+/**
+ * Requests as a hostile client sends them: any bytes on a socket.
+ *
+ * @module
+ */
+import type { Socket } from 'node:net';
+import { connect } from 'node:net';
+
+/** A connection that is open, and what has come over it. */
+export interface Client {
+  readonly socket: Socket;
+  readonly received: () => string;
+  /** Resolves when the other side has closed. */
+  readonly closed: Promise<void>;
+}
+
+export async function open(port: number): Promise<Client> {
+  const socket = connect({ port, host: '127.0.0.1' });
+  let text = '';
+  socket.on('data', (bytes: Buffer) => (text += bytes.toString('latin1')));
+  socket.on('error', () => undefined);
+  const closed = new Promise<void>((resolve) =>
+    socket.once('close', () => {
+      resolve();
+    }),
+  );
+  await Promise.race([new Promise((resolve) => socket.once('connect', resolve)), closed]);
+  return { socket, received: () => text, closed };
+}
+
+/** Sends bytes and returns all that comes back until the other side closes. */
+export async function exchange(port: number, bytes: string | Buffer): Promise<string> {
+  const { socket, received, closed } = await open(port);
+  socket.end(bytes);
+  await closed;
+  return received();
+}
