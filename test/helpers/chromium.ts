@@ -81,7 +81,7 @@ export class Browser implements AsyncDisposable {
     const { targetId } = await browser.#call('Target.createTarget', { url: 'about:blank' });
     const { sessionId } = await browser.#call('Target.attachToTarget', { targetId, flatten: true });
     browser.#session = sessionId as string;
-    for (const domain of ['Page', 'Runtime', 'Log', 'Network']) await browser.#call(`${domain}.enable`);
+    for (const domain of ['Page', 'Runtime', 'Log']) await browser.#call(`${domain}.enable`);
     return browser;
   }
 
@@ -121,12 +121,6 @@ export class Browser implements AsyncDisposable {
     await this.#call('Emulation.setDeviceMetricsOverride', metrics);
     const features = [{ name: 'prefers-color-scheme', value: isDark ? 'dark' : 'light' }];
     await this.#call('Emulation.setEmulatedMedia', { features });
-  }
-
-  /** Cuts the page off, or connects it again. */
-  async setOffline(offline: boolean): Promise<void> {
-    const unlimited = { latency: 0, downloadThroughput: -1, uploadThroughput: -1 };
-    await this.#call('Network.emulateNetworkConditions', { offline, ...unlimited });
   }
 
   /** Of the whole page, or of its first screen. */

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { Socket } from 'node:net';
-import { connect } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
+import { connect, createServer } from 'node:net';
 
 /** A connection that is open, and what has come over it. */
 export interface Client {
@@ -34,4 +34,33 @@ export async function exchange(port: number, bytes: string | Buffer): Promise<st
   socket.end(bytes);
   await closed;
   return received();
+}
+
+/** A tunnel to a port of this machine, as ssh -L makes one, that can be cut. */
+export async function tunnelTo(port: number): Promise<{ port: number; cut: () => void; restore: () => Promise<void> }> {
+  const sockets = new Set<Socket>();
+  const server = createServer((near) => {
+    const far = connect({ port, host: '127.0.0.1' });
+    for (const [socket, other] of [
+      [near, far],
+      [far, near],
+    ] as const) {
+      sockets.add(socket);
+      socket.pipe(other);
+      socket
+        .on('error', () => undefined)
+        .on('close', () => {
+          sockets.delete(socket);
+          other.destroy();
+        });
+    }
+  });
+  const listen = async (on: number) => new Promise<void>((resolve) => server.listen(on, '127.0.0.1', resolve));
+  await listen(0);
+  const own = (server.address() as AddressInfo).port;
+  const cut = (): void => {
+    server.close();
+    for (const socket of sockets) socket.destroy();
+  };
+  return { port: own, cut, restore: async () => listen(own) };
 }

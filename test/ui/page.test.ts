@@ -7,6 +7,7 @@ import type { Assets } from '../../lib/ui/html.js';
 import { reportOf } from '../../lib/ui/report.js';
 import { servePage } from '../../lib/ui/server.js';
 import { Browser, findChromium } from '../helpers/chromium.js';
+import { tunnelTo } from '../helpers/raw-http.js';
 import { until } from '../helpers/resources.js';
 import { appendSteps, writeRun } from '../helpers/run-folders.js';
 import { withFolder } from '../helpers/tiny.js';
@@ -83,13 +84,15 @@ describe('the page in a browser', function () {
       await writeRun(folder, { steps: 3, message: '</script><script>document.title="evil"</script><!--' });
       const server = await servePage({ source: { runs: [folder] }, assets });
       try {
-        await browser.open(server.url);
+        const tunnel = await tunnelTo(server.port);
+        await browser.open(server.url.replace(String(server.port), String(tunnel.port)));
         await until(async () => (await texts(browser, '.connection')).join() === 'Live');
-        await browser.setOffline(true);
+        tunnel.cut();
         await until(async () => (await texts(browser, '.connection')).join().startsWith('Connection lost'));
-        await browser.setOffline(false);
+        await tunnel.restore();
         await until(async () => (await texts(browser, '.connection')).join() === 'Live');
         assert.equal((await texts(browser, '.runs tbody tr')).length, 1);
+        tunnel.cut();
       } finally {
         server.close();
       }
