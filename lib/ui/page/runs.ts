@@ -31,7 +31,6 @@ const COLUMNS: readonly Column[] = [
   { title: 'Test loss', text: ({ progress }) => given(progress?.test?.loss, number) },
   { title: 'Test accuracy', text: ({ progress }) => given(progress?.test?.accuracy, percent) },
   { title: 'Best test', text: ({ progress }) => given(progress?.bestTest?.accuracy, percent) },
-  { title: 'Learning rate', text: meanOf('lr', number) },
   { title: 'Queries/s', text: meanOf('queriesPerSecond', (value) => largeCount(value)) },
   { title: 'Queries', text: ({ progress }) => given(progress?.queries, largeCount) },
   { title: 'Failed', text: ({ progress }) => (progress && progress.failed > 0 ? count(progress.failed) : undefined) },
@@ -117,7 +116,7 @@ export class RunsTable {
     bar.setAttribute('aria-label', `${run.name}: ${percent(fraction)} done`);
     const notes = [
       ...(status?.state === 'running' && status.of
-        ? [`step in progress: ${percent((status.done ?? 0) / status.of)}`]
+        ? [`step in progress: ${Math.floor((100 * (status.done ?? 0)) / status.of)} %`]
         : []),
       ...(status?.message === undefined ? [] : [status.message]),
       ...(about?.problems ?? []),
