@@ -1,6 +1,6 @@
 import type { Benchmark } from './benchmarks.js';
 import type { Plot } from './support/plot.js';
-import { shapeOf } from './tables.js';
+import { lineOf, shapeOf } from './tables.js';
 
 /** A result as a plot: a row for every network or shape, a point in it for every series. */
 export function chartOf(result: Benchmark): Plot {
@@ -96,9 +96,9 @@ export function chartOf(result: Benchmark): Plot {
 }
 
 /** The machine, as a footnote. */
-export function footnoteOf({ benchmark, machine: { version, isa, processor, cores } }: Benchmark): string {
+export function footnoteOf({ benchmark, machine }: Benchmark): string {
   const how = benchmark === 'functions' ? 'the counts do not depend on it' : 'medians of rounds that alternate';
-  return `deepzero ${version} (${isa}), ${processor}, ${cores} cores; ${how}`;
+  return `${lineOf(machine)}; ${how}`;
 }
 
 function dots<Row>(

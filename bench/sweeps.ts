@@ -4,7 +4,7 @@
  * @module
  */
 import type { Batch, Network, Reuse } from 'deepzero';
-import { cge, Model } from 'deepzero';
+import { cge, Model, rankCount } from 'deepzero';
 
 import type { PeakContender } from './support/kernel-clock.js';
 import { peakContender } from './support/kernel-clock.js';
@@ -115,7 +115,8 @@ export async function timeSweeps(options: SweepOptions, session: Session): Promi
     for (const [i, { mode, threads, timed }] of variants.entries()) {
       // The quickest one was disturbed least; a longer base would make queries look quicker than they are.
       const base = Math.min(...timings[peaks.length + i]!);
-      const peakFlops = peaks[threadCounts.indexOf(threads)]!.flops();
+      // The peak is measured on rank 0, and every rank has cores of its own.
+      const peakFlops = rankCount() * peaks[threadCounts.indexOf(threads)]!.flops();
       const taken = timings[peaks.length + bases.length + i]!;
       const sweeps = scaledUp(taken, base, coordinates.length / timed.length);
       const { [mode]: work } = await model.cost(timed);

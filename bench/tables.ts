@@ -3,6 +3,8 @@
  *
  * @module
  */
+import type { Machine } from 'deepzero';
+
 import type { Benchmark } from './benchmarks.js';
 import type { RaceRow } from './functions/race.js';
 import type { KernelRow } from './kernels.js';
@@ -10,10 +12,13 @@ import { grouped, percent, table } from './support/output.js';
 import type { Statistics } from './support/statistics.js';
 import type { SweepRow } from './sweeps.js';
 
+/** The machine in one line. */
+export function lineOf({ version, isa, processor, cores, ranks }: Machine): string {
+  return `deepzero ${version} (${isa}), ${processor}, ${cores} cores${ranks === 1 ? '' : `, ${ranks} ranks of as many threads`}`;
+}
+
 export function benchTable(result: Benchmark): string {
-  const { version, isa, processor, cores } = result.machine;
-  const title = `deepzero ${version} (${isa}), ${processor}, ${cores} cores`;
-  return `${title}\n\n${bodyOf(result)}`;
+  return `${lineOf(result.machine)}\n\n${bodyOf(result)}`;
 }
 
 function bodyOf(result: Benchmark): string {

@@ -145,7 +145,7 @@ export { readSafetensors, writeSafetensors } from './support/safetensors.js';
 export type { CosineOptions, Position, Schedule, StepOptions } from './optimizers/schedules.js';
 export { constant, cosine, step } from './optimizers/schedules.js';
 export type { RunChange } from './training/checkpoint.js';
-export type { TrainCost } from './training/cost.js';
+export type { RanksCost, TrainCost } from './training/cost.js';
 export { RunFolder } from './training/folder.js';
 export type { TrainStep } from './training/log.js';
 export type { TrainOptions } from './training/options.js';

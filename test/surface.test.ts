@@ -30,7 +30,7 @@ const TYPES = `
   LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool MemoryOptions
   MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelLoss ModelOptions MuSuggestion Network Objective Optimizer
   OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions Position Precision ProcessBoxOptions Query
-  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse Reals RealsType
+  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse RanksCost Reals RealsType
   ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RolloutError RolloutLoss RolloutOptions RunChange
   Safetensors Schedule SearchOptions SgdOptions SimulatorSizes Start StatisticInfo StepOptions Stopped
   SuggestMuOptions Surrogate SyntheticOptions Tanh Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions

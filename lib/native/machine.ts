@@ -19,16 +19,19 @@ export interface Machine {
   cores: number;
   /** The version of Node. */
   node: string;
+  /** The processes that share queries, each of as many threads. */
+  ranks: number;
 }
 
 /**
  * The machine that this process runs on.
  *
- * @example machine() // { version: '0.1.0', isa: 'avx512', processor: 'AMD EPYC (family 26, model 2)', cores: 2, node: 'v20.19.0' }
+ * @example machine() // { version: '0.1.0', isa: 'avx512', processor: 'AMD EPYC (family 26, model 2)', cores: 2, node: 'v20.19.0', ranks: 1 }
  */
 export function machine(): Machine {
   const { isa } = native;
-  return { version, isa, processor: processorName(), cores: availableCores(), node: process.version };
+  const ranks = native.ranks.count();
+  return { version, isa, processor: processorName(), cores: availableCores(), node: process.version, ranks };
 }
 
 /**
@@ -38,8 +41,7 @@ export function machine(): Machine {
  * @example describeMachine(model) // 'deepzero 0.1.0 (avx512), 2 of 2 cores of AMD EPYC (family 26, model 2)'
  */
 export function describeMachine({ threads, memory }: { threads: number; memory?: number | undefined }): string {
-  const { isa, cores, processor } = machine();
-  const ranks = native.ranks.count();
+  const { isa, cores, processor, ranks } = machine();
   const each = ranks === 1 ? '' : `, each of ${ranks} ranks`;
   const bound = memory === undefined ? '' : `, within ${memory.toLocaleString('en-US')} bytes`;
   return `deepzero ${version} (${isa}), ${threads} of ${cores} cores of ${processor}${each}${bound}`;

@@ -16,13 +16,14 @@ export interface NativeRanks {
   /**
    * Loads MPI's library, by its path or by a name that the system looks up, and joins the other ranks: once in a process.
    *
-   * @param patience Seconds for which others are waited for.
+   * @param patience Seconds for which others are waited for, here and later.
+   * @returns Undefined if they do not come: then the process can only end.
    * @throws Error of the system if it cannot be loaded; then another may be tried.
    */
-  start(library: string, patience: number): NativeRanksStarted;
+  start(library: string, patience: number): NativeRanksStarted | undefined;
   /** Every rank's text, of at most 512 bytes in UTF-8, on every rank. */
   agree(text: string): string[];
-  /** Of rank 0: `coordinatewise` and `randomized` of networks are shared from now on. */
+  /** Of rank 0: estimates of networks, of their outputs and of rollouts are shared from now on. */
   lead(): void;
   /** Of the others: computes what rank 0 wants, until that leaves. */
   follow(): void;

@@ -8,6 +8,7 @@ import { hostname } from 'node:os';
 import { isMainThread } from 'node:worker_threads';
 
 import { native } from '../native/addon.js';
+import type { NativeRanksStarted } from '../native/ranks.js';
 import { escaped, InvalidArgumentError, quote } from '../support/errors.js';
 import { version } from '../support/version.js';
 import type { Environment, Launch } from './launch.js';
@@ -23,13 +24,14 @@ const DEFAULT_PATIENCE = 600;
  * of SIGSEGV, by which V8 notices traps of WebAssembly. Both serve what is not needed here.
  */
 const UCX_SETTINGS = { UCX_MEM_EVENTS: 'no', UCX_ERROR_SIGNALS: '' };
-/** The process that has joined: what it starts inherits the launcher's variables, and is no rank. */
+/** Set by a process that has joined: what it starts inherits the launcher's variables, and is no rank. */
 const JOINED_VARIABLE = 'DEEPZERO_RANKS_JOINED';
 
 /** Exit code of a process that cannot join. */
 const FAILED = 1;
-/** How long a rank that cannot join waits for rank 0 to say why, in milliseconds. */
+/** How long rank 1 that cannot join waits for rank 0 to say why, in milliseconds, and rank 2 for rank 1, and so on. */
 const GRACE_MS = 3000;
+const MOST_GRACES = 10;
 
 /**
  * How many processes share the queries of estimates: 1 unless a launcher of MPI, `mpirun` or `srun`, started this program several times.
@@ -48,6 +50,12 @@ interface Greeting {
   readonly host: string;
 }
 
+/** What all ranks find wrong, and know that the others do. */
+class WrongRanksError extends InvalidArgumentError {}
+
+/** How far this process is: a launcher started it; MPI connects it with the others. */
+let stage: 'alone' | 'launched' | 'connected' = 'alone';
+
 function join(): void {
   const { env } = process;
   // Worker threads compute on the process's one compute thread, which has joined.
@@ -55,25 +63,22 @@ function join(): void {
   try {
     const launch = launchOf(env);
     if (!launch) return;
+    stage = 'launched';
     checkSwitch(env);
     const patience = patienceOf(env);
-    env[JOINED_VARIABLE] = String(process.pid);
+    env[JOINED_VARIABLE] = 'yes';
     meet(launch, patience);
   } catch (error) {
     refuse(error as Error);
   }
 }
 
-let isLaunched = false;
-let hasMet = false;
-
 function meet(launch: Launch, patience: number): void {
-  isLaunched = launch.rank !== undefined;
   for (const [name, value] of Object.entries(UCX_SETTINGS)) process.env[name] ??= value;
-  const found = start(launch.libraries, patience);
-  hasMet = true;
-  process.once('exit', leave);
+  const found = start(launch, patience);
   checkLaunch(launch, found);
+  stage = 'connected';
+  process.once('exit', leave);
   const greeting: Greeting = { version, isa: native.isa, supported: native.supportedIsas, host: hostname() };
   checkGreetings(native.ranks.agree(JSON.stringify(greeting)).map((text) => JSON.parse(text) as Greeting));
   if (found.rank === 0) {
@@ -86,37 +91,49 @@ function meet(launch: Launch, patience: number): void {
   process.exit(0);
 }
 
-/** Ends this process. What all ranks find wrong is an InvalidArgumentError, and rank 0 says it; any other error is a rank's own. */
+/** Ends this process. Rank 0 says what all ranks find wrong. What a rank may have found alone it says itself, and ends the others. */
 function refuse(error: Error): never {
   const rank = rankIn(process.env);
-  const isOwn = !(error instanceof InvalidArgumentError);
-  // A launcher may end rank 0, too, as soon as one rank has ended: it may have something to say.
-  if (rank > 0 && !hasMet) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, GRACE_MS);
-  if (rank === 0 || isOwn) tell(error);
-  if (isOwn) endAll();
+  const isCommon = error instanceof WrongRanksError;
+  // A rank may not know whether all find the same. A launcher ends all of them once rank 0, which does not wait, has spoken and ended.
+  if (stage !== 'connected') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, graceOf(rank));
+  if (rank === 0 || !isCommon) tell(error);
+  if (!isCommon) endAll();
   process.exit(FAILED);
+}
+
+/** How long a rank that does not know whether others say the same waits for them, in milliseconds. */
+function graceOf(rank: number): number {
+  return GRACE_MS * Math.min(rank, MOST_GRACES);
 }
 
 /** Sees to it that no rank waits for this one for ever. */
 function endAll(): void {
-  if (hasMet) {
+  if (stage === 'connected') {
     process.off('exit', leave);
     native.ranks.abortAtExit(FAILED);
-  } else if (isLaunched) {
+  } else if (stage === 'launched') {
     // MPICH's launcher takes a process that exits before it has met others for one that needs none.
     process.kill(process.pid, 'SIGTERM');
   }
 }
 
 /** Starts the first library that loads. */
-function start(libraries: readonly string[], patience: number): ReturnType<typeof native.ranks.start> {
+function start({ libraries, rank }: Launch, patience: number): NativeRanksStarted {
   const reasons: string[] = [];
   for (const library of libraries) {
+    let found;
     try {
-      return native.ranks.start(library, patience);
+      // Rank 0 is the first to say that it has waited too long.
+      found = native.ranks.start(library, patience + graceOf(rank) / 1000);
     } catch (error) {
       reasons.push((error as Error).message);
+      continue;
     }
+    if (found) return found;
+    throw new Error(
+      `Expected all ranks to join within ${patience} s, as long as ${PATIENCE_VARIABLE} says: one does not import deepzero, hangs, or is out of reach`,
+    );
   }
   throw new Error(
     `Expected the launcher's MPI library, received ${reasons.join('; ')}: install it, or set DEEPZERO_MPI to its path ` +
@@ -132,14 +149,14 @@ export function checkGreetings(greetings: readonly Greeting[]): void {
     `${greetings[rank]![key]} on rank ${rank} (${greetings[rank]!.host})`;
   const ofOtherVersion = other('version');
   if (ofOtherVersion > 0) {
-    throw new InvalidArgumentError(
+    throw new WrongRanksError(
       `Expected all ranks to run the same version of deepzero, received ${described(0, 'version')} and ${described(ofOtherVersion, 'version')}`,
     );
   }
   const ofOtherIsa = other('isa');
   if (ofOtherIsa > 0) {
     const common = first!.supported.find((isa) => greetings.every(({ supported }) => supported.includes(isa)));
-    throw new InvalidArgumentError(
+    throw new WrongRanksError(
       `Expected all ranks to use the same instruction set, received ${described(0, 'isa')} and ${described(ofOtherIsa, 'isa')}: ` +
         `set DEEPZERO_ISA=${common} on all of them`,
     );

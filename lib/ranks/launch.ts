@@ -9,8 +9,9 @@ import { InvalidArgumentError, quote } from '../support/errors.js';
 
 /** A process that a launcher started beside others. */
 export interface Launch {
-  /** How the launcher numbers it, from 0, and how many it started; undefined where it does not say. */
-  readonly rank: number | undefined;
+  /** How the launcher numbers it, from 0. */
+  readonly rank: number;
+  /** How many it started; undefined where it does not say. */
   readonly count: number | undefined;
   /** Names or paths of MPI's library, of which the first that loads is taken. */
   readonly libraries: readonly string[];
@@ -18,20 +19,20 @@ export interface Launch {
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-/** Set to the path of MPI's library, it is used instead of the launcher's, and without a launcher too. */
+/** Set to the path of MPI's library, it is used instead of those that the launcher's usually are. */
 export const LIBRARY_VARIABLE = 'DEEPZERO_MPI';
 
 const OPEN_MPI = ['libmpi.so.40'];
 const MPICH = ['libmpich.so.12', 'libmpi.so.12'];
 
-/** What each launcher sets: the variables of its rank and its count, and the libraries that understand it. */
+/** What each launcher sets: the variables of its rank, its count and its connection's descriptor; the libraries that understand it. */
 const LAUNCHERS = [
   // Open MPI's mpirun.
-  { rank: 'OMPI_COMM_WORLD_RANK', count: 'OMPI_COMM_WORLD_SIZE', libraries: OPEN_MPI },
+  { rank: 'OMPI_COMM_WORLD_RANK', count: 'OMPI_COMM_WORLD_SIZE', connection: undefined, libraries: OPEN_MPI },
   // MPICH's mpirun and its relatives', srun --mpi=pmi2.
-  { rank: 'PMI_RANK', count: 'PMI_SIZE', libraries: MPICH },
+  { rank: 'PMI_RANK', count: 'PMI_SIZE', connection: 'PMI_FD', libraries: MPICH },
   // srun --mpi=pmix.
-  { rank: 'PMIX_RANK', count: 'SLURM_STEP_NUM_TASKS', libraries: [...OPEN_MPI, ...MPICH] },
+  { rank: 'PMIX_RANK', count: 'SLURM_STEP_NUM_TASKS', connection: undefined, libraries: [...OPEN_MPI, ...MPICH] },
 ] as const;
 
 /** The number of this process among those of its launcher; 0 where there is none. */
@@ -47,12 +48,12 @@ export function rankIn(environment: Environment): number {
  */
 export function launchOf(environment: Environment): Launch | undefined {
   const chosen = environment[LIBRARY_VARIABLE];
-  for (const { rank, count, libraries } of LAUNCHERS) {
+  for (const { rank, count, connection, libraries } of LAUNCHERS) {
     const own = integerOf(environment[rank]);
     if (own === undefined) continue;
     const all = integerOf(environment[count]);
     if (all === 1) return undefined;
-    checkConnection(environment['PMI_FD']);
+    if (connection !== undefined) checkConnection(environment[connection]);
     return { rank: own, count: all, libraries: chosen === undefined ? libraries : [chosen] };
   }
   const tasks = integerOf(environment['SLURM_STEP_NUM_TASKS']) ?? 1;
@@ -63,7 +64,7 @@ export function launchOf(environment: Environment): Launch | undefined {
         'run on its own)',
     );
   }
-  return chosen === undefined ? undefined : { rank: undefined, count: undefined, libraries: [chosen] };
+  return undefined;
 }
 
 /**
@@ -72,8 +73,7 @@ export function launchOf(environment: Environment): Launch | undefined {
  * @param library What MPI says of itself.
  */
 export function checkLaunch({ rank, count }: Launch, found: { rank: number; count: number; library: string }): void {
-  const isWhole = (rank === undefined || rank === found.rank) && (count === undefined || count === found.count);
-  if (isWhole) return;
+  if (rank === found.rank && (count === undefined || count === found.count)) return;
   const started = count === undefined ? `rank ${rank}` : `rank ${rank} of ${count}`;
   throw new InvalidArgumentError(
     `Expected MPI to connect the processes that the launcher started, received rank ${found.rank} of ${found.count} where the launcher ` +

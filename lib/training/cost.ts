@@ -10,13 +10,17 @@ export interface TrainCost {
   queriesPerStep: number;
   /** Predicted from a timed sample of the next step. */
   secondsPerStep: number;
+  /** The part of it that is not queries, mostly the unperturbed pass. */
+  secondsOnce: number;
+  /** Of a query, on one thread. */
+  secondsPerQuery: number;
   /** Steps left. */
   steps: number;
   /** For all of them. */
   hours: number;
   /**
    * The same on other numbers of ranks, each with as many threads on a processor of its own of this kind, by a model; see `onRanks`. Empty
-   * for an estimator whose queries ranks do not share.
+   * for a loss of outputs, which rank 0 computes, and for an estimator whose queries ranks do not share.
    */
   ranks: readonly RanksCost[];
 }
@@ -31,13 +35,7 @@ export interface RanksCost {
 }
 
 /** A step's time, and what it consists of. */
-export interface StepTime {
-  readonly seconds: number;
-  /** Of the unperturbed pass and whatever else a step has once. */
-  readonly once: number;
-  /** Of a query on one thread. */
-  readonly perQuery: number;
-}
+export type StepTime = Pick<TrainCost, 'secondsPerStep' | 'secondsOnce' | 'secondsPerQuery'>;
 
 /** Queries, at least, of the first sample that counts: enough to have some in every layer. */
 const PROBE = 64;
@@ -73,38 +71,6 @@ export async function timeStep(
   // On a busy machine the larger sample may take less time: then its time is divided by its queries.
   const each = between > 0 ? between : most.seconds / most.queries;
   const rest = between > 0 ? least.seconds - each * least.queries : 0;
-  const seconds = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;
-  return { seconds, once: Math.max(0, rest), perQuery: each * threads };
-}
-
-/** Seconds that a message to all ranks takes for every doubling of their number, and bytes that arrive in a second. */
-const [PER_DOUBLING, BYTES_PER_SECOND] = [5e-5, 1e9];
-/** Messages of a step: a command, its content, the ranks' results, and the word that it is over. */
-const MESSAGES = 4;
-const SHOWN = [1, 4, 16, 64, 256, 1024];
-
-/**
- * A step's time on R ranks of T threads, by t = once + max(⌈q/RT⌉·mean, dearest) + 4·50 µs·log₂R + bytes/(1 GB/s): the unperturbed
- * pass, which every rank makes; the queries of the busiest thread, at least the dearest one; and messages as measured between
- * processes of one machine.
- *
- * @param dearest What the dearest query costs over the mean one, >= 1.
- * @param bytes What a step sends.
- */
-export function onRanks(
-  { once, perQuery }: StepTime,
-  step: { readonly queries: number; readonly threads: number; readonly dearest: number; readonly bytes: number },
-  steps: number,
-): RanksCost[] {
-  const secondsOn = (ranks: number): number => {
-    const busiest = Math.max(Math.ceil(step.queries / (ranks * step.threads)), step.dearest) * perQuery;
-    const messages = ranks === 1 ? 0 : MESSAGES * PER_DOUBLING * Math.log2(ranks) + step.bytes / BYTES_PER_SECOND;
-    return once + busiest + messages;
-  };
-  const alone = secondsOn(1);
-  return SHOWN.map((ranks) => {
-    const secondsPerStep = secondsOn(ranks);
-    const efficiency = alone / (ranks * secondsPerStep);
-    return { ranks, secondsPerStep, hours: (steps * secondsPerStep) / 3600, efficiency };
-  });
+  const secondsPerStep = most.queries >= queriesPerStep ? most.seconds : rest + each * queriesPerStep;
+  return { secondsPerStep, secondsOnce: Math.max(0, rest), secondsPerQuery: each * threads };
 }

@@ -3,7 +3,7 @@ import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } f
 import type { Model } from '../model/model.js';
 import { NonFiniteLossError } from '../model/non-finite.js';
 import type { EvaluateResult } from '../model/options.js';
-import { countCorrect, itemShape, outputsOf } from '../model/problem.js';
+import { countCorrect, outputsOf } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
@@ -13,14 +13,15 @@ import { exists, writeFileAtomically } from '../support/files.js';
 import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
 import { encodeCheckpoint, readCheckpoint, runTensors } from './checkpoint.js';
-import type { RanksCost, StepTime, TrainCost } from './cost.js';
-import { onRanks, timeStep } from './cost.js';
+import type { TrainCost } from './cost.js';
+import { timeStep } from './cost.js';
 import { checkArray, checkObject, Descent } from './descent.js';
 import type { RunFolder } from './folder.js';
 import type { TrainStep } from './log.js';
 import { amendLog, readStep, RunLog } from './log.js';
 import type { TrainOptions, TrainPlan } from './options.js';
 import { planTraining } from './options.js';
+import { ranksCost } from './ranks-cost.js';
 
 /**
  * Trains a model from loss values alone, algorithm 1 of DeepZero (Chen et al., ICLR 2024): every step estimates the gradient
@@ -124,29 +125,10 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
     };
     const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
-    const [steps, secondsPerStep] = [this.totalSteps - this.#step, time.seconds];
-    const hours = (steps * secondsPerStep) / 3600;
-    const ranks = await this.#onRanks(time, steps, position);
-    return { queriesPerStep, secondsPerStep, steps, hours, ranks };
-  }
-
-  /** The cost on other numbers of ranks. */
-  async #onRanks(time: StepTime, steps: number, position: EstimatePosition): Promise<RanksCost[]> {
-    const { estimator, queriesPerStep, batchSize } = this.#plan;
-    const model = this.#model;
-    const mask = estimator.coordinates?.(model, position);
-    if (!mask || !model.carriesChanges) return [];
-    const { parameters, parameterCount } = model.compiled;
-    const costOf = async (coordinates: Uint32Array): Promise<number> =>
-      (await model.cost(coordinates)).incremental.done;
-    const queried = parameters.filter(({ offset, size }) =>
-      mask.some((flat) => flat >= offset && flat < offset + size),
-    );
-    const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
-    const dearest = (Math.max(...each) * mask.length) / (await costOf(mask));
-    const bytes =
-      4 * (parameterCount + mask.length + batchSize * itemShape(model).reduce((a, b) => a * b)) + 8 * mask.length;
-    return onRanks(time, { queries: queriesPerStep, threads: model.threads, dearest, bytes }, steps);
+    const steps = this.totalSteps - this.#step;
+    const hours = (steps * time.secondsPerStep) / 3600;
+    const ranks = await ranksCost(this.#model, this.#plan, position, time, steps);
+    return { queriesPerStep, ...time, steps, hours, ranks };
   }
 
   /**

@@ -24,8 +24,8 @@ class Pending {
   virtual bool done() = 0;
 };
 
-// Commands and results, or the word that a command is over, which may overtake them.
-enum class Channel { Work, Word };
+// Commands and results, or the signal that ends a command, which may overtake them.
+enum class Channel { Work, Signal };
 
 using Numbers = std::shared_ptr<std::vector<double>>;
 

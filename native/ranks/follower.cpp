@@ -3,6 +3,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,6 +19,7 @@
 #include "rollouts/blocks.hpp"
 #include "rollouts/rollouts.hpp"
 #include "runtime/engine.hpp"
+#include "support/threads.hpp"
 
 namespace deepzero {
 
@@ -51,7 +53,7 @@ class Follower {
       : exchange_(exchange), kernels_(kernels), rank_(exchange.rank()), ranks_(exchange.count()) {}
 
   // False after the last command.
-  bool obey() {
+  bool serveCommand() {
     const Numbers first = receive(Channel::Work, headLength(ranks_));
     MessageReader reader(*first);
     const auto head = reader.take<Head>();
@@ -61,23 +63,33 @@ class Follower {
       return false;
     }
     const Numbers message = receive(Channel::Work, head.length);
-    const Numbers word = std::make_shared<std::vector<double>>(sizeof(Word) / sizeof(double));
-    const std::unique_ptr<Pending> lastWord = exchange_.broadcast(Channel::Word, word);
+    const Numbers signal = std::make_shared<std::vector<double>>(sizeof(Signal) / sizeof(double));
+    const std::unique_ptr<Pending> signalled = exchange_.broadcast(Channel::Signal, signal);
     std::atomic<bool> stopped{false};
+    std::exception_ptr broken;  // by MPI, while threads compute
     Control control;
     control.threads = static_cast<int>(head.threads);
     control.cancelled = &stopped;
-    control.look = [&] {
-      if (!stopped && lastWord->done()) stopped = MessageReader(*word).take<Word>() == Word::Stop;
+    control.poll = [&] {
+      try {
+        if (!stopped && signalled->done()) stopped = MessageReader(*signal).take<Signal>() == Signal::Stop;
+      } catch (...) {
+        broken = std::current_exception();
+        stopped = true;
+      }
     };
-    Part part = attempt<Part>([&](Part& own) { own = compute(head.command, message, control); });
+    Part part = attempt<Part>([&](Part& own) {
+      tryThreads(control.threads);
+      own = compute(head.command, message, control);
+    });
+    if (broken) std::rethrow_exception(broken);
     part.numbers.resize(length);
     MessageWriter answer;
     answer.put(part.outcome);
     answer.put(part.numbers.data(), part.numbers.size());
-    const Numbers mine = std::make_shared<std::vector<double>>(answer.numbers());
+    const Numbers mine = std::make_shared<std::vector<double>>(answer.take());
     waitFor(*exchange_.gather(mine, {}, nullptr), kForEver);
-    waitFor(*lastWord, kForEver);
+    waitFor(*signalled, kForEver);
     return true;
   }
 
@@ -105,14 +117,14 @@ class Follower {
 
   Part coordinates(const Numbers& message, const Control& control) {
     MessageReader reader(*message);
-    Engine& engine = takeSetting(reader, message);
+    Engine& engine = engineFor(reader, message);
     const CoordinatewiseOptions options = takeCoordinatewise(reader);
     return computeCoordinates(engine, problem_, options, sharesOf(engine, options, ranks_)[rank_], control);
   }
 
   Part directions(const Numbers& message, const Control& control) {
     MessageReader reader(*message);
-    Engine& engine = takeSetting(reader, message);
+    Engine& engine = engineFor(reader, message);
     const RandomizedOptions options = takeRandomized(reader);
     return computeDirections(engine, problem_, options, rangeOf(options.queries, rank_, ranks_), control);
   }
@@ -120,7 +132,7 @@ class Follower {
   template <typename TakeOptions>
   Part outputs(const Numbers& message, TakeOptions takeOptions, const Control& control) {
     MessageReader reader(*message);
-    Engine& engine = takeSetting(reader, message);
+    Engine& engine = engineFor(reader, message);
     const auto options = takeOptions(reader);
     const auto whole = reader.take<Range>();
     const auto mark = reader.take<std::uint64_t>();
@@ -151,12 +163,14 @@ class Follower {
   }
 
   // The network's engine; the problem becomes that of the message, if it has one.
-  Engine& takeSetting(MessageReader& reader, const Numbers& message) {
+  Engine& engineFor(MessageReader& reader, const Numbers& message) {
     Graph graph = takeGraph(reader);
     Engine& engine = engine_.get(reader.taken(), [&] { return std::make_unique<Engine>(std::move(graph), kernels_); });
     if (reader.take<std::uint64_t>() != 0) {
       problem_ = takeProblem(reader, engine.graph());
       problemMessage_ = message;
+      // Marks are those of a model, and several models may have this network.
+      engine.forget();
     }
     return engine;
   }
@@ -174,7 +188,7 @@ class Follower {
 
 void follow(Exchange& exchange, const Kernels& kernels) {
   Follower follower(exchange, kernels);
-  while (follower.obey()) {
+  while (follower.serveCommand()) {
   }
 }
 

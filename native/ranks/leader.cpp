@@ -53,15 +53,15 @@ void require(const std::vector<Outcome>& outcomes, const std::exception_ptr& own
   }
   if (other > 0) {
     throw std::runtime_error("rank " + std::to_string(other) +
-                             " computes another unperturbed loss than rank 0 from the same numbers: its memory or "
-                             "processor may be faulty");
+                             " computes another unperturbed loss than rank 0 from the same numbers: compare their C "
+                             "libraries and processors, then their memory");
   }
   if (!queries.empty()) throw NonFinite(*std::min_element(queries.begin(), queries.end(), order));
 }
 
 }  // namespace
 
-void Leader::post(Command command, const MessageWriter& message, const std::vector<std::size_t>& lengths, int threads) {
+void Leader::post(Command command, MessageWriter message, const std::vector<std::size_t>& lengths, int threads) {
   Head head;
   head.command = command;
   head.length = message.numbers().size();
@@ -69,14 +69,14 @@ void Leader::post(Command command, const MessageWriter& message, const std::vect
   MessageWriter first;
   first.put(head);
   first.put(lengths.data(), lengths.size());
-  open_.push_back(exchange_.broadcast(Channel::Work, numbersOf(first.numbers())));
-  if (head.length > 0) open_.push_back(exchange_.broadcast(Channel::Work, numbersOf(message.numbers())));
+  open_.push_back(exchange_.broadcast(Channel::Work, numbersOf(first.take())));
+  if (head.length > 0) open_.push_back(exchange_.broadcast(Channel::Work, numbersOf(message.take())));
 }
 
-void Leader::post(Word word) {
+void Leader::post(Signal signal) {
   MessageWriter message;
-  message.put(word);
-  open_.push_back(exchange_.broadcast(Channel::Word, numbersOf(message.numbers())));
+  message.put(signal);
+  open_.push_back(exchange_.broadcast(Channel::Signal, numbersOf(message.take())));
 }
 
 bool Leader::settle(Seconds patience, const std::function<bool()>& leave) {
@@ -89,7 +89,7 @@ bool Leader::settle(Seconds patience, const std::function<bool()>& leave) {
 }
 
 template <typename PartType, typename Compute>
-Leader::Gathered Leader::run(Command command, const MessageWriter& message, const std::vector<std::size_t>& lengths,
+Leader::Gathered Leader::run(Command command, Message message, const std::vector<std::size_t>& lengths,
                              const Control& control, PartType& own, Compute compute) {
   if (lost_) throw RanksLost("the other ranks are lost");
   constexpr std::size_t kOutcome = sizeof(Outcome) / sizeof(double);
@@ -97,8 +97,7 @@ Leader::Gathered Leader::run(Command command, const MessageWriter& message, cons
   std::vector<std::size_t> counts(lengths);
   for (std::size_t& count : counts) count += kOutcome;
   const std::size_t total = std::accumulate(counts.begin(), counts.end(), std::size_t{0});
-  if (std::max(total, message.numbers().size()) > kMostNumbers) {
-    problem_.clear();
+  if (std::max(total, message.writer.numbers().size()) > kMostNumbers) {
     throw std::length_error("an estimate that ranks share may have at most 2^31 - 1 numbers, of 8 bytes each");
   }
   const Numbers all = numbersOf(std::vector<double>(total));
@@ -107,39 +106,52 @@ Leader::Gathered Leader::run(Command command, const MessageWriter& message, cons
     // What an earlier command left when it was stopped.
     if (!settle(patience_, [&] { return control.stop(); })) throw Cancelled();
     const auto begun = std::chrono::steady_clock::now();
-    post(command, message, lengths, control.threads);
-    bool said = false;
+    post(command, std::move(message.writer), lengths, control.threads);
+    if (!message.problem.empty()) problem_ = std::move(message.problem);
+    bool stopSent = false;
     const auto stop = [&] {
-      if (!said) post(Word::Stop);
-      said = true;
+      if (!stopSent) post(Signal::Stop);
+      stopSent = true;
     };
-    Control looking = control;
-    looking.look = [&] {
-      if (control.stop()) stop();
+    std::exception_ptr broken;  // by MPI, while threads computed
+    double computed = 0;        // the part of this rank's share
+    Control polling = control;
+    polling.poll = [&] {
+      if (broken || !control.stop()) return;
+      try {
+        stop();
+      } catch (...) {
+        broken = std::current_exception();
+      }
     };
-    const auto leave = [&] {
-      looking.look();
-      return said;
+    polling.progress = [&](std::size_t done, std::size_t whole) {
+      computed = static_cast<double>(done) / static_cast<double>(whole);
+      if (control.progress) control.progress(done, whole);
     };
-    settle(patience_, leave);
-    own = compute(looking);
+    settle(patience_, [&] {
+      polling.poll();
+      return stopSent;
+    });
+    own = compute(polling);
+    if (broken) std::rethrow_exception(broken);
     if (isFinal(own.outcome)) stop();
 
     MessageWriter mine;
     mine.put(own.outcome);
     own.numbers.resize(lengths[0]);
     mine.put(own.numbers.data(), own.numbers.size());
-    const Seconds patience = patience_.count() > 0
-                                 ? std::max<Seconds>(patience_, 2 * (std::chrono::steady_clock::now() - begun))
-                                 : patience_;
-    open_.push_back(exchange_.gather(numbersOf(mine.numbers()), counts, all));
+    Seconds share = std::chrono::steady_clock::now() - begun;
+    // A query without a finite loss ended this rank's share early, and not those of the others.
+    if (own.outcome.status == Status::NonFinite && computed > 0) share /= computed;
+    const Seconds patience = patience_.count() > 0 ? std::max<Seconds>(patience_, 2 * share) : patience_;
+    open_.push_back(exchange_.gather(numbersOf(mine.take()), counts, all));
     const bool answered = settle(patience, [&] {
       if (!control.stop()) return false;
       stop();
       return true;
     });
     if (!answered) throw Cancelled();
-    if (!said) post(Word::Over);
+    if (!stopSent) post(Signal::Done);
     settle(patience_);
 
     auto from = all->begin();
@@ -163,18 +175,19 @@ Leader::Gathered Leader::run(Command command, const MessageWriter& message, cons
 }
 
 // The network and the problem, which is not sent again while it is the last one: in parts of an estimate.
-MessageWriter Leader::messageOf(const Graph& graph, const Problem& problem) {
-  MessageWriter message, own;
-  put(message, graph);
+Leader::Message Leader::messageOf(const Graph& graph, const Problem& problem) const {
+  Message message;
+  MessageWriter own;
+  put(message.writer, graph);
   put(own, graph, problem);
-  std::vector<double> whole = message.numbers();
+  std::vector<double> whole = message.writer.numbers();
   whole.insert(whole.end(), own.numbers().begin(), own.numbers().end());
   const bool isNew =
       whole.size() != problem_.size() || std::memcmp(whole.data(), problem_.data(), whole.size() * sizeof(double)) != 0;
-  message.put(static_cast<std::uint64_t>(isNew));
+  message.writer.put(static_cast<std::uint64_t>(isNew));
   if (!isNew) return message;
-  message.put(own.numbers().data(), own.numbers().size());
-  problem_.swap(whole);
+  message.writer.put(own.numbers().data(), own.numbers().size());
+  message.problem = std::move(whole);
   return message;
 }
 
@@ -183,12 +196,14 @@ Estimate Leader::coordinatewise(Engine& engine, const Problem& problem, const Co
   const auto shares = sharesOf(engine, options, exchange_.count());
   std::vector<std::size_t> lengths;
   for (const auto& share : shares) lengths.push_back(share.size());
-  MessageWriter message = messageOf(engine.graph(), problem);
-  put(message, options);
+  Message message = messageOf(engine.graph(), problem);
+  put(message.writer, options);
   EstimatePart own;
-  const Gathered all = run(Command::Coordinates, message, lengths, control, own, [&](const Control& looking) {
-    return computeCoordinates(engine, problem, options, shares[0], scaled(looking, shares[0].size(), options.count));
-  });
+  const Gathered all =
+      run(Command::Coordinates, std::move(message), lengths, control, own, [&](const Control& polling) {
+        return computeCoordinates(engine, problem, options, shares[0],
+                                  scaled(polling, shares[0].size(), options.count));
+      });
   const std::vector<std::size_t> order = queryOrder(engine, options);
   require(all.outcomes, own.thrown, [&](long long a, long long b) {
     const auto placeOf = [&](long long coordinate) {
@@ -218,12 +233,12 @@ Estimate Leader::randomized(Engine& engine, const Problem& problem, const Random
     lengths.push_back(directions.back() * (1 + tensors));
     sums.push_back(parametersOf(graph, rank, ranks).count);
   }
-  MessageWriter message = messageOf(graph, problem);
-  put(message, options);
+  Message message = messageOf(graph, problem);
+  put(message.writer, options);
   EstimatePart own;
-  const Gathered all = run(Command::Directions, message, lengths, control, own, [&](const Control& looking) {
+  const Gathered all = run(Command::Directions, std::move(message), lengths, control, own, [&](const Control& polling) {
     return computeDirections(engine, problem, options, rangeOf(options.queries, 0, ranks),
-                             scaled(looking, directions[0], options.queries));
+                             scaled(polling, directions[0], options.queries));
   });
   require(all.outcomes, own.thrown, std::less<long long>());
   std::vector<double> slopes, factors;
@@ -233,14 +248,14 @@ Estimate Leader::randomized(Engine& engine, const Problem& problem, const Random
     factors.insert(factors.end(), middle, all.numbers[rank].end());
   }
 
-  MessageWriter sum;
-  put(sum, graph);
-  put(sum, options);
-  sum.put(slopes.data(), slopes.size());
-  sum.put(factors.data(), factors.size());
+  Message sum;
+  put(sum.writer, graph);
+  put(sum.writer, options);
+  sum.writer.put(slopes.data(), slopes.size());
+  sum.writer.put(factors.data(), factors.size());
   Part ownSum;
-  const Gathered summed = run(Command::Sum, sum, sums, control, ownSum, [&](const Control& looking) {
-    return computeSum(graph, options, slopes.data(), factors.data(), parametersOf(graph, 0, ranks), looking);
+  const Gathered summed = run(Command::Sum, std::move(sum), sums, control, ownSum, [&](const Control& polling) {
+    return computeSum(graph, options, slopes.data(), factors.data(), parametersOf(graph, 0, ranks), polling);
   });
   require(summed.outcomes, ownSum.thrown, std::less<long long>());
   Estimate estimate;
@@ -254,24 +269,24 @@ Estimate Leader::randomized(Engine& engine, const Problem& problem, const Random
 
 template <typename Options, typename Name>
 PerturbedOutputs Leader::outputs(Command command, Engine& engine, const Problem& problem, const Options& options,
-                                 int sides, Range range, std::uint64_t mark, const Control& control,
-                                 MessageWriter message, Name nameOf) {
+                                 int sides, Range range, std::uint64_t mark, const Control& control, Message message,
+                                 Name nameOf) {
   const int ranks = exchange_.count();
   const std::size_t size = problem.count * engine.graph().output().size() * sides;
   const auto partOf = [&](int rank) {
     const Range part = rangeOf(range.count, rank, ranks);
     return Range{range.first + part.first, part.count};
   };
-  message.put(range);
-  message.put(mark);
+  message.writer.put(range);
+  message.writer.put(mark);
   std::vector<std::size_t> counts, lengths;
   for (int rank = 0; rank < ranks; ++rank) {
     counts.push_back(partOf(rank).count);
     lengths.push_back(counts.back() * (size + 1));
   }
   OutputsPart own;
-  const Gathered all = run(command, message, lengths, control, own, [&](const Control& looking) {
-    return computeOutputs(engine, problem, options, partOf(0), mark, scaled(looking, counts[0], range.count));
+  const Gathered all = run(command, std::move(message), lengths, control, own, [&](const Control& polling) {
+    return computeOutputs(engine, problem, options, partOf(0), mark, scaled(polling, counts[0], range.count));
   });
   require(all.outcomes, own.thrown, [&](long long a, long long b) { return nameOf(a) < nameOf(b); });
   PerturbedOutputs result = std::move(own.outputs);
@@ -288,8 +303,8 @@ PerturbedOutputs Leader::outputs(Command command, Engine& engine, const Problem&
 PerturbedOutputs Leader::coordinatewiseOutputs(Engine& engine, const Problem& problem,
                                                const CoordinatewiseOptions& options, std::uint64_t mark,
                                                const Control& control) {
-  MessageWriter message = messageOf(engine.graph(), problem);
-  put(message, options);
+  Message message = messageOf(engine.graph(), problem);
+  put(message.writer, options);
   const auto placeOf = [&](long long coordinate) {
     return coordinate < 0
                ? -1
@@ -301,8 +316,8 @@ PerturbedOutputs Leader::coordinatewiseOutputs(Engine& engine, const Problem& pr
 
 PerturbedOutputs Leader::randomizedOutputs(Engine& engine, const Problem& problem, const RandomizedOptions& options,
                                            Range range, std::uint64_t mark, const Control& control) {
-  MessageWriter message = messageOf(engine.graph(), problem);
-  put(message, options);
+  Message message = messageOf(engine.graph(), problem);
+  put(message.writer, options);
   return outputs(Command::DirectionOutputs, engine, problem, options, options.central ? 2 : 1, range, mark, control,
                  std::move(message), [](long long query) { return query; });
 }
@@ -314,14 +329,14 @@ RolloutLosses Leader::losses(Command command, Rollouts& rollouts, const RolloutP
   const std::vector<Range> shares = lossShares(row, exchange_.count());
   std::vector<std::size_t> lengths;
   for (const Range share : shares) lengths.push_back(share.count);
-  MessageWriter message;
-  put(message, rollouts);
-  put(message, rollouts, problem);
-  put(message, options);
+  Message message;
+  put(message.writer, rollouts);
+  put(message.writer, rollouts, problem);
+  put(message.writer, options);
   LossesPart own;
-  const Gathered all = run(command, message, lengths, control, own, [&](const Control& looking) {
+  const Gathered all = run(command, std::move(message), lengths, control, own, [&](const Control& polling) {
     return computeLosses(rollouts, problem, options, shares[0], problem.count,
-                         scaled(reportingQueries(looking, row), shares[0].count, row.count));
+                         scaled(reportingQueries(polling, row), shares[0].count, row.count));
   });
   require(all.outcomes, own.thrown, std::less<long long>());
   RolloutLosses result;

@@ -18,8 +18,8 @@ namespace deepzero {
 
 class Leader {
  public:
-  // `patience`: how long it waits for ranks whose work is no more than its own; or twice its own time, if that is
-  // longer.
+  // It waits for the other ranks' parts for the longer of `patience` and twice the time of its own part; zero waits for
+  // ever.
   Leader(Exchange& exchange, std::chrono::duration<double> patience) : exchange_(exchange), patience_(patience) {}
 
   // As deepzero::coordinatewise and deepzero::randomized. They throw RanksLost if a rank does not answer, for ever
@@ -52,21 +52,26 @@ class Leader {
     std::vector<Outcome> outcomes;
     std::vector<std::vector<double>> numbers;
   };
+  // A command's message, and the problem in it, if it is not the one that the other ranks have.
+  struct Message {
+    MessageWriter writer;
+    std::vector<double> problem;
+  };
   template <typename PartType, typename Compute>
-  Gathered run(Command command, const MessageWriter& message, const std::vector<std::size_t>& lengths,
-               const Control& control, PartType& own, Compute compute);
+  Gathered run(Command command, Message message, const std::vector<std::size_t>& lengths, const Control& control,
+               PartType& own, Compute compute);
   template <typename Options>
   RolloutLosses losses(Command command, Rollouts& rollouts, const RolloutProblem& problem, const Options& options,
                        const Control& control);
-  // Starts to send a command, or the word that it is over.
-  void post(Command command, const MessageWriter& message, const std::vector<std::size_t>& lengths, int threads);
-  void post(Word word);
+  // Starts to send a command, or the signal that ends it.
+  void post(Command command, MessageWriter message, const std::vector<std::size_t>& lengths, int threads);
+  void post(Signal signal);
   // Waits for all that was started; false if `leave` said not to.
   bool settle(std::chrono::duration<double> patience, const std::function<bool()>& leave = nullptr);
-  MessageWriter messageOf(const Graph& graph, const Problem& problem);
+  Message messageOf(const Graph& graph, const Problem& problem) const;
   template <typename Options, typename Name>
   PerturbedOutputs outputs(Command command, Engine& engine, const Problem& problem, const Options& options, int sides,
-                           Range range, std::uint64_t mark, const Control& control, MessageWriter message, Name nameOf);
+                           Range range, std::uint64_t mark, const Control& control, Message message, Name nameOf);
 
   Exchange& exchange_;
   std::chrono::duration<double> patience_;

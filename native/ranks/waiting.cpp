@@ -7,13 +7,19 @@
 
 namespace deepzero {
 
+// A process that waited for longer was suspended, with the others perhaps.
+static constexpr std::chrono::duration<double> kMostAtOnce(1);
+
 bool waitFor(Pending& pending, std::chrono::duration<double> patience, const std::function<bool()>& leave) {
   using Clock = std::chrono::steady_clock;
-  const Clock::time_point begun = Clock::now();
+  Clock::time_point asked = Clock::now();
+  std::chrono::duration<double> waited(0);
   auto pause = std::chrono::microseconds(0);
   while (!pending.done()) {
     if (leave && leave()) return false;
-    const std::chrono::duration<double> waited = Clock::now() - begun;
+    const Clock::time_point now = Clock::now();
+    waited += std::min<std::chrono::duration<double>>(now - asked, kMostAtOnce);
+    asked = now;
     if (patience.count() > 0 && waited > patience) {
       throw RanksLost("the other ranks have not answered for " + std::to_string(std::lround(waited.count())) +
                       " s: they died, are out of reach, or need a longer DEEPZERO_RANKS_PATIENCE");

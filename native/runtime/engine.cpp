@@ -177,6 +177,8 @@ std::optional<Evaluation> Engine::beginOnce(std::uint64_t mark, const Problem& p
   return result;
 }
 
+void Engine::forget() { begun_.reset(); }
+
 Evaluation Engine::beginValues(const Problem& problem, const Control& control) {
   const double loss = base_->run(problem, *unperturbed_, workspaces_, control);
   for (auto& query : valueQueries_) {

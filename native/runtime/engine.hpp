@@ -56,6 +56,8 @@ class Engine {
   // kind, images and threads. The caller gives equal marks for equal problems alone.
   std::optional<Evaluation> beginOnce(std::uint64_t mark, const Problem& problem, const Control& control,
                                       QueryKind kind, std::size_t queries = 1);
+  // Another problem may have the same marks from now on.
+  void forget();
 
   // A thread's copy of the parameters; begin() sets it to the problem's.
   Weights& weights(int thread) { return valueQueries_[thread]->weights; }

@@ -11,16 +11,17 @@
 
 namespace deepzero {
 
-// `progress` is called from a compute thread, one call at a time. `look` is called on the thread that runs the
-// computation whenever that asks whether to stop: it may set `cancelled`.
+// `progress` is called from a compute thread, one call at a time. `poll` is called on the thread that runs the
+// computation whenever that asks whether to stop: it may set `cancelled`, and must not throw, for it may be called
+// where threads compute.
 struct Control {
   int threads = 1;
   const std::atomic<bool>* cancelled = nullptr;
   std::function<void(std::size_t done, std::size_t total)> progress;
-  std::function<void()> look;
+  std::function<void()> poll;
 
   bool stop() const {
-    if (look && omp_get_thread_num() == 0) look();
+    if (poll && omp_get_thread_num() == 0) poll();
     return cancelled != nullptr && cancelled->load(std::memory_order_relaxed);
   }
 };

@@ -30,7 +30,7 @@ async function rowsOf(args: readonly string[]): Promise<Record<string, unknown>[
   const result = await json(['bench', ...args]);
   assert.equal(result['benchmark'], args[0]);
   const machine = result['machine'] as Record<string, unknown>;
-  assert.deepEqual(Object.keys(machine), ['version', 'isa', 'processor', 'cores', 'node']);
+  assert.deepEqual(Object.keys(machine), ['version', 'isa', 'processor', 'cores', 'node', 'ranks']);
   const rows = result['rows'] as Record<string, unknown>[];
   rows.forEach(checkNumbers);
   return rows;

@@ -6,13 +6,12 @@
 import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { spawn, spawnSync } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { stripVTControlCharacters } from 'node:util';
 import type { Context } from 'mocha';
 import type { Outcome } from './command.js';
 import { outcomeOf, RANKS_PROGRAM } from './command.js';
 import { HANG_MS } from './hang.js';
-import { isRunning } from './resources.js';
+import { isRunning, until } from './resources.js';
 
 export type Launcher = 'mpirun.openmpi' | 'mpirun.mpich';
 
@@ -42,6 +41,13 @@ const MARK = 'DEEPZERO_TEST_RANKS';
 const RANK_VARIABLES = ['OMPI_COMM_WORLD_RANK', 'PMI_RANK'];
 
 let launches = 0;
+const started = new Set<Launched>();
+
+/** A test that fails may leave ranks that compute. */
+afterEach(() => {
+  for (const launched of started) launched.kill();
+  started.clear();
+});
 
 export interface LaunchSettings {
   readonly env?: Record<string, string>;
@@ -68,6 +74,18 @@ export class Launched {
     });
     this.child.stdout.on('data', (chunk: Buffer) => (this.#stdout += chunk.toString()));
     this.#outcome = outcomeOf(this.child);
+    started.add(this);
+  }
+
+  /** Kills what runs: ranks take no notice of signals that ask. */
+  kill(): void {
+    for (const { pid } of this.processes()) {
+      try {
+        process.kill(pid, 'SIGKILL');
+      } catch {
+        // It has ended by itself.
+      }
+    }
   }
 
   /** What it has printed on standard output so far. */
@@ -101,7 +119,7 @@ export class Launched {
   /** Waits until the launcher and all of its processes have ended. What it printed is as on a terminal without colours. */
   async outcome(): Promise<Outcome> {
     const { code, stdout, stderr } = await this.#outcome;
-    while (this.processes().length > 0) await sleep(20);
+    await until(() => this.processes().length === 0);
     const plain = (text: string): string => stripVTControlCharacters(text).replaceAll('\r\n', '\n');
     return { code, stdout: plain(stdout), stderr: plain(stderr) };
   }

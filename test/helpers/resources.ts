@@ -6,6 +6,7 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises';
+import { HANG_MS } from './hang.js';
 
 /** Processes, pipes, sockets, threads and timers that keep this process alive, mocha's timer included. */
 async function held(): Promise<string[]> {
@@ -52,7 +53,11 @@ export function isRunning(pid: number): boolean {
   }
 }
 
-/** Waits until a condition holds; mocha's timeout ends the wait. */
+/** Waits until a condition holds, and throws if it never does: a loop that goes on would keep the whole suite from ending. */
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
-  while (!(await condition())) await sleep(10);
+  const hangs = performance.now() + HANG_MS;
+  while (!(await condition())) {
+    if (performance.now() > hangs) throw new Error(`Expected ${condition.toString()} within ${HANG_MS} ms`);
+    await sleep(10);
+  }
 }

@@ -33,6 +33,13 @@ export interface Trained {
   steps: Pick<TrainStep, 'step' | 'epoch' | 'loss' | 'accuracy' | 'lr' | 'queries'>[];
 }
 
+/** All steps of a run. */
+export async function finish(run: AsyncIterable<TrainStep>): Promise<TrainStep[]> {
+  const steps: TrainStep[] = [];
+  for await (const step of run) steps.push(step);
+  return steps;
+}
+
 /** Trains a fresh model until a step is finished; with a file, a checkpoint is written then. */
 export async function trained(
   options: TrainOptions,

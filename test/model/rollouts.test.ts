@@ -23,12 +23,12 @@ import type { Network } from '../../lib/network/description.js';
 import { batchNorm, conv2d, relu } from '../../lib/network/description.js';
 import { adam, sgd } from '../../lib/optimizers/optimizers.js';
 import { zoGrasp } from '../../lib/pruning/zo-grasp.js';
-import type { TrainStep } from '../../lib/training/log.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { relativeError } from '../helpers/outputs.js';
 import { linearSimulator } from '../helpers/simulators.js';
 import { bits, whole, withFolder } from '../helpers/tiny.js';
+import { finish } from '../helpers/trained.js';
 
 const [ENTRIES, STEPS, COUNT] = [6, 4, 5];
 
@@ -56,13 +56,6 @@ const trajectories = (count = COUNT, steps = STEPS): TensorDataset =>
     shape: [1 + ENTRIES, 1, 1],
     targets: Float32Array.from({ length: count * steps * ENTRIES }, (_, i) => 0.5 * number(3 * i)),
   });
-
-/** All steps of a run. */
-async function finish(run: AsyncIterable<TrainStep>): Promise<TrainStep[]> {
-  const steps: TrainStep[] = [];
-  for await (const step of run) steps.push(step);
-  return steps;
-}
 
 const every = (model: Model): Uint32Array => Uint32Array.from({ length: model.parameterCount }, (_, i) => i);
 const batch = whole(trajectories());
@@ -132,7 +125,9 @@ describe('a loss of rollouts', () => {
       [patternSearch({ radius: 0.05, queries: 40 }), sgd({ lr: 1 })],
     ] as const) {
       using model = new Model(network, { loss: lossOf(), seed: 3 });
-      await finish(train(model, trajectories(), { estimator, optimizer, steps: 30, batchSize: 4 }));
+      const run = train(model, trajectories(), { estimator, optimizer, steps: 30, batchSize: 4 });
+      assert.equal((await run.estimateCost()).ranks.length > 0, estimator.optimizer === undefined);
+      await finish(run);
       const after = (await model.evaluate(trajectories())).loss;
       assert.ok(after < 0.9 * before, `${JSON.stringify(estimator.config)}: ${after} of ${before}`);
     }

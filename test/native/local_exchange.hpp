@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <memory>
@@ -12,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "estimators/estimators.hpp"
 #include "harness.hpp"
 #include "ranks/exchange.hpp"
 #include "ranks/follower.hpp"
@@ -101,6 +103,16 @@ class LocalExchange : public Exchange {
   int rank_;
   Change change_;
 };
+
+inline CoordinatewiseOptions along(const std::vector<std::uint32_t>& coordinates, Reuse reuse, bool central) {
+  CoordinatewiseOptions options;
+  options.mu = 5e-3;
+  options.central = central;
+  options.reuse = reuse;
+  options.coordinates = coordinates.data();
+  options.count = coordinates.size();
+  return options;
+}
 
 inline constexpr std::chrono::duration<double> kPatience(60);
 

@@ -1,6 +1,7 @@
 // Outputs at perturbed points that ranks share: the bits of one process, part after part.
 #include <cstdint>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "estimators/estimators.hpp"
@@ -82,6 +83,23 @@ TEST("outputs along directions that ranks share have the bits of one process") {
       });
     }
   }
+}
+
+TEST("models of one network, whose estimates have equal marks, do not share a base pass") {
+  Example first = withoutLoss(smallCnn(), 5), second = first;
+  for (float& parameter : second.parameters) parameter *= 0.5f;
+  const std::vector<std::uint32_t> all = first.allCoordinates();
+  Engine engine(first.graph, kernels()), other(first.graph, kernels());
+  withLeader(3, [&](Leader& leader) {
+    for (const std::uint64_t mark : {1, 2}) {
+      for (const auto& [example, own] : {std::pair(&first, &engine), std::pair(&second, &other)}) {
+        const CoordinatewiseOptions options = along(all.data(), 9, Reuse::Incremental);
+        Engine alone(first.graph, kernels());
+        CHECK(same(leader.coordinatewiseOutputs(*own, example->problem(), options, mark, threads(2)),
+                   coordinatewiseOutputs(alone, example->problem(), options, mark, threads(2))));
+      }
+    }
+  });
 }
 
 TEST("an output that is not finite is that of the query which one process names") {

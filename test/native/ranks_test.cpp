@@ -28,16 +28,6 @@ bool same(const Estimate& a, const Estimate& b) {
          sameBits(a.statistics, b.statistics) && a.queries == b.queries;
 }
 
-CoordinatewiseOptions along(const std::vector<std::uint32_t>& coordinates, Reuse reuse, bool central) {
-  CoordinatewiseOptions options;
-  options.mu = 5e-3;
-  options.central = central;
-  options.reuse = reuse;
-  options.coordinates = coordinates.data();
-  options.count = coordinates.size();
-  return options;
-}
-
 // Every third coordinate, in no order.
 std::vector<std::uint32_t> someCoordinates(const Example& example) {
   std::vector<std::uint32_t> result;
@@ -217,26 +207,6 @@ TEST("progress counts the queries of all ranks") {
   });
 }
 
-TEST("a rank that never answers is given up, once and for all") {
-  Meeting meeting(2);
-  LocalExchange exchange(meeting, 0);
-  Leader leader(exchange, std::chrono::duration<double>(0.05));
-  const Example example(smallCnn(), 3);
-  Engine engine(example.graph, kernels());
-  const std::vector<std::uint32_t> few{0, 1};
-  for (int turn = 0; turn < 2; ++turn) {
-    std::string message;
-    try {
-      leader.coordinatewise(engine, example.problem(), along(few, Reuse::Incremental, false), threads(1));
-    } catch (const RanksLost& error) {
-      message = error.what();
-    }
-    CHECK(message.find(turn == 0 ? "have not answered for" : "are lost") != std::string::npos);
-  }
-  CHECK(leader.lost());
-  leader.end();
-}
-
 TEST("a rank that cannot even read a command is named, and the ranks go on") {
   const Example example(smallCnn(), 3);
   Engine engine(example.graph, kernels()), alone(example.graph, kernels());
@@ -292,20 +262,6 @@ TEST("a stop waits for nobody, and the rank that was late goes on from there") {
              coordinatewise(alone, example.problem(), options, threads(1))));
   leader.end();
   late.join();
-}
-
-TEST("the end waits until all ranks know of it") {
-  Meeting meeting(2);
-  LocalExchange exchange(meeting, 0);
-  Leader leader(exchange, std::chrono::duration<double>(0.05));
-  bool lost = false;
-  try {
-    leader.end();
-  } catch (const RanksLost&) {
-    lost = true;
-  }
-  CHECK(lost && leader.lost());
-  leader.end();
 }
 
 // An exchange whose rank 1 answers with something of its own.

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { COMMAND, type Outcome, writeImages } from '../helpers/command.js';
 import { canMount, MOUNTING_SHELL } from '../helpers/mounts.js';
-import { inMode, launch, LAUNCHERS, type Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
+import { inMode, launch, LAUNCHERS, Launched, type Launcher, linesOf, needsLaunchers } from '../helpers/ranks.js';
 import { until } from '../helpers/resources.js';
 import { withFolder } from '../helpers/tiny.js';
 import { RECIPE } from '../helpers/train-command.js';
@@ -86,15 +87,27 @@ describe('the end of a program on ranks', () => {
     );
   });
 
-  it('waits for a rank that pauses for less than the patience', async function () {
+  it('waits for ranks that pause', async function () {
     needsLaunchers(this, 'mpirun.mpich');
     const ranks = await launched('mpirun.mpich', 'idles', 'idle', { DEEPZERO_RANKS_PATIENCE: '500' });
-    const paused = ranks.pidOf(1);
-    process.kill(paused, 'SIGSTOP');
+    const paused = [1, 0].map((rank) => ranks.pidOf(rank));
+    process.kill(paused[0]!, 'SIGSTOP');
     ranks.child.stdin.end();
-    // Rank 0 is about to wait: however far it came, nothing is lost.
-    process.kill(paused, 'SIGCONT');
+    // Time to begin to wait.
+    await sleep(500);
+    process.kill(paused[1]!, 'SIGSTOP');
+    await sleep(500);
+    for (const pid of paused) process.kill(pid, 'SIGCONT');
     assert.deepEqual(await ranks.outcome(), { code: 0, stdout: 'idle\n', stderr: '' });
+  });
+
+  it('comes by a rank that cannot start its threads, which says so', async function () {
+    needsLaunchers(this, 'mpirun.mpich');
+    const limited = ['sh', '-c', 'ulimit -v 4000000; exec "$0" "$@"'];
+    const parts = [[], limited].map((within) => ['-n', '1', ...within, ...inMode('steps')]);
+    const outcome = await new Launched('mpirun.mpich', parts, { env: { RANKS_THREADS: '1024' } }).outcome();
+    assert.equal(outcome.code, 1);
+    assert.match(outcome.stderr, /rank 1 failed: 1024 threads could not be started, ask for fewer: /);
   });
 
   it('comes by a full disk as on one process', async function () {

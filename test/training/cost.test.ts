@@ -1,6 +1,27 @@
 import assert from 'node:assert/strict';
 
-import { onRanks, timeStep } from '../../lib/training/cost.js';
+import type { Estimator } from '../../lib/estimators/estimator.js';
+import { cge } from '../../lib/estimators/cge.js';
+import { firstOrder } from '../../lib/estimators/first-order.js';
+import { patternSearch } from '../../lib/estimators/pattern-search.js';
+import { rge } from '../../lib/estimators/rge.js';
+import type { OutputsLoss } from '../../lib/model/losses.js';
+import { Model } from '../../lib/model/model.js';
+import { sgd } from '../../lib/optimizers/optimizers.js';
+import type { TrainOptions } from '../../lib/training/options.js';
+import { train } from '../../lib/training/train.js';
+import { timeStep } from '../../lib/training/cost.js';
+import { onRanks } from '../../lib/training/ranks-cost.js';
+import { crossEntropy } from '../helpers/outputs.js';
+import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
+import { finish } from '../helpers/trained.js';
+
+const OPTIONS = {
+  estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1 }),
+  optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
+  steps: 5,
+  batchSize: 8,
+} satisfies TrainOptions;
 
 /** Predicts a step on a machine where the n-th sample, of `queries` queries, takes `milliseconds(queries, n)`. */
 async function predict(
@@ -15,7 +36,7 @@ async function predict(
     samples.push(queries);
     return Promise.resolve(queries);
   };
-  const { seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
+  const { secondsPerStep: seconds } = await timeStep(sample, queriesPerStep, threads, () => time);
   return { seconds, samples };
 }
 
@@ -57,7 +78,7 @@ describe('timeStep', () => {
 
 describe('onRanks', () => {
   const step = { queries: 27_700, threads: 16, dearest: 8, bytes: 5e6 };
-  const time = { seconds: 26, once: 0.02, perQuery: 0.0148 };
+  const time = { secondsPerStep: 26, secondsOnce: 0.02, secondsPerQuery: 0.0148 };
 
   it('divides the queries, and makes the unperturbed pass on every rank', () => {
     const [alone, four] = onRanks(time, step, 3600);
@@ -73,5 +94,65 @@ describe('onRanks', () => {
   it('is never quicker than the dearest query', () => {
     const last = onRanks(time, step, 1).at(-1)!;
     assert.ok(last.secondsPerStep > 0.02 + 8 * 0.0148 && last.efficiency < 0.2);
+  });
+});
+
+describe('estimateCost', () => {
+  it('counts queries and steps, and changes nothing', async () => {
+    using model = new Model(tinyNetwork());
+    const run = train(model, tinyImages(), OPTIONS);
+    const before = [bits(model.parameters), bits(model.statistics)];
+    const cost = await run.estimateCost();
+    assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
+    assert.equal(cost.steps, 5);
+    assert.ok(cost.secondsPerStep > 0);
+    assert.equal(cost.hours, (5 * cost.secondsPerStep) / 3600);
+    const steps = await finish(run);
+    assert.ok(steps.every(({ queries }) => queries === cost.queriesPerStep));
+    assert.equal((await run.estimateCost()).steps, 0);
+
+    using other = new Model(tinyNetwork());
+    await finish(train(other, tinyImages(), OPTIONS));
+    assert.equal(bits(model.parameters), bits(other.parameters));
+  });
+
+  it('is predicted on more ranks where they share queries', async () => {
+    const shown = async (estimator: Estimator, loss?: OutputsLoss): Promise<number[]> => {
+      using model = new Model(tinyNetwork(), loss && { loss });
+      const optimizer = estimator.optimizer ?? OPTIONS.optimizer;
+      const { ranks } = await train(model, tinyImages(), { ...OPTIONS, estimator, optimizer }).estimateCost();
+      assert.equal(ranks[0]?.efficiency ?? 1, 1);
+      return ranks.map(({ ranks: count }) => count);
+    };
+    const all = [1, 4, 16, 64, 256, 1024, 4096];
+    const dense = cge({ mu: 5e-3 });
+    for (const estimator of [dense, cge({ mu: 5e-3, sparsity: 0.5 }), rge({ mu: 5e-3, queries: 8 })]) {
+      assert.deepEqual(await shown(estimator), all);
+    }
+    for (const estimator of [firstOrder(), patternSearch({ radius: 0.1, decay: 0.9, queries: 8 })]) {
+      assert.deepEqual(await shown(estimator), []);
+    }
+    assert.deepEqual(await shown(dense, crossEntropy), []);
+  });
+
+  it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
+    let asked: number[] = [];
+    const all = rge({ mu: 5e-3, queries: 1e6 });
+    const estimator: Estimator = {
+      config: {},
+      queriesPerStep: () => 1e6 + 1,
+      estimate: () => assert.fail(),
+      sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
+    };
+    for (const [threads, samples] of [
+      [3, [4, 4, 67]],
+      [64, [65, 65, 513]],
+    ] as const) {
+      asked = [];
+      using model = new Model(tinyNetwork(), { threads });
+      const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
+      assert.deepEqual(asked.slice(0, 3), samples);
+      assert.equal(cost.queriesPerStep, 1e6 + 1);
+    }
   });
 });

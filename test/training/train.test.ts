@@ -13,6 +13,7 @@ import type { TrainRun } from '../../lib/training/train.js';
 import { train } from '../../lib/training/train.js';
 import { readSafetensors } from '../../lib/support/safetensors.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors, withFolder } from '../helpers/tiny.js';
+import { finish } from '../helpers/trained.js';
 
 const OPTIONS = {
   estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1 }),
@@ -20,12 +21,6 @@ const OPTIONS = {
   steps: 5,
   batchSize: 8,
 } satisfies TrainOptions;
-
-async function finish(run: TrainRun): Promise<TrainStep[]> {
-  const steps: TrainStep[] = [];
-  for await (const step of run) steps.push(step);
-  return steps;
-}
 
 /** A data set that records its requests. */
 function spied(dataset: Dataset): {
@@ -259,47 +254,6 @@ describe('train', () => {
     const run = train(model, tinyTensors(), OPTIONS);
     await finish(run);
     assert.throws(() => run[Symbol.asyncIterator](), /A run is iterated once/);
-  });
-
-  describe('estimateCost', () => {
-    it('counts queries and steps, and changes nothing', async () => {
-      using model = new Model(tinyNetwork());
-      const run = train(model, tinyImages(), OPTIONS);
-      const before = [bits(model.parameters), bits(model.statistics)];
-      const cost = await run.estimateCost();
-      assert.deepEqual([bits(model.parameters), bits(model.statistics)], before);
-      assert.equal(cost.steps, 5);
-      assert.ok(cost.secondsPerStep > 0);
-      assert.equal(cost.hours, (5 * cost.secondsPerStep) / 3600);
-      const steps = await finish(run);
-      assert.ok(steps.every(({ queries }) => queries === cost.queriesPerStep));
-      assert.equal((await run.estimateCost()).steps, 0);
-
-      using other = new Model(tinyNetwork());
-      await finish(train(other, tinyImages(), OPTIONS));
-      assert.equal(bits(model.parameters), bits(other.parameters));
-    });
-
-    it('asks for a sample of a step, in which every thread has as many queries, not for a whole one', async () => {
-      let asked: number[] = [];
-      const all = rge({ mu: 5e-3, queries: 1e6 });
-      const estimator: Estimator = {
-        config: {},
-        queriesPerStep: () => 1e6 + 1,
-        estimate: () => assert.fail(),
-        sample: (queries) => (asked.push(queries), all.sample(Math.min(queries, 100))),
-      };
-      for (const [threads, samples] of [
-        [3, [4, 4, 67]],
-        [64, [65, 65, 513]],
-      ] as const) {
-        asked = [];
-        using model = new Model(tinyNetwork(), { threads });
-        const cost = await train(model, tinyTensors(), { ...OPTIONS, estimator }).estimateCost();
-        assert.deepEqual(asked.slice(0, 3), samples);
-        assert.equal(cost.queriesPerStep, 1e6 + 1);
-      }
-    });
   });
 
   it('refuses wrong results of a custom estimator, in a step and in a sample', async () => {

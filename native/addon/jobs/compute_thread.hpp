@@ -19,10 +19,6 @@ struct Task {
   std::atomic<bool> cancelled{false};
 };
 
-// Throws unless this process may have this many threads beside those that earlier calls asked for. OpenMP, which cannot
-// start one, ends the process. For the compute thread alone.
-void tryThreads(int count);
-
 class ComputeThread {
  public:
   static ComputeThread& instance();

@@ -9,6 +9,7 @@
 #include "addon/convert.hpp"
 #include "addon/jobs/compute_thread.hpp"
 #include "support/aligned.hpp"
+#include "support/threads.hpp"
 
 namespace deepzero {
 

@@ -87,27 +87,29 @@ void onComputeThread(std::function<void()> body) {
   call->wait();
 }
 
+// Undefined if the other ranks do not come.
 Napi::Value start(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
-  return withClearErrors(env, [&] {
+  return withClearErrors(env, [&]() -> Napi::Value {
     if (!info[0].IsString()) throw expected(env, "library", "a string");
     const std::string library = info[0].As<Napi::String>().Utf8Value();
     const double patience = info[1].IsNumber() ? info[1].As<Napi::Number>().DoubleValue() : -1;
     if (!(patience >= 0 && patience <= kMostSeconds)) throw expected(env, "patience", "a number of seconds");
-    Napi::Object result = Napi::Object::New(env);
-    int rank = 0, count = 0;
-    std::string name;
-    onComputeThread([&] {
+    const auto starting = std::make_shared<Call>([library, patience] {
       if (ranks().exchange) throw std::runtime_error("This process has joined other ranks before");
       ranks().exchange = MpiExchange::start(library);
       ranks().patience = Seconds(patience);
-      rank = ranks().exchange->rank();
-      count = ranks().exchange->count();
-      name = ranks().exchange->library();
     });
-    result.Set("rank", rank);
-    result.Set("count", count);
-    result.Set("library", name);
+    ComputeThread::instance().post(starting);
+    if (!starting->wait(Seconds(patience))) {
+      // The compute thread may stay in MPI for ever.
+      std::atexit([] { std::_Exit(EXIT_FAILURE); });
+      return env.Undefined();
+    }
+    Napi::Object result = Napi::Object::New(env);
+    result.Set("rank", ranks().exchange->rank());
+    result.Set("count", ranks().exchange->count());
+    result.Set("library", ranks().exchange->library());
     return result;
   });
 }

@@ -30,8 +30,8 @@ struct Head {
 // Of a head with the lengths behind it, in numbers.
 constexpr std::size_t headLength(int ranks) { return sizeof(Head) / sizeof(double) + ranks; }
 
-// Sent on Channel::Word: whether the rest of a command is given up.
-enum class Word : std::uint64_t { Over, Stop };
+// Sent on Channel::Signal, once for each command: all have answered, or nothing more need be computed.
+enum class Signal : std::uint64_t { Done, Stop };
 
 // How a rank's part of a command ended.
 enum class Status : std::uint64_t { Done, NonFinite, Stopped, Failed };

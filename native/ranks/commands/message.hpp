@@ -6,6 +6,7 @@
 #include <stdexcept>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 namespace deepzero {
@@ -25,6 +26,8 @@ class MessageWriter {
     if (bytes > 0) std::memcpy(numbers_.data() + start, values, bytes);
   }
   const std::vector<double>& numbers() const { return numbers_; }
+  // Leaves nothing behind.
+  std::vector<double> take() { return std::move(numbers_); }
 
  private:
   std::vector<double> numbers_;

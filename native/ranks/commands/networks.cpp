@@ -17,9 +17,7 @@ constexpr std::size_t kPage = 4096;
 
 // What travels of a problem beside its arrays.
 struct ProblemHead {
-  std::int64_t count = 0;
-  Loss loss = Loss::None;
-  bool training = true;
+  std::int64_t count = 0, loss = 0, training = 0;
 };
 
 std::uint64_t digestOf(const Evaluation& evaluation) {
@@ -46,7 +44,7 @@ Graph takeGraph(MessageReader& message) {
 }
 
 void put(MessageWriter& message, const Graph& graph, const Problem& problem) {
-  message.put(ProblemHead{problem.count, problem.loss, problem.training});
+  message.put(ProblemHead{problem.count, static_cast<std::int64_t>(problem.loss), problem.training});
   message.put(problem.parameters, graph.parameterCount());
   message.put(problem.statistics, graph.statisticsCount());
   message.put(problem.images, problem.count * graph.shapes()[0].size());
@@ -61,8 +59,8 @@ Problem takeProblem(MessageReader& message, const Graph& graph) {
   const auto head = message.take<ProblemHead>();
   Problem problem;
   problem.count = static_cast<int>(head.count);
-  problem.loss = head.loss;
-  problem.training = head.training;
+  problem.loss = static_cast<Loss>(head.loss);
+  problem.training = head.training != 0;
   problem.parameters = message.takeArray<float>(graph.parameterCount());
   problem.statistics = message.takeArray<float>(graph.statisticsCount());
   problem.images = message.takeArray<float>(problem.count * graph.shapes()[0].size());
