@@ -37,7 +37,10 @@ describe('deepzero', () => {
       assert.match(stdout, /^ {2}--json /m);
       for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
     });
-    assert.match(outcomes[COMMANDS.indexOf('prune')]!.stdout, /--sparsity <N> .*\(default: 0\.9; on synthetic data:\s+0\.99\)/);
+    assert.match(
+      outcomes[COMMANDS.indexOf('prune')]!.stdout,
+      /--sparsity <N> .*\(default: 0\.9; on synthetic data:\s+0\.99\)/,
+    );
   });
 
   it('refuses bad usage with exit code 2 and names what is near', async () => {
