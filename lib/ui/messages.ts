@@ -54,8 +54,8 @@ const MOST_CHARACTERS = 200;
 
 function aboutOf({ run, config, problems, ignoredLines }: RunReader): AboutData {
   const { starts, version } = run ?? {};
-  // The command's settings lie deeper, in `settings`, beside what identifies the data.
-  const settings = isObject(config?.['settings']) ? config['settings'] : config;
+  // The command writes its options beside what identifies the data.
+  const settings = isObject(config?.['options']) ? config['options'] : config;
   const ignored =
     ignoredLines === 1 ? '1 line of the log is no entry' : `${ignoredLines} lines of the log are no entries`;
   return {
@@ -76,7 +76,8 @@ function leaves(value: unknown, path = ''): [string, string][] {
       .slice(0, MOST_SETTINGS)
       .flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
   }
-  if (value === undefined || path === '') return [];
+  // An option that is not set is null in the command's file.
+  if (value === undefined || value === null || path === '') return [];
   const text = typeof value === 'string' ? value : JSON.stringify(value);
   return [[path, text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`]];
 }

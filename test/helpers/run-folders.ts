@@ -81,7 +81,10 @@ export async function writeRun(folder: string, made: MadeRun = {}): Promise<void
   await mkdir(folder, { recursive: true });
   await appendSteps(folder, 0, steps, made);
   const settings = { network: 'resnet20', estimator: 'sparse-cge', sparsity: 0.9, lr, momentum: 0.9, mu: 5e-3, seed };
-  await writeFile(join(folder, 'config.json'), JSON.stringify({ settings, inputs: {}, changes: [] }));
+  await writeFile(
+    join(folder, 'config.json'),
+    JSON.stringify({ format: 1, options: { ...settings, epochs: null }, inputs: {}, changes: [] }),
+  );
   if (isOld) return;
   const machine = {
     host: 'node7',

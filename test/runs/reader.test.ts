@@ -143,7 +143,7 @@ describe('a reader of a run', () => {
     await withFolder(async (folder) => {
       const [run, secret] = [join(folder, 'run'), join(folder, 'secret.json')];
       await mkdir(run);
-      await writeFile(secret, `{"settings":{"password":"hunter2"},"step":0,"loss":4711}\n`);
+      await writeFile(secret, `{"options":{"password":"hunter2"},"step":0,"loss":4711}\n`);
       for (const name of ['log.jsonl', 'config.json', 'mask.safetensors']) await symlink(secret, join(run, name));
       await writeFile(join(run, 'run.json'), '{');
       const reader = new RunReader(run);

@@ -46,7 +46,7 @@ describe('the page in a browser', function () {
         await browser.open(server.url);
         await until(async () => (await texts(browser, 'main > .empty')).join().startsWith('No runs yet in '));
         await mkdir(join(folder, 'waiting'));
-        await writeFile(join(folder, 'waiting', 'config.json'), JSON.stringify({ settings: { lr: 0.3, name: EVIL } }));
+        await writeFile(join(folder, 'waiting', 'config.json'), JSON.stringify({ options: { lr: 0.3, name: EVIL } }));
         await writeRun(join(folder, EVIL.replaceAll('/', '')), { steps: 30, lr: 0.1 });
         await until(async () => (await texts(browser, '.runs tbody tr')).length === 2);
         assert.deepEqual((await texts(browser, '.runs .name')).sort(), [EVIL, 'waiting']);

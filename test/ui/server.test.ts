@@ -29,7 +29,7 @@ async function serving(action: (server: PageServer, folder: string) => Promise<v
   await withFolder(async (folder) => {
     const runs = join(folder, 'runs');
     await writeRun(join(runs, 'one'), { steps: 5, state: 'finished' });
-    await writeFile(join(folder, 'secret.json'), JSON.stringify({ settings: { secret: SECRET } }));
+    await writeFile(join(folder, 'secret.json'), JSON.stringify({ options: { secret: SECRET } }));
     await writeFile(join(runs, 'secret.txt'), SECRET);
     await symlink(folder, join(runs, 'up'));
     await mkdir(join(runs, 'two'));
