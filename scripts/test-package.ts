@@ -41,7 +41,7 @@ function pack(): string {
   const files = outputOf('tar', ['-tzf', join(folder, tarball)]).split('\n');
   const stray = files.filter(
     (file) =>
-      !/^$|^package\/(dist\/.*\.(js|d\.ts)|native\/.*\.(cpp|h|hpp|json)|docs\/.*\.md|docs\/results\/[^/]+\/[^/]+\.(jsonl?|svg)|docs\/figures\/[^/]+\.svg|examples\/.*\.(ts|py|md)|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
+      !/^$|^package\/(dist\/.*\.(js|css|d\.ts)|native\/.*\.(cpp|h|hpp|json)|docs\/.*\.md|docs\/results\/[^/]+\/[^/]+\.(jsonl?|svg)|docs\/figures\/[^/]+\.svg|docs\/pictures\/[^/]+\.png|examples\/.*\.(ts|py|md)|binding\.gyp|[A-Za-z]+\.(md|json)|LICENSE)$/.test(
         file,
       ),
   );

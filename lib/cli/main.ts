@@ -18,8 +18,10 @@ import { WIDTH, wrap } from './output.js';
 import { prune } from './prune.js';
 import { runs } from './runs/runs.js';
 import { train } from './train/train.js';
+import { report as reportRuns } from './watch/report.js';
+import { ui } from './watch/ui.js';
 
-const COMMANDS = [train, runs, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
+const COMMANDS = [train, runs, ui, reportRuns, prune, evaluate, gradcheck, dataSynthetic, dataInfo, info];
 
 const SIGNALS = { SIGHUP: 1, SIGINT: 2, SIGPIPE: 13, SIGTERM: 15 } as const;
 

@@ -23,6 +23,8 @@ const TYPESCRIPT_LAYERS: Layers = [
   ['lib/pruning'],
   ['lib/training'],
   ['lib/index.ts'],
+  ['lib/runs'],
+  ['lib/ui'],
   ['lib/cli'],
   ['bench/support'],
   ['bench'],

@@ -7,7 +7,7 @@ import { version } from '../../lib/support/version.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';
 
-const COMMANDS = ['train', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info'];
+const COMMANDS = ['train', 'ui', 'report', 'prune', 'eval', 'gradcheck', 'data synthetic', 'data info', 'info'];
 
 /** As many at a time as run side by side without crowding a small machine. */
 function* inFours<T>(items: readonly T[]): Generator<T[]> {
@@ -37,7 +37,10 @@ describe('deepzero', () => {
       assert.match(stdout, /^ {2}--json /m);
       for (const line of stdout.split('\n')) assert.ok(line.length <= 100, line);
     });
-    assert.match(outcomes[1]!.stdout, /--sparsity <N> .*\(default: 0\.9; on synthetic data:\s+0\.99\)/);
+    assert.match(
+      outcomes[COMMANDS.indexOf('prune')]!.stdout,
+      /--sparsity <N> .*\(default: 0\.9; on synthetic data:\s+0\.99\)/,
+    );
   });
 
   it('refuses bad usage with exit code 2 and names what is near', async () => {

@@ -43,6 +43,9 @@ import {
   settle,
   writeConfig,
 } from './settings.js';
+import type { PageBeside } from '../watch/beside.js';
+import { showBeside } from '../watch/beside.js';
+import { portOption } from '../watch/options.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -52,6 +55,8 @@ interface CommandOptions extends GivenSettings {
   checkpointEvery: number;
   tensorboard: boolean;
   dryRun: boolean;
+  ui: boolean;
+  port: number | undefined;
 }
 
 const RUN = 'Run';
@@ -78,6 +83,8 @@ const options: OptionsOf<CommandOptions> = {
     group: RUN,
   },
   dryRun: { ...flag('predict the cost, write nothing'), group: RUN },
+  ui: { ...flag('shows the run in the browser while it goes on, as deepzero ui does'), group: RUN },
+  port: { ...portOption, requires: { option: 'ui', values: ['true'] }, group: RUN },
   ...settingsOptions,
   ...computeOptions,
 };
@@ -135,7 +142,10 @@ export const train: Command = command({
     signal.addEventListener('abort', () => {
       output.line('Stopping: the steps done are kept; once more to quit at once.');
     });
+    let page: PageBeside | undefined;
     try {
+      page = values.ui ? await showBeside(folder.path, values.port) : undefined;
+      if (page) output.line(`Shown at\n  ${page.url}`);
       const result = await trainIn(folder, session);
       if (settings.data === 'synthetic' && isPapers(settings)) output.line(`\n${nextStep()}`);
       return result;
@@ -146,6 +156,8 @@ export const train: Command = command({
       // Refused before anything was computed: the corrected command may use the folder.
       if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await discard(begun);
       throw error;
+    } finally {
+      page?.end();
     }
   },
 });
@@ -265,7 +277,7 @@ function refuseRanks({ estimator }: TrainSettings): void {
 }
 
 /** Options that may stand beside --resume and do not affect the results. */
-const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'tensorboard', 'dryRun', 'json'];
+const NEUTRAL = ['resume', 'threads', 'memory', 'checkpointEvery', 'tensorboard', 'dryRun', 'ui', 'port', 'json'];
 
 function refuseBesideResume(given: Partial<CommandOptions>): void {
   const allowed: readonly string[] = [...NEUTRAL, ...CHANGEABLE];

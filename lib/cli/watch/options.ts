@@ -1,0 +1,32 @@
+/**
+ * What the commands that show runs have in common.
+ *
+ * @module
+ */
+import * as v from 'valibot';
+
+import { checkRun } from '../../runs/find.js';
+import { InvalidArgumentError } from '../../support/errors.js';
+import { integer } from '../../support/schema.js';
+import { MOST_RUNS } from '../../ui/feed.js';
+import { DEFAULT_PORT } from '../../ui/server.js';
+import type { Option } from '../command.js';
+import { option } from '../command.js';
+
+/** The option `--port`. */
+export const portOption: Option<number | undefined> = option(v.optional(integer(1, 65535)), {
+  help: 'port of this machine at which the page is served',
+  otherwise: `${DEFAULT_PORT}, or a free one if that is taken`,
+});
+
+/**
+ * Refuses operands that are not the folders of runs.
+ *
+ * @throws FileError or InvalidArgumentError
+ */
+export async function checkRuns(runs: readonly string[]): Promise<void> {
+  if (runs.length > MOST_RUNS) {
+    throw new InvalidArgumentError(`Expected at most ${MOST_RUNS} runs, received ${runs.length}`);
+  }
+  for (const run of runs) await checkRun(run);
+}

@@ -1,0 +1,110 @@
+/**
+ * What the page knows of runs, and what the user has chosen.
+ *
+ * @module
+ */
+import type {
+  AboutData,
+  MaskData,
+  Message,
+  ProgressData,
+  RunMessage,
+  RunsMessage,
+  StatusData,
+} from '../../protocol.js';
+import type { Axis, WholeTable } from './series.js';
+import { merged } from './series.js';
+
+export interface Run {
+  readonly id: number;
+  name: string;
+  /** Whether it is in the plots. */
+  isShown: boolean;
+  progress: ProgressData | undefined;
+  series: WholeTable | undefined;
+  gradientNorms: WholeTable | undefined;
+  density: WholeTable | undefined;
+  status: StatusData | undefined;
+  about: AboutData | undefined;
+  mask: readonly MaskData[] | undefined;
+  /** How often the mask has changed. */
+  maskVersion: number;
+}
+
+/** Runs that are in the plots without having been chosen: more are hard to tell apart. */
+const MOST_SHOWN = 8;
+
+export class Store {
+  /** In the order of the list, the newest first. */
+  runs: Run[] = [];
+  left = 0;
+  folder: string | undefined;
+  /** Whether the list has come. */
+  isKnown = false;
+  axis: Axis = 'step';
+  smoothing = 0.6;
+  isLogarithmic = false;
+  /** The run whose layers and mask are shown; the first that is in the plots, unless one was chosen. */
+  #detailed: number | undefined;
+
+  get shown(): Run[] {
+    return this.runs.filter(({ isShown }) => isShown);
+  }
+
+  get detailed(): Run | undefined {
+    const { shown } = this;
+    return shown.find(({ id }) => id === this.#detailed) ?? shown[0];
+  }
+
+  set detailed(run: Run | undefined) {
+    this.#detailed = run?.id;
+  }
+
+  receive(message: Message): void {
+    if (message.type === 'runs') this.#receiveList(message);
+    else this.#receiveRun(message);
+  }
+
+  #receiveList({ runs, left, folder }: RunsMessage): void {
+    this.isKnown = true;
+    this.left = left;
+    this.folder = folder;
+    const known = new Map(this.runs.map((run) => [run.id, run]));
+    let shown = this.runs.filter(({ id, isShown }) => isShown && runs.some((run) => run.id === id)).length;
+    this.runs = runs.map(({ id, name }) => {
+      const old = known.get(id);
+      if (old) return old;
+      const isShown = shown++ < MOST_SHOWN;
+      const nothing = { progress: undefined, series: undefined, gradientNorms: undefined, density: undefined };
+      return { id, name, isShown, ...nothing, status: undefined, about: undefined, mask: undefined, maskVersion: 0 };
+    });
+  }
+
+  #receiveRun(message: RunMessage): void {
+    const run = this.runs.find(({ id }) => id === message.id);
+    if (!run) return;
+    for (const name of ['series', 'gradientNorms', 'density'] as const) {
+      const part = message[name];
+      if (part) run[name] = merged(run[name], part);
+    }
+    if (message.progress !== undefined) run.progress = message.progress ?? undefined;
+    if (message.status !== undefined) run.status = message.status ?? undefined;
+    if (message.about) run.about = message.about;
+    if (message.mask === undefined) return;
+    run.mask = message.mask ?? undefined;
+    run.maskVersion++;
+  }
+}
+
+/** Seconds until a run ends, by the mean time of its last steps; undefined where that is unknown. */
+export function secondsLeft({ status, progress }: Run): number | undefined {
+  const seconds = progress?.means['seconds'];
+  if (status?.state !== 'running' || status.totalSteps === undefined || seconds === undefined) return undefined;
+  return Math.max(0, status.totalSteps - (status.step ?? 0) - (status.within ?? 0)) * seconds;
+}
+
+/** The fraction of a run that is done; undefined where its length is unknown. */
+export function fractionDone({ status }: Run): number | undefined {
+  if (!status?.totalSteps) return undefined;
+  return Math.min(1, ((status.step ?? 0) + (status.within ?? 0)) / status.totalSteps);
+}

@@ -1,0 +1,71 @@
+/**
+ * Elements, made in one expression. Texts are always set as text, never as HTML: names of runs and settings come from files.
+ *
+ * @module
+ */
+
+type Attributes = Readonly<Record<string, string | number | boolean | undefined>>;
+
+/** An element with attributes and children; attributes that are undefined or false are left out. */
+export function element<K extends keyof HTMLElementTagNameMap>(
+  name: K,
+  attributes: Attributes = {},
+  ...children: readonly (Node | string)[]
+): HTMLElementTagNameMap[K] {
+  const made = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value !== undefined && value !== false) made.setAttribute(key, value === true ? '' : String(value));
+  }
+  made.append(...children);
+  return made;
+}
+
+/** Sets a text if it is another one: what is selected or read aloud stays otherwise. */
+export function setText(target: Element, text: string): void {
+  if (target.textContent !== text) target.textContent = text;
+}
+
+/** Shows or hides an element. */
+export function setShown(target: HTMLElement, isShown: boolean): void {
+  if (target.hidden === isShown) target.hidden = !isShown;
+}
+
+let ids = 0;
+
+/** A new id, to connect elements with their labels. */
+export function newId(): string {
+  return `e${ids++}`;
+}
+
+/** A table in a frame that scrolls sideways, also by keyboard. */
+export function scrolling(label: string, table: HTMLElement): HTMLElement {
+  return element('div', { class: 'scrolling', role: 'region', tabindex: 0, 'aria-label': label }, table);
+}
+
+/** A table of texts; the first row is its head, the first column names the rows. */
+export function tableOf(caption: string, rows: readonly (readonly string[])[]): HTMLTableElement {
+  const [head = [], ...body] = rows;
+  return element(
+    'table',
+    {},
+    element('caption', { class: 'unseen' }, caption),
+    element('thead', {}, element('tr', {}, ...head.map((text) => element('th', { scope: 'col' }, text)))),
+    element(
+      'tbody',
+      {},
+      ...body.map(([name = '', ...cells]) =>
+        element(
+          'tr',
+          {},
+          element('th', { scope: 'row' }, name),
+          ...cells.map((text, i) => element('td', { 'data-label': head[i + 1] ?? '' }, text)),
+        ),
+      ),
+    ),
+  );
+}
+
+/** A variable of the style sheet, such as a colour. */
+export function styleOf(name: string): string {
+  return getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+}

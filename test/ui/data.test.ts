@@ -1,0 +1,153 @@
+import assert from 'node:assert/strict';
+import { appendFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { RunReader } from '../../lib/runs/reader.js';
+import { Feed } from '../../lib/ui/feed.js';
+import { changesOf } from '../../lib/ui/messages.js';
+import type { Cursor } from '../../lib/ui/messages.js';
+import { count, duration, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
+import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
+import { compareSettings } from '../../lib/ui/page/data/settings.js';
+import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
+import { lineOf, writeRun } from '../helpers/run-folders.js';
+import { withFolder } from '../helpers/tiny.js';
+
+/** A page's store that has received all messages on a run. */
+function storeOf(reader: RunReader): Store {
+  const store = new Store();
+  store.receive({ type: 'runs', runs: [{ id: 0, name: 'a' }], left: 0 });
+  store.receive(changesOf(reader, 0, undefined)!.message);
+  return store;
+}
+
+describe('messages to the page', () => {
+  it('make of changes what a whole message makes, while a log grows beyond its buckets and starts again', async () => {
+    await withFolder(async (folder) => {
+      const reader = new RunReader(folder);
+      const store = new Store();
+      store.receive({ type: 'runs', runs: [{ id: 0, name: 'a' }], left: 0 });
+      let cursor: Cursor | undefined;
+      const update = async () => {
+        while (await reader.update());
+        const changes = changesOf(reader, 0, cursor);
+        if (!changes) return;
+        cursor = changes.cursor;
+        store.receive(JSON.parse(JSON.stringify(changes.message)) as typeof changes.message);
+      };
+      await update();
+      let from = 0;
+      for (const steps of [1, 3, 200, 1, 1, 3000, 1, 2500, 7]) {
+        const lines = Array.from({ length: steps }, (_, i) => lineOf(from + i));
+        await appendFile(join(folder, 'log.jsonl'), lines.join(''));
+        from += steps;
+        await update();
+        const [known, whole] = [store.runs[0]!, storeOf(reader).runs[0]!];
+        for (const table of ['series', 'gradientNorms', 'density'] as const)
+          assert.deepEqual(known[table], whole[table]);
+      }
+      assert.equal(changesOf(reader, 0, cursor), undefined);
+      await writeRun(join(folder), { steps: 5 });
+    });
+  });
+
+  it('hold settings as text, starts, and remarks', async () => {
+    await withFolder(async (folder) => {
+      await writeRun(folder, { steps: 3 });
+      await appendFile(join(folder, 'log.jsonl'), 'x\n');
+      const reader = new RunReader(folder);
+      await reader.update();
+      const { about } = changesOf(reader, 7, undefined)!.message;
+      assert.deepEqual(about?.settings.slice(0, 3), [['network', 'resnet20'], ['estimator', 'sparse-cge'], ['sparsity', '0.9']]); // prettier-ignore
+      assert.equal(about.starts[0]?.['threads'], '16');
+      assert.deepEqual(about.problems, ['log.jsonl: 1 line of the log is no entry']);
+    });
+  });
+});
+
+describe('the feed of runs', () => {
+  it('names runs by as much of their paths as tells them apart', () => {
+    const names = (...runs: string[]) => new Feed({ runs }).list.runs.map(({ name }) => name);
+    assert.deepEqual(names('runs/a', 'runs/b/'), ['a', 'b']);
+    assert.deepEqual(names('x/runs/a', 'y/runs/a', './b'), ['x/runs/a', 'y/runs/a', 'b']);
+    assert.deepEqual(names('/'), ['/']);
+  });
+
+  it('follows the latest of many runs and says how many it leaves out', async () => {
+    await withFolder(async (folder) => {
+      for (let i = 0; i < 53; i++) await writeRun(join(folder, `run-${i}`), { steps: 0, isOld: true });
+      const feed = new Feed({ folder });
+      await feed.update();
+      assert.deepEqual([feed.list.runs.length, feed.list.left], [50, 3]);
+    });
+  });
+});
+
+describe('the data of the page', () => {
+  it('are smoothed from the first value on, beside gaps', () => {
+    assert.deepEqual(smoothed([4, null, 4, 4], 0.9).map((value) => value?.toFixed(6) ?? null), ['4.000000', null, '4.000000', '4.000000']); // prettier-ignore
+    assert.deepEqual(smoothed([1, 2], 0), [1, 2]);
+    const [, second] = smoothed([0, 1], 0.5);
+    assert.ok(Math.abs(second! - 2 / 3) < 1e-12);
+  });
+
+  it('lie along steps, queries and time', async () => {
+    await withFolder(async (folder) => {
+      await writeRun(folder, { steps: 3, queries: 10 });
+      const reader = new RunReader(folder);
+      await reader.update();
+      const { series } = storeOf(reader).runs[0]!;
+      assert.deepEqual(positions(series!, 'step'), [0, 1, 2]);
+      assert.deepEqual(positions(series!, 'queries'), [10, 20, 30]);
+      assert.equal(positions(series!, 'time').length, 3);
+    });
+  });
+
+  it('say how long a run will take', async () => {
+    await withFolder(async (folder) => {
+      await writeRun(folder, { steps: 100, totalSteps: 200, state: 'running' });
+      const reader = new RunReader(folder);
+      while (await reader.update());
+      const [run] = storeOf(reader).runs;
+      assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * reader.progress!.means['seconds']!) < 1e-9);
+      assert.ok(Math.abs(fractionDone(run!)! - 100.45 / 200) < 1e-12);
+    });
+  });
+
+  it('are compared: settings that differ, then those that do not', () => {
+    const { different, equal } = compareSettings([
+      [
+        ['lr', '0.1'],
+        ['mu', '1'],
+      ],
+      [
+        ['mu', '1'],
+        ['lr', '0.2'],
+        ['seed', '3'],
+      ],
+    ]);
+    assert.deepEqual(different, [
+      { path: 'lr', values: ['0.1', '0.2'] },
+      { path: 'seed', values: [undefined, '3'] },
+    ]);
+    assert.deepEqual(equal, [{ path: 'mu', values: ['1', '1'] }]);
+  });
+
+  it('are summed up and sampled', () => {
+    assert.equal(summaryOf('a', [null, 3, 1, 2], String), 'a: from 3 to 2, lowest 1, highest 3');
+    assert.equal(summaryOf('a', [null], String), 'a: no values');
+    assert.deepEqual(sampled(3, 16), [0, 1, 2]);
+    assert.deepEqual(sampled(101, 3), [0, 50, 100]);
+  });
+
+  it('are legible numbers', () => {
+    assert.deepEqual([0, 0.0123456, 12.3456, 1234.5, 1.5e-7, 2e9, -0.5].map(number), ['0', '0.01235', '12.35', '1,235', '1.5e-7', '2e9', '-0.5']); // prettier-ignore
+    assert.deepEqual([null, undefined, NaN, Infinity].map(number), [NONE, NONE, NONE, NONE]);
+    assert.deepEqual([0.5, 1, 0, 0.0001234].map(percent), ['50.0 %', '100.0 %', '0.0 %', '0.01 %']);
+    assert.deepEqual([0.0005, 0.5, 3.14, 60, 600, 5400, 7500, 360_000].map(duration), ['0.5 ms', '500 ms', '3.1 s', '60 s', '10 min', '1 h 30 min', '2 h 5 min', '4 d 4 h']); // prettier-ignore
+    assert.deepEqual([undefined, -1, Infinity].map(duration), [NONE, NONE, NONE]);
+    assert.deepEqual([999, 12_345, 4_324_800, 2e9].map(largeCount), ['999', '12.3 k', '4.32 M', '2 G']);
+    assert.equal(count(1_234_567.4), '1,234,567');
+    assert.match(time('2026-01-05T09:00:00Z'), /^2026-01-05 \d\d:00:00$/);
+    assert.equal(time('yesterday'), 'yesterday');
+  });
+});
