@@ -12,7 +12,7 @@ import type { NativeRanksStarted } from '../native/ranks.js';
 import { escaped, InvalidArgumentError, quote } from '../support/errors.js';
 import { version } from '../support/version.js';
 import type { Environment, Launch } from './launch.js';
-import { checkLaunch, launchOf, rankIn } from './launch.js';
+import { checkConnection, checkLaunch, launchedProcess, launchOf, rankIn } from './launch.js';
 
 /** Set to `off`, every process that a launcher starts is on its own. */
 const RANKS_VARIABLE = 'DEEPZERO_RANKS';
@@ -53,8 +53,10 @@ interface Greeting {
 /** What all ranks find wrong, and know that the others do. */
 class WrongRanksError extends InvalidArgumentError {}
 
-/** How far this process is: a launcher started it; MPI connects it with the others. */
-let stage: 'alone' | 'launched' | 'connected' = 'alone';
+/** Set once a launcher is known to have started this process, */
+let launched: Launch | undefined;
+/** and once MPI connects it with the others. */
+let isConnected = false;
 
 function join(): void {
   const { env } = process;
@@ -63,7 +65,8 @@ function join(): void {
   try {
     const launch = launchOf(env);
     if (!launch) return;
-    stage = 'launched';
+    launched = launch;
+    checkConnection(launch);
     checkSwitch(env);
     const patience = patienceOf(env);
     env[JOINED_VARIABLE] = 'yes';
@@ -74,12 +77,13 @@ function join(): void {
 }
 
 function meet(launch: Launch, patience: number): void {
+  const { isa, supportedIsas: supported } = native;
   for (const [name, value] of Object.entries(UCX_SETTINGS)) process.env[name] ??= value;
   const found = start(launch, patience);
   checkLaunch(launch, found);
-  stage = 'connected';
+  isConnected = true;
   process.once('exit', leave);
-  const greeting: Greeting = { version, isa: native.isa, supported: native.supportedIsas, host: hostname() };
+  const greeting: Greeting = { version, isa, supported, host: hostname() };
   checkGreetings(native.ranks.agree(JSON.stringify(greeting)).map((text) => JSON.parse(text) as Greeting));
   if (found.rank === 0) {
     if (found.count > 1) native.ranks.lead();
@@ -96,7 +100,7 @@ function refuse(error: Error): never {
   const rank = rankIn(process.env);
   const isCommon = error instanceof WrongRanksError;
   // A rank may not know whether all find the same. A launcher ends all of them once rank 0, which does not wait, has spoken and ended.
-  if (stage !== 'connected') Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, graceOf(rank));
+  if (!isConnected) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, graceOf(rank));
   if (rank === 0 || !isCommon) tell(error);
   if (!isCommon) endAll();
   process.exit(FAILED);
@@ -109,12 +113,13 @@ function graceOf(rank: number): number {
 
 /** Sees to it that no rank waits for this one for ever. */
 function endAll(): void {
-  if (stage === 'connected') {
+  if (isConnected) {
     process.off('exit', leave);
     native.ranks.abortAtExit(FAILED);
-  } else if (stage === 'launched') {
-    // MPICH's launcher takes a process that exits before it has met others for one that needs none.
-    process.kill(process.pid, 'SIGTERM');
+  } else if (launched) {
+    // MPICH's launcher takes a process that exits before it has met others for one that needs none. A program between the launcher and
+    // this process may handle any signal but this one.
+    process.kill(launchedProcess(launched), 'SIGKILL');
   }
 }
 

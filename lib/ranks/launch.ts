@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { fstatSync } from 'node:fs';
+import { fstatSync, readFileSync, readlinkSync } from 'node:fs';
 
 import { InvalidArgumentError, quote } from '../support/errors.js';
 
@@ -13,6 +13,8 @@ export interface Launch {
   readonly rank: number;
   /** How many it started; undefined where it does not say. */
   readonly count: number | undefined;
+  /** Of the connection that it must have inherited, if the launcher says one. */
+  readonly descriptor?: number | undefined;
   /** Names or paths of MPI's library, of which the first that loads is taken. */
   readonly libraries: readonly string[];
 }
@@ -53,8 +55,8 @@ export function launchOf(environment: Environment): Launch | undefined {
     if (own === undefined) continue;
     const all = integerOf(environment[count]);
     if (all === 1) return undefined;
-    if (connection !== undefined) checkConnection(environment[connection]);
-    return { rank: own, count: all, libraries: chosen === undefined ? libraries : [chosen] };
+    const descriptor = connection === undefined ? undefined : integerOf(environment[connection]);
+    return { rank: own, count: all, descriptor, libraries: chosen === undefined ? libraries : [chosen] };
   }
   const tasks = integerOf(environment['SLURM_STEP_NUM_TASKS']) ?? 1;
   if (tasks > 1) {
@@ -82,18 +84,45 @@ export function checkLaunch({ rank, count }: Launch, found: { rank: number; coun
 }
 
 /** Refuses a process that did not inherit the connection which MPICH's launcher gave to the one that it started. */
-function checkConnection(descriptor: string | undefined): void {
-  const fd = integerOf(descriptor);
-  if (fd === undefined) return;
-  try {
-    if (fstatSync(fd).isSocket()) return;
-  } catch {
-    // There is no such descriptor.
-  }
+export function checkConnection({ descriptor }: Launch): void {
+  if (descriptor === undefined || isSocket(descriptor)) return;
   throw new InvalidArgumentError(
     'Expected the process that the launcher starts to be node itself, received one that it started, without the connection to the ' +
       'launcher: type mpirun node …, for TypeScript mpirun node --import tsx …, instead of npx or tsx',
   );
+}
+
+/** The process that the launcher itself started, by its connection: this one, or one that started it. */
+export function launchedProcess({ descriptor }: Launch): number {
+  if (descriptor === undefined || isSocket(descriptor)) return process.pid;
+  for (let pid = process.ppid; pid > 1; pid = parentOf(pid)) if (isSocketOf(pid, descriptor)) return pid;
+  return process.pid;
+}
+
+function isSocket(descriptor: number): boolean {
+  try {
+    return fstatSync(descriptor).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+/** Of another process; false where there is no `/proc`. */
+function isSocketOf(pid: number, descriptor: number): boolean {
+  try {
+    return readlinkSync(`/proc/${pid}/fd/${descriptor}`).startsWith('socket:');
+  } catch {
+    return false;
+  }
+}
+
+function parentOf(pid: number): number {
+  try {
+    const [, parent] = /\) \w (\d+) /.exec(readFileSync(`/proc/${pid}/stat`, 'latin1')) ?? [];
+    return Number(parent ?? 0);
+  } catch {
+    return 0;
+  }
 }
 
 function integerOf(text: string | undefined): number | undefined {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { closeSync, openSync } from 'node:fs';
 import { checkGreetings } from '../../lib/ranks/join.js';
-import { checkLaunch, launchOf, rankIn } from '../../lib/ranks/launch.js';
+import { checkConnection, checkLaunch, launchOf, rankIn } from '../../lib/ranks/launch.js';
 
 const OPEN_MPI = { OMPI_COMM_WORLD_RANK: '1', OMPI_COMM_WORLD_SIZE: '3' };
 const MPICH = { PMI_RANK: '0', PMI_SIZE: '2' };
@@ -11,10 +11,20 @@ const refused = (message: RegExp) => ({ name: 'InvalidArgumentError', message })
 
 describe('the launcher that started a process', () => {
   it('is known by its variables, which say the rank and the library', () => {
-    assert.deepEqual(launchOf(OPEN_MPI), { rank: 1, count: 3, libraries: ['libmpi.so.40'] });
-    assert.deepEqual(launchOf(MPICH), { rank: 0, count: 2, libraries: ['libmpich.so.12', 'libmpi.so.12'] });
+    assert.deepEqual(launchOf(OPEN_MPI), { rank: 1, count: 3, descriptor: undefined, libraries: ['libmpi.so.40'] });
+    assert.deepEqual(launchOf(MPICH), {
+      rank: 0,
+      count: 2,
+      descriptor: undefined,
+      libraries: ['libmpich.so.12', 'libmpi.so.12'],
+    });
     const pmix = launchOf({ ...SLURM, PMIX_RANK: '2' });
-    assert.deepEqual(pmix, { rank: 2, count: 4, libraries: ['libmpi.so.40', 'libmpich.so.12', 'libmpi.so.12'] });
+    assert.deepEqual(pmix, {
+      rank: 2,
+      count: 4,
+      descriptor: undefined,
+      libraries: ['libmpi.so.40', 'libmpich.so.12', 'libmpi.so.12'],
+    });
     // Open MPI's mpirun within an allocation of Slurm, and srun --mpi=pmi2.
     assert.equal(launchOf({ ...SLURM, PMIX_RANK: '1', ...OPEN_MPI })?.count, 3);
     assert.equal(launchOf({ ...SLURM, PMI_RANK: '2', PMI_SIZE: '4' })?.count, 4);
@@ -39,7 +49,12 @@ describe('the launcher that started a process', () => {
 
   it('gives way to DEEPZERO_MPI', () => {
     const DEEPZERO_MPI = '/opt/mpi/libmpi.so';
-    assert.deepEqual(launchOf({ ...MPICH, DEEPZERO_MPI }), { rank: 0, count: 2, libraries: [DEEPZERO_MPI] });
+    assert.deepEqual(launchOf({ ...MPICH, DEEPZERO_MPI }), {
+      rank: 0,
+      count: 2,
+      descriptor: undefined,
+      libraries: [DEEPZERO_MPI],
+    });
     assert.equal(launchOf({ DEEPZERO_MPI }), undefined);
   });
 
@@ -51,8 +66,13 @@ describe('the launcher that started a process', () => {
     // Neither a descriptor that is closed nor one of a file.
     const file = openSync('/dev/null', 'r');
     for (const PMI_FD of ['1048575', String(file)]) {
-      assert.throws(() => launchOf({ ...MPICH, PMI_FD }), refused(/^Expected the process .* to be node itself, /));
-      assert.equal(launchOf({ ...OPEN_MPI, PMI_FD })?.rank, 1);
+      assert.throws(
+        () => {
+          checkConnection(launchOf({ ...MPICH, PMI_FD })!);
+        },
+        refused(/^Expected the process .* to be node itself, /),
+      );
+      checkConnection(launchOf({ ...OPEN_MPI, PMI_FD })!);
     }
     closeSync(file);
   });

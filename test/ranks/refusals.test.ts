@@ -61,6 +61,15 @@ describe('ranks refuse', () => {
     );
   });
 
+  it('a program between the launcher and node, in one line', async function () {
+    needsLaunchers(this, 'mpirun.mpich');
+    const program = ['node_modules/.bin/tsx', ...inMode('nothing').slice(1)];
+    // The last one inherits its connection: more descriptors are open than are closed for it.
+    const outcome = await launch('mpirun.mpich', 4, program).outcome();
+    assert.notEqual(outcome.code, 0);
+    assert.match(linesOf(outcome).join('\n'), /^deepzero: Expected the process .* to be node itself, .*$/);
+  });
+
   it('unequal instruction sets, in one line', async function () {
     needsBoth(this);
     if (!native.supportedIsas.includes('avx2')) this.skip();

@@ -23,7 +23,7 @@ import { trainOptions } from '../../training/options.js';
 import type { Command, OptionsOf } from '../command.js';
 import { command, dashed, flag, option } from '../command.js';
 import { computeOptions, inWords, loadData, openModel } from '../inputs.js';
-import { grouped } from '../output.js';
+import { counted, grouped } from '../output.js';
 import { writeRatios } from '../prune.js';
 import type { Session } from './run.js';
 import { WINDOW } from './progress.js';
@@ -129,7 +129,8 @@ export const train: Command = command({
       optimizer: makeOptimizer(settings, data.train.count),
       changed: before !== undefined && CHANGEABLE.some((key) => given[key] !== undefined),
     };
-    const about = `${inline(model.network.name)}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}`;
+    const ranks = rankCount() === 1 ? '' : `, ${rankCount()} ranks of ${counted(model.threads, 'thread')}`;
+    const about = `${inline(model.network.name)}, ${grouped(model.parameterCount)} parameters, ${inWords(data)}${ranks}`;
     if (dryRun) {
       if (out !== undefined) await refuseUsed(new RunFolder(out));
       output.line(about);
