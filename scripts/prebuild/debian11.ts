@@ -39,10 +39,10 @@ export function debian11(): string {
 }
 
 /** A program outside that runs the root's compiler on the package's folder, which must be mounted in the root. */
-export function compiler(folder: string, architecture: Architecture): string {
+export function compiler(folder: string, architecture: Architecture, name: 'gcc' | 'g++'): string {
   const { tuple } = GNU[architecture];
-  const file = join(root, 'build', `debian11-${tuple}-g++`);
-  const enter = `exec chroot '${folder}' /bin/sh -c 'cd "$0" && exec ${tuple}-g++ "$@"' "$PWD" "$@"`;
+  const file = join(root, 'build', `debian11-${tuple}-${name}`);
+  const enter = `exec chroot '${folder}' /bin/sh -c 'cd "$0" && exec ${tuple}-${name} "$@"' "$PWD" "$@"`;
   const text = `#!/bin/sh\n${enter}\n`;
   // An unchanged file keeps its time, by which ccache knows the compiler.
   if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text, { mode: 0o755 });
