@@ -1,0 +1,64 @@
+/**
+ * Folders that install the tarball, as users do.
+ *
+ * @module
+ */
+import { existsSync, mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { outputOf } from '../run.js';
+
+const PACKAGES = 'commander,deepzero,node-addon-api,node-gyp-build,valibot';
+
+/** Installs the tarball in a new folder by npm; the install script builds the addon. */
+export function installFromSource(folder: string, tarball: string): void {
+  prepare(folder);
+  outputOf('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', tarball], { cwd: folder });
+  checkPackages(folder);
+  if (!existsSync(join(folder, 'node_modules/deepzero/build/config.gypi'))) {
+    throw new Error('Expected the install script to have built the addon through node-gyp');
+  }
+}
+
+/** The same by another Node, where PATH has no compiler, no make and no python3; returns the seconds that it took. */
+export function installPrebuilt(folder: string, tarball: string, node: string): number {
+  prepare(folder);
+  const start = performance.now();
+  const args = [npm(), 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball];
+  outputOf(node, args, { cwd: folder, env: withoutCompiler(folder, node) });
+  const seconds = (performance.now() - start) / 1000;
+  checkPackages(folder);
+  if (existsSync(join(folder, 'node_modules/deepzero/build'))) {
+    throw new Error('Expected the prebuilt addon to be used, found one that was built');
+  }
+  return seconds;
+}
+
+/** An environment whose PATH has a shell and Node alone. */
+function withoutCompiler(folder: string, node: string): NodeJS.ProcessEnv {
+  const programs = join(folder, 'bin');
+  mkdirSync(programs);
+  symlinkSync('/bin/sh', join(programs, 'sh'));
+  symlinkSync(node, join(programs, 'node'));
+  return { ...process.env, PATH: programs };
+}
+
+/** npm's program, without the shell that starts it. */
+function npm(): string {
+  const started = process.env['npm_execpath'];
+  if (started?.endsWith('npm-cli.js') === true) return started;
+  return realpathSync(join(dirname(process.execPath), 'npm'));
+}
+
+function prepare(folder: string): void {
+  mkdirSync(folder);
+  writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }\n');
+}
+
+function checkPackages(folder: string): void {
+  const installed = readdirSync(join(folder, 'node_modules'))
+    .filter((name) => !name.startsWith('.'))
+    .sort();
+  if (installed.join() !== PACKAGES) {
+    throw new Error(`Expected a consumer to get no other packages, found ${installed.join(', ')}`);
+  }
+}
