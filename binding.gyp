@@ -6,9 +6,6 @@
     "cflags_cc": ["-std=c++17", "<@(flags)"],
     "xcode_settings": {
       "CLANG_CXX_LANGUAGE_STANDARD": "c++17",
-      "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
-      "GCC_ENABLE_CPP_RTTI": "YES",
-      "MACOSX_DEPLOYMENT_TARGET": "11.0",
       "OTHER_CPLUSPLUSFLAGS": ["<@(flags)"]
     }
   },
@@ -43,6 +40,8 @@
             # Apple's clang comes without OpenMP; Homebrew's libomp is not where it looks.
             "variables": { "libomp": "<!(brew --prefix libomp)" },
             "xcode_settings": {
+              "GCC_ENABLE_CPP_EXCEPTIONS": "YES",
+              "GCC_ENABLE_CPP_RTTI": "YES",
               "OTHER_CPLUSPLUSFLAGS": ["-Xpreprocessor", "-fopenmp", "-I<(libomp)/include"],
               "OTHER_LDFLAGS": ["-L<(libomp)/lib", "-lomp"]
             }
