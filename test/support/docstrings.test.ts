@@ -95,7 +95,11 @@ describe('docstrings of options', () => {
     'objectives',
     'boxes',
   ];
-  const files = rooms.flatMap((room) => readdirSync(`lib/${room}`).map((name) => `lib/${room}/${name}`));
+  const files = rooms
+    .flatMap((room) =>
+      readdirSync(`lib/${room}`, { recursive: true, encoding: 'utf8' }).map((name) => `lib/${room}/${name}`),
+    )
+    .filter((file) => file.endsWith('.ts'));
 
   for (const file of files) {
     it(`say the defaults and ranges of their schemas: ${file}`, async () => {
