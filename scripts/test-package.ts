@@ -8,7 +8,7 @@ import { mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSyn
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { NODE_VERSIONS, nodeBinary } from './nodes.js';
-import { installFromSource, installPrebuilt } from './package/consumer.js';
+import { failToInstall, installFromSource, installPrebuilt } from './package/consumer.js';
 import { pack, withPrebuild } from './package/pack.js';
 import { outputOf, root, run, script } from './run.js';
 
@@ -48,6 +48,7 @@ await script(() => {
     const tarball = pack(subfolder('packed'));
     const prebuilt = withPrebuild(tarball, subfolder('unpacked'));
     trainOnEveryNode(prebuilt);
+    if (prebuilt !== tarball) checkRefusal(failToInstall(subfolder('refused'), tarball));
     const built = subfolder('built');
     installFromSource(built, tarball);
     use(built);
@@ -69,6 +70,16 @@ function trainOnEveryNode(tarball: string): void {
     if (!/^\d\S* \d\S* \d\S*$/.test(losses)) throw new Error('Expected three losses');
   }
   if (new Set(printed.values()).size !== 1) throw new Error('Expected the same losses on every version of Node');
+}
+
+/** The last words of an install that cannot succeed say what is missing and what to type. */
+function checkRefusal(printed: string): void {
+  const [said] = /deepzero's native addon did not load: .*/.exec(printed) ?? [];
+  console.log(`without an addon or a compiler: ${said}`);
+  const wanted =
+    /could not be built\. Build it after ".+" \(missing: a C\+\+ compiler, make, python3\): install deepzero again/;
+  if (said === undefined || !wanted.test(said))
+    throw new Error(`Expected a message about the missing tools:\n${printed}`);
 }
 
 function use(consumer: string): void {

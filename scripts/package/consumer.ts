@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, realpathSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { outputOf } from '../run.js';
@@ -34,6 +35,20 @@ export function installPrebuilt(folder: string, tarball: string, node: string): 
     throw new Error('Expected the prebuilt addon to be used, found one that was built');
   }
   return seconds;
+}
+
+/**
+ * Tries the same with a tarball that has no prebuilt addon, and returns what npm printed.
+ *
+ * @throws Error if it succeeds.
+ */
+export function failToInstall(folder: string, tarball: string): string {
+  prepare(folder);
+  const args = [npm(), 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball];
+  const env = withoutCompiler(folder, process.execPath);
+  const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8' });
+  if (status === 0) throw new Error('Expected npm not to install a package without an addon or a compiler');
+  return stderr;
 }
 
 /** An environment whose PATH has a shell and Node alone. */
