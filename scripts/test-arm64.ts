@@ -29,7 +29,7 @@ await script(() => {
       Float32Array,
       Float32Array,
     ];
-    if (Buffer.compare(bytes(one), bytes(two)) !== 0) {
+    if (Buffer.compare(new Uint8Array(one.buffer), new Uint8Array(two.buffer)) !== 0) {
       throw new Error('Expected the same weights for one and two threads on arm64');
     }
     console.log('arm64: the same weights for one and two threads');
@@ -58,5 +58,3 @@ function trained(folder: string, [command, ...args]: readonly string[], threads:
   run(command!, [...args, program, file, String(threads)], { env });
   return new Float32Array(new Uint8Array(readFileSync(file)).buffer);
 }
-
-const bytes = (values: Float32Array): Uint8Array => new Uint8Array(values.buffer);
