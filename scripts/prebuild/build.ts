@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { copyFileSync, mkdirSync, renameSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, renameSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { root } from '../run.js';
@@ -25,7 +25,10 @@ export function build(architecture: Architecture, target: 'deepzero' | 'deepzero
     // CMake would look for the files of these libraries outside the root.
     ...['-DOpenMP_CXX_FLAGS=-fopenmp', '-DOpenMP_CXX_LIB_NAMES=gomp', '-DOpenMP_gomp_LIBRARY=gomp'],
   ];
-  runMounted(folder, 'cmake', ['-S', '.', '-B', out, '--log-level=WARNING', ...settings]);
+  // Settings that name a compiler, given again, would have everything built again.
+  if (!existsSync(join(root, out, 'Makefile'))) {
+    runMounted(folder, 'cmake', ['-S', '.', '-B', out, '-G', 'Unix Makefiles', '--log-level=WARNING', ...settings]);
+  }
   const jobs = String(availableParallelism());
   runMounted(folder, 'cmake', ['--build', out, '--target', target, '--parallel', jobs]);
   return join(root, out);
