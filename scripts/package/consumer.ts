@@ -15,7 +15,9 @@ export function installFromSource(folder: string, tarball: string): void {
   prepare(folder);
   // Nested, the headers of node-addon-api are at the same relative path as in a clone, so that ccache knows what was compiled there.
   const nested = ['--install-strategy=nested', tarball];
-  outputOf('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...nested], { cwd: folder });
+  // Or else node-gyp-build would use a prebuilt addon, if the tarball has one.
+  const env = { ...process.env, npm_config_build_from_source: 'true' };
+  outputOf('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', ...nested], { cwd: folder, env });
   checkPackages(folder, ['deepzero']);
   checkPackages(join(folder, 'node_modules/deepzero'), DEPENDENCIES);
   if (!existsSync(join(folder, 'node_modules/deepzero/build/config.gypi'))) {
