@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { outputOf, root, run } from '../run.js';
 
@@ -38,14 +38,18 @@ export function debian11(): string {
   return folder;
 }
 
-/** A program outside that runs the root's compiler on the package's folder, which must be mounted in the root. */
+/**
+ * A program outside that runs the root's compiler on the package's folder, which must be mounted in the root. Kernels are compiled
+ * by this system's compiler: they use no library, and GCC 12 makes them for AVX2 up to 1.6 times as fast as Debian 11's GCC 10.
+ */
 export function compiler(folder: string, architecture: Architecture, name: 'gcc' | 'g++'): string {
   const { tuple } = GNU[architecture];
   const file = join(root, 'build', `debian11-${tuple}-${name}`);
-  const enter = `exec chroot '${folder}' /bin/sh -c 'cd "$0" && exec ${tuple}-${name} "$@"' "$PWD" "$@"`;
-  const text = `#!/bin/sh\n${enter}\n`;
-  // An unchanged file keeps its time, by which ccache knows the compiler.
-  if (!existsSync(file) || readFileSync(file, 'utf8') !== text) writeFileSync(file, text, { mode: 0o755 });
+  const text = `#!/bin/sh
+case " $* " in *" -DDEEPZERO_ISA="*) exec ${tuple}-${name} "$@" ;; esac
+exec chroot '${folder}' /bin/sh -c 'cd "$0" && exec ${tuple}-${name} "$@"' "$PWD" "$@"
+`;
+  writeFileSync(file, text, { mode: 0o755 });
   return file;
 }
 
