@@ -7,6 +7,10 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 
+import { version } from '../support/version.js';
+import { targetOf } from './loading/binary.js';
+import { explain, type Failure } from './loading/explain.js';
+import { thisSystem } from './loading/system.js';
 import type { NativeRanks } from './ranks.js';
 import type { NativeJob, NativeKernelCost, NativeKernelRun, NativeNetwork, NativeOperation } from './requests.js';
 import type { NativeRollouts, NativeSimulator } from './rollouts.js';
@@ -15,6 +19,8 @@ export type * from './requests.js';
 export type * from './rollouts.js';
 
 export interface NativeAddon {
+  /** Of the package that it was built for; addons of early versions have none. */
+  readonly version?: string;
   /** The instruction set in use: 'avx512', 'avx2' or 'portable'. */
   readonly isa: string;
   /** The instruction sets that this build contains and this processor supports, best first. */
@@ -52,22 +58,30 @@ function withSleepingThreads<T>(load: () => T): T {
   }
 }
 
+/** The package that finds the addon: one that was built here, or else a prebuilt one. */
+interface Finder {
+  path(packageFolder: string): string;
+}
+
 function load(): NativeAddon {
   const require = createRequire(import.meta.url);
   const root = fileURLToPath(new URL('../..', import.meta.url));
+  const failed = (failure: Failure, cause?: unknown): Error =>
+    new Error(explain(failure, thisSystem(root), version), { cause });
+  let file: string | undefined;
+  let addon: NativeAddon;
   try {
-    return withSleepingThreads(() => (require('node-gyp-build') as (folder: string) => NativeAddon)(root));
+    file = (require('node-gyp-build') as Finder).path(root);
+    const found = file;
+    addon = withSleepingThreads(() => require(found) as NativeAddon);
   } catch (cause) {
     // The addon loaded and refused DEEPZERO_ISA.
     if (cause instanceof TypeError && 'code' in cause && cause.code === 'DEEPZERO_INVALID_ARGUMENT') throw cause;
-    const reason = cause instanceof Error ? (cause.message.split('\n')[0] ?? '') : String(cause);
-    throw new Error(
-      `deepzero's native addon did not load: ${reason}. Build it with a C++17 compiler with OpenMP, make and python3: ` +
-        'with npm by "npm rebuild deepzero" (first "npm install-scripts approve deepzero" if npm blocked the install script), ' +
-        'with pnpm by "pnpm approve-builds" and "pnpm rebuild deepzero".',
-      { cause },
-    );
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw failed({ reason, file, target: file === undefined ? undefined : targetOf(file) }, cause);
   }
+  if (addon.version !== version) throw failed({ reason: '', file, version: addon.version ?? 'an earlier one' });
+  return addon;
 }
 
 let loaded: NativeAddon | undefined;
@@ -77,7 +91,7 @@ function addon(): NativeAddon {
 }
 
 /** The addon, loaded at its first use, once per process, and shared by worker threads. */
-export const native: NativeAddon = {
+export const native: Omit<NativeAddon, 'version'> = {
   get isa() {
     return addon().isa;
   },

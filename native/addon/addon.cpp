@@ -12,6 +12,11 @@
 #include "addon/rollouts_object.hpp"
 #include "estimators/random.hpp"
 #include "kernels/kernels.hpp"
+#include "support/system.hpp"
+
+// The package's version as one word, defined by both builds.
+#define DEEPZERO_QUOTED(word) #word
+#define DEEPZERO_STRING(word) DEEPZERO_QUOTED(word)
 
 namespace deepzero {
 namespace {
@@ -50,12 +55,15 @@ Napi::Value random(const Napi::CallbackInfo& info) {
 
 Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   const Kernels& kernels = chooseKernels(env);
+  // Threads of the compute pool outlive the worker that loaded the addon.
+  keepLoaded();
   env.SetInstanceData(new Jobs(env));
   const char* const* names = nullptr;
   const int count = supportedIsas(&names);
   Napi::Array supported = Napi::Array::New(env, count);
   for (int i = 0; i < count; ++i) supported.Set(i, names[i]);
 
+  exports.Set("version", DEEPZERO_STRING(DEEPZERO_VERSION));
   exports.Set("isa", kernels.isa);
   exports.Set("supportedIsas", supported);
   exports.Set("random", Napi::Function::New(env, random, "random"));

@@ -1,7 +1,6 @@
 #include "rollouts/simulator.hpp"
 
 #include <dlfcn.h>
-#include <sys/stat.h>
 
 #include <cmath>
 #include <fstream>
@@ -9,11 +8,11 @@
 #include <map>
 #include <mutex>
 #include <stdexcept>
-#include <tuple>
 #include <utility>
 #include <vector>
 
 #include "support/digest.hpp"
+#include "support/system.hpp"
 
 namespace deepzero {
 
@@ -36,20 +35,6 @@ void callFor(int count, bool* failed, Call call) {
   for (int i = 0; i < count; ++i) {
     if (!failed[i] && call(i, 1) != 0) failed[i] = true;
   }
-}
-
-// What tells a file from another one of the same path.
-using FileIdentity = std::tuple<dev_t, ino_t, off_t, time_t, long>;
-
-FileIdentity identityOf(const std::string& path) {
-  struct stat found {};
-  if (stat(path.c_str(), &found) != 0) return {};
-#ifdef __APPLE__
-  const timespec& changed = found.st_mtimespec;
-#else
-  const timespec& changed = found.st_mtim;
-#endif
-  return {found.st_dev, found.st_ino, found.st_size, changed.tv_sec, changed.tv_nsec};
 }
 
 std::uint64_t contentOf(const std::string& path) {

@@ -1,10 +1,10 @@
 #include "support/aligned.hpp"
 
-#include <sys/mman.h>
-
 #include <cstdint>
 #include <cstdlib>
 #include <new>
+
+#include "support/system.hpp"
 
 namespace deepzero {
 
@@ -41,7 +41,7 @@ Aligned<Scalar>::Aligned(std::size_t count) : size_(count) {
   const auto address = reinterpret_cast<std::uintptr_t>(memory);
   data_ = reinterpret_cast<Scalar*>((address + alignment - 1) / alignment * alignment);
   // Queries run through many planes at once; each small page would cost them a walk of the page table.
-  if (bytes >= kHugePage) madvise(data_, bytes / kHugePage * kHugePage, MADV_HUGEPAGE);
+  if (bytes >= kHugePage) adviseLargePages(data_, bytes / kHugePage * kHugePage);
 }
 
 template <typename Scalar>

@@ -11,6 +11,7 @@ export type Layers = readonly (readonly string[])[];
 
 const TYPESCRIPT_LAYERS: Layers = [
   ['lib/support'],
+  ['lib/native/loading'],
   ['lib/native'],
   ['lib/network', 'lib/ranks'],
   ['lib/data'],

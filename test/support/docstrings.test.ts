@@ -92,15 +92,14 @@ describe('docstrings of options', () => {
     'pruning',
     'network',
     'training',
-    'training/record',
     'objectives',
     'boxes',
   ];
-  const files = rooms.flatMap((room) =>
-    readdirSync(`lib/${room}`)
-      .filter((name) => name.endsWith('.ts'))
-      .map((name) => `lib/${room}/${name}`),
-  );
+  const files = rooms
+    .flatMap((room) =>
+      readdirSync(`lib/${room}`, { recursive: true, encoding: 'utf8' }).map((name) => `lib/${room}/${name}`),
+    )
+    .filter((file) => file.endsWith('.ts'));
 
   for (const file of files) {
     it(`say the defaults and ranges of their schemas: ${file}`, async () => {

@@ -41,7 +41,7 @@ class MessageReader {
   template <typename T>
   T take() {
     T value;
-    std::memcpy(&value, takeArray<std::byte>(sizeof value), sizeof value);
+    std::memcpy(static_cast<void*>(&value), takeArray<std::byte>(sizeof value), sizeof value);
     return value;
   }
   // An array in the message itself.
