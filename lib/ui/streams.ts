@@ -25,8 +25,8 @@ interface Stream {
   /** What it has of each run, by id. */
   readonly known: Map<number, Cursor>;
   list: string;
-  /** Whether it is being written to. */
-  isBusy: boolean;
+  /** Set while it is being written to. */
+  sending: Promise<void> | undefined;
   lastSent: number;
 }
 
@@ -36,7 +36,10 @@ export class Streams {
   readonly #streams = new Set<Stream>();
   #timer: NodeJS.Timeout | undefined;
   #isUpdating = false;
-  #isClosed = false;
+  /** Whether only what is left is sent. */
+  #isEnding = false;
+  /** Resolves when the feed is not being read: it can only be read by one at a time. */
+  #reading: Promise<unknown> = Promise.resolve();
 
   constructor(feed: Feed) {
     this.#feed = feed;
@@ -48,7 +51,7 @@ export class Streams {
 
   /** Sends all there is, then changes until the page is closed. */
   add(response: ServerResponse): void {
-    const stream: Stream = { response, known: new Map(), list: '', isBusy: false, lastSent: performance.now() };
+    const stream: Stream = { response, known: new Map(), list: '', sending: undefined, lastSent: performance.now() };
     this.#streams.add(stream);
     response.on('close', () => this.#streams.delete(stream));
     response.on('error', () => undefined);
@@ -58,18 +61,23 @@ export class Streams {
 
   /** Sends what has changed for the last time. */
   async finish(): Promise<void> {
+    this.#isEnding = true;
     clearTimeout(this.#timer);
-    while (this.#isNeeded && (await this.#feed.update()));
-    await Promise.all([...this.#streams].map((stream) => this.#send(stream)));
+    while (this.#streams.size > 0 && (await this.#read()));
+    const sendLast = async (stream: Stream): Promise<void> => {
+      while (stream.sending) await stream.sending;
+      await this.#send(stream);
+    };
+    await Promise.all([...this.#streams].map(sendLast));
   }
 
   /** Tells the pages that there will be nothing more, and ends. */
   close(): void {
-    this.#isClosed = true;
+    this.#isEnding = true;
     clearTimeout(this.#timer);
-    for (const { response, isBusy } of this.#streams) {
+    for (const { response, sending } of this.#streams) {
       // What a slow page has not taken yet is not waited for.
-      if (isBusy) response.destroy();
+      if (sending) response.destroy();
       else response.end(eventOf({ type: 'end' }));
     }
   }
@@ -81,7 +89,7 @@ export class Streams {
     try {
       // A long log is sent in parts, each as soon as it is read.
       for (let more = true; more && this.#isNeeded;) {
-        more = await this.#feed.update();
+        more = await this.#read();
         for (const stream of this.#streams) void this.#send(stream);
         await nextTurn();
       }
@@ -92,13 +100,25 @@ export class Streams {
   }
 
   get #isNeeded(): boolean {
-    return this.#streams.size > 0 && !this.#isClosed;
+    return this.#streams.size > 0 && !this.#isEnding;
   }
 
-  /** Sends what a page lacks, a run at a time: no more than one run's message waits for a slow page. */
+  /** Reads a part of what is new; whether there is more. */
+  async #read(): Promise<boolean> {
+    const reading = this.#reading.then(async () => this.#feed.update());
+    this.#reading = reading.catch(() => undefined);
+    return reading;
+  }
+
+  /** Sends what a page lacks, unless it is still being written to. */
   async #send(stream: Stream): Promise<void> {
-    if (stream.isBusy) return;
-    stream.isBusy = true;
+    if (stream.sending) return;
+    stream.sending = this.#write(stream).finally(() => (stream.sending = undefined));
+    await stream.sending;
+  }
+
+  /** A run at a time: no more than one run's message waits for a slow page. */
+  async #write(stream: Stream): Promise<void> {
     try {
       const { list, runs } = this.#feed;
       const text = eventOf(list);
@@ -115,8 +135,6 @@ export class Streams {
     } catch {
       // The page takes nothing any more; it asks again if it is still there.
       stream.response.destroy();
-    } finally {
-      stream.isBusy = false;
     }
   }
 }
