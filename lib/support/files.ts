@@ -348,11 +348,17 @@ export async function isLocked(path: string): Promise<boolean> {
   // To take the lock for a moment would turn a run away that starts in it.
   return new Promise((resolve) => {
     const socket = createConnection(lockOf(inode));
-    const end = (locked: boolean) => () => {
+    const end = (locked: boolean): void => {
       socket.destroy();
       resolve(locked);
     };
-    socket.once('connect', end(true)).once('error', end(false));
+    socket.once('connect', () => {
+      end(true);
+    });
+    // Who holds the lock may be too busy to accept a connection: then it is refused in another way.
+    socket.once('error', ({ code }: NodeJS.ErrnoException) => {
+      end(code !== 'ECONNREFUSED' && code !== 'ENOENT');
+    });
   });
 }
 

@@ -2,13 +2,16 @@ import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, readFile, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, stat, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { Worker } from 'node:worker_threads';
 import { FileError } from '../../lib/support/errors.js';
 import {
   checkDestination,
   exists,
+  isLocked,
+  lock,
   makeFolder,
   readFileBytes,
   removeEmptyFolders,
@@ -246,6 +249,38 @@ describe('exists', () => {
       await symlink(loop, loop);
       assert.deepEqual([await exists(file), await exists(join(folder, 'no')), await exists(join(file, 'in'))], [true, false, false]); // prettier-ignore
       await assert.rejects(exists(loop), fileError(loop, 'too many symbolic links encountered'));
+    });
+  });
+});
+
+describe('isLocked', () => {
+  it('sees a lock while it is held', async () => {
+    await withFolder(async (folder) => {
+      assert.equal(await isLocked(folder), false);
+      const unlock = await lock(folder, await stat(folder, { bigint: true }));
+      assert.equal(await isLocked(folder), true);
+      await unlock();
+      assert.equal(await isLocked(folder), false);
+    });
+  });
+
+  it('sees it also where its holder accepts no connections', async () => {
+    await withFolder(async (folder) => {
+      const { dev, ino } = await stat(folder, { bigint: true });
+      const program = `
+        const { parentPort, workerData } = require('node:worker_threads');
+        require('node:net').createServer().listen({ path: workerData, backlog: 1 }, () => {
+          parentPort.postMessage('listening');
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0);
+        });`;
+      const holder = new Worker(program, { eval: true, workerData: `\0deepzero-run-${dev}-${ino}` });
+      await once(holder, 'message');
+      try {
+        for (let i = 0; i < 5; i++) assert.equal(await isLocked(folder), true);
+      } finally {
+        await holder.terminate();
+      }
+      assert.equal(await isLocked(folder), false);
     });
   });
 });
