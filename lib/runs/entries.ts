@@ -62,6 +62,28 @@ export function parseEntry(line: string): LogEntry | undefined {
   };
 }
 
+/**
+ * Seconds from the end of the step before, or from a start since then, to the end of a step: with tests and checkpoints, without
+ * pauses. Of a log without times, what the step alone took.
+ *
+ * @param starts When the run was started, in milliseconds since 1970.
+ */
+export function secondsUpTo(entry: LogEntry, before: LogEntry | undefined, starts: readonly number[]): number {
+  const end = Date.parse(entry.time ?? '');
+  const start = starts.findLast((time) => time <= end) ?? -Infinity;
+  const seconds = (end - Math.max(start, Date.parse(before?.time ?? '') || -Infinity)) / 1000;
+  return seconds >= 0 && seconds < Infinity ? seconds : (entry.values['seconds'] ?? 0);
+}
+
+/** Characters of a tensor's name; longer ones are shortened in the middle. */
+const MOST_NAME = 200;
+
+/** A tensor's name as it is shown. */
+export function shortName(name: string): string {
+  if (name.length <= MOST_NAME) return name;
+  return `${name.slice(0, MOST_NAME / 2)}…${name.slice(1 - MOST_NAME / 2)}`;
+}
+
 function numberOf(value: unknown): number | undefined {
   return typeof value === 'number' && Number.isFinite(value) ? value : undefined;
 }
@@ -70,5 +92,5 @@ function numberOf(value: unknown): number | undefined {
 function numbersIn(value: unknown): Record<string, number> | undefined {
   if (!isObject(value)) return undefined;
   const numbers = Object.entries(value).filter((entry): entry is [string, number] => numberOf(entry[1]) !== undefined);
-  return Object.fromEntries(numbers);
+  return Object.fromEntries(numbers.map(([name, number]) => [shortName(name), number]));
 }

@@ -7,6 +7,7 @@ import { lstat } from 'node:fs/promises';
 
 import { FileError } from '../support/errors.js';
 import { withSafetensors } from '../support/safetensors.js';
+import { shortName } from './entries.js';
 import type { Stamp } from './files.js';
 import { isSame } from './files.js';
 
@@ -63,7 +64,7 @@ async function readPictures(path: string): Promise<MaskPicture[]> {
     const pictures: MaskPicture[] = [];
     for (const [name, { dtype, shape }] of opened.headers) {
       if (dtype !== 'BOOL' || pictures.length >= MOST_TENSORS) continue;
-      pictures.push(pictureOf(name, shape, (await opened.read(name)) as Uint8Array));
+      pictures.push(pictureOf(shortName(name), shape, (await opened.read(name)) as Uint8Array));
     }
     return pictures;
   });

@@ -9,7 +9,7 @@ import { FileError } from '../support/errors.js';
 import { parseJson } from '../support/json.js';
 import { isObject } from '../support/schema.js';
 import type { LogEntry } from './entries.js';
-import { parseEntry } from './entries.js';
+import { parseEntry, secondsUpTo } from './entries.js';
 import { SmallFile } from './files.js';
 import { LogTail } from './log-tail.js';
 import type { MaskPicture } from './mask.js';
@@ -23,6 +23,13 @@ const MOST_JSON_BYTES = 2 ** 20;
 const CAPACITY = 2048;
 const LAYER_CAPACITY = 256;
 const MOST_LAYERS = 128;
+/** Columns in which one step may matter among many. */
+const EXTREMES = [
+  ...['loss', 'accuracy', 'testLoss', 'testAccuracy', 'lr'],
+  ...['queriesPerSecond', 'failed', 'gradientNorm', 'updateNorm'],
+];
+/** Starts that are told from steps, the last ones. */
+const MOST_STARTS = 1000;
 /** Steps whose means are the present loss, accuracy and speed. */
 const WINDOW = 10;
 
@@ -55,7 +62,7 @@ export interface Versions {
 export class RunReader {
   readonly folder: string;
   readonly versions: Versions = { log: 0, generation: 0, about: 0, status: 0, mask: 0 };
-  /** Loss, accuracy and the like, and `time`, the seconds that all steps so far took. */
+  /** Loss, accuracy and the like, and `time`, the seconds of all steps so far with what lay between them. */
   series!: Table;
   /** By parameter tensor: `gradientNorms` and `density` of the layers. */
   gradientNorms!: Table;
@@ -67,6 +74,8 @@ export class RunReader {
   mask: readonly MaskPicture[] | undefined;
   /** Lines of the log that are no entries. */
   ignoredLines!: number;
+  /** When the run was started, in milliseconds since 1970. */
+  #starts: readonly number[] = [];
   #recent!: LogEntry[];
   #queries!: number;
   #seconds!: number;
@@ -91,6 +100,7 @@ export class RunReader {
     this.#small = [
       small('run.json', (value) => {
         this.run = isObject(value) ? value : undefined;
+        this.#starts = startsIn(this.run);
         this.versions.about++;
       }),
       small('config.json', (value) => {
@@ -113,6 +123,15 @@ export class RunReader {
    * @returns whether there is more to read at once.
    */
   async update(): Promise<boolean> {
+    // A start is written before the steps after it.
+    for (const { file, use } of this.#small) {
+      await this.#try(file.path, async (isWell) =>
+        file.read((bytes) => {
+          use(bytes && parseJson(new TextDecoder().decode(bytes), file.path));
+          isWell();
+        }),
+      );
+    }
     const more = await this.#try('log.jsonl', async (isWell) => {
       const isUnfinished = await this.#log.read({
         line: (text) => {
@@ -125,14 +144,6 @@ export class RunReader {
       isWell();
       return isUnfinished;
     });
-    for (const { file, use } of this.#small) {
-      await this.#try(file.path, async (isWell) =>
-        file.read((bytes) => {
-          use(bytes && parseJson(new TextDecoder().decode(bytes), file.path));
-          isWell();
-        }),
-      );
-    }
     await this.#try('mask.safetensors', async (isWell) =>
       this.#mask.read((pictures) => {
         this.mask = pictures;
@@ -186,8 +197,8 @@ export class RunReader {
 
   #reset(): void {
     const layers = { capacity: LAYER_CAPACITY, columns: MOST_LAYERS };
-    this.series = new Table({ capacity: CAPACITY, columns: 32, extremes: ['loss', 'accuracy'] });
-    this.gradientNorms = new Table(layers);
+    this.series = new Table({ capacity: CAPACITY, columns: 32, extremes: EXTREMES });
+    this.gradientNorms = new Table({ ...layers, extremes: 'all' });
     this.density = new Table(layers);
     this.ignoredLines = 0;
     this.#recent = [];
@@ -207,9 +218,9 @@ export class RunReader {
       return;
     }
     const { step, values, gradientNorms, density } = entry;
-    const { queries = 0, totalQueries, seconds = 0, failed = 0, testLoss, testAccuracy } = values;
+    const { queries = 0, totalQueries, failed = 0, testLoss, testAccuracy } = values;
     this.#queries = totalQueries ?? this.#queries + queries;
-    this.#seconds += seconds;
+    this.#seconds += secondsUpTo(entry, last, this.#starts);
     this.#failed += failed;
     this.#lastTime = entry.time;
     this.#recent.push(entry);
@@ -227,4 +238,11 @@ export class RunReader {
     if (accuracy === undefined || accuracy <= (this.#bestTest?.accuracy ?? -Infinity)) return;
     this.#bestTest = { step, accuracy };
   }
+}
+
+/** When a run was started; what tells no time is left out. */
+function startsIn(run: Readonly<Record<string, unknown>> | undefined): number[] {
+  const starts: unknown[] = Array.isArray(run?.['starts']) ? run['starts'] : [];
+  const times = starts.slice(-MOST_STARTS).map((start) => Date.parse(isObject(start) ? String(start['time']) : ''));
+  return times.filter((time) => !Number.isNaN(time));
 }

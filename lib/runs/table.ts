@@ -71,8 +71,8 @@ export interface TableOptions {
   readonly capacity: number;
   /** The most columns; later ones are dropped. */
   readonly columns: number;
-  /** Columns that keep their extremes beside their means. */
-  readonly extremes?: readonly string[];
+  /** Columns that keep their extremes beside their means; default: none. */
+  readonly extremes?: readonly string[] | 'all';
 }
 
 /**
@@ -133,7 +133,7 @@ export class Table {
       if (this.#dropped.size < columns) this.#dropped.add(name);
       return undefined;
     }
-    const made = new Column(capacity, extremes.includes(name));
+    const made = new Column(capacity, extremes === 'all' || extremes.includes(name));
     this.#columns.set(name, made);
     return made;
   }

@@ -66,7 +66,7 @@ export function lineOf(
     ...(failed > 0 && { failed }),
     ...(step % STEPS_PER_EPOCH === STEPS_PER_EPOCH - 1 && { test: { loss: loss + 0.1, accuracy: accuracy - 0.04 } }),
     ...(!isOld && {
-      time: new Date(STARTED + 2400 * step).toISOString(),
+      time: new Date(STARTED + 2400 * (step + 1)).toISOString(),
       totalQueries: queries * (step + 1),
       ...{ gradientNorm: 1.4 * Math.exp(-past) + 0.1, updateNorm: lr * Math.exp(-past), gradientNorms: norms },
       ...(step % STEPS_PER_EPOCH === 0 && { density: DENSITY }),

@@ -5,6 +5,7 @@ import { findRuns } from '../../lib/runs/find.js';
 import { pictureOf } from '../../lib/runs/mask.js';
 import { RunReader } from '../../lib/runs/reader.js';
 import { RunFolder } from '../../lib/training/folder.js';
+import { writeSafetensors } from '../../lib/support/safetensors.js';
 import { appendSteps, lineOf, writeRun } from '../helpers/run-folders.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -136,6 +137,34 @@ describe('a reader of a run', () => {
       await appendFile(log, '{"step":1000000,"loss":1,"queries":2,"seconds":1}\n');
       assert.equal(await reader.update(), false);
       assert.equal(reader.progress.step, 1_000_000);
+    });
+  });
+
+  it('keeps what one step of many shows, and little of long names', async () => {
+    await withFolder(async (folder) => {
+      const name = (end: string) => `${'x'.repeat(20_000)}${end}`;
+      const line = (_: unknown, step: number) => {
+        const norm = step === 3000 ? 1000 : 1;
+        const layers = { fc: norm, ...(step === 0 && { [name('a')]: 1, [name('b')]: 2 }) };
+        return `${JSON.stringify({ step, loss: 1, gradientNorm: norm, updateNorm: norm, gradientNorms: layers, density: { [name('a')]: 1 } })}\n`;
+      };
+      await appendFile(
+        join(folder, 'log.jsonl'),
+        Array.from({ length: 5000 }, line)
+          .map((text, i) => (i % 1000 === 0 ? text : text.replace(/,"density":.*/, '}')))
+          .join(''),
+      );
+      await writeSafetensors(join(folder, 'mask.safetensors'), new Map([[name('a'), { dtype: 'BOOL', shape: [1], data: Uint8Array.of(1) }]])); // prettier-ignore
+      const reader = new RunReader(folder);
+      await read(reader);
+      const { columns } = reader.series.rows();
+      for (const column of ['gradientNorm', 'updateNorm'])
+        assert.equal(Math.max(...columns[column]!.max!.map(Number)), 1000);
+      const layers = reader.gradientNorms.rows().columns;
+      assert.equal(Math.max(...layers['fc']!.max!.map(Number)), 1000);
+      const names = [...Object.keys(layers), ...Object.keys(reader.density.rows().columns), reader.mask![0]!.name];
+      assert.equal(names.length, 5);
+      assert.ok(names.every((one) => one.length <= 200));
     });
   });
 

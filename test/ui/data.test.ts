@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunReader } from '../../lib/runs/reader.js';
 import { Feed } from '../../lib/ui/feed.js';
@@ -84,10 +84,15 @@ describe('the feed of runs', () => {
 
 describe('the data of the page', () => {
   it('are smoothed from the first value on, beside gaps', () => {
-    assert.deepEqual(smoothed([4, null, 4, 4], 0.9).map((value) => value?.toFixed(6) ?? null), ['4.000000', null, '4.000000', '4.000000']); // prettier-ignore
-    assert.deepEqual(smoothed([1, 2], 0), [1, 2]);
-    const [, second] = smoothed([0, 1], 0.5);
+    assert.deepEqual(smoothed([4, null, 4, 4], 0.9, 1).map((value) => value?.toFixed(6) ?? null), ['4.000000', null, '4.000000', '4.000000']); // prettier-ignore
+    assert.deepEqual(smoothed([1, 2], 0, 1), [1, 2]);
+    const [, second] = smoothed([0, 1], 0.5, 1);
     assert.ok(Math.abs(second! - 2 / 3) < 1e-12);
+    // Where each value is the mean of two steps, the past counts as much as by single steps.
+    const single = smoothed([0, 0, 6, 6, 3, 3], 0.7, 1).filter((_, i) => i % 2 === 1);
+    smoothed([0, 6, 3], 0.7, 2).forEach((value, i) => {
+      assert.ok(Math.abs(value! - single[i]!) < 1e-12);
+    });
   });
 
   it('lie along steps, queries and time', async () => {
@@ -108,8 +113,54 @@ describe('the data of the page', () => {
       const reader = new RunReader(folder);
       while (await reader.update());
       const [run] = storeOf(reader).runs;
-      assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * reader.progress!.means['seconds']!) < 1e-9);
+      assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * 2.4) < 1e-9);
       assert.ok(Math.abs(fractionDone(run!)! - 100.45 / 200) < 1e-12);
+    });
+  });
+
+  it('say it with what tests take, without pauses, and before the first step is done', async () => {
+    await withFolder(async (folder) => {
+      const at = (second: number) => new Date(Date.UTC(2026, 0, 5) + 1000 * second).toISOString();
+      const start = (step: number, second: number) => ({ step, time: at(second), pid: 1 });
+      const write = async (name: string, value: object) => writeFile(join(folder, name), JSON.stringify(value));
+      const log = (...lines: (readonly [step: number, second: number])[]) => {
+        const entry = ([step, second]: readonly [number, number]) => ({
+          step,
+          queries: 2,
+          seconds: 0.1,
+          time: at(second),
+        });
+        return appendFile(join(folder, 'log.jsonl'), lines.map((line) => `${JSON.stringify(entry(line))}\n`).join(''));
+      };
+      const reader = new RunReader(folder);
+      const left = async (step: number, within: number, second: number) => {
+        await write('status.json', {
+          state: 'running',
+          step,
+          totalSteps: 11,
+          within,
+          done: 0,
+          of: 2,
+          time: at(second),
+        });
+        await reader.update();
+        // A status that old would be that of a killed run.
+        reader.status = { ...reader.status!, state: 'running' };
+        const { runs } = storeOf(reader);
+        const times = runs[0]!.series ? positions(runs[0]!.series, 'time') : [];
+        return [Number(secondsLeft(runs[0]!)?.toFixed(6)), times.at(-1)];
+      };
+      await write('run.json', { starts: [start(0, 0)] });
+      assert.deepEqual(await left(0, 0, 1), [NaN, undefined]);
+      assert.deepEqual(await left(0, 0.5, 10), [20 * 10.5, undefined]);
+      // Steps of 4 s, and 6 s for a test after every other.
+      await log([0, 10], [1, 14], [2, 24], [3, 28]);
+      assert.deepEqual(await left(4, 0, 28), [7 * 7, 28]);
+      // Resumed after a pause: the new start tells what its steps take.
+      await write('run.json', { starts: [start(0, 0), start(4, 1000)] });
+      assert.deepEqual(await left(4, 0.5, 1001), [6.5 * 7, 28]);
+      await log([4, 1002], [5, 1004]);
+      assert.deepEqual(await left(6, 0, 1004), [5 * 2, 32]);
     });
   });
 
@@ -134,6 +185,7 @@ describe('the data of the page', () => {
 
   it('are summed up and sampled', () => {
     assert.equal(summaryOf('a', [null, 3, 1, 2], String), 'a: from 3 to 2, lowest 1, highest 3');
+    assert.equal(summaryOf('a', [3, 2], String, [[1, null], [3, 9]]), 'a: from 3 to 2, lowest 1, highest 9'); // prettier-ignore
     assert.equal(summaryOf('a', [null], String), 'a: no values');
     assert.deepEqual(sampled(3, 16), [0, 1, 2]);
     assert.deepEqual(sampled(101, 3), [0, 50, 100]);

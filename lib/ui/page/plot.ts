@@ -208,7 +208,7 @@ export class Plot {
 
   #summary(): string {
     const { title, unit, format } = this.#metric;
-    const lines = this.#lines.map(({ run, raw }) => summaryOf(run.name, raw, format));
+    const lines = this.#lines.map(({ run, raw, min, max }) => summaryOf(run.name, raw, format, [min, max]));
     return `${title}${unit === '' ? '' : `, ${unit}`}. ${lines.join('. ')}. The arrow keys move the cursor.`;
   }
 
@@ -245,7 +245,7 @@ function lineOf(run: Run, metric: Metric, settings: PlotSettings): Line {
   const isThinned = table.width > 1 && rows.min !== undefined && rows.max !== undefined;
   return {
     ...{ run, raw, x: kept.map((i) => xs[i]!) },
-    smooth: [...(metric.isNoisy ? smoothed(raw, settings.smoothing) : raw)],
+    smooth: [...(metric.isNoisy ? smoothed(raw, settings.smoothing, table.width) : raw)],
     min: isThinned ? pick(seen(rows.min)) : undefined,
     max: isThinned ? pick(seen(rows.max)) : undefined,
   };

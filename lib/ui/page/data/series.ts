@@ -47,17 +47,19 @@ export function positions({ step, columns }: WholeTable, axis: Axis): Values {
 }
 
 /**
- * An exponential moving average that begins at the first value; nulls stay where they are.
+ * An exponential moving average over steps that begins at the first value; nulls stay where they are.
  *
- * @param weight Of the past, from 0, which changes nothing, to below 1.
+ * @param weight Of the past against one step, from 0, which changes nothing, to below 1.
+ * @param width Steps of which each value is the mean.
  */
-export function smoothed(values: Values, weight: number): Values {
+export function smoothed(values: Values, weight: number, width: number): Values {
   if (weight === 0) return values;
+  const past = weight ** width;
   let [sum, total] = [0, 0];
   return values.map((value) => {
     if (value === null) return null;
-    sum = weight * sum + (1 - weight) * value;
-    total = weight * total + (1 - weight);
+    sum = past * sum + (1 - past) * value;
+    total = past * total + (1 - past);
     return sum / total;
   });
 }
@@ -78,11 +80,18 @@ export function sampled(length: number, most: number): number[] {
   return Array.from({ length: most }, (_, i) => Math.round((i * (length - 1)) / (most - 1)));
 }
 
-/** A sentence about a series, for those who do not see the plot. */
-export function summaryOf(name: string, values: Values, format: (value: number) => string): string {
+/** A sentence about a series, for those who do not see the plot; `extremes` are those of a thinned one. */
+export function summaryOf(
+  name: string,
+  values: Values,
+  format: (value: number) => string,
+  extremes: readonly (Values | undefined)[] = [],
+): string {
   const known = values.filter((value) => value !== null);
   if (known.length === 0) return `${name}: no values`;
   let [low, high] = [Infinity, -Infinity];
-  for (const value of known) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  for (const value of [known, ...extremes].flatMap((some) => some ?? [])) {
+    if (value !== null) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  }
   return `${name}: from ${format(known[0]!)} to ${format(known.at(-1)!)}, lowest ${format(low)}, highest ${format(high)}`;
 }

@@ -96,11 +96,36 @@ export class Store {
   }
 }
 
-/** Seconds until a run ends, by the mean time of its last steps; undefined where that is unknown. */
-export function secondsLeft({ status, progress }: Run): number | undefined {
-  const seconds = progress?.means['seconds'];
-  if (status?.state !== 'running' || status.totalSteps === undefined || seconds === undefined) return undefined;
-  return Math.max(0, status.totalSteps - (status.step ?? 0) - (status.within ?? 0)) * seconds;
+/** Seconds until a run ends, undefined where that is unknown. */
+export function secondsLeft(run: Run): number | undefined {
+  const { status } = run;
+  if (status?.state !== 'running' || status.totalSteps === undefined) return undefined;
+  const pace = secondsPerStep(run) ?? secondsOfFirst(run);
+  return pace && Math.max(0, status.totalSteps - (status.step ?? 0) - (status.within ?? 0)) * pace;
+}
+
+/**
+ * What a step takes, with its part of tests and checkpoints: the mean over the last half of the steps, or over those since the last
+ * start, which may be on another machine.
+ */
+function secondsPerStep({ series, about }: Run): number | undefined {
+  const times = series?.columns['time']?.mean ?? [];
+  const known = (series?.step ?? []).flatMap((step, i) =>
+    step !== null && times[i] != null ? [{ step, time: times[i] }] : [],
+  );
+  const last = known.at(-1);
+  if (!last) return undefined;
+  const half = (last.step - 1) / 2;
+  const start = Number(about?.starts.at(-1)?.['step'] ?? 0);
+  const from = start <= last.step ? Math.max(half, start - 1) : half;
+  const first = known.findLast(({ step }) => step <= from) ?? { step: -1, time: 0 };
+  return (last.time - first.time) / (last.step - first.step);
+}
+
+/** What the first step will take, while it goes on. */
+function secondsOfFirst({ status, about }: Run): number | undefined {
+  const elapsed = (Date.parse(status?.time ?? '') - Date.parse(about?.starts.at(-1)?.['time'] ?? '')) / 1000;
+  return status?.within && elapsed > 0 ? elapsed / status.within : undefined;
 }
 
 /** The fraction of a run that is done; undefined where its length is unknown. */
