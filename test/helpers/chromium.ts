@@ -54,8 +54,11 @@ export class Browser implements AsyncDisposable {
   readonly complaints: string[] = [];
   readonly #child: ChildProcess;
   readonly #folder: string;
+  /** Resolves when Chromium has ended, or could not be started. */
+  readonly #ended: Promise<void>;
   readonly #waiting = new Map<number, { resolve: (result: Result) => void; reject: (error: Error) => void }>();
   #id = 0;
+  #failure: Error | undefined;
   #session: string | undefined;
 
   private constructor(path: string) {
@@ -71,26 +74,41 @@ export class Browser implements AsyncDisposable {
       text = messages.pop()!;
       for (const message of messages) this.#receive(JSON.parse(message) as Result);
     });
-    this.#child.on('close', () => {
-      for (const { reject } of this.#waiting.values()) reject(new Error('Chromium has ended'));
+    this.#ended = new Promise((resolve) => {
+      const end = (error?: Error): void => {
+        this.#failure = error ?? new Error('Chromium has ended');
+        for (const { reject } of this.#waiting.values()) reject(this.#failure);
+        this.#waiting.clear();
+        resolve();
+      };
+      this.#child.once('error', end).once('close', () => {
+        end();
+      });
     });
+    // A pipe breaks when Chromium ends, which is told by then.
+    for (const pipe of this.#child.stdio) pipe?.on('error', () => undefined);
   }
 
   static async start(path: string): Promise<Browser> {
     const browser = new Browser(path);
-    const { targetId } = await browser.#call('Target.createTarget', { url: 'about:blank' });
-    const { sessionId } = await browser.#call('Target.attachToTarget', { targetId, flatten: true });
-    browser.#session = sessionId as string;
-    for (const domain of ['Page', 'Runtime', 'Log']) await browser.#call(`${domain}.enable`);
-    return browser;
+    try {
+      const { targetId } = await browser.#call('Target.createTarget', { url: 'about:blank' });
+      const { sessionId } = await browser.#call('Target.attachToTarget', { targetId, flatten: true });
+      browser.#session = sessionId as string;
+      for (const domain of ['Page', 'Runtime', 'Log']) await browser.#call(`${domain}.enable`);
+      return browser;
+    } catch (error) {
+      await browser[Symbol.asyncDispose]();
+      throw error;
+    }
   }
 
   #receive({ id, method, params, result, error }: Result): void {
     if (typeof id === 'number') {
-      const { resolve, reject } = this.#waiting.get(id)!;
+      const waiting = this.#waiting.get(id);
       this.#waiting.delete(id);
-      if (error) reject(new Error(JSON.stringify(error)));
-      else resolve(result as Result);
+      if (error) waiting?.reject(new Error(JSON.stringify(error)));
+      else waiting?.resolve(result as Result);
     } else if (method === 'Runtime.exceptionThrown') {
       const { exceptionDetails } = params as { exceptionDetails: { exception?: Result } };
       this.complaints.push(String(exceptionDetails.exception?.['description']));
@@ -98,6 +116,7 @@ export class Browser implements AsyncDisposable {
   }
 
   async #call(method: string, params: object = {}): Promise<Result> {
+    if (this.#failure) throw this.#failure;
     const id = ++this.#id;
     const session = this.#session === undefined ? {} : { sessionId: this.#session };
     (this.#child.stdio[3] as Writable).write(`${JSON.stringify({ id, method, params, ...session })}\0`);
@@ -114,6 +133,16 @@ export class Browser implements AsyncDisposable {
     const reply = await this.#call('Runtime.evaluate', { expression, returnByValue: true, awaitPromise: true });
     if (reply['exceptionDetails']) throw new Error(JSON.stringify(reply['exceptionDetails']));
     return (reply['result'] as Result)['value'];
+  }
+
+  /** What assistive technology is told of the first element of a selector. */
+  async accessible(selector: string): Promise<{ readonly role: string; readonly name: string }> {
+    const expression = `document.querySelector(${JSON.stringify(selector)})`;
+    const { result } = await this.#call('Runtime.evaluate', { expression });
+    const { objectId } = result as Result;
+    const reply = await this.#call('Accessibility.getPartialAXTree', { objectId, fetchRelatives: false });
+    const [node] = reply['nodes'] as Record<'role' | 'name', { value: string } | undefined>[];
+    return { role: node?.role?.value ?? '', name: node?.name?.value ?? '' };
   }
 
   async look({ width, height, isDark = false }: Look): Promise<void> {
@@ -140,9 +169,8 @@ export class Browser implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    const closed = new Promise((resolve) => this.#child.once('close', resolve));
     this.#child.kill('SIGKILL');
-    await closed;
+    await this.#ended;
     await rm(this.#folder, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 }

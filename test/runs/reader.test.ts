@@ -179,7 +179,7 @@ describe('a reader of a run', () => {
       await read(reader);
       assert.deepEqual([reader.config, reader.progress, reader.mask], [undefined, undefined, undefined]);
       assert.equal(reader.problems.length, 4);
-      assert.match(reader.problems.join(), /log\.jsonl: is a symbolic link.*run\.json: is not JSON/);
+      assert.match(reader.problems.join(), /run\.json: is not JSON.*log\.jsonl: is a symbolic link/);
       for (const name of ['log.jsonl', 'config.json', 'mask.safetensors']) await rm(join(run, name));
       await writeFile(join(run, 'run.json'), '{}');
       await read(reader);

@@ -65,7 +65,29 @@ describe('the page in a browser', function () {
         await browser.evaluate('document.querySelector(".plot .frame").focus()');
         await browser.press('Home');
         await until(async () => (await texts(browser, '.readout'))[0]!.startsWith('step 0'));
-        assert.match(String(await browser.evaluate('document.querySelector(".frame").ariaLabel')), /^Loss\. .*lowest/);
+        const live = '[...document.querySelectorAll(".readout")].map(({ ariaLive }) => ariaLive)';
+        const expected = ['polite', ...Array(8).fill('off')];
+        assert.deepEqual(await browser.evaluate(live), expected, 'only the plot whose cursor moves is read aloud');
+        const { role, name } = await browser.accessible('.frame');
+        assert.equal(role, 'application');
+        assert.match(name, /^Loss\. .* from [\d.]+ to [\d.]+, lowest .*arrow keys/);
+        // What has the focus, and what is selected, stays while steps come.
+        await browser.evaluate(`(() => {
+          const details = document.querySelector('.plot details');
+          details.open = true;
+          getSelection().selectAllChildren(document.querySelector('.layers tbody th'));
+        })()`);
+        for (const [i, place] of ['.layers .scrolling', '.plot details .scrolling'].entries()) {
+          await until(async () => (await browser.evaluate(`document.querySelector('${place}') !== null`)) === true);
+          await browser.evaluate(`document.querySelector('${place}').focus()`);
+          const values = `document.querySelector('${place} tbody').innerText`;
+          const before = await browser.evaluate(values);
+          await appendSteps(join(folder, EVIL), 31 + i, 32 + i, { lr: 0.1 });
+          await until(async () => (await browser.evaluate(values)) !== before);
+          assert.equal(await browser.evaluate(`document.activeElement === document.querySelector('${place}')`), true);
+        }
+        assert.equal(await browser.evaluate('String(getSelection())'), 'conv1.weight');
+        assert.deepEqual(await browser.evaluate(live), Array(9).fill('off'));
         // The settings differ.
         assert.match((await texts(browser, 'section h3')).join(), /Different \(/);
         assert.deepEqual(browser.complaints, []);

@@ -4,7 +4,7 @@
  * @module
  */
 import type { MaskData } from '../protocol.js';
-import { element, scrolling, setShown, styleOf } from './dom.js';
+import { element, scrolling, setShown, setText, styleOf } from './dom.js';
 import { count, NONE, number, percent } from './data/format.js';
 import type { Values } from './data/series.js';
 import { lastOf, summaryOf } from './data/series.js';
@@ -12,10 +12,31 @@ import type { Run } from './data/store.js';
 
 const SPARK = { width: 180, height: 28 } as const;
 
+/** A layer's cells. */
+interface LayerRow {
+  readonly row: HTMLElement;
+  readonly density: HTMLElement;
+  readonly bar: HTMLElement;
+  readonly norm: HTMLElement;
+  readonly spark: HTMLCanvasElement;
+}
+
 /** The layers of a run: density, and the norm of the gradient over the steps. */
 export class Layers {
   readonly section = element('div', { class: 'layers' });
+  readonly #caption = element('caption', { class: 'unseen' });
+  readonly #head = element('thead');
+  readonly #body = element('tbody');
+  readonly #left = element('p', { class: 'note' });
+  #rows = new Map<string, LayerRow>();
+  /** Which rows and columns there are. */
+  #shape = '';
   #shown: readonly unknown[] = [];
+
+  constructor() {
+    const table = element('table', {}, this.#caption, this.#head, this.#body);
+    this.section.append(scrolling('Layers', table), this.#left);
+  }
 
   /** Draws again in the present colours. */
   redraw(): void {
@@ -33,52 +54,51 @@ export class Layers {
     setShown(this.section, names.length > 0);
     if (names.length === 0) return;
     const [hasNorms, hasDensity] = [norms, densities].map((columns) => Object.keys(columns).length > 0);
+    this.#arrange(names, hasDensity!, hasNorms!);
+    setText(this.#caption, `Layers of ${run!.name}`);
+    for (const [name, { density, bar, norm, spark }] of this.#rows) {
+      const part = lastOf(densities[name]?.mean);
+      setText(density, part === undefined ? NONE : percent(part));
+      bar.style.setProperty('--part', String(part ?? 0));
+      const { mean = [], min, max = mean } = norms[name] ?? {};
+      setText(norm, number(lastOf(mean)));
+      spark.setAttribute('aria-label', summaryOf(`${name}, gradient norm`, mean, number, [min, max]));
+      drawSpark(spark, max);
+    }
+    setText(this.#left, `${count(dropped)} more tensors are not shown.`);
+    setShown(this.#left, dropped > 0);
+  }
+
+  /** Makes the rows and columns, unless they are there: what is focused, scrolled or selected in them stays. */
+  #arrange(names: readonly string[], hasDensity: boolean, hasNorms: boolean): void {
+    const shape = JSON.stringify([names, hasDensity, hasNorms]);
+    if (shape === this.#shape) return;
+    this.#shape = shape;
     const heads = [
-      'Tensor',
-      ...(hasDensity ? ['Density'] : []),
-      ...(hasNorms ? ['Gradient norm', 'Over the steps, logarithmic'] : []),
+      element('th', { scope: 'col' }, 'Tensor'),
+      ...(hasDensity ? [element('th', { scope: 'col' }, 'Density')] : []),
+      ...(hasNorms ? [element('th', { scope: 'col', class: 'value' }, 'Gradient norm')] : []),
+      ...(hasNorms ? [element('th', { scope: 'col' }, 'Over the steps, logarithmic')] : []),
     ];
-    const rows = names.map((name) => {
-      const norm = norms[name]?.mean ?? [];
-      return element(
-        'tr',
-        {},
-        element('th', { scope: 'row' }, name),
-        ...(hasDensity ? [densityCell(lastOf(densities[name]?.mean))] : []),
-        ...(hasNorms ? [element('td', { class: 'value' }, number(lastOf(norm))), sparkCell(name, norm)] : []),
-      );
-    });
-    const table = element(
-      'table',
-      {},
-      element('caption', { class: 'unseen' }, `Layers of ${run!.name}`),
-      element(
-        'thead',
-        {},
-        element(
-          'tr',
-          {},
-          ...heads.map((head) => element('th', { scope: 'col', class: head === 'Gradient norm' && 'value' }, head)),
-        ),
-      ),
-      element('tbody', {}, ...rows),
-    );
-    const left = dropped > 0 ? [element('p', { class: 'note' }, `${count(dropped)} more tensors are not shown.`)] : [];
-    this.section.replaceChildren(scrolling('Layers', table), ...left);
+    this.#head.replaceChildren(element('tr', {}, ...heads));
+    this.#rows = new Map(names.map((name) => [name, layerRow(name, hasDensity, hasNorms)]));
+    this.#body.replaceChildren(...[...this.#rows.values()].map(({ row }) => row));
   }
 }
 
-function densityCell(density: number | undefined): HTMLElement {
+function layerRow(name: string, hasDensity: boolean, hasNorms: boolean): LayerRow {
+  const density = element('span');
   const bar = element('span', { class: 'bar', 'aria-hidden': 'true' });
-  bar.style.setProperty('--part', String(density ?? 0));
-  return element('td', { class: 'density' }, density === undefined ? NONE : percent(density), bar);
-}
-
-function sparkCell(name: string, values: Values): HTMLElement {
-  const label = summaryOf(`${name}, gradient norm`, values, number);
-  const canvas = element('canvas', { role: 'img', 'aria-label': label, class: 'spark' });
-  drawSpark(canvas, values);
-  return element('td', {}, canvas);
+  const norm = element('td', { class: 'value' });
+  const spark = element('canvas', { role: 'img', class: 'spark' });
+  const row = element(
+    'tr',
+    {},
+    element('th', { scope: 'row' }, name),
+    ...(hasDensity ? [element('td', { class: 'density' }, density, bar)] : []),
+    ...(hasNorms ? [norm, element('td', {}, spark)] : []),
+  );
+  return { row, density, bar, norm, spark };
 }
 
 function drawSpark(canvas: HTMLCanvasElement, values: Values): void {

@@ -44,25 +44,37 @@ export function scrolling(label: string, table: HTMLElement): HTMLElement {
 
 /** A table of texts; the first row is its head, the first column names the rows. */
 export function tableOf(caption: string, rows: readonly (readonly string[])[]): HTMLTableElement {
-  const [head = [], ...body] = rows;
-  return element(
-    'table',
-    {},
-    element('caption', { class: 'unseen' }, caption),
-    element('thead', {}, element('tr', {}, ...head.map((text) => element('th', { scope: 'col' }, text)))),
-    element(
-      'tbody',
-      {},
-      ...body.map(([name = '', ...cells]) =>
-        element(
-          'tr',
-          {},
-          element('th', { scope: 'row' }, name),
-          ...cells.map((text, i) => element('td', { 'data-label': head[i + 1] ?? '' }, text)),
-        ),
-      ),
-    ),
-  );
+  const [head, body] = [element('thead', {}, element('tr')), element('tbody')];
+  const table = element('table', {}, element('caption', { class: 'unseen' }, caption), head, body);
+  fillTable(table, rows);
+  return table;
+}
+
+/** Puts other rows into a table of `tableOf`, in place: what is focused, scrolled or selected stays. */
+export function fillTable(table: HTMLTableElement, [head = [], ...rows]: readonly (readonly string[])[]): void {
+  const body = table.tBodies[0]!;
+  fillRow(table.tHead!.rows[0]!, head, () => element('th', { scope: 'col' }));
+  fit(body, rows.length, () => element('tr'));
+  rows.forEach((texts, i) => {
+    const row = body.rows[i]!;
+    fillRow(row, texts, (at) => (at === 0 ? element('th', { scope: 'row' }) : element('td')));
+    texts.forEach((_, at) => {
+      if (at > 0) row.cells[at]!.dataset['label'] = head[at] ?? '';
+    });
+  });
+}
+
+function fillRow(row: HTMLTableRowElement, texts: readonly string[], make: (at: number) => HTMLElement): void {
+  fit(row, texts.length, make);
+  texts.forEach((text, at) => {
+    setText(row.cells[at]!, text);
+  });
+}
+
+/** Adds or removes the last children until there are so many. */
+function fit(parent: Element, length: number, make: (at: number) => HTMLElement): void {
+  while (parent.children.length > length) parent.lastElementChild!.remove();
+  while (parent.children.length < length) parent.append(make(parent.children.length));
 }
 
 /** A variable of the style sheet, such as a colour. */

@@ -5,7 +5,7 @@
  */
 import uPlot from 'uplot';
 
-import { element, newId, scrolling, setShown, styleOf, tableOf } from './dom.js';
+import { element, fillTable, scrolling, setShown, styleOf, tableOf } from './dom.js';
 import { NONE } from './data/format.js';
 import type { Metric } from './data/metrics.js';
 import { AXES } from './data/metrics.js';
@@ -47,6 +47,8 @@ export class Plot {
   readonly #frame: HTMLElement;
   readonly #readout: HTMLElement;
   readonly #details: HTMLDetailsElement;
+  /** The table of values while it is open. */
+  #values: HTMLTableElement | undefined;
   #plot: uPlot | undefined;
   #lines: readonly Line[] = [];
   #axis: Axis = 'step';
@@ -55,18 +57,22 @@ export class Plot {
 
   constructor(metric: Metric) {
     this.#metric = metric;
-    const id = newId();
     const unit = metric.unit === '' ? [] : [element('span', { class: 'unit' }, metric.unit)];
-    this.#frame = element('div', { class: 'frame', role: 'img', tabindex: 0, 'aria-labelledby': id });
-    this.#readout = element('output', { class: 'readout', 'aria-live': 'polite' });
+    // The arrow keys are for the plot, not for a screen reader's own place on the page.
+    const attributes = { role: 'application', 'aria-roledescription': 'plot', tabindex: 0 };
+    this.#frame = element('div', { class: 'frame', ...attributes });
+    this.#readout = element('output', { class: 'readout', 'aria-live': 'off' });
     this.#details = element('details', {}, element('summary', {}, 'Values'));
-    const caption = element('figcaption', {}, element('h3', { id }, metric.title), ...unit);
+    const caption = element('figcaption', {}, element('h3', {}, metric.title), ...unit);
     this.figure = element('figure', { class: 'plot' }, caption, this.#readout, this.#frame, this.#details);
     this.#details.addEventListener('toggle', () => {
       this.#fillTable();
     });
     this.#frame.addEventListener('keydown', (event) => {
       this.#moveCursor(event);
+    });
+    this.#frame.addEventListener('blur', () => {
+      this.#isReadAloud = false;
     });
     new ResizeObserver(() => {
       if (!isPrinting()) this.#plot?.setSize({ width: this.#frame.clientWidth, height: HEIGHT });
@@ -87,7 +93,14 @@ export class Plot {
     this.#draw(settings);
     this.#frame.setAttribute('aria-label', this.#summary());
     if (this.#details.open) this.#fillTable();
-    this.#showReadout(undefined);
+    this.#isReadAloud = false;
+    const { idx } = this.#plot?.cursor ?? {};
+    this.#showReadout(idx == null ? undefined : this.#plot?.data[0][idx]);
+  }
+
+  /** Whether changes of the readout are read aloud: those by the user's keys, not those by the run's steps. */
+  set #isReadAloud(isReadAloud: boolean) {
+    this.#readout.setAttribute('aria-live', isReadAloud ? 'polite' : 'off');
   }
 
   /** Draws again in the present colours and size. */
@@ -183,6 +196,7 @@ export class Plot {
     const place = places[event.key];
     if (place === undefined && event.key !== 'Escape') return;
     event.preventDefault();
+    this.#isReadAloud = true;
     const left = place === undefined ? -10 : plot.valToPos(xs[place]!, 'x');
     plot.setCursor({ left, top: place === undefined ? -10 : 10 });
   }
@@ -216,6 +230,7 @@ export class Plot {
     const summary = this.#details.firstElementChild!;
     if (!this.#details.open) {
       this.#details.replaceChildren(summary);
+      this.#values = undefined;
       return;
     }
     const { title, format } = this.#metric;
@@ -228,8 +243,12 @@ export class Plot {
       return [axis.format(x), ...values.map((value) => (value === undefined ? NONE : format(value)))];
     });
     const head = [axis.title, ...this.#lines.map(({ run }) => run.name)];
-    const table = tableOf(`${title} of each run`, [head, ...rows]);
-    this.#details.replaceChildren(summary, scrolling(`Values of ${title}`, table));
+    if (this.#values) {
+      fillTable(this.#values, [head, ...rows]);
+      return;
+    }
+    this.#values = tableOf(`${title} of each run`, [head, ...rows]);
+    this.#details.replaceChildren(summary, scrolling(`Values of ${title}`, this.#values));
   }
 }
 
