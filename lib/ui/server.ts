@@ -20,14 +20,23 @@ const ADDRESS = '127.0.0.1';
 export const DEFAULT_PORT = 8017;
 
 /** Limits to what clients can take up. Times are in milliseconds. */
-const LIMITS = {
+export interface Limits {
+  readonly maxHeaderSize: number;
+  readonly headersTimeout: number;
+  readonly requestTimeout: number;
+  readonly keepAliveTimeout: number;
+  readonly connectionsCheckingInterval: number;
+  readonly maxConnections: number;
+}
+
+const LIMITS: Limits = {
   maxHeaderSize: 8192,
   headersTimeout: 5000,
   requestTimeout: 5000,
   keepAliveTimeout: 5000,
   connectionsCheckingInterval: 1000,
-} as const;
-export const MOST_CONNECTIONS = 64;
+  maxConnections: 64,
+};
 /** How long a connection may be silent; open pages get a beat more often. */
 const SILENCE_MS = 30_000;
 const MOST_HEADERS = 64;
@@ -61,8 +70,10 @@ export interface PageServer {
 export interface ServeOptions {
   readonly source: Source;
   readonly assets: Assets;
-  /** From 1 to 65535; default: 8017, or a free one if that is taken. */
+  /** From 0, which is any free one, to 65535; default: 8017, or a free one if that is taken. */
   readonly port?: number | undefined;
+  /** Default: those of a server for people. */
+  readonly limits?: Partial<Limits>;
 }
 
 /**
@@ -70,7 +81,7 @@ export interface ServeOptions {
  *
  * @throws InvalidArgumentError if the port cannot be used.
  */
-export async function servePage({ source, assets, port }: ServeOptions): Promise<PageServer> {
+export async function servePage({ source, assets, port, limits }: ServeOptions): Promise<PageServer> {
   const token = randomBytes(16).toString('base64url');
   const streams = new Streams(new Feed(source));
   const contents: Readonly<Record<string, readonly [type: string, text: string]>> = {
@@ -78,14 +89,15 @@ export async function servePage({ source, assets, port }: ServeOptions): Promise
     'page.js': ['text/javascript; charset=utf-8', assets.script],
     'page.css': ['text/css; charset=utf-8', assets.style],
   };
-  const server = createServer(LIMITS, (request, response) => {
+  const { maxConnections, ...others } = { ...LIMITS, ...limits };
+  const server = createServer(others, (request, response) => {
     const place = placeOf(request, token);
     if (typeof place === 'number') refuse(response, place);
     else if (place === 'events') sendEvents(request, response, streams);
     else if (!Object.hasOwn(contents, place)) refuse(response, 404);
     else send(request, response, contents[place]!);
   });
-  server.maxConnections = MOST_CONNECTIONS;
+  server.maxConnections = maxConnections;
   server.maxHeadersCount = MOST_HEADERS;
   // Without it, clients that do not read what they asked for would keep all connections.
   server.setTimeout(SILENCE_MS);

@@ -12,6 +12,33 @@ import { withFolder } from '../helpers/tiny.js';
 const LONG = [...TINY, '--ratios', 'uniform', '--batch-size', '20', '--steps', '100000'];
 const SMALL = [...LONG, '--steps', '2'];
 
+/** What comes of a page's events; fails if they end before a text does. */
+class Events {
+  text = '';
+  readonly #reader: ReadableStreamDefaultReader<Uint8Array>;
+  readonly #decoder = new TextDecoder();
+
+  private constructor(body: ReadableStream<Uint8Array>) {
+    this.#reader = body.getReader();
+  }
+
+  static async of(url: string): Promise<Events> {
+    return new Events((await fetch(`${url}events`)).body!);
+  }
+
+  async until(text: string): Promise<void> {
+    while (!this.text.includes(text)) {
+      const { done, value } = await this.#reader.read();
+      if (done) throw new Error(`Expected ${text} before the events end, received ${this.text.slice(-500)}`);
+      this.text += this.#decoder.decode(value, { stream: true });
+    }
+  }
+
+  async cancel(): Promise<void> {
+    await this.#reader.cancel().catch(() => undefined);
+  }
+}
+
 /** What a server says to a request; an empty text if there is none. */
 async function ask(url: string): Promise<string> {
   return fetch(url).then(
@@ -30,13 +57,12 @@ describe('deepzero ui', () => {
       assert.match(await ask(url), /<div id="page">/);
       assert.match(await ask(`${url}page.js`), /Permission is hereby granted/);
       await writeRun(join(folder, 'runs', 'a'), { steps: 1 });
-      const events = (await fetch(`${url}events`)).body!.getReader();
-      let seen = '';
-      while (!seen.includes('"name":"a"')) seen += new TextDecoder().decode((await events.read()).value as Uint8Array);
+      const events = await Events.of(url);
+      await events.until('"name":"a"');
       const ended = outcomeOf(child);
       child.kill('SIGINT');
       assert.equal((await ended).code, 130);
-      await events.cancel().catch(() => undefined);
+      await events.cancel();
     });
   });
 
@@ -91,16 +117,21 @@ describe('deepzero train --ui', () => {
   it('serves the page of the run from another process, until the run ends', async () => {
     await withFolder(async (folder) => {
       const images = await writeImages(folder);
-      const child = start(['train', ...SMALL, '--data', images, '--out', 'run', '--ui'], { cwd: folder });
+      const child = start(['train', ...LONG, '--data', images, '--out', 'run', '--ui'], { cwd: folder });
       const ended = outcomeOf(child);
       let said = '';
       child.stdout.on('data', (text: Buffer) => (said += text.toString()));
       await until(() => /Shown at\n {2}http\S+\n/.test(said) || child.exitCode !== null);
       const [url = ''] = /http\S+/.exec(said) ?? [];
-      const page = await ask(url);
+      assert.match(await ask(url), /<div id="page">/);
+      const events = await Events.of(url);
+      await events.until('"state":"running"');
+      child.kill('SIGINT');
       const { code, stderr } = await ended;
-      assert.equal(code, 0, stderr);
-      assert.match(page, /<div id="page">/);
+      assert.equal(code, 130, stderr);
+      // The last state comes before the end.
+      await events.until('"type":"end"');
+      assert.match(events.text, /"state":"stopped"/);
       await until(async () => (await ask(url)) === '');
     });
   });

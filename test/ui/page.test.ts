@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { mkdir, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { bundlePage } from '../../lib/ui/bundle.js';
@@ -19,6 +20,19 @@ async function texts(browser: Browser, selector: string): Promise<string[]> {
   const list = `[...document.querySelectorAll(${JSON.stringify(selector)})].filter((one) => one.checkVisibility())`;
   return (await browser.evaluate(`${list}.map((one) => one.innerText.trim())`)) as string[];
 }
+
+describe('a browser for tests', () => {
+  it('says so when it does not start, or ends', async () => {
+    const before = await readdir(tmpdir());
+    await assert.rejects(Browser.start('/bin/false'), /Chromium has ended/);
+    await assert.rejects(Browser.start('/bin/none'), /ENOENT/);
+    const left = (await readdir(tmpdir())).filter((name) => !before.includes(name));
+    assert.deepEqual(
+      left.filter((name) => name.startsWith('deepzero-chromium-')),
+      [],
+    );
+  });
+});
 
 describe('the page in a browser', function () {
   const path = findChromium();

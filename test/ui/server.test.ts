@@ -1,10 +1,8 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:net';
-import type { AddressInfo } from 'node:net';
 import { mkdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { MOST_CONNECTIONS, servePage } from '../../lib/ui/server.js';
-import type { PageServer } from '../../lib/ui/server.js';
+import { servePage } from '../../lib/ui/server.js';
+import type { Limits, PageServer } from '../../lib/ui/server.js';
 import { MOST_STREAMS } from '../../lib/ui/streams.js';
 import type { Message } from '../../lib/ui/protocol.js';
 import { exchange, open } from '../helpers/raw-http.js';
@@ -15,17 +13,11 @@ import { withFolder } from '../helpers/tiny.js';
 const SECRET = 'top secret 4711';
 const assets = { script: 'the script', style: 'the style' };
 
-/** The port of a server that was closed. */
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
 /** Serves a folder with one run, beside secrets, for the time of an action. */
-async function serving(action: (server: PageServer, folder: string) => Promise<void>): Promise<void> {
+async function serving(
+  action: (server: PageServer, folder: string) => Promise<void>,
+  limits: Partial<Limits> = {},
+): Promise<void> {
   await withFolder(async (folder) => {
     const runs = join(folder, 'runs');
     await writeRun(join(runs, 'one'), { steps: 5, state: 'finished' });
@@ -35,7 +27,7 @@ async function serving(action: (server: PageServer, folder: string) => Promise<v
     await mkdir(join(runs, 'two'));
     await symlink(join(folder, 'secret.json'), join(runs, 'two', 'config.json'));
     await writeFile(join(runs, 'two', 'log.jsonl'), '');
-    const server = await servePage({ source: { folder: runs }, assets, port: await freePort() });
+    const server = await servePage({ source: { folder: runs }, assets, port: 0, limits });
     try {
       await action(server, runs);
     } finally {
@@ -194,19 +186,25 @@ describe('the server of the page', function () {
   });
 
   it('bounds pages and connections, and drops slow ones', async () => {
+    const maxConnections = MOST_STREAMS + 8;
+    const limits = { maxConnections, headersTimeout: 1000, requestTimeout: 1000, connectionsCheckingInterval: 50 };
     await serving(async (server) => {
       const path = new URL(server.url).pathname;
-      const pages = await Promise.all(Array.from({ length: MOST_STREAMS }, () => open(server.port)));
-      for (const { socket } of pages) socket.write(get(`${path}events`));
+      const openPage = async () => {
+        const page = await open(server.port);
+        page.socket.write(get(`${path}events`));
+        return page;
+      };
+      const pages = await Promise.all(Array.from({ length: MOST_STREAMS }, openPage));
       await until(() => pages.every(({ received }) => received().includes('"type":"run"')));
       assert.match(await exchange(server.port, get(`${path}events`)), /^HTTP\/1\.1 503 /);
-      // A thousand that say nothing, or half of a request: most are refused at once, the others are dropped soon.
-      const slow = await Promise.all(Array.from({ length: 1000 }, () => open(server.port)));
+      // Many that say nothing, or half of a request: most are refused at once, the others are dropped soon.
+      const slow = await Promise.all(Array.from({ length: 200 }, () => open(server.port)));
       for (const [i, { socket }] of slow.entries())
         if (i % 2 === 0) socket.write(`GET ${path} HTTP/1.1\r\nHost: local`);
       const isOpen = slow.map(() => true);
       slow.forEach(({ closed }, i) => void closed.then(() => (isOpen[i] = false)));
-      await until(() => isOpen.filter((one) => one).length <= MOST_CONNECTIONS);
+      await until(() => isOpen.filter((one) => one).length <= maxConnections);
       assert.ok(
         pages.every(({ socket }) => !socket.destroyed),
         'open pages stay',
@@ -222,7 +220,7 @@ describe('the server of the page', function () {
         socket.destroy();
         return received().includes(' 200 OK');
       });
-    });
+    }, limits);
   });
 
   it('keeps little for clients that do not read', async () => {
