@@ -215,7 +215,14 @@ async function createNumbered(name: string): Promise<NewFolder> {
 
 /** The name of a file of a run that a folder holds, if there is one. */
 async function runFileIn(folder: RunFolder): Promise<string | undefined> {
-  for (const file of [configPath(folder), ratiosPath(folder), folder.checkpoint, folder.log, folder.weights]) {
+  for (const file of [
+    configPath(folder),
+    ratiosPath(folder),
+    folder.checkpoint,
+    folder.log,
+    folder.journal,
+    folder.weights,
+  ]) {
     if (await exists(file)) return basename(file);
   }
   return undefined;
