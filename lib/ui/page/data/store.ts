@@ -37,7 +37,7 @@ export class Store {
   axis: Axis = 'step';
   smoothing = 0.6;
   isLogarithmic = false;
-  /** The run whose layers and mask are shown; the first that is in the plots, unless one was chosen. */
+  /** The run whose layers and mask are shown; the first in the plots that has layers, unless one was chosen. */
   #detailed: number | undefined;
 
   get shown(): Run[] {
@@ -46,7 +46,7 @@ export class Store {
 
   get detailed(): Run | undefined {
     const { shown } = this;
-    return shown.find(({ id }) => id === this.#detailed) ?? shown[0];
+    return shown.find(({ id }) => id === this.#detailed) ?? shown.find(hasLayers) ?? shown[0];
   }
 
   set detailed(run: Run | undefined) {
@@ -89,6 +89,9 @@ export class Store {
     run.maskVersion++;
   }
 }
+
+const hasLayers = ({ gradientNorms, density }: Run): boolean =>
+  [gradientNorms, density].some((table) => Object.keys(table?.columns ?? {}).length > 0);
 
 /** Seconds until a run ends, by the mean time of its last steps; undefined where that is unknown. */
 export function secondsLeft({ summary }: Run): number | undefined {
