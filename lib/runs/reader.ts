@@ -74,9 +74,13 @@ export class RunReader {
     const more = await this.#updateLog();
     const { about, status } = await this.files.update();
     if (about) this.versions.about++;
-    const isChanged = [await this.#updateMask(), about, status, more === undefined, this.versions.log !== before].includes(
-      true,
-    );
+    const isChanged = [
+      await this.#updateMask(),
+      about,
+      status,
+      more === undefined,
+      this.versions.log !== before,
+    ].includes(true);
     const { summary } = this;
     // The lines that are left of a long log change nothing: its end is read.
     if (!summary || ((isChanged || isUnderWay(summary.state)) && more !== true)) await this.#summarise();
@@ -121,14 +125,14 @@ export class RunReader {
     const more = [this.#maskProblem, this.ignoredLines > 0 ? brokenLog(this.files.folder) : undefined];
     const problems = [...new Set([...summary.problems, ...more.filter((problem) => problem !== undefined)])];
     const whole = { ...summary, problems };
+    if (summary.test) this.#addFinalTest(summary.test);
     if (JSON.stringify(whole) !== JSON.stringify(this.summary)) this.versions.summary++;
     this.summary = whole;
   }
 
   /** The best accuracy of all tests; null without one. */
   get bestTest(): number | null {
-    const all = [this.#bestAccuracy, this.summary?.test?.accuracy].filter((one) => typeof one === 'number');
-    return all.length === 0 ? null : Math.max(...all);
+    return this.#bestAccuracy ?? null;
   }
 
   #reset(): void {
@@ -150,17 +154,29 @@ export class RunReader {
       return;
     }
     const { step, values, gradientNorms, density } = entry;
-    const { queries = 0, totalQueries, seconds = 0, failed = 0, testAccuracy } = values;
+    const { queries = 0, totalQueries, seconds = 0, failed = 0 } = values;
     this.#step = step;
     this.#queries = totalQueries ?? this.#queries + queries;
     this.#seconds += seconds;
     this.failed += failed;
-    this.#test = testOf(entry) ?? this.#test;
-    if (testAccuracy !== undefined) this.#bestAccuracy = Math.max(testAccuracy, this.#bestAccuracy ?? -Infinity);
+    this.#addTest(testOf(entry));
     values['totalQueries'] = this.#queries;
     values['time'] = this.#seconds;
     this.series.add(step, values);
     if (gradientNorms) this.gradientNorms.add(step, gradientNorms);
     if (density) this.density.add(step, density);
+  }
+
+  #addTest(test: TestResult | undefined): void {
+    this.#test = test ?? this.#test;
+    if (typeof test?.accuracy === 'number') this.#bestAccuracy = Math.max(test.accuracy, this.#bestAccuracy ?? 0);
+  }
+
+  /** The test at the end of a run is not in its log. */
+  #addFinalTest(test: TestResult): void {
+    if (test.step !== this.#step || test.step === this.#test?.step) return;
+    this.#addTest(test);
+    this.series.add(test.step, { testLoss: test.loss ?? undefined, testAccuracy: test.accuracy ?? undefined });
+    this.versions.log++;
   }
 }

@@ -39,17 +39,18 @@ class SmallFile<T> {
     const [known, before] = [this.#stamp, this.problem];
     this.#stamp = undefined;
     try {
-      await withRegularFile(this.#path, async (handle, found) => {
+      const isThere = await withRegularFile(this.#path, async (handle, found) => {
         this.#stamp = found;
-        if (isSame(known, found)) return;
+        if (isSame(known, found)) return true;
         this.value = this.problem = undefined;
         if (found.size > MOST_BYTES) {
           throw new FileError(this.#path, `has ${found.size} bytes, expected at most ${MOST_BYTES}`);
         }
         const bytes = await readAt(handle, new Uint8Array(Number(found.size)), 0);
         this.value = this.#parse(parseJson(new TextDecoder().decode(bytes), this.#path), this.#path);
+        return true;
       });
-      if (this.#stamp === undefined) this.value = this.problem = undefined;
+      if (!isThere) this.value = this.problem = undefined;
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
       this.value = undefined;

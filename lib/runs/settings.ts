@@ -40,8 +40,16 @@ function isShortList(value: object): boolean {
   return Array.isArray(value) && value.length <= MOST_ITEMS && value.every(isPlain);
 }
 
+/** A value as it is compared. */
 export function settingText(value: SettingValue): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
+}
+
+/** A value as it is shown: the numbers of a list to five digits, as those of a dataset's means. */
+export function shownSetting(value: SettingValue): string {
+  if (!Array.isArray(value)) return settingText(value);
+  const items = value.map((item: unknown) => (typeof item === 'number' ? Number(item.toPrecision(5)) : item));
+  return items.length === 0 ? '[]' : items.join(', ');
 }
 
 /** One setting in all runs; undefined where a run does not have it. */

@@ -145,11 +145,7 @@ export async function lossAfter(path: string, count: number): Promise<number | n
 }
 
 /** From every start to the last step that the next one went on from. */
-async function secondsOf(
-  input: InputFile,
-  starts: RunAbout['starts'],
-  last: LogEntry | undefined,
-): Promise<number> {
+async function secondsOf(input: InputFile, starts: RunAbout['starts'], last: LogEntry | undefined): Promise<number> {
   let seconds = 0;
   for (const [i, { time, step }] of starts.entries()) {
     const end = starts[i + 1]?.step ?? (last ? last.step + 1 : 0);

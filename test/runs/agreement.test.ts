@@ -55,7 +55,10 @@ const FOLDERS: Readonly<Record<string, readonly [state: string, make: (folder: R
       await rm(join(path, 'config.json'));
     },
   ],
-  starting: ['starting', async ({ path }) => writeFile(join(path, 'config.json'), '{"options":{"lr":0.1,"depth":null}}')],
+  starting: [
+    'starting',
+    async ({ path }) => writeFile(join(path, 'config.json'), '{"options":{"lr":0.1,"depth":null}}'),
+  ],
   old: ['stopped', async ({ path }) => writeRun(path, { steps: 40, isOld: true })],
   'old-and-whole': [
     'finished',
@@ -112,6 +115,8 @@ describe('deepzero runs and the page', () => {
       );
       const byName = (one: RunSummary, other: RunSummary): number => (one.name < other.name ? -1 : 1);
       assert.deepEqual(shown.map(({ summary }) => summary!).sort(byName), runs.slice().sort(byName));
+      const { series, totals } = shown.find(({ name }) => name === 'finished')!;
+      assert.deepEqual([series!.columns['testLoss']!.mean[149], totals!.bestTest], [0.25, 0.875]);
       assert.ok(shown.every(({ name, summary }) => name === summary!.name));
       const problems = runs.flatMap((run) => run.problems.map((problem) => problem.slice(folder.length + 1)));
       assert.match(problems.sort().join(), /^broken\/run\.json: .*,broken\/status\.json: .*,linked\/log\.jsonl: is a symbolic link[^,]*, expected a file$/); // prettier-ignore

@@ -39,7 +39,7 @@ describe('a reader of a run', () => {
       assert.equal(reader.summary.state, 'finished');
       assert.equal(reader.mask?.[0]?.name, 'conv1.weight');
       assert.equal(reader.density.rows().columns['fc.weight']?.mean[0], 0.05);
-      assert.deepEqual(reader.summary?.problems, []);
+      assert.deepEqual(reader.summary.problems, []);
       const versions = { ...reader.versions };
       await read(reader);
       assert.deepEqual(reader.versions, versions, 'nothing has changed');
@@ -151,7 +151,10 @@ describe('a reader of a run', () => {
       const { files, summary, mask } = reader;
       assert.deepEqual([files.settings.size, summary?.steps, mask], [0, 0, undefined]);
       assert.equal(summary?.problems.length, 4);
-      assert.match(summary.problems.slice().sort().join(), /log\.jsonl: is a symbolic link.*mask\.safetensors: is not a regular file.*run\.json: is not JSON/);
+      assert.match(
+        summary.problems.slice().sort().join(),
+        /log\.jsonl: is a symbolic link.*mask\.safetensors: is not a regular file.*run\.json: is not JSON/,
+      );
       for (const name of ['log.jsonl', 'config.json', 'mask.safetensors']) await rm(join(run, name));
       await rm(join(run, 'run.json'));
       await read(reader);

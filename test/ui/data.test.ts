@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunReader } from '../../lib/runs/reader.js';
-import { compareSettings, settingsIn } from '../../lib/runs/settings.js';
+import { compareSettings, settingsIn, shownSetting } from '../../lib/runs/settings.js';
 import { Feed } from '../../lib/ui/feed.js';
 import { changesOf } from '../../lib/ui/messages.js';
 import type { Cursor } from '../../lib/ui/messages.js';
@@ -126,6 +126,7 @@ describe('the data of the page', () => {
     assert.deepEqual(equal, [{ path: 'mu', values: ['1', '1'] }]);
     const nested = { layers: [1, { size: 2, none: null }], shape: [3, 32], empty: [] };
     assert.deepEqual([...settingsIn(nested)], [['layers.0', 1], ['layers.1.size', 2], ['shape', [3, 32]], ['empty', []]]); // prettier-ignore
+    assert.deepEqual([[0.123456, 2], [], 0.123456, 'a'].map(shownSetting), ['0.12346, 2', '[]', '0.123456', 'a']);
     assert.equal(settingsIn(Array(10_000).fill(1)).size, 5000);
     assert.equal(settingsIn({ ['x'.repeat(2 ** 18)]: Array(100).fill(1) }).size, 3);
   });

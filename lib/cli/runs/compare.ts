@@ -5,7 +5,7 @@
  */
 import { inline } from '../../support/errors.js';
 import type { Settings, SettingValue } from '../../runs/settings.js';
-import { compareSettings, settingText } from '../../runs/settings.js';
+import { compareSettings, shownSetting } from '../../runs/settings.js';
 import { lossAfter } from '../../runs/summary.js';
 import type { RunSummary } from '../../runs/types.js';
 import type { Output } from '../output.js';
@@ -48,4 +48,4 @@ export async function compare(compared: readonly ComparedRun[], output: Output):
 }
 
 const valueText = (value: SettingValue | undefined): string =>
-  value === undefined ? '–' : inline(settingText(value));
+  value === undefined ? '–' : inline(shownSetting(value));

@@ -19,12 +19,11 @@ import { COLUMNS, remarksOn, rowOf } from './columns.js';
 import type { ComparedRun } from './compare.js';
 import { compare } from './compare.js';
 
-
 const NOTES =
   'DIR is the folder of a run, or one that holds such folders; default: runs. Loss and accuracy are means over the last steps of the ' +
   'log, the test accuracy is that of the last test, and the time leaves out pauses. State: starting (before the first step), running, ' +
   'finished, stopped (deepzero train --resume DIR continues it), failed, or killed (it did not say how it ended, and can be continued ' +
-  'too). A folder with files that are missing or broken is listed with what they say, and the files are named below the table.';
+  'too). Why a run failed, and which files are broken, is said below the table; such folders are listed with what the others say.';
 
 export const runs: Command = command({
   name: 'runs',

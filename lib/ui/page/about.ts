@@ -4,7 +4,7 @@
  * @module
  */
 import type { SettingRow, SettingValue } from '../../runs/settings.js';
-import { compareSettings, settingText } from '../../runs/settings.js';
+import { compareSettings, shownSetting } from '../../runs/settings.js';
 import { element, scrolling, setShown, tableOf } from './dom.js';
 import { NONE, number, time } from './data/format.js';
 import type { Run } from './data/store.js';
@@ -74,6 +74,6 @@ function valueText(value: SettingValue | undefined): string {
   if (value === undefined) return NONE;
   const short = typeof value === 'number' ? number(value) : '';
   if (Number(short) === value) return short;
-  const text = settingText(value);
+  const text = shownSetting(value);
   return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`;
 }
