@@ -10,8 +10,7 @@ import { LogTail } from './log-tail.js';
 import type { MaskPicture } from './mask.js';
 import { MaskFile } from './mask.js';
 import { RunFiles } from './run-files.js';
-import { isUnderWay } from './state.js';
-import { brokenLog, summarise } from './summary.js';
+import { brokenLog, isUnderWay, summarise } from './summary.js';
 import { Table } from './table.js';
 import type { RunSummary, TestResult } from './types.js';
 

@@ -6,7 +6,7 @@
 import { stat } from 'node:fs/promises';
 
 import { FileError } from '../support/errors.js';
-import { InputFile } from '../support/files.js';
+import { InputFile, isLocked } from '../support/files.js';
 import { isObject } from '../support/schema.js';
 import { mean } from '../support/statistics.js';
 import { RunFolder } from '../training/folder.js';
@@ -16,7 +16,6 @@ import type { LogEntry } from './entries.js';
 import { withRegularFile } from './files.js';
 import { endOfStep, lastSteps, lastTested, testOf } from './log-end.js';
 import type { RunFiles } from './run-files.js';
-import { stateOf } from './state.js';
 import type { RunState, RunSummary, TestResult } from './types.js';
 
 /** Steps whose means are the present loss, accuracy and speed: those of single mini-batches vary much. */
@@ -59,6 +58,33 @@ export async function summarise(
     started: start?.time ?? new Date((await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs).toISOString(),
     problems: [...files.problems, ...problems],
   };
+}
+
+/** Age from which a status that says `running` is doubted, in milliseconds: a run writes one every second. */
+const DOUBTED_MS = 10_000;
+
+/**
+ * The state of the run in a folder.
+ *
+ * @param steps Steps in its log, and those of the whole run; null where nothing tells them.
+ */
+async function stateOf(
+  folder: string,
+  status: RunStatus | undefined,
+  { steps, totalSteps }: { readonly steps: number; readonly totalSteps: number | null },
+): Promise<RunState> {
+  if (status && status.state !== 'running') return status.state;
+  // On another machine the lock is not seen, but the status is.
+  const isYoung = status !== undefined && Date.now() - Date.parse(status.time) <= DOUBTED_MS;
+  if (isYoung || (await isLocked(folder).catch(() => false))) return status || steps > 0 ? 'running' : 'starting';
+  if (status) return 'killed';
+  // Earlier versions wrote no status.
+  return steps > 0 && steps === totalSteps ? 'finished' : 'stopped';
+}
+
+/** Whether the state may change without a change of the run's files. */
+export function isUnderWay(state: RunState): boolean {
+  return state === 'running' || state === 'starting';
 }
 
 /** What is said of a log of which some lines tell no step. */
