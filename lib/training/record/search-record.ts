@@ -5,7 +5,7 @@
  */
 import { join } from 'node:path';
 
-import type { Counts } from '../../objectives/exchange.js';
+import type { EvaluationCounts } from '../../objectives/exchange.js';
 import type { ParameterTensor } from '../../objectives/objective.js';
 import { exists } from '../../support/files.js';
 import type { RunFolder } from '../folder.js';
@@ -23,7 +23,7 @@ export interface SearchRun {
   readonly queriesPerStep: number;
   readonly tensors: readonly ParameterTensor[];
   /** The answers so far. */
-  readonly counts: Readonly<Counts>;
+  readonly counts: Readonly<EvaluationCounts>;
   /** The coordinates of a step. */
   maskAt(step: number): Uint32Array | undefined;
 }
@@ -41,10 +41,10 @@ export const journalIn = ({ path }: RunFolder): string => join(path, 'journal.js
 
 /** Answers, of which those of the step in progress are counted. */
 class StepCount {
-  readonly #counts: Readonly<Counts>;
+  readonly #counts: Readonly<EvaluationCounts>;
   #before = 0;
 
-  constructor(counts: Readonly<Counts>) {
+  constructor(counts: Readonly<EvaluationCounts>) {
     this.#counts = counts;
   }
 
