@@ -59,6 +59,11 @@ function refuseOtherThanFile(file: string, found: Stats): void {
   if (!found.isFile()) throw new FileError(file, 'is not a regular file');
 }
 
+/**
+ * A file's content in parts.
+ *
+ * @inline
+ */
 type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
