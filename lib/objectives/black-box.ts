@@ -88,6 +88,8 @@ interface Elsewhere {
  * differences that of the side that did answer; of directions the others are averaged. No failure becomes a number.
  */
 export class BlackBox implements Objective {
+  /** The options that its answers depend on, and a digest of the start. */
+  readonly config: object;
   readonly parameters: Float64Array;
   readonly tensors: readonly ParameterTensor[];
   readonly exchange: Exchange;
@@ -101,12 +103,14 @@ export class BlackBox implements Objective {
   #trials = { step: -1, count: 0 };
 
   private constructor(
+    config: object,
     { parameters, tensors }: ReturnType<typeof startOf>,
     space: Space,
     { repeats, retries, mayFail }: v.InferOutput<typeof blackBoxOptions>,
     limit: number,
     journal: Journal | undefined,
   ) {
+    this.config = config;
     this.parameters = parameters;
     this.tensors = tensors;
     this.#space = space;
@@ -123,9 +127,9 @@ export class BlackBox implements Objective {
     const { bounds = null, ...others } = parsed;
     const space = new Space(start.parameters.length, bounds ?? undefined, parsed.resolution);
     space.checkStart(start.parameters);
-    const config = { x0: digest(start.parameters), bounds, ...others, ...journal?.config };
-    const opened = journal && (await Journal.open(journal.file, config));
-    return new BlackBox(start, space, parsed, evaluations, opened);
+    const config = { x0: digest(start.parameters), bounds, ...others };
+    const opened = journal && (await Journal.open(journal.file, { ...config, ...journal.config }));
+    return new BlackBox(config, start, space, parsed, evaluations, opened);
   }
 
   /** The point that the box is asked at for given parameters. */

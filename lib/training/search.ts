@@ -15,7 +15,7 @@ import * as schema from '../support/schema.js';
 import { after } from '../support/duration.js';
 import { Descent } from './descent.js';
 import { checkParts } from './options.js';
-import { journalIn, SearchRecord } from './record/search-record.js';
+import { SearchRecord } from './record/search-record.js';
 import type { MinimizeResult, SearchOptions, StopReason } from './search-options.js';
 import { lengthOf, searchOptions, signalToNoise, STATES } from './search-options.js';
 
@@ -94,7 +94,7 @@ export class Search {
     if (folder && parsed.journal !== undefined) {
       throw new InvalidArgumentError('Expected either journal or folder, received both');
     }
-    const journal = folder ? journalIn(folder) : parsed.journal;
+    const journal = folder ? folder.journal : parsed.journal;
     const { evaluations, seconds, steps } = parsed.budget;
     if (evaluations === undefined && seconds === undefined && steps === undefined) {
       throw schema.expectedOption('budget', 'one of evaluations, seconds and steps at least', '{}');
@@ -107,6 +107,7 @@ export class Search {
       evaluations: evaluations ?? Infinity,
       journal: journal === undefined ? undefined : { file: journal, config },
     });
+    let record: SearchRecord | undefined;
     try {
       const queriesPerStep =
         repeats * schema.checked(schema.integer(1), estimator.queriesPerStep(box), "the estimator's queriesPerStep");
@@ -116,13 +117,13 @@ export class Search {
         throw schema.expectedOption('budget.evaluations', why, String(evaluations));
       }
       const totalSteps = lengthOf(parsed.budget, queriesPerStep);
-      const record =
+      record =
         folder &&
         (await SearchRecord.open(
           folder,
           {
             ...{ totalSteps, queriesPerStep, tensors: box.tensors, counts: box.exchange.counts },
-            config: { ...config, budget: parsed.budget },
+            config: { ...box.config, ...config, budget: parsed.budget },
             maskAt: (step) => estimator.coordinates?.(box, { seed, step, epoch: step }),
           },
           known,
@@ -130,6 +131,7 @@ export class Search {
       return new Search(box, parsed, queriesPerStep, record);
     } catch (error) {
       box.close();
+      await record?.close({ state: 'failed', message: error instanceof Error ? error.message : String(error) });
       throw error;
     }
   }

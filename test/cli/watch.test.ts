@@ -69,8 +69,8 @@ describe('deepzero report', () => {
       assert.equal(text.match(/<\/script>/g)?.length, 2);
       assert.doesNotMatch(text, /<(link|script|img|a)\b[^>]*(src|href)=(?!"data:)/);
       const data = /<script type="application\/json" id="report">(.*?)<\/script>/s.exec(text)![1]!;
-      const { messages } = JSON.parse(data) as { messages: { status?: { message?: string } }[] };
-      assert.equal(messages[1]?.status?.message, message);
+      const { messages } = JSON.parse(data) as { messages: { summary?: { message?: string } }[] };
+      assert.equal(messages[1]?.summary?.message, message);
     });
   });
 

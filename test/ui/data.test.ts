@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import { appendFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunReader } from '../../lib/runs/reader.js';
+import { compareSettings, settingsIn, shownSetting } from '../../lib/runs/settings.js';
 import { Feed } from '../../lib/ui/feed.js';
 import { changesOf } from '../../lib/ui/messages.js';
 import type { Cursor } from '../../lib/ui/messages.js';
 import { count, duration, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
 import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
-import { compareSettings } from '../../lib/ui/page/data/settings.js';
 import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
 import { lineOf, writeRun } from '../helpers/run-folders.js';
 import { withFolder } from '../helpers/tiny.js';
@@ -23,7 +23,7 @@ function storeOf(reader: RunReader): Store {
 describe('messages to the page', () => {
   it('make of changes what a whole message makes, while a log grows beyond its buckets and starts again', async () => {
     await withFolder(async (folder) => {
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       const store = new Store();
       store.receive({ type: 'runs', runs: [{ id: 0, name: 'a' }], left: 0 });
       let cursor: Cursor | undefined;
@@ -50,28 +50,22 @@ describe('messages to the page', () => {
     });
   });
 
-  it('hold settings as text, starts, and remarks', async () => {
+  it('hold settings, starts, and remarks', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 3 });
       await appendFile(join(folder, 'log.jsonl'), 'x\n');
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await reader.update();
-      const { about } = changesOf(reader, 7, undefined)!.message;
-      assert.deepEqual(about?.settings.slice(0, 3), [['network', 'resnet20'], ['estimator', 'sparse-cge'], ['sparsity', '0.9']]); // prettier-ignore
-      assert.equal(about.starts[0]?.['threads'], '16');
-      assert.deepEqual(about.problems, ['log.jsonl: 1 line of the log is no entry']);
+      const { about, summary } = changesOf(reader, 7, undefined)!.message;
+      const settings = new Map(about!.settings);
+      assert.deepEqual(['network.name', 'estimator.sparsity', 'network.layers.0.shape', 'deepzero'].map((path) => settings.get(path)), ['resnet20', 0.9, [16, 3, 3, 3], '0.1.0']); // prettier-ignore
+      assert.equal(about!.starts[0]?.['threads'], 16);
+      assert.match(summary!.problems.join(), /log\.jsonl: has lines that are no steps$/);
     });
   });
 });
 
 describe('the feed of runs', () => {
-  it('names runs by as much of their paths as tells them apart', () => {
-    const names = (...runs: string[]) => new Feed({ runs }).list.runs.map(({ name }) => name);
-    assert.deepEqual(names('runs/a', 'runs/b/'), ['a', 'b']);
-    assert.deepEqual(names('x/runs/a', 'y/runs/a', './b'), ['x/runs/a', 'y/runs/a', 'b']);
-    assert.deepEqual(names('/'), ['/']);
-  });
-
   it('follows the latest of many runs and says how many it leaves out', async () => {
     await withFolder(async (folder) => {
       for (let i = 0; i < 53; i++) await writeRun(join(folder, `run-${i}`), { steps: 0, isOld: true });
@@ -93,7 +87,7 @@ describe('the data of the page', () => {
   it('lie along steps, queries and time', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 3, queries: 10 });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await reader.update();
       const { series } = storeOf(reader).runs[0]!;
       assert.deepEqual(positions(series!, 'step'), [0, 1, 2]);
@@ -105,10 +99,10 @@ describe('the data of the page', () => {
   it('say how long a run will take', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 100, totalSteps: 200, state: 'running' });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       while (await reader.update());
       const [run] = storeOf(reader).runs;
-      assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * reader.progress!.means['seconds']!) < 1e-9);
+      assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * reader.summary!.secondsPerStep!) < 1e-9);
       assert.ok(Math.abs(fractionDone(run!)! - 100.45 / 200) < 1e-12);
     });
   });
@@ -130,6 +124,11 @@ describe('the data of the page', () => {
       { path: 'seed', values: [undefined, '3'] },
     ]);
     assert.deepEqual(equal, [{ path: 'mu', values: ['1', '1'] }]);
+    const nested = { layers: [1, { size: 2, none: null }], shape: [3, 32], empty: [] };
+    assert.deepEqual([...settingsIn(nested)], [['layers.0', 1], ['layers.1.size', 2], ['shape', [3, 32]], ['empty', []]]); // prettier-ignore
+    assert.deepEqual([[0.123456, 2], [], 0.123456, 'a'].map(shownSetting), ['0.12346, 2', '[]', '0.123456', 'a']);
+    assert.equal(settingsIn(Array(10_000).fill(1)).size, 5000);
+    assert.equal(settingsIn({ ['x'.repeat(2 ** 18)]: Array(100).fill(1) }).size, 3);
   });
 
   it('are summed up and sampled', () => {

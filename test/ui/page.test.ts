@@ -57,7 +57,7 @@ describe('the page in a browser', function () {
         assert.equal(await browser.evaluate('document.querySelectorAll(".mask canvas").length'), 8);
         // Live: the step and the loss's last value change.
         await appendSteps(join(folder, EVIL), 30, 31, { lr: 0.1 });
-        await until(async () => (await texts(browser, '.runs td')).includes('30 of 4,000'));
+        await until(async () => (await texts(browser, '.runs td')).includes('31 of 4,000'));
         const isDrawn = `(() => { const canvas = document.querySelector('.plot canvas');
           return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte > 0); })()`;
         assert.equal(await browser.evaluate(isDrawn), true);

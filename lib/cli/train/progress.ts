@@ -3,15 +3,13 @@
  *
  * @module
  */
+import { WINDOW } from '../../runs/summary.js';
 import { formatDuration } from '../../support/duration.js';
 import { mean } from '../../support/statistics.js';
 import type { TrainStep } from '../../training/log.js';
 import type { TrainRun } from '../../training/train.js';
 import type { Output } from '../output.js';
 import { grouped, percent } from '../output.js';
-
-/** Steps that the shown loss, accuracy and speed are means over: those of single mini-batches vary much. */
-export const WINDOW = 10;
 
 /** Seconds, and the fraction of a step's time, from which the first step's progress alone predicts its time. */
 const RELIABLE = { seconds: 60, share: 0.1 };

@@ -13,6 +13,9 @@ import { DEFAULT_PORT } from '../../ui/server.js';
 import type { Option } from '../command.js';
 import { option } from '../command.js';
 
+/** Where `deepzero train` puts runs. */
+export const RUNS = 'runs';
+
 /** The option `--port`. */
 export const portOption: Option<number | undefined> = option(v.optional(integer(1, 65535)), {
   help: 'port of this machine at which the page is served',

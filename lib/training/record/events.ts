@@ -96,10 +96,6 @@ export class EventFile {
     await withFileErrors(this.#file, this.#handle.appendFile(Buffer.concat(events.map(encodeEvent))));
   }
 
-  async sync(): Promise<void> {
-    await withFileErrors(this.#file, this.#handle.datasync());
-  }
-
   /** Never rejects. */
   async close(): Promise<void> {
     await this.#handle.close().catch(() => undefined);
