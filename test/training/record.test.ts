@@ -21,6 +21,7 @@ import { readAbout } from '../../lib/training/record/about.js';
 import { readStatus } from '../../lib/training/record/status.js';
 import type { TrainRun } from '../../lib/training/train.js';
 import { train } from '../../lib/training/train.js';
+import { until } from '../helpers/resources.js';
 import { bits, tinyImages, tinyNetwork, withFolder } from '../helpers/tiny.js';
 import { timeless } from '../helpers/train-command.js';
 import { writeCheckpoint } from '../helpers/trained.js';
@@ -221,14 +222,11 @@ describe("run.json, the mask and the status in a run's folder", () => {
       const seen: { within: number; done: number; of: number; step: number }[] = [];
       const estimate: Estimator['estimate'] = async (model, batch, context) => {
         context.onProgress!(30, 40);
-        // Until the next status is written.
-        const file = new RunFolder(path).status;
-        for (let status; context.step === 1;) {
-          status = await readStatus(file);
-          if (status.done === 0) continue;
-          const { within, done, of, step } = status;
+        if (context.step === 1) {
+          const file = new RunFolder(path).status;
+          await until(async () => (await readStatus(file)).done > 0);
+          const { within, done, of, step } = await readStatus(file);
           seen.push({ within, done, of, step });
-          break;
         }
         return OPTIONS.estimator.estimate(model, batch, context);
       };

@@ -17,8 +17,8 @@ export const report: Command = command({
   summary: 'Writes runs into one HTML file: plots, results, and settings compared.',
   operands: ['RUN...'],
   notes:
-    'A folder with runs in it stands for all of them. The file holds everything that it shows: it opens offline, can be sent and printed, and asks no server for anything. Runs may ' +
-    'still go on; the report shows how far they are.',
+    'A folder with runs in it stands for all of them. The file holds everything that it shows, host names too: it opens offline, can be ' +
+    'sent and printed, and asks no server for anything. Runs may still go on; the report shows how far they are.',
   options: { out: option(string, { placeholder: 'FILE', help: 'HTML file to write' }) },
   async run({ out }, { operands, output }) {
     const runs = await runsAmong(operands);

@@ -5,7 +5,7 @@
  */
 import { basename } from 'node:path';
 
-import type { Counts } from '../../objectives/exchange.js';
+import type { EvaluationCounts } from '../../objectives/exchange.js';
 import type { ParameterTensor } from '../../objectives/objective.js';
 import { FileError } from '../../support/errors.js';
 import { exists } from '../../support/files.js';
@@ -24,7 +24,7 @@ export interface SearchRun {
   readonly queriesPerStep: number;
   readonly tensors: readonly ParameterTensor[];
   /** The answers so far. */
-  readonly counts: Readonly<Counts>;
+  readonly counts: Readonly<EvaluationCounts>;
   /** The coordinates of a step. */
   maskAt(step: number): Uint32Array | undefined;
 }
@@ -39,10 +39,10 @@ export interface SearchStep {
 
 /** Answers, of which those of the step in progress are counted. */
 class StepCount {
-  readonly #counts: Readonly<Counts>;
+  readonly #counts: Readonly<EvaluationCounts>;
   #before = 0;
 
-  constructor(counts: Readonly<Counts>) {
+  constructor(counts: Readonly<EvaluationCounts>) {
     this.#counts = counts;
   }
 
