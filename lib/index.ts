@@ -85,6 +85,7 @@ export type {
   Conv2d,
   Flatten,
   GlobalAveragePool,
+  ImageShape,
   Layer,
   LeakyRelu,
   Linear,
@@ -93,7 +94,6 @@ export type {
   OptionA,
   Relu,
   Residual,
-  Shape,
   Tanh,
 } from './network/description.js';
 export {
@@ -115,22 +115,22 @@ export { resnet, resnet20 } from './network/resnet.js';
 export type { AdamOptions, Optimizer, OptimizerState, SgdOptions } from './optimizers/optimizers.js';
 export { adam, sgd } from './optimizers/optimizers.js';
 export type { DirectionDraw } from './objectives/directions.js';
-export type { Counts } from './objectives/exchange.js';
+export type { EvaluationCounts } from './objectives/exchange.js';
 export type {
   CoordinateQueries,
-  Difference,
-  Differences,
+  DifferenceQueries,
+  DifferenceResult,
   DirectionQueries,
   LineQueries,
-  Lines,
-  Measured,
+  LineResult,
+  LossReading,
+  MeasuredLoss,
   Objective,
   ParameterTensor,
-  Reading,
 } from './objectives/objective.js';
 export type { Reals, RealsType } from './support/reals.js';
 export type { Answer, NoAnswer, Query } from './objectives/query.js';
-export type { Bounds, Nested, PerParameter, Start } from './objectives/space.js';
+export type { Bounds, NestedNumbers, PerParameter, StartPoint } from './objectives/space.js';
 export { RefusedStepError } from './objectives/black-box.js';
 export { anyBox } from './boxes/any-box.js';
 export type { Box, BoxContext, FunctionBoxOptions, LossContext, LossFunction } from './boxes/box.js';
@@ -145,7 +145,7 @@ export type { MinimizeOptions } from './training/minimize.js';
 export { minimize } from './training/minimize.js';
 export type { MuSuggestion, SuggestMuOptions } from './training/suggest-mu.js';
 export { suggestMu } from './training/suggest-mu.js';
-export type { MinimizeResult, MinimizeStep, SearchOptions, Stopped } from './training/search-options.js';
+export type { MinimizeResult, MinimizeStep, SearchOptions, StopReason } from './training/search-options.js';
 export type { SearchState } from './training/search.js';
 export { Search } from './training/search.js';
 export type { PatternSearchOptions } from './estimators/pattern-search.js';

@@ -5,14 +5,15 @@ import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { mean } from '../lib/support/statistics.js';
+import { HANG_MS } from './helpers/hang.js';
 import { withServer } from './helpers/loss-server.js';
 import { withFolder } from './helpers/tiny.js';
 
 /** @param path Where programs are looked for. */
 async function example(name: string, args: readonly string[], path = process.env['PATH']!): Promise<string> {
   const file = fileURLToPath(new URL(`../examples/${name}.ts`, import.meta.url));
-  const env = { ...process.env, PATH: path };
-  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args], { env });
+  const settings = { env: { ...process.env, PATH: path }, timeout: HANG_MS };
+  const { stdout } = await promisify(execFile)(process.execPath, ['--import', 'tsx', file, ...args], settings);
   return stdout;
 }
 

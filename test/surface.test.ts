@@ -22,19 +22,21 @@ const VALUES = `
 const TYPES = `
   AdamOptions Answer ArsOptions Augmentation AveragePool Batch BatchNorm Bounds Box BoxContext CallOptions CgeOptions
   Cifar10Options CnnOptions CompiledNetwork Conv2d Coordinate CoordinateQueries CoordinatewiseOptions CosineOptions
-  Counts Dataset Difference DifferenceOptions Differences DirectionDraw DirectionQueries Distribution Dtype EstimateContext EstimatePosition Estimator
-  EvaluateOptions EvaluateResult FirstOrderOptions Flatten ForwardGradientOptions ForwardOptions
-  ForwardResult FunctionBoxOptions GlobalAveragePool GradcheckEntry GradcheckOptions GradcheckResult GradientEstimate
-  GradientOptions GradientResult GraspImportanceOptions GraspOptions GuidedOptions HttpBoxOptions ImageDatasetOptions
-  ImageDatasets Importance KeepOptions Layer LayerRatios LeakyRelu LineQueries Linear Lines LoadOptions LossContext
-  LossFunction LossName Machine MagnitudePruningOptions MaskOptions MaxPool Measured MemoryOptions
-  MemoryUse MinimizeOptions MinimizeResult MinimizeStep ModelLoss ModelOptions MuSuggestion Nested Network NoAnswer Objective Optimizer
-  OptimizerState OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions PerParameter Position Precision ProcessBoxOptions Query
-  QueryCost QueryResult RandomPruningOptions RandomizedOptions RandomizedReuse RanksCost Reading Reals RealsType
-  ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse RgeOptions RolloutError RolloutLoss RolloutOptions RunChange
-  Safetensors Schedule SearchOptions SearchState SgdOptions Shape SimulatorSizes Start StatisticInfo StepOptions Stopped
-  SuggestMuOptions Surrogate SyntheticOptions Tanh Tensor TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions
-  TrainStep Weights Work WorkerBoxOptions ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
+  Dataset DifferenceOptions DifferenceQueries DifferenceResult DirectionDraw DirectionQueries Distribution Dtype
+  EstimateContext EstimatePosition Estimator EvaluateOptions EvaluateResult EvaluationCounts FirstOrderOptions Flatten
+  ForwardGradientOptions ForwardOptions ForwardResult FunctionBoxOptions GlobalAveragePool GradcheckEntry
+  GradcheckOptions GradcheckResult GradientEstimate GradientOptions GradientResult GraspImportanceOptions GraspOptions
+  GuidedOptions HttpBoxOptions ImageDatasetOptions ImageDatasets ImageShape Importance KeepOptions Layer LayerRatios
+  LeakyRelu LineQueries LineResult Linear LoadOptions LossContext LossFunction LossName LossReading Machine
+  MagnitudePruningOptions MaskOptions MaxPool MeasuredLoss MemoryOptions MemoryUse MinimizeOptions MinimizeResult
+  MinimizeStep ModelLoss ModelOptions MuSuggestion NestedNumbers Network NoAnswer Objective Optimizer OptimizerState
+  OptionA OutputsContext OutputsFunction OutputsLoss ParameterTensor PassResult PatternSearchOptions PerParameter
+  Position Precision ProcessBoxOptions Query QueryCost QueryResult RandomPruningOptions RandomizedOptions
+  RandomizedReuse RanksCost Reals RealsType ReferenceOptions ReferenceResult Relu ResNetOptions Residual Reuse
+  RgeOptions RolloutError RolloutLoss RolloutOptions RunChange Safetensors Schedule SearchOptions SearchState SgdOptions
+  SimulatorSizes StartPoint StatisticInfo StepOptions StopReason SuggestMuOptions Surrogate SyntheticOptions Tanh Tensor
+  TensorData TensorDatasetOptions TensorInfo TrainCost TrainOptions TrainStep Weights Work WorkerBoxOptions
+  ZoGraspBoxOptions ZoGraspImportanceOptions ZoGraspOptions
 `;
 
 interface Export {

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { BlackBoxOptions, Limits } from '../objectives/black-box.js';
 import { BlackBox, RefusedStepError } from '../objectives/black-box.js';
 import type { Exchange } from '../objectives/exchange.js';
-import type { Start } from '../objectives/space.js';
+import type { StartPoint } from '../objectives/space.js';
 import { abortSignal, checked, expected, integer, isObject, positive } from '../support/schema.js';
 import type { Box, LossFunction } from './box.js';
 import { functionBox } from './box.js';
@@ -65,7 +65,7 @@ export async function servedUntil<T>(
 /** Does something with a black box whose queries a loss answers. The box is closed in the end. */
 export async function withBlackBox<T>(
   loss: LossFunction | Box,
-  x0: Start,
+  x0: StartPoint,
   handing: HandingOptions & BlackBoxOptions,
   limits: Limits,
   use: (blackBox: BlackBox) => Promise<T>,

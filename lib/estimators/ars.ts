@@ -2,7 +2,7 @@ import * as v from 'valibot';
 
 import { RefusedStepError } from '../objectives/black-box.js';
 import { MOST_DIRECTIONS } from '../objectives/directions.js';
-import type { Objective, Reading } from '../objectives/objective.js';
+import type { LossReading, Objective } from '../objectives/objective.js';
 import { expected, expectedOption, integer, parseOptions, smoothing } from '../support/schema.js';
 import { arrayType } from '../support/reals.js';
 import { mean, sum } from '../support/statistics.js';
@@ -67,7 +67,7 @@ export function ars(options: ArsOptions): Estimator {
   };
 }
 
-type Pair = readonly [plus: Reading, minus: Reading];
+type Pair = readonly [plus: LossReading, minus: LossReading];
 
 /** An objective that yields the losses of single directions. */
 function withLines(objective: Objective): Required<Pick<Objective, 'along'>> {
@@ -76,7 +76,7 @@ function withLines(objective: Objective): Required<Pick<Objective, 'along'>> {
 }
 
 /** The `count` pairs with the least losses, in the order of their directions. */
-function bestOf(lines: readonly (readonly (Reading | undefined)[])[], count: number): Pair[] {
+function bestOf(lines: readonly (readonly (LossReading | undefined)[])[], count: number): Pair[] {
   const complete = lines.flatMap(([plus, minus]) => (plus && minus ? [[plus, minus] as const] : []));
   const least = ([plus, minus]: Pair): number => Math.min(plus.loss, minus.loss);
   const chosen = new Set(complete.toSorted((a, b) => least(a) - least(b)).slice(0, count));

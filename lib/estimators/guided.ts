@@ -1,6 +1,6 @@
 import * as v from 'valibot';
 
-import type { CoordinateQueries, Differences, DirectionQueries, Objective } from '../objectives/objective.js';
+import type { CoordinateQueries, DifferenceResult, DirectionQueries, Objective } from '../objectives/objective.js';
 import { direction } from '../objectives/directions.js';
 import { InvalidArgumentError } from '../support/errors.js';
 import type { Reals } from '../support/reals.js';
@@ -108,12 +108,12 @@ class Linear implements Objective {
     this.#missing = new Set(missing);
   }
 
-  coordinatewise(_: unknown, { coordinates }: CoordinateQueries): Promise<Differences> {
+  coordinatewise(_: unknown, { coordinates }: CoordinateQueries): Promise<DifferenceResult> {
     const values = Float64Array.from(coordinates, (i, at) => (this.#missing.has(at) ? 0 : this.#gradient[i]!));
     return Promise.resolve({ loss: 0, queries: 0, values });
   }
 
-  randomized(_: unknown, options: DirectionQueries): Promise<Differences> {
+  randomized(_: unknown, options: DirectionQueries): Promise<DifferenceResult> {
     const { queries, distribution, perTensor, seed, step = 0 } = options;
     const values = new Float64Array(this.parameters.length);
     const used = queries - this.#missing.size;

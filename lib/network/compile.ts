@@ -7,13 +7,13 @@ import type {
   AveragePool,
   BatchNorm,
   Conv2d,
+  ImageShape,
   Layer,
   Linear,
   MaxPool,
   Network,
   OptionA,
   Residual,
-  Shape,
 } from './description.js';
 import {
   averagePoolLayer,
@@ -78,14 +78,14 @@ export interface CompiledNetwork {
   /** Numbers in the output for one image. */
   outputs: number;
   /** Channels, rows and columns of the output for one image. */
-  outputShape: Shape;
+  outputShape: ImageShape;
 }
 
 /** The operations of a network, for the native core. */
 export interface Program {
   operations: NativeOperation[];
   /** Channels, rows and columns of every value for one image: of the input, then of each operation's result. */
-  shapes: Shape[];
+  shapes: ImageShape[];
 }
 
 type Tensor = Pick<TensorInfo, 'kind' | 'layerType' | 'shape'>;
@@ -93,7 +93,7 @@ type Tensor = Pick<TensorInfo, 'kind' | 'layerType' | 'shape'>;
 /** A layer as an operation, with the shape of its result and its tensors. */
 interface Step {
   operation: NativeOperation;
-  output: Shape;
+  output: ImageShape;
   tensors?: Tensor[];
 }
 
@@ -150,16 +150,16 @@ class Compiler {
   readonly #operations: NativeOperation[] = [];
   readonly #parameters: TensorInfo[] = [];
   readonly #statistics: StatisticInfo[] = [];
-  readonly #shapes: Shape[];
+  readonly #shapes: ImageShape[];
   readonly #placeOfLayer = new Map<string, string>();
   #parameterCount = 0;
   #statisticsCount = 0;
   /** Number of residual blocks around the current layer. */
   #nested = 0;
 
-  readonly #outputShape: Shape;
+  readonly #outputShape: ImageShape;
 
-  constructor(input: Shape, layers: readonly Layer[]) {
+  constructor(input: ImageShape, layers: readonly Layer[]) {
     this.#shapes = [input];
     this.#outputShape = this.#shapes[this.#sequence(layers, 0, 'layers', '', '')]!;
   }
@@ -254,7 +254,7 @@ class Compiler {
 }
 
 /** A layer other than a residual block, applied to value number `value` of shape `input`. */
-function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): Step {
+function stepOf(layer: Exclude<Layer, Residual>, input: ImageShape, value: number): Step {
   const inputs: [number] = [value];
   switch (layer.type) {
     case 'conv2d':
@@ -289,7 +289,7 @@ function stepOf(layer: Exclude<Layer, Residual>, input: Shape, value: number): S
   }
 }
 
-function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: Shape, inputs: [number]): Step {
+function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: ImageShape, inputs: [number]): Step {
   const { channels, kernel: side, stride, padding, bias } = parseOptions(conv2dLayer, layer, layer.type);
   const kernel: [number, number] = typeof side === 'number' ? [side, side] : [...side];
   const padded: [number, number] = [rows + 2 * padding, columns + 2 * padding];
@@ -303,7 +303,7 @@ function describeConv2d(layer: Conv2d, [inputChannels, rows, columns]: Shape, in
   };
 }
 
-function describeBatchNorm(layer: BatchNorm, input: Shape, inputs: [number]): Step {
+function describeBatchNorm(layer: BatchNorm, input: ImageShape, inputs: [number]): Step {
   const { eps } = parseOptions(batchNormLayer, layer, layer.type);
   return {
     operation: { kind: 'batchNorm', inputs, eps },
@@ -315,7 +315,7 @@ function describeBatchNorm(layer: BatchNorm, input: Shape, inputs: [number]): St
   };
 }
 
-function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: Shape, inputs: [number]): Step {
+function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: ImageShape, inputs: [number]): Step {
   const schema = layer.type === 'maxPool' ? maxPoolLayer : averagePoolLayer;
   const { kernel, stride = kernel } = parseOptions(schema, layer, layer.type);
   const side = Math.min(rows, columns);
@@ -329,7 +329,7 @@ function describePool(layer: MaxPool | AveragePool, [channels, rows, columns]: S
   };
 }
 
-function describeLinear(layer: Linear, input: Shape, inputs: [number]): Step {
+function describeLinear(layer: Linear, input: ImageShape, inputs: [number]): Step {
   const { features, bias } = parseOptions(linearLayer, layer, layer.type);
   if (input[1] !== 1 || input[2] !== 1) {
     throw new InvalidArgumentError(
@@ -343,7 +343,7 @@ function describeLinear(layer: Linear, input: Shape, inputs: [number]): Step {
   };
 }
 
-function describeOptionA(layer: OptionA, [inputChannels, rows, columns]: Shape, inputs: [number]): Step {
+function describeOptionA(layer: OptionA, [inputChannels, rows, columns]: ImageShape, inputs: [number]): Step {
   const { channels, stride } = parseOptions(optionALayer, layer, layer.type);
   if (channels < inputChannels || (channels - inputChannels) % 2 !== 0) {
     throw expected('channels', `the input's ${inputChannels} or an even number more`, channels);
@@ -364,7 +364,7 @@ function windows(extent: number, kernel: number, stride: number): number {
   return Math.floor((extent - kernel) / stride) + 1;
 }
 
-function checkMap(shape: Shape): Shape {
+function checkMap(shape: ImageShape): ImageShape {
   if (Math.max(...shape) > LARGEST_EXTENT || size(shape) > LARGEST_MAP) {
     throw new InvalidArgumentError(
       `Expected a map of at most ${LARGEST_MAP} numbers and ${LARGEST_EXTENT} in any direction, received ${extents(shape)}`,

@@ -207,9 +207,9 @@ export type Layer =
   | Residual;
 
 /** Channels, rows and columns of an image. */
-export type Shape = readonly [channels: number, rows: number, columns: number];
+export type ImageShape = readonly [channels: number, rows: number, columns: number];
 
-export const imageShape: ListSchema<Shape> = list(
+export const imageShape: ListSchema<ImageShape> = list(
   integer(1, LARGEST_EXTENT),
   '[channels, rows, columns]',
   ({ length }) => length === 3,

@@ -11,19 +11,19 @@ import { Exchange } from './exchange.js';
 import { Journal } from './journal.js';
 import type {
   CoordinateQueries,
-  Differences,
+  DifferenceResult,
   DirectionQueries,
   LineQueries,
-  Lines,
-  Measured,
+  LineResult,
+  LossReading,
+  MeasuredLoss,
   Objective,
   ParameterTensor,
-  Reading,
 } from './objective.js';
 import type { Outcomes } from './losses.js';
 import { Losses } from './losses.js';
 import type { Query } from './query.js';
-import type { Bounds, PerParameter, Start } from './space.js';
+import type { Bounds, PerParameter, StartPoint } from './space.js';
 import { Space, startOf } from './space.js';
 
 const perParameter = leaf<PerParameter>('other', 'a number or a number for every parameter', (value) => {
@@ -88,6 +88,8 @@ interface Elsewhere {
  * differences that of the side that did answer; of directions the others are averaged. No failure becomes a number.
  */
 export class BlackBox implements Objective {
+  /** The options that its answers depend on, and a digest of the start. */
+  readonly config: object;
   readonly parameters: Float64Array;
   readonly tensors: readonly ParameterTensor[];
   readonly exchange: Exchange;
@@ -101,12 +103,14 @@ export class BlackBox implements Objective {
   #trials = { step: -1, count: 0 };
 
   private constructor(
+    config: object,
     { parameters, tensors }: ReturnType<typeof startOf>,
     space: Space,
     { repeats, retries, mayFail }: v.InferOutput<typeof blackBoxOptions>,
     limit: number,
     journal: Journal | undefined,
   ) {
+    this.config = config;
     this.parameters = parameters;
     this.tensors = tensors;
     this.#space = space;
@@ -117,15 +121,15 @@ export class BlackBox implements Objective {
   }
 
   /** @throws InvalidArgumentError if an option is out of range; FileError if the journal is of another run. */
-  static async open(x0: Start, options: BlackBoxOptions, { evaluations, journal }: Limits): Promise<BlackBox> {
+  static async open(x0: StartPoint, options: BlackBoxOptions, { evaluations, journal }: Limits): Promise<BlackBox> {
     const start = startOf(x0);
     const parsed = parseOptions(blackBoxOptions, options, 'a black box');
     const { bounds = null, ...others } = parsed;
     const space = new Space(start.parameters.length, bounds ?? undefined, parsed.resolution);
     space.checkStart(start.parameters);
-    const config = { x0: digest(start.parameters), bounds, ...others, ...journal?.config };
-    const opened = journal && (await Journal.open(journal.file, config));
-    return new BlackBox(start, space, parsed, evaluations, opened);
+    const config = { x0: digest(start.parameters), bounds, ...others };
+    const opened = journal && (await Journal.open(journal.file, { ...config, ...journal.config }));
+    return new BlackBox(config, start, space, parsed, evaluations, opened);
   }
 
   /** The point that the box is asked at for given parameters. */
@@ -148,7 +152,7 @@ export class BlackBox implements Objective {
     this.#journal?.close();
   }
 
-  async coordinatewise(sample: unknown, options: CoordinateQueries): Promise<Differences> {
+  async coordinatewise(sample: unknown, options: CoordinateQueries): Promise<DifferenceResult> {
     const { coordinates, mu, central, step = 0 } = options;
     const base = this.seen(this.parameters);
     const make = (id: string, changes: Query['changes'] & object): Query =>
@@ -191,7 +195,7 @@ export class BlackBox implements Objective {
     return differencesOf({ loss: loss.loss, values, variances, missing, failed, ...this.#counts(queries) });
   }
 
-  async randomized(sample: unknown, options: DirectionQueries, elsewhere: Elsewhere = {}): Promise<Differences> {
+  async randomized(sample: unknown, options: DirectionQueries, elsewhere: Elsewhere = {}): Promise<DifferenceResult> {
     const { mu, central } = options;
     const lineQueries = { ...options, distances: central ? [mu, -mu] : [mu] };
     const { base, lines, ...counts } = await this.along(sample, lineQueries, elsewhere);
@@ -224,7 +228,7 @@ export class BlackBox implements Objective {
     return differencesOf({ loss: base.loss, values, variances, missing, ...counts });
   }
 
-  async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<Lines> {
+  async along(sample: unknown, options: LineQueries, elsewhere: Elsewhere = {}): Promise<LineResult> {
     const { queries: count, distances, distribution, perTensor, seed, step = 0 } = options;
     if (count > MOST_DIRECTIONS) throw expectedOption('queries', `at most ${MOST_DIRECTIONS}`, String(count));
     const { at = this.parameters, stream = 'directions', index = step } = elsewhere;
@@ -245,7 +249,7 @@ export class BlackBox implements Objective {
     return { base: first, lines, failed, ...this.#counts(queries) };
   }
 
-  async lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured> {
+  async lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<MeasuredLoss> {
     const { step = 0 } = options;
     if (this.#trials.step !== step) this.#trials = { step, count: 0 };
     // The first is the base point, as for every estimator.
@@ -273,7 +277,7 @@ export class BlackBox implements Objective {
   async #measure(
     queries: readonly Query[],
     { signal, onProgress }: CallOptions,
-  ): Promise<{ readings: readonly (Reading | undefined)[]; base: Reading; failed: number }> {
+  ): Promise<{ readings: readonly (LossReading | undefined)[]; base: LossReading; failed: number }> {
     signal?.throwIfAborted();
     const { id: first, step } = queries[0]!;
     this.#step = step;
@@ -315,11 +319,11 @@ function differencesOf({
   variances,
   missing,
   ...rest
-}: Omit<Differences, 'missing'> & {
+}: Omit<DifferenceResult, 'missing'> & {
   variances: Float64Array;
   missing: readonly number[];
   repeats: number;
-}): Differences {
+}): DifferenceResult {
   return {
     ...rest,
     ...(repeats > 1 && { variances }),
@@ -341,7 +345,7 @@ function sideOf(distances: readonly number[], at: number): string {
 }
 
 /** The mean of the answers, if there is one. */
-function readingOf(query: Query, outcomes: Outcomes): Reading | undefined {
+function readingOf(query: Query, outcomes: Outcomes): LossReading | undefined {
   const losses = outcomes.flatMap((outcome) => (typeof outcome === 'number' ? [outcome] : []));
   if (losses.length === 0) return undefined;
   const loss = losses.reduce((sum, value) => sum + value, 0) / losses.length;

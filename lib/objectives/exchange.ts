@@ -12,7 +12,7 @@ import type { Answer, Query } from './query.js';
 import { checkedAnswer } from './query.js';
 
 /** Evaluations that were paid for. */
-export interface Counts {
+export interface EvaluationCounts {
   /** Queries handed out, repeated attempts included. */
   evaluations: number;
   /** Answers without a loss. */
@@ -61,7 +61,7 @@ export interface Waiting {
 }
 
 export class Exchange {
-  readonly counts: Counts = { evaluations: 0, failed: 0 };
+  readonly counts: EvaluationCounts = { evaluations: 0, failed: 0 };
   /** Attempts after the first. */
   readonly #retries: number;
   /** The most evaluations. */

@@ -8,7 +8,7 @@ import { expected } from '../support/schema.js';
 export type ParameterTensor = Pick<TensorInfo, 'name' | 'shape' | 'offset' | 'size' | 'maskable'>;
 
 /** The step of a finite difference. */
-export interface Difference extends CallOptions {
+export interface DifferenceQueries extends CallOptions {
   /** Smoothing parameter μ. */
   mu: number;
   /** Whether differences are central. */
@@ -18,13 +18,13 @@ export interface Difference extends CallOptions {
 }
 
 /** Differences along coordinates; `values` has one for each. */
-export interface CoordinateQueries extends Difference {
+export interface CoordinateQueries extends DifferenceQueries {
   /** Flat indices, distinct. */
   coordinates: Uint32Array;
 }
 
 /** Differences along random directions; `values` is their combination, a number for every parameter. */
-export interface DirectionQueries extends Difference {
+export interface DirectionQueries extends DifferenceQueries {
   /** The number of directions. */
   queries: number;
   /** Entries of a direction. */
@@ -52,7 +52,7 @@ export interface LineQueries extends CallOptions {
 }
 
 /** The loss at a point. */
-export interface Measured {
+export interface MeasuredLoss {
   /** The loss. */
   loss: number;
   /** Loss evaluations that it took; absent where it is one. */
@@ -64,7 +64,7 @@ export interface Measured {
 }
 
 /** The differences of an estimate, and the loss at the unperturbed point. */
-export interface Differences extends Measured {
+export interface DifferenceResult extends MeasuredLoss {
   /** A number for each coordinate, or for each parameter. */
   values: Float64Array;
   /** Loss evaluations, including the unperturbed one and those that failed. */
@@ -77,8 +77,8 @@ export interface Differences extends Measured {
   variances?: Float64Array;
 }
 
-/** A loss that was asked for, and where. */
-export interface Reading {
+/** A loss that a box answered, the mean of its answers where a query is repeated, and where it was asked for. */
+export interface LossReading {
   /** The mean of the answers. */
   readonly loss: number;
   /** The variance of that mean; 0 where a query is not repeated. */
@@ -88,11 +88,11 @@ export interface Reading {
 }
 
 /** Losses along random directions, and at the point where they cross. */
-export interface Lines {
+export interface LineResult {
   /** At the point where the lines cross. */
-  readonly base: Reading;
+  readonly base: LossReading;
   /** Of every direction its readings, in the order of the distances; undefined where there is no answer. */
-  readonly lines: readonly (readonly (Reading | undefined)[])[];
+  readonly lines: readonly (readonly (LossReading | undefined)[])[];
   /** Loss evaluations, including the one at the base point and those that failed. */
   readonly queries: number;
   /** Queries without an answer. */
@@ -115,15 +115,15 @@ export interface Objective {
   /** Whether differences are changes of the loss, exact for any μ, instead of losses that are subtracted. */
   readonly carriesChanges?: boolean;
   /** The terms of CGE, equation (2): values[i] belongs to coordinates[i]. */
-  coordinatewise(sample: unknown, options: CoordinateQueries): Promise<Differences>;
+  coordinatewise(sample: unknown, options: CoordinateQueries): Promise<DifferenceResult>;
   /** RGE, equation (1). */
-  randomized(sample: unknown, options: DirectionQueries): Promise<Differences>;
+  randomized(sample: unknown, options: DirectionQueries): Promise<DifferenceResult>;
   /** The loss at a point. */
-  lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<Measured>;
+  lossAt(sample: unknown, at: Reals, options: CallOptions): Promise<MeasuredLoss>;
   /** Losses along random directions, each by itself: of objectives that subtract losses. A model has only their combination. */
-  along?(sample: unknown, options: LineQueries): Promise<Lines>;
+  along?(sample: unknown, options: LineQueries): Promise<LineResult>;
   /** The gradient by back-propagation, if there is one. */
-  gradient?(sample: unknown, options: CallOptions): Promise<Measured & Pick<Differences, 'values'>>;
+  gradient?(sample: unknown, options: CallOptions): Promise<MeasuredLoss & Pick<DifferenceResult, 'values'>>;
   /** Moves a point to the nearest one that is allowed, where there are bounds. */
   project?(point: Reals): void;
 }

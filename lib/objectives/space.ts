@@ -9,10 +9,10 @@ import type { Reals } from '../support/reals.js';
 import type { ParameterTensor } from './objective.js';
 
 /** Numbers, or lists of them, or lists of lists … of equal lengths. */
-export type Nested = number | ArrayLike<number> | readonly Nested[];
+export type NestedNumbers = number | ArrayLike<number> | readonly NestedNumbers[];
 
 /** A point: a list of numbers, or tensors by name. */
-export type Start = ArrayLike<number> | Readonly<Record<string, Nested>>;
+export type StartPoint = ArrayLike<number> | Readonly<Record<string, NestedNumbers>>;
 
 /** One number for all parameters, or one for each. */
 export type PerParameter = number | ArrayLike<number>;
@@ -21,11 +21,11 @@ export type PerParameter = number | ArrayLike<number>;
 export type Bounds = readonly [low: PerParameter, high: PerParameter];
 
 /** The parameters that `x0` describes; a list is a tensor `x`. */
-export function startOf(x0: Start): { parameters: Float64Array; tensors: ParameterTensor[] } {
+export function startOf(x0: StartPoint): { parameters: Float64Array; tensors: ParameterTensor[] } {
   const named = isList(x0) || !isObject(x0) ? { x: x0 } : x0;
   const tensors: ParameterTensor[] = [];
   const numbers: number[] = [];
-  for (const [name, values] of Object.entries<Nested>(named as Record<string, Nested>)) {
+  for (const [name, values] of Object.entries<NestedNumbers>(named as Record<string, NestedNumbers>)) {
     const path = name === 'x' && named !== x0 ? 'x0' : `x0.${name}`;
     const offset = numbers.length;
     const shape = append(values, path, numbers);
@@ -42,13 +42,13 @@ const isList = (value: unknown): value is ArrayLike<unknown> =>
   Array.isArray(value) || (ArrayBuffer.isView(value) && !(value instanceof DataView));
 
 /** Appends all numbers. @returns the shape. */
-function append(values: Nested, path: string, numbers: number[]): number[] {
+function append(values: NestedNumbers, path: string, numbers: number[]): number[] {
   if (!isList(values)) {
     if (typeof values !== 'number' || !Number.isFinite(values)) throw expected(path, 'a finite number', values);
     numbers.push(values);
     return [];
   }
-  const parts = Array.from(values as ArrayLike<Nested>, (value, i) => append(value, `${path}[${i}]`, numbers));
+  const parts = Array.from(values as ArrayLike<NestedNumbers>, (value, i) => append(value, `${path}[${i}]`, numbers));
   const [inner = []] = parts;
   const odd = parts.findIndex((shape) => shape.join() !== inner.join());
   if (odd >= 0) throw expected(`${path}[${odd}]`, `of the shape of ${path}[0], [${inner.join(', ')}]`, values[odd]);

@@ -4,7 +4,7 @@ import type { Box, LossFunction } from '../boxes/box.js';
 import { handingOptions, withBlackBox } from '../boxes/with-black-box.js';
 import type { LayerRatios } from '../estimators/masks.js';
 import { blackBoxOptions } from '../objectives/black-box.js';
-import type { Start } from '../objectives/space.js';
+import type { StartPoint } from '../objectives/space.js';
 import { MU } from '../paper.js';
 import { fraction, parseOptions, positive, string } from '../support/schema.js';
 import { importanceOf, zoGraspImportanceOptions } from './zo-grasp.js';
@@ -43,7 +43,7 @@ export interface ZoGraspBoxOptions extends v.InferInput<typeof zoGraspBoxOptions
  */
 export async function zoGraspBox(
   loss: LossFunction | Box,
-  x0: Start,
+  x0: StartPoint,
   options: ZoGraspBoxOptions,
 ): Promise<LayerRatios> {
   const parsed = parseOptions(zoGraspBoxOptions, options, 'zoGraspBox');

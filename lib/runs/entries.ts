@@ -66,12 +66,13 @@ export function parseEntry(line: string): LogEntry | undefined {
  * Seconds from the end of the step before, or from a start since then, to the end of a step: with tests and checkpoints, without
  * pauses. Of a log without times, what the step alone took.
  *
+ * @param before When the step before ended.
  * @param starts When the run was started, in milliseconds since 1970.
  */
-export function secondsUpTo(entry: LogEntry, before: LogEntry | undefined, starts: readonly number[]): number {
+export function secondsUpTo(entry: LogEntry, before: string | undefined, starts: readonly number[]): number {
   const end = Date.parse(entry.time ?? '');
   const start = starts.findLast((time) => time <= end) ?? -Infinity;
-  const seconds = (end - Math.max(start, Date.parse(before?.time ?? '') || -Infinity)) / 1000;
+  const seconds = (end - Math.max(start, Date.parse(before ?? '') || -Infinity)) / 1000;
   return seconds >= 0 && seconds < Infinity ? seconds : (entry.values['seconds'] ?? 0);
 }
 

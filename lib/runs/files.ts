@@ -67,37 +67,3 @@ export async function readAt(handle: FileHandle, into: Uint8Array, position: num
   }
   return into.subarray(0, done);
 }
-
-/** A small file that is read again when it has changed. */
-export class SmallFile {
-  readonly path: string;
-  readonly #most: number;
-  #state: Stamp | 'missing' | 'unreadable' = 'missing';
-
-  /** @param most The most bytes that it may have. */
-  constructor(path: string, most: number) {
-    this.path = path;
-    this.#most = most;
-  }
-
-  /**
-   * Calls `use` with the content if that has changed since the last call, or with undefined if the file is gone.
-   *
-   * @throws FileError if it cannot be read, or is larger than expected.
-   */
-  async read(use: (bytes: Uint8Array | undefined) => void): Promise<void> {
-    const before = this.#state;
-    this.#state = 'unreadable';
-    const stamp = await withRegularFile(this.path, async (handle, found) => {
-      if (typeof before === 'object' && isSame(before, found)) return before;
-      this.#state = found;
-      if (found.size > this.#most) {
-        throw new FileError(this.path, `has ${found.size} bytes, expected at most ${this.#most}`);
-      }
-      use(await readAt(handle, new Uint8Array(Number(found.size)), 0));
-      return found;
-    });
-    this.#state = stamp ?? 'missing';
-    if (stamp === undefined && before !== 'missing') use(undefined);
-  }
-}

@@ -3,22 +3,17 @@
  *
  * @module
  */
-import { join } from 'node:path';
-
 import { FileError } from '../support/errors.js';
-import { parseJson } from '../support/json.js';
-import { isObject } from '../support/schema.js';
-import type { LogEntry } from './entries.js';
 import { parseEntry, secondsUpTo } from './entries.js';
-import { SmallFile } from './files.js';
+import { testOf } from './log-end.js';
 import { LogTail } from './log-tail.js';
 import type { MaskPicture } from './mask.js';
 import { MaskFile } from './mask.js';
-import type { RunStatus } from './status.js';
-import { parseStatus, withKilled } from './status.js';
+import { RunFiles } from './run-files.js';
+import { brokenLog, isUnderWay, summarise } from './summary.js';
 import { Table } from './table.js';
+import type { RunSummary, TestResult } from './types.js';
 
-const MOST_JSON_BYTES = 2 ** 20;
 /** Buckets of a series: more than a screen has pixels across a plot. Layers have small plots. */
 const CAPACITY = 2048;
 const LAYER_CAPACITY = 256;
@@ -30,23 +25,6 @@ const EXTREMES = [
 ];
 /** Starts that are told from steps, the last ones. */
 const MOST_STARTS = 1000;
-/** Steps whose means are the present loss, accuracy and speed. */
-const WINDOW = 10;
-
-/** The last step, and means over the last few: those of single mini-batches vary much. */
-export interface Progress {
-  readonly step: number;
-  readonly time?: string;
-  /** Means over the last steps, by the names of the log's fields. */
-  readonly means: Readonly<Record<string, number>>;
-  /** Sums over all steps. */
-  readonly queries: number;
-  readonly seconds: number;
-  readonly failed: number;
-  /** Of the last test, and the best accuracy of all. */
-  readonly test?: { readonly step: number; readonly loss?: number; readonly accuracy?: number };
-  readonly bestTest?: { readonly step: number; readonly accuracy: number };
-}
 
 /** How often each part has changed. */
 export interface Versions {
@@ -54,86 +32,82 @@ export interface Versions {
   /** How often the log was read from its start. */
   generation: number;
   about: number;
-  status: number;
+  summary: number;
   mask: number;
 }
 
 /** A run's log, thinned, and its other files. */
 export class RunReader {
-  readonly folder: string;
-  readonly versions: Versions = { log: 0, generation: 0, about: 0, status: 0, mask: 0 };
+  readonly name: string;
+  readonly files: RunFiles;
+  readonly versions: Versions = { log: 0, generation: 0, about: 0, summary: 0, mask: 0 };
   /** Loss, accuracy and the like, and `time`, the seconds of all steps so far with what lay between them. */
   series!: Table;
   /** By parameter tensor: `gradientNorms` and `density` of the layers. */
   gradientNorms!: Table;
   density!: Table;
-  /** `run.json` and `config.json`, as they are. */
-  run: Readonly<Record<string, unknown>> | undefined;
-  config: Readonly<Record<string, unknown>> | undefined;
-  status: RunStatus | undefined;
+  /** Undefined before the first update. */
+  summary: RunSummary | undefined;
   mask: readonly MaskPicture[] | undefined;
   /** Lines of the log that are no entries. */
   ignoredLines!: number;
+  /** Queries without an answer. */
+  failed!: number;
+  #step!: number;
+  /** When it ended. */
+  #ended: string | undefined;
   /** When the run was started, in milliseconds since 1970. */
   #starts: readonly number[] = [];
-  #recent!: LogEntry[];
   #queries!: number;
   #seconds!: number;
-  #failed!: number;
-  #test: Progress['test'];
-  #bestTest: Progress['bestTest'];
-  #lastTime: string | undefined;
+  #test: TestResult | undefined;
+  #bestAccuracy: number | undefined;
   readonly #log: LogTail;
   readonly #mask: MaskFile;
-  readonly #small: readonly { readonly file: SmallFile; readonly use: (value: unknown) => void }[];
-  /** The present problem of each file. */
-  readonly #problems = new Map<string, string>();
-  #written: RunStatus | undefined;
+  #maskProblem: string | undefined;
 
-  constructor(folder: string) {
-    this.folder = folder;
-    this.#log = new LogTail(join(folder, 'log.jsonl'));
-    this.#mask = new MaskFile(join(folder, 'mask.safetensors'));
-    const small = (name: string, use: (value: unknown) => void) => {
-      return { file: new SmallFile(join(folder, name), MOST_JSON_BYTES), use };
-    };
-    this.#small = [
-      small('run.json', (value) => {
-        this.run = isObject(value) ? value : undefined;
-        this.#starts = startsIn(this.run);
-        this.versions.about++;
-      }),
-      small('config.json', (value) => {
-        this.config = isObject(value) ? value : undefined;
-        this.versions.about++;
-      }),
-      small('status.json', (value) => (this.#written = parseStatus(value))),
-    ];
+  constructor(folder: string, name: string) {
+    this.name = name;
+    this.files = new RunFiles(folder);
+    this.#log = new LogTail(this.files.folder.log);
+    this.#mask = new MaskFile(this.files.folder.mask);
     this.#reset();
   }
 
-  /** Problems of files, one line each. */
-  get problems(): string[] {
-    return [...this.#problems.values()];
-  }
-
   /**
-   * Reads what has changed, at most some MB of the log at a time. A file that cannot be read is one of the `problems`.
+   * Reads what has changed, at most some MB of the log at a time. What cannot be read is among the summary's problems.
    *
    * @returns whether there is more to read at once.
    */
   async update(): Promise<boolean> {
-    // A start is written before the steps after it.
-    for (const { file, use } of this.#small) {
-      await this.#try(file.path, async (isWell) =>
-        file.read((bytes) => {
-          use(bytes && parseJson(new TextDecoder().decode(bytes), file.path));
-          isWell();
-        }),
-      );
-    }
-    const more = await this.#try('log.jsonl', async (isWell) => {
-      const isUnfinished = await this.#log.read({
+    const before = this.versions.log;
+    // First, since a start is written before the steps after it.
+    const { about, status } = await this.files.update();
+    if (about) this.#takeStarts();
+    const more = await this.#updateLog();
+    const isChanged = [
+      await this.#updateMask(),
+      about,
+      status,
+      more === undefined,
+      this.versions.log !== before,
+    ].includes(true);
+    const { summary } = this;
+    // The lines that are left of a long log change nothing: its end is read.
+    if (!summary || ((isChanged || isUnderWay(summary.state)) && more !== true)) await this.#summarise();
+    return more ?? false;
+  }
+
+  #takeStarts(): void {
+    const starts = this.files.about?.starts.slice(-MOST_STARTS) ?? [];
+    this.#starts = starts.map(({ time }) => Date.parse(time));
+    this.versions.about++;
+  }
+
+  /** Undefined if the log cannot be read, which the summary tells. */
+  async #updateLog(): Promise<boolean | undefined> {
+    try {
+      return await this.#log.read({
         line: (text) => {
           this.#add(text);
         },
@@ -141,58 +115,41 @@ export class RunReader {
           this.#reset();
         },
       });
-      isWell();
-      return isUnfinished;
-    });
-    await this.#try('mask.safetensors', async (isWell) =>
-      this.#mask.read((pictures) => {
-        this.mask = pictures;
-        this.versions.mask++;
-        isWell();
-      }),
-    );
-    await this.#updateStatus();
-    return more ?? false;
-  }
-
-  /** An action on a file, whose error is the file's problem until the action calls `isWell`. */
-  async #try<T>(name: string, action: (isWell: () => void) => Promise<T>): Promise<T | undefined> {
-    try {
-      return await action(() => {
-        if (this.#problems.delete(name)) this.versions.about++;
-      });
     } catch (error) {
-      if (!(error instanceof FileError)) throw error;
-      if (this.#problems.get(name) !== error.message) this.versions.about++;
-      this.#problems.set(name, error.message);
-      return undefined;
+      if (error instanceof FileError) return undefined;
+      throw error;
     }
   }
 
-  async #updateStatus(): Promise<void> {
-    const status = this.#written && (await withKilled(this.#written, this.folder, Date.now()));
-    if (JSON.stringify(status) !== JSON.stringify(this.status)) this.versions.status++;
-    this.status = status;
+  /** Returns whether the mask or its problem has changed. */
+  async #updateMask(): Promise<boolean> {
+    const [version, problem] = [this.versions.mask, this.#maskProblem];
+    try {
+      await this.#mask.read((pictures) => {
+        this.mask = pictures;
+        this.versions.mask++;
+        this.#maskProblem = undefined;
+      });
+    } catch (error) {
+      if (!(error instanceof FileError)) throw error;
+      this.#maskProblem = error.message;
+    }
+    return this.versions.mask !== version || this.#maskProblem !== problem;
   }
 
-  /** The last step; undefined before the first. */
-  get progress(): Progress | undefined {
-    const last = this.#recent.at(-1);
-    if (!last) return undefined;
-    const means = Object.keys(last.values).flatMap((name) => {
-      const values = this.#recent.map(({ values }) => values[name]).filter((value) => value !== undefined);
-      return values.length === 0
-        ? []
-        : [[name, values.reduce((sum, value) => sum + value, 0) / values.length] as const];
-    });
-    return {
-      step: last.step,
-      ...(this.#lastTime !== undefined && { time: this.#lastTime }),
-      means: Object.fromEntries(means),
-      ...{ queries: this.#queries, seconds: this.#seconds, failed: this.#failed },
-      ...(this.#test && { test: this.#test }),
-      ...(this.#bestTest && { bestTest: this.#bestTest }),
-    };
+  async #summarise(): Promise<void> {
+    const summary = await summarise(this.files, this.name, () => this.#test);
+    const more = [this.#maskProblem, this.ignoredLines > 0 ? brokenLog(this.files.folder) : undefined];
+    const problems = [...new Set([...summary.problems, ...more.filter((problem) => problem !== undefined)])];
+    const whole = { ...summary, problems };
+    if (summary.test) this.#addFinalTest(summary.test);
+    if (JSON.stringify(whole) !== JSON.stringify(this.summary)) this.versions.summary++;
+    this.summary = whole;
+  }
+
+  /** The best accuracy of all tests; null without one. */
+  get bestTest(): number | null {
+    return this.#bestAccuracy ?? null;
   }
 
   #reset(): void {
@@ -200,32 +157,27 @@ export class RunReader {
     this.series = new Table({ capacity: CAPACITY, columns: 32, extremes: EXTREMES });
     this.gradientNorms = new Table({ ...layers, extremes: 'all' });
     this.density = new Table(layers);
-    this.ignoredLines = 0;
-    this.#recent = [];
-    this.#queries = this.#seconds = this.#failed = 0;
-    this.#test = this.#bestTest = this.#lastTime = undefined;
-    for (const part of ['generation', 'log', 'about'] as const) this.versions[part]++;
+    this.#step = -1;
+    this.ignoredLines = this.failed = this.#queries = this.#seconds = 0;
+    this.#ended = this.#test = this.#bestAccuracy = undefined;
+    for (const part of ['generation', 'log'] as const) this.versions[part]++;
   }
 
   #add(line: string): void {
     const entry = parseEntry(line);
-    const last = this.#recent.at(-1);
     this.versions.log++;
-    if (!entry || (last && entry.step <= last.step)) {
-      if (line === '') return;
-      this.ignoredLines++;
-      this.versions.about++;
+    if (!entry || entry.step <= this.#step) {
+      if (line !== '') this.ignoredLines++;
       return;
     }
     const { step, values, gradientNorms, density } = entry;
-    const { queries = 0, totalQueries, failed = 0, testLoss, testAccuracy } = values;
+    const { queries = 0, totalQueries, failed = 0 } = values;
+    this.#step = step;
     this.#queries = totalQueries ?? this.#queries + queries;
-    this.#seconds += secondsUpTo(entry, last, this.#starts);
-    this.#failed += failed;
-    this.#lastTime = entry.time;
-    this.#recent.push(entry);
-    if (this.#recent.length > WINDOW) this.#recent.shift();
-    if (testLoss !== undefined || testAccuracy !== undefined) this.#addTest(step, testLoss, testAccuracy);
+    this.#seconds += secondsUpTo(entry, this.#ended, this.#starts);
+    this.#ended = entry.time;
+    this.failed += failed;
+    this.#addTest(testOf(entry));
     values['totalQueries'] = this.#queries;
     values['time'] = this.#seconds;
     this.series.add(step, values);
@@ -233,16 +185,16 @@ export class RunReader {
     if (density) this.density.add(step, density);
   }
 
-  #addTest(step: number, loss: number | undefined, accuracy: number | undefined): void {
-    this.#test = { step, ...(loss !== undefined && { loss }), ...(accuracy !== undefined && { accuracy }) };
-    if (accuracy === undefined || accuracy <= (this.#bestTest?.accuracy ?? -Infinity)) return;
-    this.#bestTest = { step, accuracy };
+  #addTest(test: TestResult | undefined): void {
+    this.#test = test ?? this.#test;
+    if (typeof test?.accuracy === 'number') this.#bestAccuracy = Math.max(test.accuracy, this.#bestAccuracy ?? 0);
   }
-}
 
-/** When a run was started; what tells no time is left out. */
-function startsIn(run: Readonly<Record<string, unknown>> | undefined): number[] {
-  const starts: unknown[] = Array.isArray(run?.['starts']) ? run['starts'] : [];
-  const times = starts.slice(-MOST_STARTS).map((start) => Date.parse(isObject(start) ? String(start['time']) : ''));
-  return times.filter((time) => !Number.isNaN(time));
+  /** The test at the end of a run is not in its log. */
+  #addFinalTest(test: TestResult): void {
+    if (test.step !== this.#step || test.step === this.#test?.step) return;
+    this.#addTest(test);
+    this.series.add(test.step, { testLoss: test.loss ?? undefined, testAccuracy: test.accuracy ?? undefined });
+    this.versions.log++;
+  }
 }

@@ -59,6 +59,11 @@ function refuseOtherThanFile(file: string, found: Stats): void {
   if (!found.isFile()) throw new FileError(file, 'is not a regular file');
 }
 
+/**
+ * A file's content in parts.
+ *
+ * @inline
+ */
 type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
 
 /**
@@ -70,10 +75,7 @@ type Chunks = Iterable<Uint8Array> | AsyncIterable<Uint8Array>;
  * @throws FileError `<file>: no space left on device`, `permission denied`, `folder does not exist`, …
  * @example await writeFileAtomically('run/progress.json', JSON.stringify(progress))
  */
-export async function writeFileAtomically(
-  file: string,
-  chunks: Iterable<Uint8Array> | AsyncIterable<Uint8Array> | string,
-): Promise<void> {
+export async function writeFileAtomically(file: string, chunks: Chunks | string): Promise<void> {
   await beside(file, async (temporary) => {
     await writeNew(temporary, bytesOf(chunks));
     await rename(temporary, file);
@@ -246,8 +248,10 @@ export async function openToAppend(file: string, bytes?: number): Promise<FileHa
   const flags = constants.O_WRONLY | constants.O_APPEND | constants.O_CREAT | constants.O_NONBLOCK;
   const handle = await withFileErrors(file, open(file, flags));
   try {
-    refuseOtherThanFile(file, await handle.stat());
-    if (bytes !== undefined) await withFileErrors(file, handle.truncate(bytes));
+    const found = await handle.stat();
+    refuseOtherThanFile(file, found);
+    // A file that stays as it is keeps its time.
+    if (bytes !== undefined && bytes !== found.size) await withFileErrors(file, handle.truncate(bytes));
     return handle;
   } catch (error) {
     await handle.close();

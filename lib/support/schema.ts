@@ -241,7 +241,7 @@ function listForObject(schema: Schema, value: unknown, keys: Keys = []): { keys:
 function problemOf(schema: Schema, issue: v.BaseIssue<unknown>): Problem {
   const keys = (issue.path ?? []).map(({ key }) => key as string | number);
   const received = show(issue.path === undefined ? issue.input : (issue.path.at(-1) as { value?: unknown }).value);
-  if (issue.type === 'strict_object') {
+  if (issue.type === 'strict_object' || issue.type === 'object') {
     const parent = schemaAt(schema, keys.slice(0, -1)) as Partial<ObjectSchema> | undefined;
     const entries = parent?.entries ?? {};
     const key = String(keys.at(-1) ?? '');

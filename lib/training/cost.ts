@@ -4,6 +4,7 @@
  * @module
  */
 import type { Model } from '../model/model.js';
+import { countIn } from './record/mask.js';
 
 /** The predicted cost of the steps that a run has left. */
 export interface TrainCost {
@@ -91,7 +92,7 @@ export async function timeShares(model: Model, mask: Uint32Array | undefined): P
   if (!mask || !model.carriesChanges) return (queries) => queries;
   const parts = await Promise.all(
     model.tensors.map(async ({ offset, size }) => {
-      const count = mask.filter((flat) => flat >= offset && flat < offset + size).length;
+      const count = countIn(mask, offset, size);
       return { count, work: (await model.cost(Uint32Array.of(offset))).incremental.done };
     }),
   );

@@ -92,10 +92,13 @@ function norm(vector: Reals, from?: Reals): number {
   else for (let i = 0; i < vector.length; i++) squares += vector[i]! ** 2;
   if (squares > 1e-300 && squares < Infinity) return Math.sqrt(squares);
   // Squares of very large or very small numbers in double precision leave its range.
-  const values = vector.map((value, i) => Math.abs(value - (from?.[i] ?? 0)));
-  const largest = values.reduce<number>((most, value) => Math.max(most, value), 0);
-  const scaled = values.reduce<number>((sum, value) => sum + (value / largest) ** 2, 0);
-  return largest === 0 ? 0 : largest * Math.sqrt(scaled);
+  const at = (i: number): number => Math.abs(vector[i]! - (from ? from[i]! : 0));
+  let largest = 0;
+  for (let i = 0; i < vector.length; i++) largest = Math.max(largest, at(i));
+  if (largest === 0) return 0;
+  let scaled = 0;
+  for (let i = 0; i < vector.length; i++) scaled += (at(i) / largest) ** 2;
+  return largest * Math.sqrt(scaled);
 }
 
 export function checkObject<T>(value: T, what: string): T {

@@ -35,8 +35,11 @@ export class RunFolder implements AsyncDisposable {
   readonly mask: string;
   /** `status.json`: whether the run is under way, and how far its step is; replaced every second. */
   readonly status: string;
+  /** `journal.jsonl`, of a run of `minimize`: all answers, from which it goes on. */
+  readonly journal: string;
   /** `model.safetensors`, where the caller saves the final weights. */
   readonly weights: string;
+  readonly #closing = new Set<() => Promise<void>>();
   #unlock: (() => Promise<void>) | undefined;
   /** The outermost folder that `open` made. */
   #made: string | undefined;
@@ -48,6 +51,7 @@ export class RunFolder implements AsyncDisposable {
     this.about = join(path, 'run.json');
     this.mask = join(path, 'mask.safetensors');
     this.status = join(path, 'status.json');
+    this.journal = join(path, 'journal.jsonl');
     this.weights = join(path, 'model.safetensors');
   }
 
@@ -78,12 +82,23 @@ export class RunFolder implements AsyncDisposable {
   }
 
   /**
+   * Calls `close` when the folder is disposed of, before it is unlocked.
+   *
+   * @param close Never rejects, and may have been called before.
+   * @internal
+   */
+  beforeUnlock(close: () => Promise<void>): void {
+    this.#closing.add(close);
+  }
+
+  /**
    * Unlocks the folder, and removes it if `open` made it and it is still empty. The end of the process unlocks it too, however
    * it ends.
    */
   async [Symbol.asyncDispose](): Promise<void> {
     const [unlock, made] = [this.#unlock, this.#made];
     this.#unlock = this.#made = undefined;
+    await Promise.all(Array.from(this.#closing, (close) => close()));
     await removeEmptyFolders(this.path, made);
     await unlock?.();
   }

@@ -38,7 +38,7 @@ export interface TrainStep {
   seconds: number;
   /** Loss evaluations per second of the step. */
   queriesPerSecond: number;
-  /** When the step ended, before its test: ISO 8601. This and the following fields are absent in logs of earlier versions. */
+  /** When the step ended, before its test: ISO 8601. Absent in logs of earlier versions, like `totalQueries`, the norms and `density`. */
   time?: string;
   /** Loss evaluations of this step and all before it. */
   totalQueries?: number;

@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import type { Box, LossFunction } from '../boxes/box.js';
 import { handingOptions, servedUntil, withBox } from '../boxes/with-black-box.js';
 import { parseOptions } from '../support/schema.js';
-import type { Start } from '../objectives/space.js';
+import type { StartPoint } from '../objectives/space.js';
 import { Search } from './search.js';
 import type { MinimizeResult } from './search-options.js';
 import { searchOptions } from './search-options.js';
@@ -35,7 +35,11 @@ export interface MinimizeOptions extends v.InferInput<typeof minimizeOptions> {}
  *   budget: { evaluations: 10_000 },
  * });
  */
-export async function minimize(loss: LossFunction | Box, x0: Start, options: MinimizeOptions): Promise<MinimizeResult> {
+export async function minimize(
+  loss: LossFunction | Box,
+  x0: StartPoint,
+  options: MinimizeOptions,
+): Promise<MinimizeResult> {
   const { parallel, timeout = Infinity, ...rest } = parseOptions(minimizeOptions, options, 'minimize');
   return withBox(loss, parallel, async (box) => {
     const search = await Search.open(x0, rest);

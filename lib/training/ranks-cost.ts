@@ -10,6 +10,7 @@ import { REUSES } from '../model/options.js';
 import { itemShape } from '../model/problem.js';
 import type { RanksCost, StepTime } from './cost.js';
 import type { TrainPlan } from './options.js';
+import { countIn } from './record/mask.js';
 
 /** Seconds that a message to all ranks takes for every doubling of their number, and bytes that arrive in a second. */
 const [PER_DOUBLING, BYTES_PER_SECOND] = [5e-5, 1e9];
@@ -74,9 +75,7 @@ export async function dearestOf(
   const config = estimator.config as Record<string, unknown>;
   const reuse = REUSES.find((one) => one === config['reuse']) ?? 'incremental';
   const costOf = async (coordinates: Uint32Array): Promise<number> => (await model.cost(coordinates))[reuse].done;
-  const queried = model.tensors.filter(({ offset, size }) =>
-    mask.some((flat) => flat >= offset && flat < offset + size),
-  );
+  const queried = model.tensors.filter(({ offset, size }) => countIn(mask, offset, size) > 0);
   const each = await Promise.all(queried.map(({ offset }) => costOf(Uint32Array.of(offset))));
   return ((config['central'] === true ? 2 : 1) * Math.max(...each) * mask.length) / (await costOf(mask));
 }

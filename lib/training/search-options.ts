@@ -7,7 +7,7 @@ import * as v from 'valibot';
 
 import type { GradientEstimate } from '../estimators/estimator.js';
 import { blackBoxOptions } from '../objectives/black-box.js';
-import type { Counts } from '../objectives/exchange.js';
+import type { EvaluationCounts } from '../objectives/exchange.js';
 import type { ParameterTensor } from '../objectives/objective.js';
 import * as schema from '../support/schema.js';
 import { estimatorPart, openFolder, optimizerPart } from './options.js';
@@ -57,7 +57,7 @@ export const searchOptions = v.strictObject({
 export interface SearchOptions extends v.InferInput<typeof searchOptions> {}
 
 /** An update in a run over a black box. */
-export interface MinimizeStep extends Counts {
+export interface MinimizeStep extends EvaluationCounts {
   /** Of the run, from 0, steps back included. */
   step: number;
   /** At the point before the update. */
@@ -76,10 +76,10 @@ export interface MinimizeStep extends Counts {
 }
 
 /** Why a run ended. */
-export type Stopped = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
+export type StopReason = 'budget' | 'target' | 'converged' | 'signal' | 'failures';
 
 /** The result of `minimize`, and of a `Search`. */
-export interface MinimizeResult extends Counts {
+export interface MinimizeResult extends EvaluationCounts {
   /** The point with the smallest loss of those that steps started from and of the end. */
   x: Float64Array;
   /** Its loss; NaN if the run ended before the first step had one. */
@@ -87,7 +87,7 @@ export interface MinimizeResult extends Counts {
   /** Updates, and steps back from points that the box cannot take. */
   steps: number;
   /** Why the run ended. */
-  stopped: Stopped;
+  stopped: StopReason;
   /** The reason in a sentence. */
   message: string;
 }
@@ -99,7 +99,7 @@ export const STATES = {
   converged: 'finished',
   signal: 'stopped',
   failures: 'failed',
-} as const satisfies Record<Stopped, RunEnd['state']>;
+} as const satisfies Record<StopReason, RunEnd['state']>;
 
 /** Updates of the whole run, for schedules. */
 export function lengthOf(

@@ -5,22 +5,22 @@
  */
 import type * as v from 'valibot';
 
-import type { Counts, Exchange } from '../objectives/exchange.js';
+import type { EvaluationCounts, Exchange } from '../objectives/exchange.js';
 import { BudgetError } from '../objectives/exchange.js';
 import { BlackBox, RefusedStepError } from '../objectives/black-box.js';
 import type { Answer, Query } from '../objectives/query.js';
-import type { Start } from '../objectives/space.js';
+import type { StartPoint } from '../objectives/space.js';
 import { InvalidArgumentError } from '../support/errors.js';
 import * as schema from '../support/schema.js';
 import { after } from '../support/duration.js';
 import { Descent } from './descent.js';
 import { checkParts } from './options.js';
-import { journalIn, SearchRecord } from './record/search-record.js';
-import type { MinimizeResult, SearchOptions, Stopped } from './search-options.js';
+import { SearchRecord } from './record/search-record.js';
+import type { MinimizeResult, SearchOptions, StopReason } from './search-options.js';
 import { lengthOf, searchOptions, signalToNoise, STATES } from './search-options.js';
 
 /** Where a run is. */
-export interface SearchState extends Counts {
+export interface SearchState extends EvaluationCounts {
   /** Steps made, steps back included. */
   step: number;
   /** The point, a copy. */
@@ -33,8 +33,8 @@ export interface SearchState extends Counts {
 
 /** Ends a run. */
 class Stop extends Error {
-  readonly stopped: Stopped;
-  constructor(stopped: Stopped, message: string) {
+  readonly stopped: StopReason;
+  constructor(stopped: StopReason, message: string) {
     super(message);
     this.stopped = stopped;
   }
@@ -88,13 +88,13 @@ export class Search {
   }
 
   /** @throws InvalidArgumentError if an option is out of range or unknown; FileError if the journal is of another run. */
-  static async open(x0: Start, options: SearchOptions): Promise<Search> {
+  static async open(x0: StartPoint, options: SearchOptions): Promise<Search> {
     const parsed = schema.parseOptions(searchOptions, options, 'Search.open');
     const { bounds, resolution, repeats, retries, mayFail, estimator, optimizer, seed, folder } = parsed;
     if (folder && parsed.journal !== undefined) {
       throw new InvalidArgumentError('Expected either journal or folder, received both');
     }
-    const journal = folder ? journalIn(folder) : parsed.journal;
+    const journal = folder ? folder.journal : parsed.journal;
     const { evaluations, seconds, steps } = parsed.budget;
     if (evaluations === undefined && seconds === undefined && steps === undefined) {
       throw schema.expectedOption('budget', 'one of evaluations, seconds and steps at least', '{}');
@@ -107,6 +107,7 @@ export class Search {
       evaluations: evaluations ?? Infinity,
       journal: journal === undefined ? undefined : { file: journal, config },
     });
+    let record: SearchRecord | undefined;
     try {
       const queriesPerStep =
         repeats * schema.checked(schema.integer(1), estimator.queriesPerStep(box), "the estimator's queriesPerStep");
@@ -116,13 +117,13 @@ export class Search {
         throw schema.expectedOption('budget.evaluations', why, String(evaluations));
       }
       const totalSteps = lengthOf(parsed.budget, queriesPerStep);
-      const record =
+      record =
         folder &&
         (await SearchRecord.open(
           folder,
           {
             ...{ totalSteps, queriesPerStep, tensors: box.tensors, counts: box.exchange.counts },
-            config: { ...config, budget: parsed.budget },
+            config: { ...box.config, ...config, budget: parsed.budget },
             maskAt: (step) => estimator.coordinates?.(box, { seed, step, epoch: step }),
           },
           known,
@@ -130,6 +131,7 @@ export class Search {
       return new Search(box, parsed, queriesPerStep, record);
     } catch (error) {
       box.close();
+      await record?.close({ state: 'failed', message: error instanceof Error ? error.message : String(error) });
       throw error;
     }
   }

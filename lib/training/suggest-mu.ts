@@ -9,7 +9,7 @@ import { CENTRAL, findDerivative, FORWARD } from '../objectives/curvature.js';
 import { Line } from '../objectives/line.js';
 import type { Noise } from '../objectives/noise.js';
 import { findNoise, unitInTheLastPlace } from '../objectives/noise.js';
-import type { Start } from '../objectives/space.js';
+import type { StartPoint } from '../objectives/space.js';
 import { boolean, expectedOption, integer, oneOf, parseOptions, positive, seed, string } from '../support/schema.js';
 
 /** The standard deviation of rounding, in units in the last place: of whole computations in double precision at most, */
@@ -92,7 +92,7 @@ export interface MuSuggestion {
  */
 export async function suggestMu(
   loss: LossFunction | Box,
-  x0: Start,
+  x0: StartPoint,
   options: SuggestMuOptions = {},
 ): Promise<MuSuggestion> {
   const parsed = parseOptions(suggestMuOptions, options, 'suggestMu');

@@ -9,6 +9,7 @@ import { describeMachine } from '../native/machine.js';
 import { Random } from '../native/random.js';
 import { rankCount } from '../ranks/join.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
+import { FileError } from '../support/errors.js';
 import { exists, writeFileAtomically } from '../support/files.js';
 import { checked, nonNegative, string } from '../support/schema.js';
 import type { RunChange, RunState } from './checkpoint.js';
@@ -185,6 +186,9 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   async #resume(): Promise<readonly RunChange[]> {
     const { resume, folder, mayChange } = this.#plan;
+    if (folder && (await exists(folder.journal))) {
+      throw new FileError(folder.path, 'holds journal.jsonl, of a run of minimize: choose another folder');
+    }
     const file = folder && (await exists(folder.checkpoint)) ? folder.checkpoint : resume;
     const read = file === undefined ? undefined : await this.#alone(() => this.#read(file, mayChange));
     this.#ready = true;

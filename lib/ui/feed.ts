@@ -5,7 +5,7 @@
  */
 import { basename } from 'node:path';
 
-import { findRuns } from '../runs/find.js';
+import { namesOf, runsIn } from '../runs/find.js';
 import { RunReader } from '../runs/reader.js';
 import { FileError } from '../support/errors.js';
 import type { RunsMessage } from './protocol.js';
@@ -22,7 +22,6 @@ export type Source = { readonly runs: readonly string[] } | { readonly folder: s
 
 interface Followed {
   readonly id: number;
-  readonly name: string;
   readonly reader: RunReader;
 }
 
@@ -38,25 +37,28 @@ export class Feed {
   constructor(source: Source) {
     this.#source = source;
     if (!('runs' in source)) return;
-    const names = distinctNames(source.runs);
-    source.runs.forEach((path, i) => {
+    const paths = [...new Set(source.runs)];
+    const names = namesOf(paths);
+    paths.forEach((path, i) => {
       this.#follow(path, names[i]!);
     });
   }
 
+  /** Those that were named, in that order; those of a folder with the newest first. */
   get runs(): readonly Followed[] {
-    return [...this.#followed.values()];
+    const runs = [...this.#followed.values()];
+    return 'runs' in this.#source ? runs : runs.sort((a, b) => startOf(b) - startOf(a));
   }
 
   /** The list of runs. */
   get list(): RunsMessage {
-    const runs = this.runs.map(({ id, name }) => ({ id, name }));
+    const runs = this.runs.map(({ id, reader }) => ({ id, name: reader.name }));
     const folder = 'folder' in this.#source ? { folder: this.#source.folder } : {};
     return { type: 'runs', runs, left: this.#left, ...folder };
   }
 
   #follow(path: string, name: string): void {
-    if (!this.#followed.has(path)) this.#followed.set(path, { id: this.#nextId++, name, reader: new RunReader(path) });
+    if (!this.#followed.has(path)) this.#followed.set(path, { id: this.#nextId++, reader: new RunReader(path, name) });
   }
 
   /**
@@ -74,7 +76,7 @@ export class Feed {
   async #search(): Promise<void> {
     if ('runs' in this.#source || performance.now() < this.#nextSearch) return;
     const begun = performance.now();
-    const found = await findRuns(this.#source.folder).catch((error: unknown) => {
+    const found = await runsIn(this.#source.folder).catch((error: unknown) => {
       // The folder may come back, as that of a share.
       if (error instanceof FileError) return undefined;
       throw error;
@@ -89,15 +91,4 @@ export class Feed {
   }
 }
 
-/** The last parts of paths, as many as tell them apart. */
-function distinctNames(paths: readonly string[]): string[] {
-  const parts = paths.map((path) => path.split('/').filter((part) => part !== '' && part !== '.'));
-  return parts.map((own, i) => {
-    for (let count = 1; count < own.length; count++) {
-      const name = own.slice(-count).join('/');
-      const isDistinct = parts.every((other, j) => j === i || other.slice(-count).join('/') !== name);
-      if (isDistinct) return name;
-    }
-    return own.join('/') || paths[i]!;
-  });
-}
+const startOf = ({ reader }: Followed): number => Date.parse(reader.summary?.started ?? '') || 0;

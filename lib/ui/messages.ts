@@ -5,7 +5,6 @@
  */
 import type { RunReader, Versions } from '../runs/reader.js';
 import type { Table } from '../runs/table.js';
-import { isObject } from '../support/schema.js';
 import type { AboutData, RunMessage, TablePart } from './protocol.js';
 
 /** What a page has of a run. */
@@ -25,13 +24,14 @@ export function changesOf(
 ): { readonly message: RunMessage; readonly cursor: Cursor } | undefined {
   const { versions } = run;
   const isNew = (part: keyof Versions): boolean => known?.versions[part] !== versions[part];
-  if (!(['log', 'about', 'status', 'mask'] as const).some(isNew)) return undefined;
+  if (!(['log', 'about', 'summary', 'mask'] as const).some(isNew)) return undefined;
   const isOther = isNew('generation');
   const tables = TABLES.map((name) => [name, partOf(run[name], isOther ? undefined : known?.tables[name])] as const);
   const message: RunMessage = {
     ...{ type: 'run', id },
-    ...(isNew('log') && { progress: run.progress ?? null, ...Object.fromEntries(tables) }),
-    ...(isNew('status') && { status: run.status ?? null }),
+    ...(isNew('log') && Object.fromEntries(tables)),
+    ...(isNew('summary') && run.summary && { summary: run.summary }),
+    ...((isNew('log') || isNew('summary')) && { totals: { failed: run.failed, bestTest: run.bestTest } }),
     ...(isNew('about') && { about: aboutOf(run) }),
     ...(isNew('mask') && { mask: run.mask ?? null }),
   };
@@ -47,37 +47,12 @@ function partOf(table: Table, known: { readonly width: number; readonly length: 
   return { width, from, step, columns, dropped };
 }
 
-/** Settings and starts that are shown, and the characters of a value. */
-const MOST_SETTINGS = 500;
+/** Starts that are shown, the last ones. */
 const MOST_STARTS = 100;
-const MOST_CHARACTERS = 200;
 
-function aboutOf({ run, config, problems, ignoredLines }: RunReader): AboutData {
-  const { starts, version } = run ?? {};
-  // The command writes its options beside what identifies the data.
-  const settings = isObject(config?.['options']) ? config['options'] : config;
-  const ignored =
-    ignoredLines === 1 ? '1 line of the log is no entry' : `${ignoredLines} lines of the log are no entries`;
+function aboutOf({ files }: RunReader): AboutData {
   return {
-    settings: leaves(settings ?? run?.['config']).slice(0, MOST_SETTINGS),
-    starts: (Array.isArray(starts) ? starts : [])
-      .filter(isObject)
-      .slice(-MOST_STARTS)
-      .map((start) => Object.fromEntries(leaves(start))),
-    ...(typeof version === 'string' && { version }),
-    problems: [...problems, ...(ignoredLines > 0 ? [`log.jsonl: ${ignored}`] : [])],
+    settings: [...files.settings],
+    starts: (files.about?.starts ?? []).slice(-MOST_STARTS).map((start) => ({ ...start })),
   };
-}
-
-/** The innermost values of a JSON value, by their paths; short lists count as values. */
-function leaves(value: unknown, path = ''): [string, string][] {
-  if (isObject(value)) {
-    return Object.entries(value)
-      .slice(0, MOST_SETTINGS)
-      .flatMap(([key, inner]) => leaves(inner, path === '' ? key : `${path}.${key}`));
-  }
-  // An option that is not set is null in the command's file.
-  if (value === undefined || value === null || path === '') return [];
-  const text = typeof value === 'string' ? value : JSON.stringify(value);
-  return [[path, text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`]];
 }

@@ -3,13 +3,9 @@
  *
  * @module
  */
-
-/** A column of a table, thinned: nulls where there is no value. */
-export interface Rows {
-  readonly mean: readonly (number | null)[];
-  readonly min?: readonly (number | null)[];
-  readonly max?: readonly (number | null)[];
-}
+import type { SettingValue } from '../runs/settings.js';
+import type { ColumnRows } from '../runs/table.js';
+import type { RunSummary } from '../runs/types.js';
 
 /** The rows of a table from one on; those before are known. */
 export interface TablePart {
@@ -18,7 +14,7 @@ export interface TablePart {
   readonly from: number;
   /** Means of the steps that the rows cover. */
   readonly step: readonly (number | null)[];
-  readonly columns: Readonly<Record<string, Rows>>;
+  readonly columns: Readonly<Record<string, ColumnRows>>;
   /** Columns that were left out, since there are too many. */
   readonly dropped: number;
 }
@@ -33,37 +29,20 @@ export interface MaskData {
   readonly cells: string;
 }
 
-export interface StatusData {
-  readonly state: string;
-  readonly time?: string;
-  readonly step?: number;
-  readonly totalSteps?: number;
-  readonly within?: number;
-  readonly done?: number;
-  readonly of?: number;
-  readonly message?: string;
-}
-
-export interface ProgressData {
-  readonly step: number;
-  readonly time?: string;
-  readonly means: Readonly<Record<string, number>>;
-  readonly queries: number;
-  readonly seconds: number;
+/** What all of a log tells, which a summary by its end cannot. */
+export interface TotalsData {
+  /** Queries without an answer. */
   readonly failed: number;
-  readonly test?: { readonly step: number; readonly loss?: number; readonly accuracy?: number };
-  readonly bestTest?: { readonly step: number; readonly accuracy: number };
+  /** The best accuracy of all tests. */
+  readonly bestTest: number | null;
 }
 
 /** What does not change at every step. */
 export interface AboutData {
-  /** Settings by their path, `estimator.mu`, as text. */
-  readonly settings: readonly (readonly [string, string])[];
-  /** One row for each start of the run: its values by their names, as text. */
-  readonly starts: readonly Readonly<Record<string, string>>[];
-  readonly version?: string;
-  /** Remarks on files that cannot be read. */
-  readonly problems: readonly string[];
+  /** Settings by their path, `estimator.mu`. */
+  readonly settings: readonly (readonly [string, SettingValue])[];
+  /** One row for each start of the run: its values by their names. */
+  readonly starts: readonly Readonly<Record<string, string | number>>[];
 }
 
 /** The list of runs. */
@@ -80,11 +59,11 @@ export interface RunsMessage {
 export interface RunMessage {
   readonly type: 'run';
   readonly id: number;
-  readonly progress?: ProgressData | null;
+  readonly summary?: RunSummary;
+  readonly totals?: TotalsData;
   readonly series?: TablePart;
   readonly gradientNorms?: TablePart;
   readonly density?: TablePart;
-  readonly status?: StatusData | null;
   readonly about?: AboutData;
   readonly mask?: readonly MaskData[] | null;
 }

@@ -34,7 +34,7 @@ export async function reportOf(runs: readonly string[], { script, style }: Asset
     `default-src 'none'; script-src '${hashOf(script)}'; style-src '${hashOf(style)}'; img-src data:; base-uri 'none'; ` +
     "form-action 'none'";
   const head = `<meta http-equiv="Content-Security-Policy" content="${policy}">\n<style>${style}</style>`;
-  const names = feed.runs.map(({ name }) => name).join(', ');
+  const names = feed.runs.map(({ reader }) => reader.name).join(', ');
   return documentOf(
     `deepzero: ${names}`,
     head,

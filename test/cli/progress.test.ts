@@ -39,6 +39,11 @@ describe('ProgressMeter', () => {
     ['right for steps that vary', 300, (step: number) => 300 * (1 + 0.1 * Math.sin(7 * step))],
     ['right for quick steps', 0.3, () => 0.3],
     ['a tenth of quick steps', 0.03, () => 0.3],
+    [
+      'right for quick steps on a machine that is busy for seconds',
+      0.4,
+      (step: number) => 0.3 + 0.2 * (Math.floor(step / 20) % 2),
+    ],
   ] as const) {
     it(`predicts the end within 20 % after a minute, where the predicted cost is ${what}`, () => {
       const [total, testEvery, testSeconds] = [secondsOf(0) > 1 ? 30 : 3000, 5, 0.05 * secondsOf(0)];

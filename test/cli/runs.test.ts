@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { endOfStep, lastSteps, lastTested, linesBackward } from '../../lib/cli/runs/log-end.js';
-import type { RunSummary } from '../../lib/cli/runs/summary.js';
-import { findRuns, lossAfter, summarise, withoutSettings } from '../../lib/cli/runs/summary.js';
+import { basename, join } from 'node:path';
+import { findRuns } from '../../lib/runs/find.js';
+import { endOfStep, lastSteps, lastTested, linesBackward } from '../../lib/runs/log-end.js';
+import { RunFiles } from '../../lib/runs/run-files.js';
+import * as summary from '../../lib/runs/summary.js';
+import type { RunSummary } from '../../lib/runs/types.js';
 import { withInputFile } from '../../lib/support/files.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import type { RunStatus } from '../../lib/training/record/status.js';
@@ -15,6 +17,13 @@ const START = {
   ...{ time: '2030-01-01T00:00:00.000Z', step: 0, host: 'h', pid: 1, processor: 'p', threads: 2, ranks: 1 },
   ...{ isa: 'avx2', node: 'v20.0.0' },
 };
+
+/** What is told of the run in a folder. */
+async function summarise(path: string): Promise<RunSummary> {
+  const files = new RunFiles(path);
+  await files.update();
+  return summary.summarise(files, basename(path));
+}
 
 /** A time so many seconds after the first start. */
 const at = (seconds: number): string => new Date(Date.parse(START.time) + 1000 * seconds).toISOString();
@@ -118,16 +127,17 @@ describe("a run's summary", () => {
           .map((line) => `${JSON.stringify({ ...line, time: at(line.step + (line.step < 20 ? 1 : 2001)) })}\n`)
           .join(''),
       );
-      const { problems, ...run } = withoutSettings(await summarise(folder.path)) as RunSummary;
+      const { problems, ...run } = await summarise(folder.path);
       assert.deepEqual(run, {
-        ...{ name: 'a', path: folder.path, state: 'stopped', network: 'tiny', estimator: 'sparse-cge' },
+        ...{ name: 'a', path: folder.path, state: 'stopped', message: null, network: 'tiny' },
+        ...{ estimator: 'sparse-cge', inProgress: null, secondsPerStep: null },
         ...{ steps: 40, totalSteps: 50, loss: 65.5, accuracy: 34.5 / 128, queriesPerSecond: 9 },
         test: { step: 29, loss: 29, accuracy: 0.5 },
         ...{ queries: 120, seconds: 20 + 40, processor: 'p', threads: 2, started: at(2000) },
-      } satisfies Omit<RunSummary, 'problems' | 'settings'>);
+      } satisfies Omit<RunSummary, 'problems'>);
       assert.deepEqual(problems, []);
-      assert.equal(await lossAfter(folder.path, 30), 75.5);
-      assert.equal(await lossAfter(folder.path, 41), null);
+      assert.equal(await summary.lossAfter(folder.path, 30), 75.5);
+      assert.equal(await summary.lossAfter(folder.path, 41), null);
     }));
 
   it('tells a run that is under way from one that was killed, by the time and the lock', () =>
@@ -144,6 +154,8 @@ describe("a run's summary", () => {
         await using open = await RunFolder.open(join(path, 'a'));
         assert.equal(await stateOf(old), 'running');
         await rm(open.status);
+        assert.equal((await summarise(open.path)).state, 'running');
+        await rm(open.log);
         assert.equal((await summarise(open.path)).state, 'starting');
         // Looking did not unlock it.
         await assert.rejects(RunFolder.open(open.path), /is in use by another run/);
@@ -171,7 +183,7 @@ describe("a run's summary", () => {
       assert.match(broken.problems.join(), /log\.jsonl: has lines that are no steps$/);
       await rm(folder.log);
       await symlink('/dev/zero', folder.log);
-      assert.match((await summarise(folder.path)).problems.join(), /log\.jsonl: is not a regular file$/);
+      assert.match((await summarise(folder.path)).problems.join(), /log\.jsonl: is a symbolic link, expected a file$/);
       for (const file of await readdir(folder.path)) await rm(join(folder.path, file));
       await writeFile(folder.about, '{}');
       const empty = await summarise(folder.path);

@@ -95,8 +95,11 @@ describe('deepzero report', () => {
       assert.equal(text.match(/<\/script>/g)?.length, 2);
       assert.doesNotMatch(text, /<(link|script|img|a)\b[^>]*(src|href)=(?!"data:)/);
       const data = /<script type="application\/json" id="report">(.*?)<\/script>/s.exec(text)![1]!;
-      const { messages } = JSON.parse(data) as { messages: { status?: { message?: string } }[] };
-      assert.equal(messages[1]?.status?.message, message);
+      const { messages } = JSON.parse(data) as { messages: { summary?: { message?: string } }[] };
+      assert.equal(messages[1]?.summary?.message, message);
+      // Links count where they are named.
+      const whole = await json(['report', '.', '--out', 'r.html'], { cwd: folder });
+      assert.deepEqual([...(whole['runs'] as string[])].sort(), ['a', 'b']);
     });
   });
 
@@ -108,7 +111,14 @@ describe('deepzero report', () => {
       await fails(['report', 'a'], 2, /Expected --out FILE$/, there);
       await fails(['report', 'a', '--out', 'none/r.html'], 1, /none\/r\.html: folder does not exist$/, there);
       await fails(['report', 'b', '--out', 'r.html'], 1, /b: no such file or directory$/, there);
-      assert.deepEqual(await readdir(folder), ['a']);
+      await mkdir(join(folder, 'empty'));
+      await fails(
+        ['report', 'a', 'empty', '--out', 'r.html'],
+        1,
+        /empty: expected a run's folder, which holds /,
+        there,
+      );
+      assert.deepEqual(await readdir(folder), ['a', 'empty']);
     });
   });
 });

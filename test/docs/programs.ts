@@ -8,6 +8,7 @@ import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises';
 import { delimiter, join } from 'node:path';
 import { build, transform } from 'esbuild';
 import { COMMAND } from '../helpers/command.js';
+import { HANG_MS } from '../helpers/hang.js';
 import { root } from '../../scripts/run.js';
 import { execFile, spawnSync } from 'node:child_process';
 import { promisify } from 'node:util';
@@ -98,7 +99,7 @@ export class Place {
   /** Runs a program in the folder of its page. @returns what it prints. */
   async run({ kind, name, text }: Program, folder: string): Promise<string> {
     const path = `${join(this.#folder, 'bin')}${delimiter}${process.env['PATH']!}`;
-    const settings = { cwd: folder, env: { ...process.env, PATH: path, npm_lifecycle_event: '' } };
+    const settings = { cwd: folder, env: { ...process.env, PATH: path, npm_lifecycle_event: '' }, timeout: HANG_MS };
     if (kind === 'sh') return (await promisify(execFile)('sh', ['-e', name], settings)).stdout;
     const { code } = await transform(text, { loader: 'ts', target: 'node20', format: 'esm' });
     const file = `${name}.mjs`;
@@ -117,6 +118,7 @@ function optionsOf(command: string): ReadonlySet<string> | undefined {
   if (known.has(command)) return known.get(command);
   const { status, stdout } = spawnSync(COMMAND[0], [COMMAND[1]!, ...command.split(' '), '--help'], {
     encoding: 'utf8',
+    timeout: HANG_MS,
   });
   const listed = [...stdout.matchAll(/^ {2}(?:-\w, )?(--[a-z-]+)/gm)].map(([, option]) => option!);
   const options = status === 0 ? new Set(listed) : undefined;

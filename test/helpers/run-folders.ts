@@ -96,7 +96,13 @@ export async function writeRun(folder: string, made: MadeRun = {}): Promise<void
     node: 'v22.9.0',
   };
   const starts = [{ time: new Date(STARTED).toISOString(), step: 0, ...machine }];
-  await writeFile(join(folder, 'run.json'), JSON.stringify({ version: '0.1.0', config: settings, starts }));
+  const config = {
+    network: { name: settings.network, layers: NAMES.map((name) => ({ name, shape: TENSORS[name] })) },
+    estimator: { kind: 'cge', mu: settings.mu, sparsity: settings.sparsity },
+    optimizer: { kind: 'sgd', lr, momentum: settings.momentum },
+    ...{ steps: totalSteps, seed },
+  };
+  await writeFile(join(folder, 'run.json'), JSON.stringify({ version: '0.1.0', config, starts }));
   await writeStatus(folder, { ...made, steps, totalSteps, state, queries });
   await writeMask(join(folder, 'mask.safetensors'), seed);
 }
@@ -111,7 +117,8 @@ export async function writeStatus(folder: string, made: MadeRun): Promise<void> 
   const { steps = 0, totalSteps = 4000, state = 'running', queries = 2400, message } = made;
   const time = new Date().toISOString();
   const within = state === 'running' ? 0.45 : 0;
-  const status = { time, step: steps, totalSteps, within, done: within * queries, of: queries, state, message };
+  const done = Math.floor(within * queries);
+  const status = { time, step: steps, totalSteps, within, done, of: queries, state, message };
   await writeFile(join(folder, 'status.json'), JSON.stringify(status));
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { appendFile, mkdir, readFile, rename, rm, symlink, truncate, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { findRuns } from '../../lib/runs/find.js';
+import { findRuns, namesOf, runsIn } from '../../lib/runs/find.js';
 import { pictureOf } from '../../lib/runs/mask.js';
 import { RunReader } from '../../lib/runs/reader.js';
 import { RunFolder } from '../../lib/training/folder.js';
@@ -15,14 +15,14 @@ async function read(reader: RunReader): Promise<void> {
 }
 
 /** What a reader knows, to compare with another's. */
-function knowledge({ series, gradientNorms, density, progress, ignoredLines }: RunReader) {
-  return [series.rows(), gradientNorms.rows(), density.rows(), progress, ignoredLines];
+function knowledge({ series, gradientNorms, density, summary, failed, bestTest, ignoredLines }: RunReader) {
+  return [series.rows(), gradientNorms.rows(), density.rows(), summary, failed, bestTest, ignoredLines];
 }
 
 /** Fails unless a reader that has followed a run knows what a new one finds. */
 async function assertUpToDate(reader: RunReader): Promise<void> {
   await read(reader);
-  const other = new RunReader(reader.folder);
+  const other = new RunReader(reader.files.folder.path, reader.name);
   await read(other);
   assert.deepEqual(knowledge(reader), knowledge(other));
 }
@@ -31,16 +31,16 @@ describe('a reader of a run', () => {
   it('reads what a run writes', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 250, state: 'finished' });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await read(reader);
       assert.equal(reader.series.length, 250);
-      assert.equal(reader.progress?.step, 249);
-      assert.equal(reader.progress.queries, 250 * 2400);
-      assert.equal(reader.progress.test?.step, 199);
-      assert.equal(reader.status?.state, 'finished');
+      assert.equal(reader.summary?.steps, 250);
+      assert.equal(reader.summary.queries, 250 * 2400);
+      assert.equal(reader.summary.test?.step, 199);
+      assert.equal(reader.summary.state, 'finished');
       assert.equal(reader.mask?.[0]?.name, 'conv1.weight');
       assert.equal(reader.density.rows().columns['fc.weight']?.mean[0], 0.05);
-      assert.deepEqual(reader.problems, []);
+      assert.deepEqual(reader.summary.problems, []);
       const versions = { ...reader.versions };
       await read(reader);
       assert.deepEqual(reader.versions, versions, 'nothing has changed');
@@ -49,19 +49,19 @@ describe('a reader of a run', () => {
 
   it('reads logs of earlier versions, and folders without anything', async () => {
     await withFolder(async (folder) => {
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await read(reader);
-      assert.equal(reader.progress, undefined);
+      assert.equal(reader.summary?.steps, 0);
       await writeRun(folder, { steps: 20, isOld: true });
       await assertUpToDate(reader);
-      assert.equal(reader.progress!.queries, 20 * 2400);
+      assert.equal(reader.summary.queries, 20 * 2400);
     });
   });
 
   it('follows a log that grows by any bytes, is cut, replaced or removed', async () => {
     await withFolder(async (folder) => {
       const log = join(folder, 'log.jsonl');
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await appendSteps(folder, 0, 30);
       await assertUpToDate(reader);
       // A line comes in parts.
@@ -70,7 +70,7 @@ describe('a reader of a run', () => {
         await appendFile(log, part);
         await assertUpToDate(reader);
       }
-      assert.equal(reader.progress?.step, 30);
+      assert.equal(reader.summary?.steps, 31);
       // The run is killed within a line, and resumed at an earlier step: the log is cut, and grows beyond its old length.
       await appendFile(log, lineOf(31).slice(0, 25));
       await assertUpToDate(reader);
@@ -78,19 +78,19 @@ describe('a reader of a run', () => {
       await truncate(log, lines.slice(0, 20).join('\n').length + 1);
       await appendSteps(folder, 20, 40, { seed: 2 });
       await assertUpToDate(reader);
-      assert.equal(reader.progress.step, 39);
+      assert.equal(reader.summary.steps, 40);
       // Cut alone.
       await truncate(log, lines.slice(0, 10).join('\n').length + 1);
       await assertUpToDate(reader);
-      assert.equal(reader.progress.step, 9);
+      assert.equal(reader.summary.steps, 10);
       // Replaced by another.
       await writeFile(join(folder, 'new'), lineOf(0, { seed: 3 }));
       await rename(join(folder, 'new'), log);
       await assertUpToDate(reader);
-      assert.equal(reader.progress.step, 0);
+      assert.equal(reader.summary.steps, 1);
       await rm(log);
       await assertUpToDate(reader);
-      assert.equal(reader.progress, undefined);
+      assert.equal(reader.summary.steps, 0);
     });
   });
 
@@ -108,13 +108,13 @@ describe('a reader of a run', () => {
         '\u0000',
       ];
       await writeFile(log, `${lineOf(0)}${bad.join('\n')}\n${lineOf(1)}{"step":1,"loss":7}\n{"step":2,"loss":null}\n`);
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await assertUpToDate(reader);
-      assert.equal(reader.progress?.step, 2);
+      assert.equal(reader.summary?.steps, 3);
       assert.equal(reader.series.rows().columns['loss']?.mean[2], null);
       // The longest is skipped as a whole, the empty one does not count.
       assert.equal(reader.ignoredLines, 7);
-      assert.deepEqual(reader.problems, []);
+      assert.match(reader.summary.problems.join(), /log\.jsonl: has lines that are no steps$/);
     });
   });
 
@@ -126,17 +126,17 @@ describe('a reader of a run', () => {
           `{"step":${from + i},"loss":${(from + i) % 10},"queries":2,"seconds":1}\n`;
         await appendFile(log, Array.from({ length: 50_000 }, line).join(''));
       }
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       const before = process.memoryUsage().arrayBuffers;
       let parts = 1;
       while (await reader.update()) parts++;
       assert.ok(parts > 30, `${parts} parts`);
       assert.ok(process.memoryUsage().arrayBuffers - before < 2 ** 26);
       assert.equal(reader.series.width, 512);
-      assert.equal(reader.progress?.queries, 2_000_000);
+      assert.equal(reader.summary?.queries, 2_000_000);
       await appendFile(log, '{"step":1000000,"loss":1,"queries":2,"seconds":1}\n');
       assert.equal(await reader.update(), false);
-      assert.equal(reader.progress.step, 1_000_000);
+      assert.equal(reader.summary.steps, 1_000_001);
     });
   });
 
@@ -155,7 +155,7 @@ describe('a reader of a run', () => {
           .join(''),
       );
       await writeSafetensors(join(folder, 'mask.safetensors'), new Map([[name('a'), { dtype: 'BOOL', shape: [1], data: Uint8Array.of(1) }]])); // prettier-ignore
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await read(reader);
       const { columns } = reader.series.rows();
       for (const column of ['gradientNorm', 'updateNorm'])
@@ -175,37 +175,42 @@ describe('a reader of a run', () => {
       await writeFile(secret, `{"options":{"password":"hunter2"},"step":0,"loss":4711}\n`);
       for (const name of ['log.jsonl', 'config.json', 'mask.safetensors']) await symlink(secret, join(run, name));
       await writeFile(join(run, 'run.json'), '{');
-      const reader = new RunReader(run);
+      const reader = new RunReader(run, 'a');
       await read(reader);
-      assert.deepEqual([reader.config, reader.progress, reader.mask], [undefined, undefined, undefined]);
-      assert.equal(reader.problems.length, 4);
-      assert.match(reader.problems.join(), /run\.json: is not JSON.*log\.jsonl: is a symbolic link/);
+      const { files, summary, mask } = reader;
+      assert.deepEqual([files.settings.size, summary?.steps, mask], [0, 0, undefined]);
+      assert.equal(summary?.problems.length, 4);
+      assert.match(
+        summary.problems.slice().sort().join(),
+        /log\.jsonl: is a symbolic link.*mask\.safetensors: is not a regular file.*run\.json: is not JSON/,
+      );
       for (const name of ['log.jsonl', 'config.json', 'mask.safetensors']) await rm(join(run, name));
-      await writeFile(join(run, 'run.json'), '{}');
+      await rm(join(run, 'run.json'));
       await read(reader);
-      assert.deepEqual(reader.problems, []);
+      assert.deepEqual(reader.summary?.problems, []);
     });
   });
 
   it('tells a killed run from one that goes on', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 3 });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await read(reader);
-      assert.equal(reader.status?.state, 'running');
+      assert.equal(reader.summary?.state, 'running');
       const file = join(folder, 'status.json');
       const old = { ...(JSON.parse(await readFile(file, 'utf8')) as object), time: '2026-01-01T00:00:00Z' };
       await writeFile(file, JSON.stringify(old));
       {
         await using _ = await RunFolder.open(folder);
         await read(reader);
-        assert.equal(reader.status.state, 'running');
+        assert.equal(reader.summary.state, 'running');
       }
       await read(reader);
-      assert.equal(reader.status.state, 'killed');
+      assert.equal(reader.summary.state, 'killed');
       await writeFile(file, '{"state":"dancing"}');
       await read(reader);
-      assert.equal(reader.status, undefined);
+      assert.equal(reader.summary.state, 'stopped');
+      assert.match(reader.summary.problems.join(), /status\.json: expected /);
     });
   });
 });
@@ -228,7 +233,7 @@ describe('pictures of masks', () => {
 describe('the runs in a folder', () => {
   it('are those with files of a run, the latest first, without links', async () => {
     await withFolder(async (folder) => {
-      assert.deepEqual(await findRuns(join(folder, 'none')), []);
+      assert.deepEqual(await runsIn(join(folder, 'none')), []);
       for (const [i, name] of ['a', 'b', 'c'].entries()) {
         await writeRun(join(folder, name), { steps: 1, isOld: true });
         for (const file of ['log.jsonl', 'config.json'])
@@ -237,11 +242,18 @@ describe('the runs in a folder', () => {
       await mkdir(join(folder, 'empty'));
       await symlink(join(folder, 'a'), join(folder, 'link'));
       await writeFile(join(folder, 'file'), '');
-      const found = await findRuns(folder);
+      const found = await runsIn(folder);
       assert.deepEqual(
         found.map(({ path }) => path),
         ['b', 'c', 'a'].map((name) => join(folder, name)),
       );
+      assert.deepEqual(await findRuns([join(folder, 'link')]), [join(folder, 'link')]);
     });
+  });
+
+  it('are named by as much of their paths as tells them apart', () => {
+    assert.deepEqual(namesOf(['runs/a', 'runs/b/']), ['a', 'b']);
+    assert.deepEqual(namesOf(['x/runs/a', 'y/runs/a', './b']), ['x/runs/a', 'y/runs/a', 'b']);
+    assert.deepEqual(namesOf(['/', '/a', '/b/a']), ['/', 'a', 'b/a']);
   });
 });

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { appendFile, readdir, readFile, writeFile } from 'node:fs/promises';
+import { appendFile, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import protobuf from 'protobufjs';
 import { cge } from '../../lib/estimators/cge.js';
@@ -7,6 +7,7 @@ import { Model } from '../../lib/model/model.js';
 import { sgd } from '../../lib/optimizers/optimizers.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import type { TrainStep } from '../../lib/training/log.js';
+import { RunLog } from '../../lib/training/log.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import { EventFile } from '../../lib/training/record/events.js';
 import { encodeEvent } from '../../lib/training/record/tensorboard.js';
@@ -91,6 +92,12 @@ async function scalarsIn(path: string): Promise<Map<string, Map<number, number>>
     }
   }
   return scalars;
+}
+
+/** A log of steps of two seconds that ended at those times. */
+function logWith(...times: readonly unknown[]): string {
+  const entry = { epoch: 0, lr: 1, queries: 3, seconds: 2, queriesPerSecond: 1.5 };
+  return times.map((time, step) => `${JSON.stringify({ step, loss: 4 - step, ...entry, time })}\n`).join('');
 }
 
 /** A run of seven steps with a test after every third, up to one of its steps. */
@@ -189,23 +196,34 @@ describe("TensorBoard's event files", () => {
       await assertSame(path, await trainIn(path, {}));
     }));
 
-  it('leave those of other programs alone, and follow from a log of an earlier version', () =>
+  it('leave those of other programs alone', () =>
     withFolder(async (path) => {
       const folder = new RunFolder(path);
-      const entry = { epoch: 0, lr: 1, queries: 3, seconds: 2, queriesPerSecond: 1.5 };
-      const steps = [0, 1].map((step) => ({ step, loss: 4 - step, ...entry }));
-      await writeFile(folder.log, steps.map((step) => `${JSON.stringify(step)}\n`).join(''));
+      await writeFile(folder.log, logWith(undefined));
       const other = 'events.out.tfevents.1500000000.host.1.0.v2';
       await writeFile(join(path, other), 'x');
       for (let times = 0; times < 2; times++) await (await EventFile.open(folder)).close();
-      const names = (await namesIn(path)).filter((name) => name !== other);
-      assert.equal(names.length, 1);
-      const events = decoded(await readFile(join(path, names[0]!))).slice(2);
-      assert.deepEqual(
-        events.map(({ wallTime }) => wallTime),
-        [2, 4],
-      );
+      assert.equal((await namesIn(path)).filter((name) => name !== other).length, 1);
       assert.equal(await readFile(join(path, other), 'utf8'), 'x');
+    }));
+
+  it('lead up to the first time of a log of an earlier version that went on, or to when it was written last', () =>
+    withFolder(async (path) => {
+      const folder = new RunFolder(path);
+      const timesOf = async (...times: unknown[]): Promise<number[]> => {
+        await writeFile(folder.log, logWith(...times));
+        await utimes(folder.log, 1.6e9, 1.6e9);
+        // As a run does that goes on.
+        await (await RunLog.open(folder.log, times.length)).close();
+        await (await EventFile.open(folder)).close();
+        const [name] = await namesIn(path);
+        const events = decoded(await readFile(join(path, name!))).slice(2);
+        return events.map(({ wallTime }) => wallTime);
+      };
+      const known = new Date(1.7e12).toISOString();
+      assert.deepEqual(await timesOf(undefined, undefined, undefined), [1.6e9 - 4, 1.6e9 - 2, 1.6e9]);
+      assert.deepEqual(await timesOf(undefined, undefined, known), [1.7e9 - 4, 1.7e9 - 2, 1.7e9]);
+      assert.deepEqual(await timesOf('soon', 5, known, 'late'), [1.7e9 - 4, 1.7e9 - 2, 1.7e9, 1.7e9 + 2]);
     }));
 
   it('are refused without a folder', () => {

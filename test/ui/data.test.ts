@@ -2,13 +2,14 @@ import assert from 'node:assert/strict';
 import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { RunReader } from '../../lib/runs/reader.js';
+import { compareSettings, settingsIn, shownSetting } from '../../lib/runs/settings.js';
 import { Feed } from '../../lib/ui/feed.js';
 import { changesOf } from '../../lib/ui/messages.js';
 import type { Cursor } from '../../lib/ui/messages.js';
 import { count, duration, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
 import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
-import { compareSettings } from '../../lib/ui/page/data/settings.js';
 import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
+import { RunFolder } from '../../lib/training/folder.js';
 import { lineOf, writeRun } from '../helpers/run-folders.js';
 import { withFolder } from '../helpers/tiny.js';
 
@@ -23,7 +24,7 @@ function storeOf(reader: RunReader): Store {
 describe('messages to the page', () => {
   it('make of changes what a whole message makes, while a log grows beyond its buckets and starts again', async () => {
     await withFolder(async (folder) => {
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       const store = new Store();
       store.receive({ type: 'runs', runs: [{ id: 0, name: 'a' }], left: 0 });
       let cursor: Cursor | undefined;
@@ -50,28 +51,22 @@ describe('messages to the page', () => {
     });
   });
 
-  it('hold settings as text, starts, and remarks', async () => {
+  it('hold settings, starts, and remarks', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 3 });
       await appendFile(join(folder, 'log.jsonl'), 'x\n');
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await reader.update();
-      const { about } = changesOf(reader, 7, undefined)!.message;
-      assert.deepEqual(about?.settings.slice(0, 3), [['network', 'resnet20'], ['estimator', 'sparse-cge'], ['sparsity', '0.9']]); // prettier-ignore
-      assert.equal(about.starts[0]?.['threads'], '16');
-      assert.deepEqual(about.problems, ['log.jsonl: 1 line of the log is no entry']);
+      const { about, summary } = changesOf(reader, 7, undefined)!.message;
+      const settings = new Map(about!.settings);
+      assert.deepEqual(['network.name', 'estimator.sparsity', 'network.layers.0.shape', 'deepzero'].map((path) => settings.get(path)), ['resnet20', 0.9, [16, 3, 3, 3], '0.1.0']); // prettier-ignore
+      assert.equal(about!.starts[0]?.['threads'], 16);
+      assert.match(summary!.problems.join(), /log\.jsonl: has lines that are no steps$/);
     });
   });
 });
 
 describe('the feed of runs', () => {
-  it('names runs by as much of their paths as tells them apart', () => {
-    const names = (...runs: string[]) => new Feed({ runs }).list.runs.map(({ name }) => name);
-    assert.deepEqual(names('runs/a', 'runs/b/'), ['a', 'b']);
-    assert.deepEqual(names('x/runs/a', 'y/runs/a', './b'), ['x/runs/a', 'y/runs/a', 'b']);
-    assert.deepEqual(names('/'), ['/']);
-  });
-
   it('follows the latest of many runs and says how many it leaves out', async () => {
     await withFolder(async (folder) => {
       for (let i = 0; i < 53; i++) await writeRun(join(folder, `run-${i}`), { steps: 0, isOld: true });
@@ -98,7 +93,7 @@ describe('the data of the page', () => {
   it('lie along steps, queries and time', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 3, queries: 10 });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       await reader.update();
       const { series } = storeOf(reader).runs[0]!;
       assert.deepEqual(positions(series!, 'step'), [0, 1, 2]);
@@ -110,7 +105,7 @@ describe('the data of the page', () => {
   it('say how long a run will take', async () => {
     await withFolder(async (folder) => {
       await writeRun(folder, { steps: 100, totalSteps: 200, state: 'running' });
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       while (await reader.update());
       const [run] = storeOf(reader).runs;
       assert.ok(Math.abs(secondsLeft(run!)! - 99.55 * 2.4) < 1e-9);
@@ -121,7 +116,8 @@ describe('the data of the page', () => {
   it('say it with what tests take, without pauses, and before the first step is done', async () => {
     await withFolder(async (folder) => {
       const at = (second: number) => new Date(Date.UTC(2026, 0, 5) + 1000 * second).toISOString();
-      const start = (step: number, second: number) => ({ step, time: at(second), pid: 1 });
+      const machine = { host: 'a', pid: 1, processor: 'b', threads: 1, ranks: 1, isa: 'c', node: 'd' };
+      const start = (step: number, second: number) => ({ step, time: at(second), ...machine });
       const write = async (name: string, value: object) => writeFile(join(folder, name), JSON.stringify(value));
       const log = (...lines: (readonly [step: number, second: number])[]) => {
         const entry = ([step, second]: readonly [number, number]) => ({
@@ -132,7 +128,7 @@ describe('the data of the page', () => {
         });
         return appendFile(join(folder, 'log.jsonl'), lines.map((line) => `${JSON.stringify(entry(line))}\n`).join(''));
       };
-      const reader = new RunReader(folder);
+      const reader = new RunReader(folder, 'a');
       const left = async (step: number, within: number, second: number) => {
         await write('status.json', {
           state: 'running',
@@ -144,20 +140,20 @@ describe('the data of the page', () => {
           time: at(second),
         });
         await reader.update();
-        // A status that old would be that of a killed run.
-        reader.status = { ...reader.status!, state: 'running' };
         const { runs } = storeOf(reader);
         const times = runs[0]!.series ? positions(runs[0]!.series, 'time') : [];
         return [Number(secondsLeft(runs[0]!)?.toFixed(6)), times.at(-1)];
       };
-      await write('run.json', { starts: [start(0, 0)] });
+      // While it is locked, an old status is not that of a killed run.
+      await using _ = await RunFolder.open(folder);
+      await write('run.json', { version: '0.1.0', config: {}, starts: [start(0, 0)] });
       assert.deepEqual(await left(0, 0, 1), [NaN, undefined]);
       assert.deepEqual(await left(0, 0.5, 10), [20 * 10.5, undefined]);
       // Steps of 4 s, and 6 s for a test after every other.
       await log([0, 10], [1, 14], [2, 24], [3, 28]);
       assert.deepEqual(await left(4, 0, 28), [7 * 7, 28]);
       // Resumed after a pause: the new start tells what its steps take.
-      await write('run.json', { starts: [start(0, 0), start(4, 1000)] });
+      await write('run.json', { version: '0.1.0', config: {}, starts: [start(0, 0), start(4, 1000)] });
       assert.deepEqual(await left(4, 0.5, 1001), [6.5 * 7, 28]);
       await log([4, 1002], [5, 1004]);
       assert.deepEqual(await left(6, 0, 1004), [5 * 2, 32]);
@@ -181,6 +177,11 @@ describe('the data of the page', () => {
       { path: 'seed', values: [undefined, '3'] },
     ]);
     assert.deepEqual(equal, [{ path: 'mu', values: ['1', '1'] }]);
+    const nested = { layers: [1, { size: 2, none: null }], shape: [3, 32], empty: [] };
+    assert.deepEqual([...settingsIn(nested)], [['layers.0', 1], ['layers.1.size', 2], ['shape', [3, 32]], ['empty', []]]); // prettier-ignore
+    assert.deepEqual([[0.123456, 2], [], 0.123456, 'a'].map(shownSetting), ['0.12346, 2', '[]', '0.123456', 'a']);
+    assert.equal(settingsIn(Array(10_000).fill(1)).size, 5000);
+    assert.equal(settingsIn({ ['x'.repeat(2 ** 18)]: Array(100).fill(1) }).size, 3);
   });
 
   it('are summed up and sampled', () => {

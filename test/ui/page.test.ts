@@ -64,7 +64,7 @@ describe('the page in a browser', function () {
         assert.equal(await browser.evaluate('document.querySelectorAll(".mask canvas").length'), 8);
         // Live: the step and the loss's last value change.
         await appendSteps(join(folder, EVIL), 30, 31, { lr: 0.1 });
-        await until(async () => (await texts(browser, '.runs td')).includes('30 of 4,000'));
+        await until(async () => (await texts(browser, '.runs td')).includes('31 of 4,000'));
         const isDrawn = `(() => { const canvas = document.querySelector('.plot canvas');
           return canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data.some((byte) => byte > 0); })()`;
         assert.equal(await browser.evaluate(isDrawn), true);
@@ -73,7 +73,7 @@ describe('the page in a browser', function () {
         await browser.press('Home');
         await until(async () => (await texts(browser, '.readout'))[0]!.startsWith('step 0'));
         const live = '[...document.querySelectorAll(".readout")].map(({ ariaLive }) => ariaLive)';
-        const expected = ['polite', ...Array(8).fill('off')];
+        const expected = ['polite', ...Array.from({ length: 8 }, () => 'off')];
         assert.deepEqual(await browser.evaluate(live), expected, 'only the plot whose cursor moves is read aloud');
         const { role, name } = await browser.accessible('.frame');
         assert.equal(role, 'application');
@@ -94,7 +94,10 @@ describe('the page in a browser', function () {
           assert.equal(await browser.evaluate(`document.activeElement === document.querySelector('${place}')`), true);
         }
         assert.equal(await browser.evaluate('String(getSelection())'), 'conv1.weight');
-        assert.deepEqual(await browser.evaluate(live), Array(9).fill('off'));
+        assert.deepEqual(
+          await browser.evaluate(live),
+          Array.from({ length: 9 }, () => 'off'),
+        );
         // The settings differ.
         assert.match((await texts(browser, 'section h3')).join(), /Different \(/);
         assert.deepEqual(browser.complaints, []);

@@ -173,7 +173,7 @@ describe('the server of the page', function () {
       const [list] = messagesIn(received());
       assert.deepEqual(list?.type === 'runs' && list.runs.map(({ name }) => name).sort(), ['one', 'two']);
       await appendSteps(join(runs, 'one'), 5, 6);
-      await has('"progress":{"step":5,');
+      await has('"steps":6,');
       const changes = messagesIn(received()).at(-1);
       assert.equal(changes?.type === 'run' && changes.series?.from, 4, 'only the new rows are sent');
       await writeRun(join(runs, 'three'), { steps: 1 });

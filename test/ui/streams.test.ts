@@ -4,7 +4,7 @@ import type { ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { Feed } from '../../lib/ui/feed.js';
-import type { RunMessage } from '../../lib/ui/protocol.js';
+import type { Message, RunMessage } from '../../lib/ui/protocol.js';
 import { Streams } from '../../lib/ui/streams.js';
 import { until } from '../helpers/resources.js';
 import { appendSteps, writeRun } from '../helpers/run-folders.js';
@@ -41,8 +41,8 @@ class Page extends Writable {
 
   /** Messages on runs. */
   get runs(): RunMessage[] {
-    const all = [...this.text.matchAll(/data: (.*)\n\n/g)].map(([, json]) => JSON.parse(json!) as RunMessage);
-    return all.filter(({ type }) => type === 'run');
+    const all = [...this.text.matchAll(/data: (.*)\n\n/g)].map(([, json]) => JSON.parse(json!) as Message);
+    return all.filter((message) => message.type === 'run');
   }
 }
 

@@ -3,9 +3,10 @@
  *
  * @module
  */
+import type { RunSummary } from '../../runs/types.js';
 import { formatDuration } from '../../support/duration.js';
+import { escaped, inline } from '../../support/errors.js';
 import { grouped, percent } from '../output.js';
-import type { RunSummary } from './summary.js';
 
 /** Of what a folder does not say. */
 const NONE = '–';
@@ -44,4 +45,9 @@ export const RESULTS: Readonly<Record<string, (run: RunSummary) => string>> = {
 
 export function lossText(loss: number | null): string {
   return text(loss, (value) => value.toPrecision(4));
+}
+
+/** Why a run failed, and what is wrong with its folder, a line each. */
+export function remarksOn({ name, message, problems }: RunSummary): string[] {
+  return [...(message === null ? [] : [`${inline(name)}: ${escaped(message)}`]), ...problems];
 }

@@ -3,25 +3,34 @@
  *
  * @module
  */
-import { isObject } from '../../support/schema.js';
+import { inline } from '../../support/errors.js';
+import type { Settings, SettingValue } from '../../runs/settings.js';
+import { compareSettings, shownSetting } from '../../runs/settings.js';
+import { lossAfter } from '../../runs/summary.js';
+import type { RunSummary } from '../../runs/types.js';
 import type { Output } from '../output.js';
 import { grouped, table } from '../output.js';
-import { lossText, RESULTS } from './columns.js';
-import type { RunSummary } from './summary.js';
-import { lossAfter, withoutSettings } from './summary.js';
+import { lossText, remarksOn, RESULTS } from './columns.js';
 
 /** Settings that a comparison prints; `--json` has all. */
 const MOST_SETTINGS = 40;
 
+/** A run and its settings. */
+export interface ComparedRun {
+  readonly summary: RunSummary;
+  readonly settings: Settings;
+}
+
 /** Prints what differs between runs, and their results. */
-export async function compare(runs: readonly RunSummary[], output: Output): Promise<object> {
-  const settings = differing(runs.map((run) => flattened(run.settings)));
+export async function compare(compared: readonly ComparedRun[], output: Output): Promise<object> {
+  const runs = compared.map(({ summary }) => summary);
+  const { different } = compareSettings(compared.map(({ settings }) => settings));
   const names = runs.map(({ name }) => name);
-  const shown = [...settings].slice(0, MOST_SETTINGS).map(([path, values]) => [path, ...values.map(valueText)]);
+  const shown = different.slice(0, MOST_SETTINGS).map(({ path, values }) => [path, ...values.map(valueText)]);
   if (shown.length === 0) output.line('The settings are the same.\n');
   else output.line(`${table([['setting', ...names], ...shown])}\n`);
-  if (settings.size > shown.length) {
-    output.line(`And ${grouped(settings.size - shown.length)} more settings, which --json lists.\n`);
+  if (different.length > shown.length) {
+    output.line(`And ${grouped(different.length - shown.length)} more settings, which --json lists.\n`);
   }
   const common = Math.min(...runs.map(({ steps }) => steps));
   const losses = await Promise.all(runs.map(async ({ path }) => (common > 0 ? lossAfter(path, common) : null)));
@@ -30,30 +39,13 @@ export async function compare(runs: readonly RunSummary[], output: Output): Prom
     .map(([name, of]) => [name, ...runs.map(of)]);
   const equal = [`loss after ${grouped(common)} steps`, ...losses.map(lossText)];
   output.line(table([['result', ...names], ...results, ...(common > 0 ? [equal] : [])]));
-  const problems = runs.flatMap((run) => run.problems);
-  if (problems.length > 0) output.line(`\n${problems.join('\n')}`);
+  const remarks = runs.flatMap(remarksOn);
+  if (remarks.length > 0) output.line(`\n${remarks.join('\n')}`);
   return {
-    settings: Object.fromEntries(settings),
-    runs: runs.map((run, i) => ({ ...withoutSettings(run), lossAfter: { steps: common, loss: losses[i] ?? null } })),
+    settings: Object.fromEntries(different.map(({ path, values }) => [path, values.map((value) => value ?? null)])),
+    runs: runs.map((run, i) => ({ ...run, lossAfter: { steps: common, loss: losses[i] ?? null } })),
   };
 }
 
-const valueText = (value: unknown): string =>
-  value === null ? '–' : typeof value === 'string' ? value : JSON.stringify(value);
-
-/** The settings of which not all values are the same; null where a run has none. */
-function differing(all: readonly ReadonlyMap<string, unknown>[]): Map<string, unknown[]> {
-  const paths = new Set(all.flatMap((settings) => [...settings.keys()]));
-  const rows = [...paths].map((path) => [path, all.map((settings) => settings.get(path) ?? null)] as const);
-  return new Map(rows.filter(([, values]) => new Set(values.map((value) => JSON.stringify(value))).size > 1));
-}
-
-/** The values in nested objects, by paths such as `optimizer.lr.peak`. */
-function flattened(value: object, above = ''): Map<string, unknown> {
-  return new Map(
-    Object.entries(value).flatMap(([key, one]: [string, unknown]) => {
-      const path = above === '' ? key : `${above}.${key}`;
-      return isObject(one) || Array.isArray(one) ? [...flattened(one, path)] : [[path, one] as const];
-    }),
-  );
-}
+const valueText = (value: SettingValue | undefined): string =>
+  value === undefined ? '–' : inline(shownSetting(value));

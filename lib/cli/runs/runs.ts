@@ -3,6 +3,9 @@
  *
  * @module
  */
+import { findRuns, namesOf } from '../../runs/find.js';
+import { RunFiles } from '../../runs/run-files.js';
+import { summarise } from '../../runs/summary.js';
 import { FileError, InvalidArgumentError } from '../../support/errors.js';
 import { exists } from '../../support/files.js';
 import { RunFolder } from '../../training/folder.js';
@@ -11,19 +14,16 @@ import type { Command } from '../command.js';
 import { command, flag } from '../command.js';
 import type { Output } from '../output.js';
 import { counted, table } from '../output.js';
+import { RUNS } from '../watch/options.js';
+import { COLUMNS, remarksOn, rowOf } from './columns.js';
+import type { ComparedRun } from './compare.js';
 import { compare } from './compare.js';
-import { COLUMNS, rowOf } from './columns.js';
-import type { RunSummary } from './summary.js';
-import { findRuns, summarise, withoutSettings } from './summary.js';
-
-/** Where `deepzero train` puts runs. */
-const RUNS = 'runs';
 
 const NOTES =
   'DIR is the folder of a run, or one that holds such folders; default: runs. Loss and accuracy are means over the last steps of the ' +
   'log, the test accuracy is that of the last test, and the time leaves out pauses. State: starting (before the first step), running, ' +
   'finished, stopped (deepzero train --resume DIR continues it), failed, or killed (it did not say how it ended, and can be continued ' +
-  'too). A folder with files that are missing or broken is listed with what they say, and the files are named below the table.';
+  'too). Why a run failed, and which files are broken, is said below the table; such folders are listed with what the others say.';
 
 export const runs: Command = command({
   name: 'runs',
@@ -45,13 +45,14 @@ export const runs: Command = command({
         `Expected --compare with the folders of two runs at least, received ${counted(paths.length, 'run')}`,
       );
     }
-    const inOrder = await summariseAll(paths);
+    const inOrder = await readAll(paths);
     if (side) return compare(inOrder, output);
-    const found = inOrder.sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
+    const found = inOrder.map(({ summary }) => summary).sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
     if (found.length === 0) output.line(`No runs in ${folders.join(', ')}.`);
     else output.line(table([COLUMNS, ...found.map(rowOf)], 4));
-    sayProblems(found, output);
-    return { runs: found.map(withoutSettings) };
+    const remarks = found.flatMap(remarksOn);
+    if (remarks.length > 0) output.line(`\n${remarks.join('\n')}`);
+    return { runs: found };
   },
 });
 
@@ -59,17 +60,18 @@ export const runs: Command = command({
 const AT_ONCE = 32;
 
 /** The runs, in their order. */
-async function summariseAll(paths: readonly string[]): Promise<RunSummary[]> {
-  const found: RunSummary[] = [];
+async function readAll(paths: readonly string[]): Promise<ComparedRun[]> {
+  const names = namesOf(paths);
+  const read = async (path: string, i: number): Promise<ComparedRun> => {
+    const files = new RunFiles(path);
+    await files.update();
+    return { summary: await summarise(files, names[i]!), settings: files.settings };
+  };
+  const found: ComparedRun[] = [];
   for (let i = 0; i < paths.length; i += AT_ONCE) {
-    found.push(...(await Promise.all(paths.slice(i, i + AT_ONCE).map(summarise))));
+    found.push(...(await Promise.all(paths.slice(i, i + AT_ONCE).map((path, j) => read(path, i + j)))));
   }
   return found;
-}
-
-function sayProblems(found: readonly RunSummary[], output: Output): void {
-  const problems = found.flatMap((run) => run.problems);
-  if (problems.length > 0) output.line(`\n${problems.join('\n')}`);
 }
 
 /** Writes event files. */

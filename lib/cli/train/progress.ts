@@ -3,6 +3,7 @@
  *
  * @module
  */
+import { WINDOW } from '../../runs/summary.js';
 import { formatDuration } from '../../support/duration.js';
 import { mean } from '../../support/statistics.js';
 import type { TrainStep } from '../../training/log.js';
@@ -10,9 +11,8 @@ import type { TrainRun } from '../../training/train.js';
 import type { Output } from '../output.js';
 import { grouped, percent } from '../output.js';
 
-/** Steps that the shown loss, accuracy and speed are means over: those of single mini-batches vary much. */
-export const WINDOW = 10;
-
+/** Steps and seconds whose mean tells the time of a step, whichever are more: a busy machine is slow for seconds. */
+const PACE = { steps: 10, seconds: 60 };
 /** Seconds, and the fraction of a step's time, from which the first step's progress alone predicts its time. */
 const RELIABLE = { seconds: 60, share: 0.1 };
 
@@ -37,6 +37,8 @@ export class ProgressMeter {
   #began: number;
   /** Steps since the first began, and their seconds; the rest of the time went into tests and checkpoints. */
   #made = { steps: 0, seconds: 0 };
+  /** The same, in which a step counts the less the longer ago it was. */
+  #pace = { steps: 0, seconds: 0 };
 
   constructor(totalSteps: number, options: MeterOptions = {}) {
     this.#totalSteps = totalSteps;
@@ -51,6 +53,8 @@ export class ProgressMeter {
     if (this.#recent.length > WINDOW) this.#recent.shift();
     this.#made.steps += 1;
     this.#made.seconds += step.seconds;
+    const kept = Math.max(Math.exp(-step.seconds / PACE.seconds), 1 - 1 / PACE.steps);
+    this.#pace = { steps: kept * this.#pace.steps + 1, seconds: kept * this.#pace.seconds + step.seconds };
     this.#began = this.#now();
   }
 
@@ -84,7 +88,7 @@ export class ProgressMeter {
     const { steps, seconds } = this.#made;
     if (steps > 0) {
       const others = Math.max(0, this.#began - this.#firstBegan - seconds) / steps;
-      return this.#mean((step) => step.seconds) + others;
+      return this.#pace.seconds / this.#pace.steps + others;
     }
     const elapsed = this.#now() - this.#began;
     const share = this.#shareOf(within);

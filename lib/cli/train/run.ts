@@ -58,6 +58,7 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   };
   let run = makeRun(session, known, { folder }, onProgress);
   const made = await run.resume();
+  if (resumed) output.line(`Going on after ${grouped(run.step)} of ${counted(run.totalSteps, 'step')}.`);
   // A checkpoint has no changes that were made after it: a run killed before its next one makes them again.
   if (changed || !isDeepStrictEqual(run.changes, config.changes)) {
     await writeConfig(configPath(folder), { ...config, changes: run.changes });

@@ -20,6 +20,7 @@ import { adam, sgd, sgdOptions } from '../../optimizers/optimizers.js';
 import type { Schedule } from '../../optimizers/schedules.js';
 import { constant, cosine, cosineOptions, step } from '../../optimizers/schedules.js';
 import { BATCH_SIZE, MOMENTUM, warmupOf, WEIGHT_DECAY } from '../../paper.js';
+import { configIn } from '../../runs/find.js';
 import { FileError, InvalidArgumentError } from '../../support/errors.js';
 import { writeFileAtomically } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
@@ -277,7 +278,7 @@ export function makeEstimator(settings: TrainSettings, ratios: number | LayerRat
 }
 
 /** `config.json`, written first by `deepzero train`: a folder with this file can be resumed. */
-export const configPath = ({ path }: RunFolder): string => join(path, 'config.json');
+export const configPath = ({ path }: RunFolder): string => configIn(path);
 
 /** `ratios.json`, layer-wise ratios, if the run uses them. */
 export const ratiosPath = ({ path }: RunFolder): string => join(path, 'ratios.json');

@@ -14,6 +14,7 @@ import type { Model } from '../../model/model.js';
 import { checkBatchSize } from '../../model/problem.js';
 import { differences } from '../../support/differences.js';
 import { rankCount } from '../../ranks/join.js';
+import { WINDOW } from '../../runs/summary.js';
 import { digest } from '../../support/digest.js';
 import { FileError, inline, InvalidArgumentError } from '../../support/errors.js';
 import { exists, makeFolder, makeNewFolder, removeEmptyFolders } from '../../support/files.js';
@@ -26,7 +27,6 @@ import { computeOptions, inWords, loadData, openModel } from '../inputs.js';
 import { counted, grouped } from '../output.js';
 import { writeRatios } from '../prune.js';
 import type { Session } from './run.js';
-import { WINDOW } from './progress.js';
 import { givenRatios, predict, trainIn } from './run.js';
 import type { GivenSettings, RunConfig, TrainSettings } from './settings.js';
 import {
@@ -45,7 +45,7 @@ import {
 } from './settings.js';
 import type { PageBeside } from '../watch/beside.js';
 import { showBeside } from '../watch/beside.js';
-import { portOption } from '../watch/options.js';
+import { portOption, RUNS } from '../watch/options.js';
 
 interface CommandOptions extends GivenSettings {
   threads: number;
@@ -65,7 +65,7 @@ const options: OptionsOf<CommandOptions> = {
   out: option(v.optional(string), {
     placeholder: 'DIR',
     help: 'folder for checkpoint, log and weights',
-    otherwise: 'runs/NAME-1, or the next free number',
+    otherwise: `${RUNS}/NAME-1, or the next free number`,
     group: RUN,
   }),
   resume: option(v.optional(string), {
@@ -204,9 +204,9 @@ interface NewFolder {
  * @throws FileError if it cannot be made.
  */
 async function createNumbered(name: string): Promise<NewFolder> {
-  const runs = await makeFolder('runs');
+  const runs = await makeFolder(RUNS);
   for (let i = 1; ; i++) {
-    const path = join('runs', `${name}-${i}`);
+    const path = join(RUNS, `${name}-${i}`);
     if (!(await exists(path)) && (await makeNewFolder(path))) {
       return { folder: await RunFolder.open(path), made: runs ?? path };
     }
@@ -215,7 +215,14 @@ async function createNumbered(name: string): Promise<NewFolder> {
 
 /** The name of a file of a run that a folder holds, if there is one. */
 async function runFileIn(folder: RunFolder): Promise<string | undefined> {
-  for (const file of [configPath(folder), ratiosPath(folder), folder.checkpoint, folder.log, folder.weights]) {
+  for (const file of [
+    configPath(folder),
+    ratiosPath(folder),
+    folder.checkpoint,
+    folder.log,
+    folder.journal,
+    folder.weights,
+  ]) {
     if (await exists(file)) return basename(file);
   }
   return undefined;

@@ -10,18 +10,18 @@ import { reportOf } from '../../ui/report.js';
 import type { Command } from '../command.js';
 import { command, option } from '../command.js';
 import { counted, grouped } from '../output.js';
-import { checkRuns } from './options.js';
+import { runsAmong } from './options.js';
 
 export const report: Command = command({
   name: 'report',
   summary: 'Writes runs into one HTML file: plots, results, and settings compared.',
   operands: ['RUN...'],
   notes:
-    'The file holds everything that it shows: it opens offline, can be sent and printed, and asks no server for anything. Runs may ' +
-    'still go on; the report shows how far they are.',
+    'A folder with runs in it stands for all of them. The file holds everything that it shows, host names too: it opens offline, can be ' +
+    'sent and printed, and asks no server for anything. Runs may still go on; the report shows how far they are.',
   options: { out: option(string, { placeholder: 'FILE', help: 'HTML file to write' }) },
-  async run({ out }, { operands: runs, output }) {
-    await checkRuns(runs);
+  async run({ out }, { operands, output }) {
+    const runs = await runsAmong(operands);
     await checkDestination(out);
     const text = await reportOf(runs, await loadAssets());
     await writeFileAtomically(out, text);

@@ -10,10 +10,7 @@ import { servePage } from '../../ui/server.js';
 import type { Command } from '../command.js';
 import { command } from '../command.js';
 import { counted } from '../output.js';
-import { checkRuns, portOption } from './options.js';
-
-/** Where `deepzero train` puts its runs. */
-const FOLDER = 'runs';
+import { checkRuns, portOption, RUNS } from './options.js';
 
 const NOTES =
   'The page shows loss, accuracy, learning rate and speed, the gradient and the mask of each layer, and settings side by side, while ' +
@@ -29,7 +26,7 @@ export const ui: Command = command({
   options: { port: portOption },
   async run({ port }, { operands: runs, output, signal }) {
     await checkRuns(runs);
-    const source = runs.length > 0 ? { runs } : { folder: FOLDER };
+    const source = runs.length > 0 ? { runs } : { folder: RUNS };
     const server = await servePage({ source, port, assets: await loadAssets() });
     const end = (): void => {
       server.close();
@@ -39,9 +36,9 @@ export const ui: Command = command({
     if (signal.aborted) end();
     // The run that started this command has ended: its last step belongs on the pages.
     process.once('disconnect', () => void server.finish().finally(end));
-    const what = runs.length > 0 ? counted(runs.length, 'run') : `the runs in ${FOLDER}/`;
+    const what = runs.length > 0 ? counted(runs.length, 'run') : `the runs in ${RUNS}/`;
     output.line(`Showing ${what} at\n  ${server.url}`);
     output.line(`From another machine: ssh -L ${server.port}:127.0.0.1:${server.port} ${hostname()}. Ctrl-C ends it.`);
-    return { url: server.url, port: server.port, runs: runs.length > 0 ? runs : FOLDER };
+    return { url: server.url, port: server.port, runs: runs.length > 0 ? runs : RUNS };
   },
 });

@@ -15,7 +15,7 @@ import { integer, object, parseContent, string } from '../../support/schema.js';
 import { version } from '../../support/version.js';
 
 /** A start or a resumption, and its machine. */
-export const runStart = v.strictObject({
+export const runStart = v.object({
   /** ISO 8601. */
   time: string,
   /** Steps done before, >= 0. */
@@ -35,7 +35,7 @@ export const runStart = v.strictObject({
 });
 
 /** `run.json`. */
-export const runAbout = v.strictObject({
+export const runAbout = v.object({
   /** Of deepzero, at the last start. */
   version: string,
   /** Every option that the results depend on. */

@@ -4,7 +4,7 @@
  * @module
  */
 import type { FileHandle } from 'node:fs/promises';
-import { readdir, rm } from 'node:fs/promises';
+import { readdir, rm, stat } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 
@@ -25,6 +25,7 @@ const WRITE_BYTES = 2 ** 20;
 export class EventFile {
   readonly #file: string;
   readonly #handle: FileHandle;
+  /** When the last step ended, in seconds since 1970. */
   #wallTime = 0;
 
   private constructor(file: string, handle: FileHandle) {
@@ -69,6 +70,9 @@ export class EventFile {
     await scanLog(log, steps, (entry, line) => {
       waiting.push(entry);
       length += line.length;
+      if (entry.step === 0 && timeOf(entry) === undefined) {
+        return beginOf(log, steps).then((begin) => void (this.#wallTime = begin));
+      }
       if (length < WRITE_BYTES) return undefined;
       const entries = waiting;
       [waiting, length] = [[], 0];
@@ -82,8 +86,7 @@ export class EventFile {
     if (steps.length === 0) return;
     await this.#write(
       steps.map((entry) => {
-        // Logs of earlier versions have no times: steps then follow each other without a pause.
-        this.#wallTime = entry.time === undefined ? this.#wallTime + entry.seconds : Date.parse(entry.time) / 1000;
+        this.#wallTime = timeOf(entry) ?? this.#wallTime + secondsOf(entry);
         return { wallTime: this.#wallTime, step: entry.step, scalars: scalarsOf(entry) };
       }),
     );
@@ -91,10 +94,6 @@ export class EventFile {
 
   async #write(events: readonly TensorboardEvent[]): Promise<void> {
     await withFileErrors(this.#file, this.#handle.appendFile(Buffer.concat(events.map(encodeEvent))));
-  }
-
-  async sync(): Promise<void> {
-    await withFileErrors(this.#file, this.#handle.datasync());
   }
 
   /** Never rejects. */
@@ -106,6 +105,30 @@ export class EventFile {
 /** The names of a folder's event files of earlier starts. */
 export async function eventFilesOf(path: string): Promise<string[]> {
   return (await withFileErrors(path, readdir(path))).filter((name) => PATTERN.test(name));
+}
+
+/** When a step ended, in seconds since 1970; undefined where its line does not say, as in logs of earlier versions. */
+function timeOf({ time }: TrainStep): number | undefined {
+  const milliseconds = typeof time === 'string' ? Date.parse(time) : NaN;
+  return Number.isNaN(milliseconds) ? undefined : milliseconds / 1000;
+}
+
+const secondsOf = ({ seconds }: TrainStep): number => (Number.isFinite(seconds) ? seconds : 0);
+
+/**
+ * When the first step began, in seconds since 1970, if steps follow each other without a pause up to the first whose time is known, or
+ * else up to the last change of the log.
+ */
+async function beginOf(log: string, steps: number | undefined): Promise<number> {
+  const { mtimeMs } = await withFileErrors(log, stat(log));
+  let seconds = 0;
+  let begin: number | undefined;
+  await scanLog(log, steps, (entry) => {
+    seconds += secondsOf(entry);
+    const time = timeOf(entry);
+    if (time !== undefined) begin ??= time - seconds;
+  });
+  return begin ?? mtimeMs / 1000 - seconds;
 }
 
 /** What a viewer shows of a step: a tag's first part is the heading of its chart. */

@@ -29,10 +29,14 @@ export async function writeMask(
 /** Of each tensor by name, the fraction of its coordinates that are in a mask of increasing flat indices. */
 export function densities(tensors: readonly ParameterTensor[], mask: Uint32Array): Record<string, number> {
   const entries = tensors.map(({ name, offset, size }) => {
-    const count = indexFrom(mask, offset + size) - indexFrom(mask, offset);
-    return [name, count / size];
+    return [name, countIn(mask, offset, size) / size];
   });
   return Object.fromEntries(entries) as Record<string, number>;
+}
+
+/** How many of a mask's coordinates are in a tensor. */
+export function countIn(mask: Uint32Array, offset: number, size: number): number {
+  return indexFrom(mask, offset + size) - indexFrom(mask, offset);
 }
 
 /** How many of the increasing entries are below `least`. */

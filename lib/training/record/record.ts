@@ -48,8 +48,9 @@ export class RunRecord {
   readonly #folder: RunFolder;
   readonly #tensors: readonly ParameterTensor[];
   readonly #log: RunLog;
-  readonly #events: EventFile | undefined;
   readonly #status: StatusFile;
+  #events: EventFile | undefined;
+  #closed: Promise<void> | undefined;
 
   private constructor(
     folder: RunFolder,
@@ -76,16 +77,18 @@ export class RunRecord {
       const wanted = run.tensorboard ?? (await eventFilesOf(folder.path)).length > 0;
       const events = wanted ? await EventFile.open(folder, run.step) : undefined;
       const status = await StatusFile.open(folder.status, run);
-      return new RunRecord(folder, run.tensors, { log, events, status });
+      const record = new RunRecord(folder, run.tensors, { log, events, status });
+      folder.beforeUnlock(() => record.close({ state: 'stopped' }));
+      return record;
     } catch (error) {
       await log.close();
       throw error;
     }
   }
 
-  /** Writes another mask. */
+  /** Writes another mask. Never rejects: no run goes on from it. */
   async mask(coordinates: Uint32Array): Promise<void> {
-    await writeMask(this.#folder.mask, this.#tensors, coordinates);
+    await writeMask(this.#folder.mask, this.#tensors, coordinates).catch(warn);
   }
 
   /** Takes note of the queries done of a step. */
@@ -99,7 +102,6 @@ export class RunRecord {
     const saved = async (): Promise<void> => {
       // The checkpoint relies on the lines before it.
       await this.#log.sync();
-      await this.#events?.sync();
       await saving.save();
       savedAt = performance.now();
     };
@@ -135,14 +137,27 @@ export class RunRecord {
   /** Resolves when the operating system has the step. */
   async append(step: TrainStep): Promise<void> {
     await this.#log.append(step);
-    await this.#events?.append(step);
+    await this.#events?.append(step).catch(async (error: unknown) => {
+      warn(error);
+      await this.#events?.close();
+      this.#events = undefined;
+    });
     this.#status.reached(step.step + 1);
   }
 
-  /** Never rejects. */
-  async close({ state, message }: RunEnd): Promise<void> {
+  /** Never rejects; only the first call has an effect. */
+  close(end: RunEnd): Promise<void> {
+    return (this.#closed ??= this.#close(end));
+  }
+
+  async #close({ state, message }: RunEnd): Promise<void> {
     await this.#status.end(state, message);
     await this.#log.close();
     await this.#events?.close();
   }
+}
+
+/** Says that a file for viewing could not be written, which is no reason to end a run. */
+function warn(error: unknown): void {
+  process.emitWarning(error instanceof Error ? error.message : String(error), 'RunFolderWarning');
 }

@@ -3,10 +3,11 @@
  *
  * @module
  */
-import { join } from 'node:path';
+import { basename } from 'node:path';
 
-import type { Counts } from '../../objectives/exchange.js';
+import type { EvaluationCounts } from '../../objectives/exchange.js';
 import type { ParameterTensor } from '../../objectives/objective.js';
+import { FileError } from '../../support/errors.js';
 import { exists } from '../../support/files.js';
 import type { RunFolder } from '../folder.js';
 import type { Norms } from '../descent.js';
@@ -23,7 +24,7 @@ export interface SearchRun {
   readonly queriesPerStep: number;
   readonly tensors: readonly ParameterTensor[];
   /** The answers so far. */
-  readonly counts: Readonly<Counts>;
+  readonly counts: Readonly<EvaluationCounts>;
   /** The coordinates of a step. */
   maskAt(step: number): Uint32Array | undefined;
 }
@@ -36,15 +37,12 @@ export interface SearchStep {
   readonly norms: Norms;
 }
 
-/** The journal in a run's folder. */
-export const journalIn = ({ path }: RunFolder): string => join(path, 'journal.jsonl');
-
 /** Answers, of which those of the step in progress are counted. */
 class StepCount {
-  readonly #counts: Readonly<Counts>;
+  readonly #counts: Readonly<EvaluationCounts>;
   #before = 0;
 
-  constructor(counts: Readonly<Counts>) {
+  constructor(counts: Readonly<EvaluationCounts>) {
     this.#counts = counts;
   }
 
@@ -75,9 +73,19 @@ export class SearchRecord {
     this.#count = count;
   }
 
-  /** How many updates the log has that the journal repeats; call it before the journal is opened. */
+  /**
+   * How many updates the log has that the journal repeats; call it before the journal is opened.
+   *
+   * @throws FileError if the folder is that of a run which goes on from something else.
+   */
   static async knownIn(folder: RunFolder): Promise<number> {
-    return (await exists(journalIn(folder))) && (await exists(folder.log)) ? countSteps(folder.log) : 0;
+    if (await exists(folder.journal)) return (await exists(folder.log)) ? countSteps(folder.log) : 0;
+    for (const file of [folder.checkpoint, folder.log, folder.about]) {
+      if (!(await exists(file))) continue;
+      const why = `holds ${basename(file)} without the journal of a run of minimize: choose another folder`;
+      throw new FileError(folder.path, why);
+    }
+    return 0;
   }
 
   /** @throws FileError if a file cannot be written. */

@@ -10,7 +10,7 @@ import { replaceFile } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
 import { finite, integer, oneOf, parseContent, string, text } from '../../support/schema.js';
 
-export const runStatus = v.strictObject({
+export const runStatus = v.object({
   /** When it was written, ISO 8601. */
   time: string,
   /** Steps done, >= 0. */

@@ -3,10 +3,10 @@
  *
  * @module
  */
+import type { SettingRow, SettingValue } from '../../runs/settings.js';
+import { compareSettings, shownSetting } from '../../runs/settings.js';
 import { element, scrolling, setShown, tableOf } from './dom.js';
 import { NONE, number, time } from './data/format.js';
-import type { SettingRow } from './data/settings.js';
-import { compareSettings } from './data/settings.js';
 import type { Run } from './data/store.js';
 
 export class About {
@@ -24,11 +24,7 @@ export class About {
   }
 
   #fillSettings(runs: readonly Run[]): void {
-    const withVersion = runs.map(({ about }) => {
-      const { settings, version } = about!;
-      return version === undefined ? settings : [...settings, ['deepzero', version] as const];
-    });
-    const { different, equal } = compareSettings(withVersion);
+    const { different, equal } = compareSettings(runs.map(({ about }) => about!.settings));
     const parts: HTMLElement[] = [];
     if (different.length > 0) {
       const head = ['Setting', ...runs.map(({ name }) => name)];
@@ -47,10 +43,7 @@ export class About {
     setShown(this.starts, starts.length > 0);
     const keys = [...new Set(starts.flatMap(({ start }) => Object.keys(start)))];
     const head = ['Run', ...keys.map((key) => TITLES[key] ?? key)];
-    const rows = starts.map(({ name, start }) => [
-      name,
-      ...keys.map((key) => (key === 'time' && start[key] !== undefined ? time(start[key]) : (start[key] ?? NONE))),
-    ]);
+    const rows = starts.map(({ name, start }) => [name, ...keys.map((key) => startText(key, start[key]))]);
     this.starts.replaceChildren(scrolling('Starts', tableOf('Starts of each run', [head, ...rows])));
   }
 }
@@ -60,7 +53,7 @@ const TITLES: Readonly<Record<string, string>> = {
   ...{ ranks: 'Ranks', isa: 'Instruction set', node: 'Node' },
 };
 
-function equalSettings(rows: readonly SettingRow[], runs: number): HTMLElement {
+function equalSettings(rows: readonly SettingRow<SettingValue>[], runs: number): HTMLElement {
   const table = tableOf('Settings', [
     ['Setting', 'Value'],
     ...rows.map(({ path, values }) => [path, valueText(values[0])]),
@@ -70,10 +63,17 @@ function equalSettings(rows: readonly SettingRow[], runs: number): HTMLElement {
   return element('details', { class: 'equal' }, summary, scrolling('Settings', table));
 }
 
+const startText = (key: string, value: string | number | undefined): string =>
+  key === 'time' && typeof value === 'string' ? time(value) : String(value ?? NONE);
+
+/** The characters of a value that are shown. */
+const MOST_CHARACTERS = 200;
+
 /** Numbers are shown as plots show them, where nothing is lost by it. */
-function valueText(value: string | undefined): string {
+function valueText(value: SettingValue | undefined): string {
   if (value === undefined) return NONE;
-  const parsed = Number(value);
-  const short = number(parsed);
-  return value !== '' && Number(short) === parsed ? short : value;
+  const short = typeof value === 'number' ? number(value) : '';
+  if (Number(short) === value) return short;
+  const text = shownSetting(value);
+  return text.length <= MOST_CHARACTERS ? text : `${text.slice(0, MOST_CHARACTERS)}…`;
 }

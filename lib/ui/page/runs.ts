@@ -15,41 +15,29 @@ interface Column {
   readonly text: (run: Run) => string | undefined;
 }
 
-function given(value: number | undefined, format: (value: number) => string): string | undefined {
-  return value === undefined ? undefined : format(value);
-}
-
-function meanOf(name: string, format: (value: number) => string) {
-  return ({ progress }: Run): string | undefined => given(progress?.means[name], format);
+function given(value: number | null | undefined, format: (value: number) => string): string | undefined {
+  return value === null || value === undefined ? undefined : format(value);
 }
 
 const COLUMNS: readonly Column[] = [
   { title: 'Step', text: stepText },
   { title: 'Time left', text: (run) => given(secondsLeft(run), duration) },
-  { title: 'Loss', text: meanOf('loss', number) },
-  { title: 'Accuracy', text: meanOf('accuracy', percent) },
-  { title: 'Test loss', text: ({ progress }) => given(progress?.test?.loss, number) },
-  { title: 'Test accuracy', text: ({ progress }) => given(progress?.test?.accuracy, percent) },
-  { title: 'Best test', text: ({ progress }) => given(progress?.bestTest?.accuracy, percent) },
-  { title: 'Queries/s', text: meanOf('queriesPerSecond', (value) => largeCount(value)) },
-  { title: 'Queries', text: ({ progress }) => given(progress?.queries, largeCount) },
-  { title: 'Failed', text: ({ progress }) => (progress && progress.failed > 0 ? count(progress.failed) : undefined) },
-  { title: 'Time', text: ({ progress }) => given(progress?.seconds, duration) },
+  { title: 'Loss', text: ({ summary }) => given(summary?.loss, number) },
+  { title: 'Accuracy', text: ({ summary }) => given(summary?.accuracy, percent) },
+  { title: 'Test loss', text: ({ summary }) => given(summary?.test?.loss, number) },
+  { title: 'Test accuracy', text: ({ summary }) => given(summary?.test?.accuracy, percent) },
+  { title: 'Best test', text: ({ totals }) => given(totals?.bestTest, percent) },
+  { title: 'Queries/s', text: ({ summary }) => given(summary?.queriesPerSecond, largeCount) },
+  { title: 'Queries', text: ({ summary }) => given(summary?.queries, largeCount) },
+  { title: 'Failed', text: ({ totals }) => given(totals?.failed === 0 ? undefined : totals?.failed, count) },
+  { title: 'Time', text: ({ summary }) => given(summary?.seconds, duration) },
 ];
 
-const STATES: Readonly<Record<string, string>> = {
-  running: 'running',
-  stopped: 'stopped',
-  finished: 'finished',
-  failed: 'failed',
-  killed: 'killed',
-};
-
 /** 1,200 of 5,000 */
-function stepText({ progress, status }: Run): string | undefined {
-  const done = status?.step ?? (progress ? progress.step + 1 : undefined);
-  if (done === undefined) return undefined;
-  return status?.totalSteps === undefined ? count(done) : `${count(done)} of ${count(status.totalSteps)}`;
+function stepText({ summary }: Run): string | undefined {
+  if (!summary) return undefined;
+  const { steps, totalSteps } = summary;
+  return totalSteps === null ? count(steps) : `${count(steps)} of ${count(totalSteps)}`;
 }
 
 interface Row {
@@ -106,20 +94,17 @@ export class RunsTable {
   }
 
   #showState(run: Run, { state, bar, note }: Row): void {
-    const { status, about } = run;
-    const name = status ? (STATES[status.state] ?? status.state) : run.progress ? 'unknown' : 'no steps yet';
+    const { state: name = 'unknown', message = null, inProgress = null, problems = [] } = run.summary ?? {};
     setText(state, name);
-    state.className = `state ${status?.state ?? 'unknown'}`;
+    state.className = `state ${name}`;
     const fraction = fractionDone(run);
-    setShown(bar, fraction !== undefined && status?.state === 'running');
+    setShown(bar, fraction !== undefined && name === 'running');
     bar.value = fraction ?? 0;
     bar.setAttribute('aria-label', `${run.name}: ${percent(fraction)} done`);
     const notes = [
-      ...(status?.state === 'running' && status.of
-        ? [`step in progress: ${Math.floor((100 * (status.done ?? 0)) / status.of)} %`]
-        : []),
-      ...(status?.message === undefined ? [] : [status.message]),
-      ...(about?.problems ?? []),
+      ...(inProgress ? [`step in progress: ${Math.floor((100 * inProgress.done) / inProgress.of)} %`] : []),
+      ...(message === null ? [] : [message]),
+      ...problems,
     ];
     setText(note, notes.join('; '));
     setShown(note, notes.length > 0);

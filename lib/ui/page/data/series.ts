@@ -3,7 +3,8 @@
  *
  * @module
  */
-import type { Rows, TablePart } from '../../protocol.js';
+import type { ColumnRows } from '../../../runs/table.js';
+import type { TablePart } from '../../protocol.js';
 
 export type Values = readonly (number | null)[];
 
@@ -14,7 +15,7 @@ export type Axis = 'step' | 'queries' | 'time';
 export interface WholeTable {
   readonly width: number;
   readonly step: Values;
-  readonly columns: Readonly<Record<string, Rows>>;
+  readonly columns: Readonly<Record<string, ColumnRows>>;
   readonly dropped: number;
 }
 
@@ -23,7 +24,7 @@ export function merged(known: WholeTable | undefined, part: TablePart): WholeTab
   const { width, from, dropped } = part;
   const before = known?.width === width && from > 0 ? known : undefined;
   const join = (old: Values | undefined, added: Values): Values => [...padded(old ?? [], before ? from : 0), ...added];
-  const joinAll = (old: Rows | undefined, { mean, min, max }: Rows): Rows => ({
+  const joinAll = (old: ColumnRows | undefined, { mean, min, max }: ColumnRows): ColumnRows => ({
     mean: join(before && old?.mean, mean),
     ...(min && { min: join(before && old?.min, min) }),
     ...(max && { max: join(before && old?.max, max) }),

@@ -3,15 +3,8 @@
  *
  * @module
  */
-import type {
-  AboutData,
-  MaskData,
-  Message,
-  ProgressData,
-  RunMessage,
-  RunsMessage,
-  StatusData,
-} from '../../protocol.js';
+import type { RunSummary } from '../../../runs/types.js';
+import type { AboutData, MaskData, Message, RunMessage, RunsMessage, TotalsData } from '../../protocol.js';
 import type { Axis, WholeTable } from './series.js';
 import { merged } from './series.js';
 
@@ -20,11 +13,11 @@ export interface Run {
   name: string;
   /** Whether it is in the plots. */
   isShown: boolean;
-  progress: ProgressData | undefined;
+  summary: RunSummary | undefined;
+  totals: TotalsData | undefined;
   series: WholeTable | undefined;
   gradientNorms: WholeTable | undefined;
   density: WholeTable | undefined;
-  status: StatusData | undefined;
   about: AboutData | undefined;
   mask: readonly MaskData[] | undefined;
   /** How often the mask has changed. */
@@ -44,7 +37,7 @@ export class Store {
   axis: Axis = 'step';
   smoothing = 0.6;
   isLogarithmic = false;
-  /** The run whose layers and mask are shown; the first that is in the plots, unless one was chosen. */
+  /** The run whose layers and mask are shown; the first in the plots that has layers, unless one was chosen. */
   #detailed: number | undefined;
 
   get shown(): Run[] {
@@ -53,7 +46,7 @@ export class Store {
 
   get detailed(): Run | undefined {
     const { shown } = this;
-    return shown.find(({ id }) => id === this.#detailed) ?? shown[0];
+    return shown.find(({ id }) => id === this.#detailed) ?? shown.find(hasLayers) ?? shown[0];
   }
 
   set detailed(run: Run | undefined) {
@@ -75,8 +68,9 @@ export class Store {
       const old = known.get(id);
       if (old) return old;
       const isShown = shown++ < MOST_SHOWN;
-      const nothing = { progress: undefined, series: undefined, gradientNorms: undefined, density: undefined };
-      return { id, name, isShown, ...nothing, status: undefined, about: undefined, mask: undefined, maskVersion: 0 };
+      const tables = { series: undefined, gradientNorms: undefined, density: undefined };
+      const others = { summary: undefined, totals: undefined, about: undefined, mask: undefined, maskVersion: 0 };
+      return { id, name, isShown, ...tables, ...others };
     });
   }
 
@@ -87,21 +81,24 @@ export class Store {
       const part = message[name];
       if (part) run[name] = merged(run[name], part);
     }
-    if (message.progress !== undefined) run.progress = message.progress ?? undefined;
-    if (message.status !== undefined) run.status = message.status ?? undefined;
-    if (message.about) run.about = message.about;
+    run.summary = message.summary ?? run.summary;
+    run.totals = message.totals ?? run.totals;
+    run.about = message.about ?? run.about;
     if (message.mask === undefined) return;
     run.mask = message.mask ?? undefined;
     run.maskVersion++;
   }
 }
 
+const hasLayers = ({ gradientNorms, density }: Run): boolean =>
+  [gradientNorms, density].some((table) => Object.keys(table?.columns ?? {}).length > 0);
+
 /** Seconds until a run ends, undefined where that is unknown. */
 export function secondsLeft(run: Run): number | undefined {
-  const { status } = run;
-  if (status?.state !== 'running' || status.totalSteps === undefined) return undefined;
+  const { state, steps = 0, totalSteps, inProgress } = run.summary ?? {};
+  if (state !== 'running' || !totalSteps) return undefined;
   const pace = secondsPerStep(run) ?? secondsOfFirst(run);
-  return pace && Math.max(0, status.totalSteps - (status.step ?? 0) - (status.within ?? 0)) * pace;
+  return pace && Math.max(0, totalSteps - steps - (inProgress?.within ?? 0)) * pace;
 }
 
 /**
@@ -123,13 +120,14 @@ function secondsPerStep({ series, about }: Run): number | undefined {
 }
 
 /** What the first step will take, while it goes on. */
-function secondsOfFirst({ status, about }: Run): number | undefined {
-  const elapsed = (Date.parse(status?.time ?? '') - Date.parse(about?.starts.at(-1)?.['time'] ?? '')) / 1000;
-  return status?.within && elapsed > 0 ? elapsed / status.within : undefined;
+function secondsOfFirst({ summary }: Run): number | undefined {
+  const { seconds, inProgress } = summary ?? {};
+  return seconds && inProgress?.within ? seconds / inProgress.within : undefined;
 }
 
 /** The fraction of a run that is done; undefined where its length is unknown. */
-export function fractionDone({ status }: Run): number | undefined {
-  if (!status?.totalSteps) return undefined;
-  return Math.min(1, ((status.step ?? 0) + (status.within ?? 0)) / status.totalSteps);
+export function fractionDone({ summary }: Run): number | undefined {
+  if (!summary?.totalSteps) return undefined;
+  const { steps, totalSteps, inProgress } = summary;
+  return Math.min(1, (steps + (inProgress?.within ?? 0)) / totalSteps);
 }

@@ -3,9 +3,10 @@
  *
  * @module
  */
-import type { InputFile } from '../../support/files.js';
-import { isObject } from '../../support/schema.js';
-import type { TrainStep } from '../../training/log.js';
+import type { InputFile } from '../support/files.js';
+import type { LogEntry } from './entries.js';
+import { parseEntry } from './entries.js';
+import type { TestResult } from './types.js';
 
 const NEWLINE = 0x0a;
 /** Bytes that are read at a time. */
@@ -32,29 +33,21 @@ export async function* linesBackward(input: InputFile, end = input.size): AsyncG
   if (isWhole && rest.length > 0 && rest.length < MOST_LINE_BYTES) yield rest;
 }
 
-/** A line as a step; undefined if it is none. */
-export function stepOf(line: Buffer): TrainStep | undefined {
-  try {
-    const entry: unknown = JSON.parse(line.toString());
-    const isStep = isObject(entry) && Number.isSafeInteger(entry['step']) && typeof entry['loss'] === 'number';
-    return isStep ? (entry as unknown as TrainStep) : undefined;
-  } catch {
-    return undefined;
-  }
-}
+const entryOf = (line: Buffer): LogEntry | undefined => parseEntry(line.toString());
 
 /** The last steps of a log that are whole, in their order, and how many lines among them are none. */
 export async function lastSteps(
   input: InputFile,
   count: number,
   end?: number,
-): Promise<{ steps: TrainStep[]; broken: number }> {
-  const steps: TrainStep[] = [];
+): Promise<{ steps: LogEntry[]; broken: number }> {
+  const steps: LogEntry[] = [];
   let broken = 0;
   for await (const line of linesBackward(input, end)) {
-    const step = stepOf(line);
-    if (step) steps.unshift(step);
-    else broken++;
+    const entry = entryOf(line);
+    const next = steps[0];
+    if (entry && (!next || entry.step < next.step)) steps.unshift(entry);
+    else if (line.length > 0) broken++;
     if (steps.length === count || broken > count) break;
   }
   return { steps, broken };
@@ -63,13 +56,19 @@ export async function lastSteps(
 const TEST = '"test":{';
 
 /** The last step with a test. */
-export async function lastTested(input: InputFile): Promise<TrainStep | undefined> {
+export async function lastTested(input: InputFile): Promise<LogEntry | undefined> {
   for await (const line of linesBackward(input)) {
-    if (!line.includes(TEST)) continue;
-    const step = stepOf(line);
-    if (step?.test) return step;
+    const entry = line.includes(TEST) ? entryOf(line) : undefined;
+    if (entry && testOf(entry)) return entry;
   }
   return undefined;
+}
+
+/** The test of a step; undefined if it has none. */
+export function testOf({ step, values }: LogEntry): TestResult | undefined {
+  const { testLoss, testAccuracy } = values;
+  if (testLoss === undefined && testAccuracy === undefined) return undefined;
+  return { step, loss: testLoss ?? null, accuracy: testAccuracy ?? null };
 }
 
 /** The position behind a step's line, found by bisection as steps increase; undefined where there is no such step. */
@@ -79,7 +78,7 @@ export async function endOfStep(input: InputFile, step: number): Promise<number 
   while (low < high) {
     const found = await lineFrom(input, Math.floor((low + high) / 2), low);
     if (!found) return undefined;
-    const here = stepOf(found.line)?.step;
+    const here = entryOf(found.line)?.step;
     if (here === undefined) return undefined;
     if (here === step) return found.end;
     if (here < step) low = found.end;
