@@ -46,7 +46,7 @@ export function installPrebuilt(folder: string, tarball: string, node: string): 
  */
 export function failToInstall(folder: string, tarball: string): string {
   prepare(folder);
-  const args = [npm(), 'install', '--prefer-offline', '--no-audit', '--no-fund', tarball];
+  const args = [npm(), 'install', '--prefer-offline', '--no-audit', '--no-fund', '--loglevel', 'error', tarball];
   const env = withoutCompiler(folder, process.execPath);
   const { status, stderr } = spawnSync(process.execPath, args, { cwd: folder, env, encoding: 'utf8' });
   if (status === 0) throw new Error('Expected npm not to install a package without an addon or a compiler');

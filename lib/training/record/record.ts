@@ -73,7 +73,7 @@ export class RunRecord {
     const log = await RunLog.open(folder.log, run.step);
     try {
       await recordStart(folder.about, run);
-      await writeMask(folder.mask, run.tensors, run.mask);
+      await writeMask(folder.mask, run.tensors, run.mask).catch(warn);
       const wanted = run.tensorboard ?? (await eventFilesOf(folder.path)).length > 0;
       const events = wanted ? await EventFile.open(folder, run.step) : undefined;
       const status = await StatusFile.open(folder.status, run);
