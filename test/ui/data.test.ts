@@ -6,7 +6,7 @@ import { compareSettings, settingsIn, shownSetting } from '../../lib/runs/settin
 import { Feed } from '../../lib/ui/feed.js';
 import { changesOf } from '../../lib/ui/messages.js';
 import type { Cursor } from '../../lib/ui/messages.js';
-import { count, duration, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
+import { count, duration, durationTick, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
 import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
 import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
 import { RunFolder } from '../../lib/training/folder.js';
@@ -198,6 +198,7 @@ describe('the data of the page', () => {
     assert.deepEqual([0.5, 1, 0, 0.0001234].map(percent), ['50.0 %', '100.0 %', '0.0 %', '0.01 %']);
     assert.deepEqual([0.0005, 0.5, 3.14, 60, 600, 5400, 7500, 360_000].map(duration), ['0.5 ms', '500 ms', '3.1 s', '60 s', '10 min', '1 h 30 min', '2 h 5 min', '4 d 4 h']); // prettier-ignore
     assert.deepEqual([undefined, -1, Infinity].map(duration), [NONE, NONE, NONE]);
+    assert.deepEqual([0, 0.5, 30, 60, 90, 150, 5400, 172_800].map(durationTick), ['0 s', '500 ms', '30 s', '1 min', '1.5 min', '2.5 min', '1.5 h', '2 d']); // prettier-ignore
     assert.deepEqual([999, 12_345, 4_324_800, 2e9].map(largeCount), ['999', '12.3 k', '4.32 M', '2 G']);
     assert.equal(count(1_234_567.4), '1,234,567');
     assert.match(time('2026-01-05T09:00:00Z'), /^2026-01-05 \d\d:00:00$/);

@@ -157,12 +157,15 @@ export class Plot {
     const text = styleOf('--quiet');
     const grid = { stroke: styleOf('--grid'), width: 1 };
     const axis = { stroke: text, font: '12px system-ui, sans-serif', grid, ticks: { show: false } };
-    const { format } = AXES[this.#axis];
+    const { tick, distances } = AXES[this.#axis];
     return {
-      ...{ width, height: HEIGHT, series, bands, padding: [8, 12, 0, 0] },
+      ...{ width, height: HEIGHT, series, bands, padding: [8, 24, 0, 0] },
       scales: { x: { time: false }, y: isLog ? LOGARITHMIC : {} },
       axes: [
-        { ...axis, space: 70, size: 30, values: (_, splits) => splits.map((split) => shortAxis(split, format)) },
+        {
+          ...{ ...axis, space: 70, size: 30, ...(distances && { incrs: distances }) },
+          values: (_, splits) => splits.map((split: number | null) => (split === null ? '' : tick(split))),
+        },
         { ...axis, size: 62, values: (_, splits) => splits.map((split) => this.#tick(split)) },
       ],
       legend: { show: false },
@@ -290,11 +293,6 @@ export function extentOf(runs: readonly Run[], axis: Axis): [number, number] {
     if (known.length > 0) [low, high] = [Math.min(low, known[0]!), Math.max(high, known.at(-1)!)];
   }
   return low < high ? [low, high] : [0, 1];
-}
-
-function shortAxis(value: number | null, format: (value: number) => string): string {
-  if (value === null) return '';
-  return format === AXES.time.format || value < 1e5 ? format(value) : `${Number((value / 1e6).toPrecision(3))} M`;
 }
 
 /** The colour of a run's lines, as #rrggbb. */

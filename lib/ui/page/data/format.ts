@@ -59,6 +59,25 @@ export function duration(seconds: number | null | undefined): string {
   return twoUnits(Math.round(minutes / 60), 24, 'd', 'h');
 }
 
+/** The same at a tick of an axis, in one unit. */
+export function durationTick(seconds: number): string {
+  if (seconds < 1) return duration(seconds);
+  const [size, unit] = (
+    [
+      [86400, 'd'],
+      [3600, 'h'],
+      [60, 'min'],
+      [1, 's'],
+    ] as const
+  ).find(([one]) => seconds >= one)!;
+  return `${Number((seconds / size).toPrecision(3))} ${unit}`;
+}
+
+/** A count at a tick of an axis. */
+export function shortCount(value: number): string {
+  return value < 1e5 ? count(value) : `${Number((value / 1e6).toPrecision(3))} M`;
+}
+
 function twoUnits(value: number, size: number, large: string, small: string): string {
   const rest = value % size;
   return `${Math.floor(value / size)} ${large}${rest === 0 ? '' : ` ${rest} ${small}`}`;

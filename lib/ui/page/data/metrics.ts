@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { count, duration, number, percent } from './format.js';
+import { count, duration, durationTick, number, percent, shortCount } from './format.js';
 
 export interface Metric {
   /** The column of the series. */
@@ -50,8 +50,15 @@ export const METRICS: readonly Metric[] = [
   },
 ];
 
+/** Distances of ticks in seconds, whose multiples are short in seconds, minutes, hours or days. */
+const SECONDS = [1e-3, 2e-3, 5e-3, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1800];
+const HOURS = [1, 2, 3, 6, 12, 24, 48, 120, 240, 480, 1200, 2400];
+
 export const AXES = {
-  step: { title: 'Steps', name: 'step', format: count },
-  queries: { title: 'Queries', name: 'queries', format: count },
-  time: { title: 'Time', name: 'time', format: duration },
-} as const;
+  step: { title: 'Steps', name: 'step', format: count, tick: shortCount, distances: undefined },
+  queries: { title: 'Queries', name: 'queries', format: count, tick: shortCount, distances: undefined },
+  time: {
+    ...{ title: 'Time', name: 'time', format: duration, tick: durationTick },
+    distances: [...SECONDS, ...HOURS.map((hours) => 3600 * hours)],
+  },
+};
