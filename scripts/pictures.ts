@@ -28,7 +28,7 @@ await script(async () => {
   const folder = mkdtempSync(join(tmpdir(), 'deepzero-pictures-'));
   const runs = ['resnet20-cifar10-1', 'resnet20-cifar10-2', 'chip-1'].map((name) => join(folder, name));
   try {
-    await writeRun(runs[0]!, { steps: 1800, seed: 1 });
+    await writeRun(runs[0]!, { steps: 1800, seed: 1, started: Date.now() - 2400 * 1800 });
     await writeRun(runs[1]!, { steps: 4000, seed: 2, lr: 0.05, state: 'finished' });
     await writeRun(runs[2]!, { steps: 900, seed: 3, lr: 0.2, state: 'stopped', failed: 3 });
     const file = join(folder, 'report.html');

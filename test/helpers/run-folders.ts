@@ -19,6 +19,8 @@ export interface MadeRun {
   readonly queries?: number;
   /** Queries without an answer, of each step. */
   readonly failed?: number;
+  /** When its first step began, in milliseconds since 1970. */
+  readonly started?: number;
   /** Of earlier versions: without norms, times, mask, `run.json` and `status.json`. */
   readonly isOld?: boolean;
   readonly message?: string;
@@ -44,7 +46,7 @@ const STARTED = Date.UTC(2026, 0, 5, 9);
 /** A line of a log. */
 export function lineOf(
   step: number,
-  { seed = 1, lr = 0.1, queries = 2400, failed = 0, isOld = false }: MadeRun = {},
+  { seed = 1, lr = 0.1, queries = 2400, failed = 0, isOld = false, started = STARTED }: MadeRun = {},
 ): string {
   const random = new Random(seed * 1_000_003 + step, 'samples');
   const noise = (): number => random.integer(1000) / 500 - 1;
@@ -66,7 +68,7 @@ export function lineOf(
     ...(failed > 0 && { failed }),
     ...(step % STEPS_PER_EPOCH === STEPS_PER_EPOCH - 1 && { test: { loss: loss + 0.1, accuracy: accuracy - 0.04 } }),
     ...(!isOld && {
-      time: new Date(STARTED + 2400 * (step + 1)).toISOString(),
+      time: new Date(started + 2400 * (step + 1)).toISOString(),
       totalQueries: queries * (step + 1),
       ...{ gradientNorm: 1.4 * Math.exp(-past) + 0.1, updateNorm: lr * Math.exp(-past), gradientNorms: norms },
       ...(step % STEPS_PER_EPOCH === 0 && { density: DENSITY }),
@@ -77,7 +79,16 @@ export function lineOf(
 
 /** Makes the folder of a run. */
 export async function writeRun(folder: string, made: MadeRun = {}): Promise<void> {
-  const { steps = 250, totalSteps = 4000, seed = 1, lr = 0.1, state = 'running', queries = 2400, isOld = false } = made;
+  const {
+    steps = 250,
+    totalSteps = 4000,
+    seed = 1,
+    lr = 0.1,
+    state = 'running',
+    queries = 2400,
+    isOld = false,
+    started = STARTED,
+  } = made;
   await mkdir(folder, { recursive: true });
   await appendSteps(folder, 0, steps, made);
   const settings = { network: 'resnet20', estimator: 'sparse-cge', sparsity: 0.9, lr, momentum: 0.9, mu: 5e-3, seed };
@@ -95,7 +106,7 @@ export async function writeRun(folder: string, made: MadeRun = {}): Promise<void
     isa: 'avx512',
     node: 'v22.9.0',
   };
-  const starts = [{ time: new Date(STARTED).toISOString(), step: 0, ...machine }];
+  const starts = [{ time: new Date(started).toISOString(), step: 0, ...machine }];
   const config = {
     network: { name: settings.network, layers: NAMES.map((name) => ({ name, shape: TENSORS[name] })) },
     estimator: { kind: 'cge', mu: settings.mu, sparsity: settings.sparsity },

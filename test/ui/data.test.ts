@@ -6,7 +6,16 @@ import { compareSettings, settingsIn, shownSetting } from '../../lib/runs/settin
 import { Feed } from '../../lib/ui/feed.js';
 import { changesOf } from '../../lib/ui/messages.js';
 import type { Cursor } from '../../lib/ui/messages.js';
-import { count, duration, durationTick, largeCount, NONE, number, percent, time } from '../../lib/ui/page/data/format.js';
+import {
+  count,
+  duration,
+  durationTick,
+  largeCount,
+  NONE,
+  number,
+  percent,
+  time,
+} from '../../lib/ui/page/data/format.js';
 import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
 import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
 import { RunFolder } from '../../lib/training/folder.js';
