@@ -51,7 +51,7 @@ export const trainOptions = v.strictObject({
   augment: v.optional(schema.boolean),
   /** Images to test on after every `testEvery` steps. */
   test: v.optional(custom<Dataset>('an object')),
-  /** Steps between tests, an integer >= 1; default: the steps of an epoch. */
+  /** Steps between tests, an integer >= 1; default: the steps of an epoch, so that a shorter run makes none. */
   testEvery: v.optional(schema.integer(1)),
   /** A checkpoint that `save` wrote, to go on from. */
   resume: v.optional(schema.string),
