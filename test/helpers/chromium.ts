@@ -65,9 +65,9 @@ export class Browser implements AsyncDisposable {
     this.#folder = mkdtempSync(join(tmpdir(), 'deepzero-chromium-'));
     this.#child = spawn(path, [...FLAGS, `--user-data-dir=${this.#folder}`, 'about:blank'], {
       stdio: ['ignore', 'ignore', 'ignore', 'pipe', 'pipe'],
-      timeout: HANG_MS,
-      killSignal: 'SIGKILL',
     });
+    // The option timeout of spawn keeps this process alive where the program is missing.
+    setTimeout(() => this.#child.kill('SIGKILL'), HANG_MS).unref();
     let text = '';
     (this.#child.stdio[4] as Readable).setEncoding('utf8').on('data', (more: string) => {
       const messages = (text + more).split('\0');
