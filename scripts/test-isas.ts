@@ -8,9 +8,18 @@
 import { native } from '../lib/native/addon.js';
 import { run, script } from './run.js';
 
-const LEFT_OUT = ['cli/*', 'ranks/*', 'docs/*', 'bench/*', 'experiments/*', 'examples', 'index', 'architecture'].map(
-  (name) => `test/${name}.test.ts`,
-);
+const LEFT_OUT = [
+  'cli/*',
+  'ranks/*',
+  'docs/*',
+  'ui/*',
+  'runs/*',
+  'bench/*',
+  'experiments/*',
+  'examples',
+  'index',
+  'architecture',
+].map((name) => `test/${name}.test.ts`);
 
 for (const isa of native.supportedIsas.slice(1)) {
   console.log(`DEEPZERO_ISA=${isa}`);
