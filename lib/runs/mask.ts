@@ -10,19 +10,7 @@ import { withSafetensors } from '../support/safetensors.js';
 import { shortName } from './entries.js';
 import type { Stamp } from './files.js';
 import { isSame } from './files.js';
-
-/** A tensor's mask, thinned to a picture. */
-export interface MaskPicture {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** Coordinates that are queried. */
-  readonly kept: number;
-  /** Of the picture; a cell covers one or more coordinates. */
-  readonly rows: number;
-  readonly columns: number;
-  /** Fraction of each cell's coordinates that are queried, row by row, 255 for all of them: base64. */
-  readonly cells: string;
-}
+import type { MaskPicture } from './types.js';
 
 /** The largest picture: enough for a screen, and little to send. */
 const MOST_ROWS = 64;

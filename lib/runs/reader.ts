@@ -7,12 +7,11 @@ import { FileError } from '../support/errors.js';
 import { parseEntry, secondsUpTo } from './entries.js';
 import { testOf } from './log-end.js';
 import { LogTail } from './log-tail.js';
-import type { MaskPicture } from './mask.js';
 import { MaskFile } from './mask.js';
 import { RunFiles } from './run-files.js';
 import { brokenLog, isUnderWay, summarise } from './summary.js';
 import { Table } from './table.js';
-import type { RunSummary, TestResult } from './types.js';
+import type { MaskPicture, RunSummary, TestResult } from './types.js';
 
 /** Buckets of a series: more than a screen has pixels across a plot. Layers have small plots. */
 const CAPACITY = 2048;

@@ -48,3 +48,16 @@ export interface RunSummary {
   /** What is wrong with the folder, a line each. */
   readonly problems: readonly string[];
 }
+
+/** A tensor's mask, thinned to a picture. */
+export interface MaskPicture {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** Coordinates that are queried. */
+  readonly kept: number;
+  /** Of the picture; a cell covers one or more coordinates. */
+  readonly rows: number;
+  readonly columns: number;
+  /** Fraction of each cell's coordinates that are queried, row by row, 255 for all of them: base64. */
+  readonly cells: string;
+}

@@ -5,7 +5,7 @@
  */
 import type { SettingValue } from '../runs/settings.js';
 import type { ColumnRows } from '../runs/table.js';
-import type { RunSummary } from '../runs/types.js';
+import type { MaskPicture, RunSummary } from '../runs/types.js';
 
 /** The rows of a table from one on; those before are known. */
 export interface TablePart {
@@ -17,16 +17,6 @@ export interface TablePart {
   readonly columns: Readonly<Record<string, ColumnRows>>;
   /** Columns that were left out, since there are too many. */
   readonly dropped: number;
-}
-
-export interface MaskData {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly kept: number;
-  readonly rows: number;
-  readonly columns: number;
-  /** Base64 of a byte per cell. */
-  readonly cells: string;
 }
 
 /** What all of a log tells, which a summary by its end cannot. */
@@ -65,7 +55,7 @@ export interface RunMessage {
   readonly gradientNorms?: TablePart;
   readonly density?: TablePart;
   readonly about?: AboutData;
-  readonly mask?: readonly MaskData[] | null;
+  readonly mask?: readonly MaskPicture[] | null;
 }
 
 /** `beat`: the server is there; `end`: it will not be any more. */

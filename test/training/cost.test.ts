@@ -7,21 +7,14 @@ import { patternSearch } from '../../lib/estimators/pattern-search.js';
 import { rge } from '../../lib/estimators/rge.js';
 import type { OutputsLoss } from '../../lib/model/losses.js';
 import { Model } from '../../lib/model/model.js';
-import { sgd } from '../../lib/optimizers/optimizers.js';
-import type { TrainOptions } from '../../lib/training/options.js';
 import { train } from '../../lib/training/train.js';
 import { timeShares, timeStep } from '../../lib/training/cost.js';
 import { dearestOf, onRanks } from '../../lib/training/ranks-cost.js';
 import { crossEntropy } from '../helpers/outputs.js';
 import { bits, tinyImages, tinyNetwork, tinyTensors } from '../helpers/tiny.js';
-import { finish } from '../helpers/trained.js';
+import { finish, OPTIONS as TRAINING } from '../helpers/trained.js';
 
-const OPTIONS = {
-  estimator: cge({ mu: 5e-3, sparsity: 0.5, redrawEvery: 1 }),
-  optimizer: sgd({ lr: 0.1, momentum: 0.9 }),
-  steps: 5,
-  batchSize: 8,
-} satisfies TrainOptions;
+const OPTIONS = { ...TRAINING, steps: 5 };
 
 /** Predicts a step on a machine where the n-th sample, of `queries` queries, takes `milliseconds(queries, n)`. */
 async function predict(

@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { dirname, resolve } from 'node:path';
+
 import * as v from 'valibot';
 
 import { checkRun, findRuns } from '../../runs/find.js';
@@ -28,10 +30,15 @@ export const portOption: Option<number | undefined> = option(v.optional(integer(
  * @throws FileError or InvalidArgumentError if there is none in one of them, or there are too many.
  */
 export async function runsAmong(folders: readonly string[]): Promise<string[]> {
-  for (const folder of folders) if ((await findRuns([folder])).length === 0) await checkRun(folder);
   const runs = await findRuns(folders);
-  await checkRuns(runs);
+  for (const folder of folders) if (!runs.some((run) => isIn(run, folder))) await checkRun(folder);
+  checkCount(runs);
   return runs;
+}
+
+function isIn(run: string, folder: string): boolean {
+  const [own, outer] = [resolve(run), resolve(folder)];
+  return own === outer || dirname(own) === outer;
 }
 
 /**
@@ -40,8 +47,10 @@ export async function runsAmong(folders: readonly string[]): Promise<string[]> {
  * @throws FileError or InvalidArgumentError
  */
 export async function checkRuns(runs: readonly string[]): Promise<void> {
-  if (runs.length > MOST_RUNS) {
-    throw new InvalidArgumentError(`Expected at most ${MOST_RUNS} runs, received ${runs.length}`);
-  }
+  checkCount(runs);
   for (const run of runs) await checkRun(run);
+}
+
+function checkCount({ length }: readonly string[]): void {
+  if (length > MOST_RUNS) throw new InvalidArgumentError(`Expected at most ${MOST_RUNS} runs, received ${length}`);
 }

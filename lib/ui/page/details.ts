@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { MaskData } from '../protocol.js';
+import type { MaskPicture } from '../../runs/types.js';
 import { element, scrolling, setShown, setText, styleOf } from './dom.js';
 import { count, NONE, number, percent } from './data/format.js';
 import type { Values } from './data/series.js';
@@ -143,7 +143,7 @@ export class Masks {
   }
 }
 
-function pictureOf(mask: MaskData): HTMLElement {
+function pictureOf(mask: MaskPicture): HTMLElement {
   const { name, shape, kept, rows, columns } = mask;
   const all = shape.reduce((product, size) => product * size, 1);
   const says = `${percent(all === 0 ? 0 : kept / all)} of ${count(all)}`;
@@ -162,7 +162,7 @@ function pictureOf(mask: MaskData): HTMLElement {
   return figure;
 }
 
-function drawMask(canvas: HTMLCanvasElement, { rows, columns, cells }: MaskData): void {
+function drawMask(canvas: HTMLCanvasElement, { rows, columns, cells }: MaskPicture): void {
   const context = canvas.getContext('2d');
   const bytes = Uint8Array.from(atob(cells), (char) => char.charCodeAt(0));
   if (!context || bytes.length === 0 || bytes.length !== rows * columns) return;

@@ -3,8 +3,8 @@
  *
  * @module
  */
-import type { RunSummary } from '../../../runs/types.js';
-import type { AboutData, MaskData, Message, RunMessage, RunsMessage, TotalsData } from '../../protocol.js';
+import type { MaskPicture, RunSummary } from '../../../runs/types.js';
+import type { AboutData, Message, RunMessage, RunsMessage, TotalsData } from '../../protocol.js';
 import type { Axis, WholeTable } from './series.js';
 import { merged } from './series.js';
 
@@ -19,7 +19,7 @@ export interface Run {
   gradientNorms: WholeTable | undefined;
   density: WholeTable | undefined;
   about: AboutData | undefined;
-  mask: readonly MaskData[] | undefined;
+  mask: readonly MaskPicture[] | undefined;
   /** How often the mask has changed. */
   maskVersion: number;
 }
