@@ -46,6 +46,9 @@ export async function buildSite(out: string, { colours = true } = {}): Promise<s
     projectDocuments: pages.map(({ file }) => join(root, file)).filter(existsSync),
     out,
     githubPages: false,
+    // The site is the same in every clone, whatever its remotes; without a template there would be no places in the sources.
+    disableGit: true,
+    sourceLinkTemplate: '{path}',
     hideGenerator: true,
     alwaysCreateEntryPointModule: false,
     customCss: join(root, 'scripts/site/style.css'),
@@ -72,6 +75,7 @@ export async function buildSite(out: string, { colours = true } = {}): Promise<s
     ({ project }) => {
       arrange(project);
       linkNames(project);
+      unlinkSources(project);
     },
     // After TypeDoc has grouped by kind.
     -1000,
@@ -85,6 +89,14 @@ export async function buildSite(out: string, { colours = true } = {}): Promise<s
   app.validate(project);
   await app.generateOutputs(project);
   return [...missing, ...problems.list, ...deadLinksOfSite(out)];
+}
+
+/** Names places in the sources without a link: where a reader has them is unknown. */
+function unlinkSources(project: ProjectReflection): void {
+  for (const reflection of Object.values(project.reflections)) {
+    if (reflection.isDeclaration() || reflection.isSignature())
+      for (const source of reflection.sources ?? []) delete source.url;
+  }
 }
 
 /** Makes links to the reference of names in `code`: in pages, and in the comments of others. */
