@@ -28,7 +28,7 @@ std::string oneCheck(const Kernels& table) {
 std::string fewChannelsCheck(const Kernels& table) {
   return checkConvolveActivate(table, ConvolutionCase{}, {0, 2}, ActivationCase{}, 15);
 }
-std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-2f); }
+std::string momentsCheck(const Kernels& table) { return checkChangeMoments(table, {2, 4, 5, 1}, 15, 0.0f, 1e-3f); }
 std::string reluCheck(const Kernels& table) { return checkActivateChange(table, activation(1, false, kRelu), 1e-2f); }
 std::string leakyCheck(const Kernels& table) {
   return checkActivateChange(table, activation(1, false, Nonlinearity::LeakyRelu), 1e-2f);
