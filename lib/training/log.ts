@@ -55,7 +55,7 @@ export interface TrainStep {
   density?: Readonly<Record<string, number>>;
   /** The machine that took this and the following steps; only at the first step and the first one after a resumption. */
   machine?: string;
-  /** Loss and accuracy on the test images after the update; only where `testEvery` asks for them. */
+  /** Loss and accuracy on the test images after the update; only where a test is due. */
   test?: EvaluateResult;
 }
 

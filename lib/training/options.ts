@@ -49,16 +49,17 @@ export const trainOptions = v.strictObject({
   seed: v.optional(schema.seed, 0),
   /** Crops and flips images at random; default: true for an `ImageDataset`, false for others. */
   augment: v.optional(schema.boolean),
-  /** Images to test on after every `testEvery` steps. */
+  /** Images to test on after every `testEvery` steps and after the last one. */
   test: v.optional(custom<Dataset>('an object')),
-  /** Steps between tests, an integer >= 1; default: the steps of an epoch, so that a shorter run makes none. */
+  /** Steps between tests, an integer >= 1; default: the steps of an epoch. */
   testEvery: v.optional(schema.integer(1)),
   /** A checkpoint that `save` wrote, to go on from. */
   resume: v.optional(schema.string),
   /**
    * A folder for log, checkpoints and what `RunFolder` lists, instead of `resume` and `save`: if it holds a checkpoint, the run goes on from there. A
-   * step is in the log before the run yields it. A checkpoint is written where a test is due, when the last one is older than
-   * `checkpointEvery`, at the end, when the run is aborted and when the loop over it is left.
+   * step is in the log before the run yields it. A checkpoint is written after the first step and where a test is due, when the last
+   * one is older than `checkpointEvery` or than the run was when it was written, at the end, when the run is aborted and when the
+   * loop over it is left.
    */
   folder: v.optional(openFolder),
   /**
@@ -66,7 +67,7 @@ export const trainOptions = v.strictObject({
    * has one. Requires `folder`.
    */
   tensorboard: v.optional(schema.boolean),
-  /** Minimum seconds between checkpoints, >= 0; default: 60. With 0 every step is saved. */
+  /** The age in seconds of the last checkpoint at which a step is followed by another, >= 0; default: 60. With 0 every step is. */
   checkpointEvery: v.optional(schema.nonNegative, 60),
   /**
    * Whether a resumed run may have another length (`steps` or `epochs`) and other options of its optimizer, of the same kind,

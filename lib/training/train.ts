@@ -254,13 +254,14 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     yield* this.#record.keep(this.#steps(), {
       signal,
       save: () => this.save(folder.checkpoint),
-      isDue: (age) => this.#isTestDue() || age >= 1000 * checkpointEvery,
+      // However soon a run is killed, it loses at most half of its time.
+      isDue: (age, savedAfter) => this.#isTestDue() || age >= Math.min(1000 * checkpointEvery, savedAfter),
     });
   }
 
   /** Whether a test, and with a folder a checkpoint, follows the last step. */
   #isTestDue(): boolean {
-    return this.#step > 0 && this.#step % this.#plan.testEvery === 0;
+    return this.#step > 0 && (this.#step % this.#plan.testEvery === 0 || this.#step === this.totalSteps);
   }
 
   /** A finished step is yielded even if its test is aborted. */

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, open, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { constants } from 'node:os';
 import { join } from 'node:path';
 import { cge } from '../../lib/estimators/cge.js';
@@ -55,6 +55,13 @@ async function stepsSaved(path: string, options: Partial<TrainOptions>): Promise
   return saved;
 }
 
+/** Puts a folder where the checkpoint is to be, so that none can be written. */
+async function blockCheckpoint(path: string): Promise<void> {
+  const file = join(path, 'run.safetensors');
+  await rm(file, { recursive: true, force: true });
+  await mkdir(file);
+}
+
 describe('a run in a folder', () => {
   it('logs every step, tests every `testEvery` steps, and repeats a test that was aborted', () =>
     withFolder(async (folder) => {
@@ -63,7 +70,7 @@ describe('a run in a folder', () => {
       const expected = await courseOf(whole);
       assert.deepEqual(
         expected.filter(({ test }) => test).map(({ step }) => step),
-        [4, 9],
+        [4, 9, 11],
       );
       /** Aborts in the test of a step. */
       const stopIn = async (at: number): Promise<void> => {
@@ -100,7 +107,7 @@ describe('a run in a folder', () => {
         model.evaluate = async (...args) => (tests++, evaluate(...args));
         await finish(run);
       });
-      assert.equal(tests, 1);
+      assert.equal(tests, 2);
     }));
 
   it('names the machine at its first step and after every resumption', () =>
@@ -152,19 +159,9 @@ describe('a run in a folder', () => {
       });
     }));
 
-  it('writes a checkpoint when the last one is older than `checkpointEvery`', () =>
+  it('writes a checkpoint when the last one is older than `checkpointEvery`, or than the run then was', () =>
     withFolder(async (folder) => {
-      for (const [checkpointEvery, steps] of [
-        [0, [0, 1, 2, 3]],
-        [1e6, [2]],
-      ] as const) {
-        const path = join(folder, String(checkpointEvery));
-        assert.deepEqual(await stepsSaved(path, { steps: 4, testEvery: 3, checkpointEvery }), steps);
-      }
-    }));
-
-  it('counts `checkpointEvery` from the last checkpoint on', () =>
-    withFolder(async (folder) => {
+      // Every step takes a second.
       let time = 0;
       const estimate: Estimator['estimate'] = (...given) => {
         time += 1000;
@@ -173,8 +170,16 @@ describe('a run in a folder', () => {
       const estimator = { ...OPTIONS.estimator, estimate };
       performance.now = () => time;
       try {
-        const saved = await stepsSaved(folder, { estimator, testEvery: 100, checkpointEvery: 3 });
-        assert.deepEqual(saved, [2, 5, 8, 11]);
+        for (const [checkpointEvery, testEvery, expected] of [
+          [0, 100, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]],
+          [3, 100, [0, 1, 3, 6, 9, 11]],
+          [1e6, 100, [0, 1, 3, 7, 11]],
+          [1e6, 5, [0, 1, 3, 4, 9, 11]],
+        ] as const) {
+          const path = join(folder, `${checkpointEvery}-${testEvery}`);
+          const saved = await stepsSaved(path, { estimator, testEvery, checkpointEvery });
+          assert.deepEqual(saved, expected, path);
+        }
       } finally {
         Reflect.deleteProperty(performance, 'now');
       }
@@ -203,7 +208,7 @@ describe('a run in a folder', () => {
           if (step < 1) continue;
           // Neither can the step be made, nor the checkpoint be written.
           model.parameters.fill(NaN);
-          await mkdir(join(folder, 'run.safetensors'));
+          await blockCheckpoint(folder);
         }
       });
       await assert.rejects(failing, { name: 'NonFiniteLossError', step: 2 });
@@ -245,7 +250,7 @@ describe('a run in a folder', () => {
       const failing = trainIn(folder, {}, async (run) => {
         for await (const { step } of run) {
           assert.equal(await open(), 1);
-          await mkdir(join(folder, 'run.safetensors'));
+          await blockCheckpoint(folder);
           if (step === 0) break;
         }
       });

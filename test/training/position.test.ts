@@ -30,12 +30,12 @@ describe('train', () => {
     assert.notDeepEqual(await order(1), await order(2));
   });
 
-  it('tests after every epoch by default', async () => {
+  it('tests after every epoch by default, and at the end', async () => {
     using model = new Model(tinyNetwork());
     const run = train(model, tinyTensors(), { ...OPTIONS, steps: 7, test: tinyTensors(12, 2) });
     const tested: number[] = [];
     for await (const { step, test } of run) if (test) tested.push(step);
-    assert.deepEqual(tested, [2, 5]);
+    assert.deepEqual(tested, [2, 5, 6]);
   });
 
   it('tests in batches of `batchSize`', async () => {

@@ -75,7 +75,7 @@ const options: OptionsOf<CommandOptions> = {
   }),
   checkpointEvery: option(trainOptions.entries.checkpointEvery, {
     placeholder: 'SECONDS',
-    help: 'time between checkpoints, which are written after every epoch too; 0 writes one after every step',
+    help: 'longest time between checkpoints, but for the step in progress; 0 writes one after every step',
     group: RUN,
   }),
   tensorboard: {

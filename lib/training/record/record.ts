@@ -36,8 +36,8 @@ export interface Saving {
   readonly signal: AbortSignal | undefined;
   /** Writes the checkpoint. */
   save(): Promise<void>;
-  /** Whether a checkpoint is due, this many milliseconds after the last one. */
-  isDue(age: number): boolean;
+  /** Whether a checkpoint is due, this many milliseconds after the last one, which was written so long after the start. */
+  isDue(age: number, savedAfter: number): boolean;
 }
 
 /** How a run ended. */
@@ -98,7 +98,8 @@ export class RunRecord {
 
   /** The steps, each in the files, and in a checkpoint where one is due, before it is yielded. */
   async *keep(steps: AsyncIterable<TrainStep>, saving: Saving): AsyncGenerator<TrainStep, void, void> {
-    let savedAt = performance.now();
+    const begun = performance.now();
+    let savedAt = begun;
     const saved = async (): Promise<void> => {
       // The checkpoint relies on the lines before it.
       await this.#log.sync();
@@ -114,7 +115,7 @@ export class RunRecord {
     try {
       for await (const step of steps) {
         await this.append(step);
-        if (saving.isDue(performance.now() - savedAt)) await saved();
+        if (saving.isDue(performance.now() - savedAt, savedAt - begun)) await saved();
         left = true;
         yield step;
         left = false;
