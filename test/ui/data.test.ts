@@ -11,6 +11,7 @@ import {
   duration,
   durationTick,
   largeCount,
+  measured,
   NONE,
   number,
   percent,
@@ -203,6 +204,7 @@ describe('the data of the page', () => {
 
   it('are legible numbers', () => {
     assert.deepEqual([0, 0.0123456, 12.3456, 1234.5, 1.5e-7, 2e9, -0.5].map(number), ['0', '0.01235', '12.35', '1,235', '1.5e-7', '2e9', '-0.5']); // prettier-ignore
+    assert.deepEqual([0, 0.352, 100, 999.97, 1200, 5e-4, 2e9].map(measured), ['0', '0.3520', '100.0', '1,000', '1,200', '5.000e-4', '2.000e9']); // prettier-ignore
     assert.deepEqual([null, undefined, NaN, Infinity].map(number), [NONE, NONE, NONE, NONE]);
     assert.deepEqual([0.5, 1, 0, 0.0001234].map(percent), ['50.0 %', '100.0 %', '0.0 %', '0.01 %']);
     assert.deepEqual([0.0005, 0.5, 3.14, 60, 600, 5400, 7500, 360_000].map(duration), ['0.5 ms', '500 ms', '3.1 s', '60 s', '10 min', '1 h 30 min', '2 h 5 min', '4 d 4 h']); // prettier-ignore

@@ -5,7 +5,7 @@
  */
 import type { MaskPicture } from '../../runs/types.js';
 import { element, scrolling, setShown, setText, styleOf } from './dom.js';
-import { count, NONE, number, percent } from './data/format.js';
+import { count, measured, NONE, percent } from './data/format.js';
 import type { Values } from './data/series.js';
 import { lastOf, summaryOf } from './data/series.js';
 import type { Run } from './data/store.js';
@@ -61,8 +61,8 @@ export class Layers {
       setText(density, part === undefined ? NONE : percent(part));
       bar.style.setProperty('--part', String(part ?? 0));
       const { mean = [], min, max = mean } = norms[name] ?? {};
-      setText(norm, number(lastOf(mean)));
-      spark.setAttribute('aria-label', summaryOf(`${name}, gradient norm`, mean, number, [min, max]));
+      setText(norm, measured(lastOf(mean)));
+      spark.setAttribute('aria-label', summaryOf(`${name}, gradient norm`, mean, measured, [min, max]));
       drawSpark(spark, max);
     }
     setText(this.#left, `${count(dropped)} more tensors are not shown.`);
@@ -94,11 +94,16 @@ function layerRow(name: string, hasDensity: boolean, hasNorms: boolean): LayerRo
   const row = element(
     'tr',
     {},
-    element('th', { scope: 'row' }, name),
+    element('th', { scope: 'row' }, ...breakable(name)),
     ...(hasDensity ? [element('td', { class: 'density' }, density, bar)] : []),
     ...(hasNorms ? [norm, element('td', {}, spark)] : []),
   );
   return { row, density, bar, norm, spark };
+}
+
+/** A name that a line may end within, behind its dots. */
+function breakable(name: string): (Node | string)[] {
+  return name.split(/(?<=\.)/).flatMap((part, i) => (i === 0 ? [part] : [element('wbr'), part]));
 }
 
 function drawSpark(canvas: HTMLCanvasElement, values: Values): void {

@@ -4,7 +4,7 @@
  * @module
  */
 import { element, scrolling, setShown, setText } from './dom.js';
-import { count, duration, largeCount, NONE, number, percent } from './data/format.js';
+import { count, duration, largeCount, measured, NONE, percent } from './data/format.js';
 import { colourOf } from './plot.js';
 import type { Run, Store } from './data/store.js';
 import { fractionDone, secondsLeft } from './data/store.js';
@@ -22,9 +22,9 @@ function given(value: number | null | undefined, format: (value: number) => stri
 const COLUMNS: readonly Column[] = [
   { title: 'Step', text: stepText },
   { title: 'Time left', text: (run) => given(secondsLeft(run), duration) },
-  { title: 'Loss', text: ({ summary }) => given(summary?.loss, number) },
+  { title: 'Loss', text: ({ summary }) => given(summary?.loss, measured) },
   { title: 'Accuracy', text: ({ summary }) => given(summary?.accuracy, percent) },
-  { title: 'Test loss', text: ({ summary }) => given(summary?.test?.loss, number) },
+  { title: 'Test loss', text: ({ summary }) => given(summary?.test?.loss, measured) },
   { title: 'Test accuracy', text: ({ summary }) => given(summary?.test?.accuracy, percent) },
   { title: 'Best test', text: ({ totals }) => given(totals?.bestTest, percent) },
   { title: 'Queries/s', text: ({ summary }) => given(summary?.queriesPerSecond, largeCount) },

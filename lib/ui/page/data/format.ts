@@ -9,15 +9,18 @@ export const NONE = '–';
 
 /** Four digits that matter: 0.01234, 12.34, 1,234, 1.234e-7. */
 export function number(value: number | null | undefined): string {
+  return measured(value)
+    .replace(/(\.\d*?)0+(?=e|$)/, '$1')
+    .replace(/\.(?=e|$)/, '');
+}
+
+/** The same with zeros at the end, so that values that change keep their width: 0.3520, 5.000e-4. */
+export function measured(value: number | null | undefined): string {
   if (value === null || value === undefined || !Number.isFinite(value)) return NONE;
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e7))
-    return value
-      .toExponential(3)
-      .replace(/\.?0+e/, 'e')
-      .replace('e+', 'e');
-  if (size >= 1000) return count(value);
-  return String(Number(value.toPrecision(4)));
+  if (size === 0) return '0';
+  if (size < 1e-3 || size >= 1e7) return value.toExponential(3).replace('e+', 'e');
+  return size >= 999.95 ? count(value) : value.toPrecision(4);
 }
 
 /** 1,234,567 */

@@ -3,7 +3,7 @@
  *
  * @module
  */
-import { count, duration, durationTick, number, percent, shortCount } from './format.js';
+import { count, duration, durationTick, measured, number, percent, shortCount } from './format.js';
 
 export interface Metric {
   /** The column of the series. */
@@ -25,6 +25,8 @@ export interface Metric {
 }
 
 const plain = { unit: '', format: number, isNoisy: true, mayBeLogarithmic: false, isMain: false } as const;
+/** What changes at every step. */
+const measurement = { ...plain, format: measured, tick: number } as const;
 const fraction = {
   ...plain,
   format: percent,
@@ -32,14 +34,14 @@ const fraction = {
 } as const;
 
 export const METRICS: readonly Metric[] = [
-  { ...plain, column: 'loss', title: 'Loss', mayBeLogarithmic: true, isMain: true },
+  { ...measurement, column: 'loss', title: 'Loss', mayBeLogarithmic: true, isMain: true },
   { ...fraction, column: 'accuracy', title: 'Accuracy' },
-  { ...plain, column: 'testLoss', title: 'Test loss', isNoisy: false, mayBeLogarithmic: true },
+  { ...measurement, column: 'testLoss', title: 'Test loss', isNoisy: false, mayBeLogarithmic: true },
   { ...fraction, column: 'testAccuracy', title: 'Test accuracy', isNoisy: false },
   { ...plain, column: 'lr', title: 'Learning rate', isNoisy: false, mayBeLogarithmic: true },
   { ...plain, column: 'queriesPerSecond', title: 'Speed', unit: 'queries/s' },
-  { ...plain, column: 'gradientNorm', title: 'Gradient norm', mayBeLogarithmic: true },
-  { ...plain, column: 'updateNorm', title: 'Update norm', mayBeLogarithmic: true },
+  { ...measurement, column: 'gradientNorm', title: 'Gradient norm', mayBeLogarithmic: true },
+  { ...measurement, column: 'updateNorm', title: 'Update norm', mayBeLogarithmic: true },
   {
     ...plain,
     column: 'failed',
