@@ -125,7 +125,7 @@ export const settingsOptions: OptionsOf<GivenSettings> = {
     }),
     sparsity: option(v.optional(v.unwrap(maskOptions.entries.sparsity)), {
       help: 'fraction of the weights whose gradient a step leaves out',
-      otherwise: '0.9, or 0.99 on synthetic data; with first-order 0',
+      otherwise: '0.9, or 0.99 for ResNets on synthetic data; with first-order 0',
       requires: MASKED,
     }),
     ratios: option(v.optional(string, 'zo-grasp'), {
@@ -235,9 +235,9 @@ function defaultRate({ optimizer, estimator, data }: GivenSettings): number {
 }
 
 /** The paper's for estimates, where it saves queries. */
-function defaultSparsity({ estimator, data }: GivenSettings): number {
+function defaultSparsity({ estimator, data, network }: GivenSettings): number {
   if (estimator === 'first-order') return 0;
-  return data === 'synthetic' ? 0.99 : 0.9;
+  return data === 'synthetic' && network !== 'cnn' ? 0.99 : 0.9;
 }
 
 /** Where the ratios of the masks come from: a method finds them, a file has them, or they are the same everywhere. */
