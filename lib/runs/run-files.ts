@@ -82,6 +82,11 @@ export class RunFiles {
     return { about: about || options, status: await this.#status.update() };
   }
 
+  /** Reads the status alone. */
+  async updateStatus(): Promise<void> {
+    await this.#status.update();
+  }
+
   get about(): RunAbout | undefined {
     return this.#about.value;
   }

@@ -4,6 +4,7 @@
  * @module
  */
 import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
 import { FileError } from '../support/errors.js';
 import { InputFile, isLocked } from '../support/files.js';
@@ -32,8 +33,10 @@ export async function summarise(
   name: string,
   tested?: () => TestResult | undefined,
 ): Promise<RunSummary> {
-  const { folder, about, status, options } = files;
+  const { folder, about, options } = files;
   const { path } = folder;
+  const isAlive = await hasProcess(files);
+  const { status } = files;
   const config = about?.config ?? {};
   const start = about?.starts.at(-1);
   const final = finalTest(status);
@@ -42,7 +45,7 @@ export async function summarise(
   const { last } = log;
   const steps = last ? last.step + 1 : 0;
   const totalSteps = status?.totalSteps ?? numberIn(config, 'steps') ?? numberIn(options, 'steps') ?? null;
-  const state = await stateOf(path, status, { steps, totalSteps });
+  const state = stateOf(status, isAlive, { steps, totalSteps });
   // Of a step in progress only its status tells the time.
   const running = state === 'running' && status && start ? sinceLast(status, start.time, last) : 0;
   return {
@@ -63,20 +66,42 @@ export async function summarise(
 /** Age from which a status that says `running` is doubted, in milliseconds: a run writes one every second. */
 const DOUBTED_MS = 10_000;
 
+/** Whether a process has the run under way. */
+async function hasProcess(files: RunFiles): Promise<boolean> {
+  const { folder, about, status } = files;
+  if (await isLocked(folder.path).catch(() => false)) return true;
+  if (status?.state !== 'running') return false;
+  const start = about?.starts.at(-1);
+  // Of another machine the lock is not seen, but the status is.
+  if (!start || !isGone(start)) return Date.now() - Date.parse(status.time) <= DOUBTED_MS;
+  // It may have ended after its status was read, and have said how.
+  await files.updateStatus();
+  return false;
+}
+
+/** Whether the process of a start was one of this machine that is there no more. */
+function isGone({ host, pid }: RunAbout['starts'][number]): boolean {
+  if (host !== hostname()) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
 /**
- * The state of the run in a folder.
+ * The state of a run.
  *
  * @param steps Steps in its log, and those of the whole run; null where nothing tells them.
  */
-async function stateOf(
-  folder: string,
+function stateOf(
   status: RunStatus | undefined,
+  isAlive: boolean,
   { steps, totalSteps }: { readonly steps: number; readonly totalSteps: number | null },
-): Promise<RunState> {
+): RunState {
   if (status && status.state !== 'running') return status.state;
-  // On another machine the lock is not seen, but the status is.
-  const isYoung = status !== undefined && Date.now() - Date.parse(status.time) <= DOUBTED_MS;
-  if (isYoung || (await isLocked(folder).catch(() => false))) return status || steps > 0 ? 'running' : 'starting';
+  if (isAlive) return status || steps > 0 ? 'running' : 'starting';
   if (status) return 'killed';
   // Earlier versions wrote no status.
   return steps > 0 && steps === totalSteps ? 'finished' : 'stopped';

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { findRuns } from '../../lib/runs/find.js';
 import { endOfStep, lastSteps, lastTested, linesBackward } from '../../lib/runs/log-end.js';
@@ -163,6 +165,27 @@ describe("a run's summary", () => {
       assert.equal((await summarise(join(path, 'a'))).state, 'stopped');
     }));
 
+  it('knows at once that a run of this machine was killed, and hears its last word', () =>
+    withFolder(async (path) => {
+      const { pid } = spawnSync(process.execPath, ['-e', '']);
+      const files = async (start: object): Promise<RunFiles> => {
+        const status = { state: 'running', time: new Date().toISOString() } as const;
+        const run = await writeRun(join(path, 'a'), { starts: [{ ...START, ...start }], status });
+        const found = new RunFiles(run.path);
+        await found.update();
+        return found;
+      };
+      const stateOf = async (found: RunFiles): Promise<string> => (await summary.summarise(found, 'a')).state;
+      const host = hostname();
+      assert.equal(await stateOf(await files({ host, pid })), 'killed');
+      assert.equal(await stateOf(await files({ host: `not-${host}`, pid })), 'running');
+      // In another network namespace, whose locks are not seen.
+      assert.equal(await stateOf(await files({ host, pid: process.pid })), 'running');
+      const ending = await files({ host, pid });
+      await writeRun(join(path, 'a'), { status: { state: 'finished' } });
+      assert.equal(await stateOf(ending), 'finished');
+    }));
+
   it('names files that are broken, missing or half-written, and says what the others do', () =>
     withFolder(async (path) => {
       const folder = await writeRun(join(path, 'a'));
@@ -280,8 +303,6 @@ describe('deepzero runs', () => {
         run,
       ];
       await stoppedAfter(12, 'SIGKILL', args);
-      const status = JSON.parse(await readFile(join(run, 'status.json'), 'utf8')) as RunStatus;
-      await writeFile(join(run, 'status.json'), JSON.stringify({ ...status, time: at(-1e9) }));
       const [killed] = (await json(['runs', path]))['runs'] as RunSummary[];
       assert.deepEqual([killed!.state, killed!.steps, killed!.totalSteps], ['killed', (await readLog(run)).length, 14]);
       const { test } = await json(['train', '--resume', run]);
