@@ -81,13 +81,13 @@ export class RunReader {
   async update(): Promise<boolean> {
     const before = this.versions.log;
     // First, since a start is written before the steps after it.
-    const { about, status } = await this.files.update();
+    const { about, position } = await this.files.update();
     if (about) this.#takeStarts();
     const more = await this.#updateLog();
     const isChanged = [
       await this.#updateMask(),
       about,
-      status,
+      position,
       more === undefined,
       this.versions.log !== before,
     ].includes(true);

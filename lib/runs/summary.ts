@@ -1,5 +1,5 @@
 /**
- * What a run's folder says of the run, by its small files and the end of its log.
+ * What a run's folder says of the run, by its small files, the header of its checkpoint and the end of its log.
  *
  * @module
  */
@@ -43,9 +43,15 @@ export async function summarise(
   const findTest = final ? () => final : tested;
   const { log, problems } = await tryLog(folder, about?.starts ?? [], findTest);
   const { last } = log;
-  const steps = last ? last.step + 1 : 0;
+  const logged = last ? last.step + 1 : 0;
+  const done = Math.max(logged, status?.step ?? 0, files.savedSteps ?? 0);
   const totalSteps = status?.totalSteps ?? numberIn(config, 'steps') ?? numberIn(options, 'steps') ?? null;
-  const state = stateOf(status, isAlive, { steps, totalSteps });
+  const state = stateOf(status, isAlive, { steps: done, totalSteps });
+  // A run that goes on cuts its log to its checkpoint first, and then writes its status.
+  const steps = isUnderWay(state) ? logged : done;
+  const isWhole = logged === steps;
+  // A log that cannot be read is a problem already.
+  if (!isWhole && (last || problems.length === 0)) problems.push(shortLog(folder, logged, steps));
   // Of a step in progress only its status tells the time.
   const running = state === 'running' && status && start ? sinceLast(status, start.time, last) : 0;
   return {
@@ -55,8 +61,8 @@ export async function summarise(
     ...{ steps, totalSteps, inProgress: stepInProgress(state, status, steps) },
     ...log.means,
     test: log.test ?? null,
-    queries: last ? queriesUpTo(last) : null,
-    seconds: start ? log.seconds + running : null,
+    queries: last && isWhole ? queriesUpTo(last) : null,
+    seconds: start && isWhole ? log.seconds + running : null,
     ...{ processor: start?.processor ?? null, threads: start?.threads ?? null },
     started: start?.time ?? new Date((await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs).toISOString(),
     problems: [...files.problems, ...problems],
@@ -115,6 +121,11 @@ export function isUnderWay(state: RunState): boolean {
 /** What is said of a log of which some lines tell no step. */
 export function brokenLog({ log }: RunFolder): string {
   return new FileError(log, 'has lines that are no steps').message;
+}
+
+/** What is said of a log that lacks the last steps. */
+function shortLog({ log }: RunFolder, logged: number, steps: number): string {
+  return new FileError(log, `ends after ${logged} of the ${steps} steps done`).message;
 }
 
 /** The test at the end of a run. */

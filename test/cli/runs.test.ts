@@ -9,6 +9,7 @@ import { RunFiles } from '../../lib/runs/run-files.js';
 import * as summary from '../../lib/runs/summary.js';
 import type { RunSummary } from '../../lib/runs/types.js';
 import { withInputFile } from '../../lib/support/files.js';
+import { writeSafetensors } from '../../lib/support/safetensors.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import type { RunStatus } from '../../lib/training/record/status.js';
 import { deepzero, fails, json, stoppedAfter, writeImages } from '../helpers/command.js';
@@ -70,6 +71,12 @@ async function writeRun(path: string, { steps = 40, starts = [START], status, co
   };
   await writeFile(folder.status, JSON.stringify(whole));
   return folder;
+}
+
+/** Writes a checkpoint of one tensor. */
+async function writeCheckpoint({ checkpoint }: RunFolder, run: object | undefined): Promise<void> {
+  const tensors = new Map([['x', { dtype: 'F32' as const, shape: [3], data: new Float32Array(3) }]]);
+  await writeSafetensors(checkpoint, tensors, run && { run: JSON.stringify(run) });
 }
 
 describe("the end of a run's log", () => {
@@ -202,15 +209,60 @@ describe("a run's summary", () => {
       await writeRun(folder.path, { log: `${lineOf(0)}x\n\n${lineOf(3)}{"step` });
       await rm(join(folder.path, 'config.json'));
       const broken = await summarise(folder.path);
-      assert.equal(broken.steps, 4);
-      assert.match(broken.problems.join(), /log\.jsonl: has lines that are no steps$/);
+      assert.deepEqual(
+        broken.problems.map((problem) => problem.slice(folder.log.length)),
+        [': has lines that are no steps', ': ends after 4 of the 40 steps done'],
+      );
       await rm(folder.log);
       await symlink('/dev/zero', folder.log);
-      assert.match((await summarise(folder.path)).problems.join(), /log\.jsonl: is a symbolic link, expected a file$/);
+      assert.deepEqual((await summarise(folder.path)).problems, [`${folder.log}: is a symbolic link, expected a file`]);
       for (const file of await readdir(folder.path)) await rm(join(folder.path, file));
       await writeFile(folder.about, '{}');
       const empty = await summarise(folder.path);
       assert.deepEqual([empty.state, empty.steps, empty.loss, empty.seconds], ['stopped', 0, null, null]);
+    }));
+
+  it('takes its position from status and checkpoint where the log lacks the last steps, and says so', () =>
+    withFolder(async (path) => {
+      const folder = await writeRun(join(path, 'a'), { steps: 4, status: { state: 'finished', totalSteps: 4 } });
+      await writeFile(folder.log, lineOf(0, { time: at(1) }));
+      const told = async (): Promise<unknown[]> => {
+        const { state, steps, loss, queries, seconds, problems } = await summarise(folder.path);
+        return [state, steps, loss, queries, seconds, ...problems.map((problem) => problem.slice(folder.log.length))];
+      };
+      assert.deepEqual(await told(), ['finished', 4, 100, null, null, ': ends after 1 of the 4 steps done']);
+      await writeCheckpoint(folder, { step: 3 });
+      await rm(folder.status);
+      assert.deepEqual(await told(), ['stopped', 3, 100, null, null, ': ends after 1 of the 3 steps done']);
+      {
+        await using open = await RunFolder.open(folder.path);
+        assert.deepEqual(await told(), ['running', 1, 100, 3, 1], open.path);
+      }
+      await rm(folder.log);
+      assert.deepEqual(await told(), ['stopped', 3, null, null, null, ': ends after 0 of the 3 steps done']);
+    }));
+
+  it('names a checkpoint whose header is broken or that does not have all its bytes', () =>
+    withFolder(async (path) => {
+      const folder = await writeRun(join(path, 'a'));
+      const problem = async (): Promise<string> => {
+        const { state, steps, problems } = await summarise(folder.path);
+        assert.deepEqual([state, steps], ['stopped', 40]);
+        return problems.map((one) => one.slice(folder.checkpoint.length)).join();
+      };
+      await writeCheckpoint(folder, { step: 40 });
+      assert.equal(await problem(), '');
+      const whole = await readFile(folder.checkpoint);
+      await truncate(folder.checkpoint, whole.length - 1);
+      assert.match(await problem(), /^: tensor "x": data ends at byte 12 of 11: the file is truncated$/);
+      await truncate(folder.checkpoint, 0);
+      assert.match(await problem(), /^: 0 bytes are too few for a safetensors file$/);
+      await writeFile(folder.checkpoint, whole.fill(0, 12, 20));
+      assert.match(await problem(), /^: the header is not JSON/);
+      await writeCheckpoint(folder, { step: -1 });
+      assert.match(await problem(), /^: expected step to be an integer >= 0, received -1$/i);
+      await writeCheckpoint(folder, undefined);
+      assert.equal(await problem(), ': expected a checkpoint, found weights without a run to resume');
     }));
 
   it('finds the runs in folders, and folders that are runs, each once', () =>
@@ -314,5 +366,8 @@ describe('deepzero runs', () => {
       const { loss, accuracy } = test as { loss: number; accuracy: number };
       assert.deepEqual(whole!.test, { step: 13, loss, accuracy });
       assert.ok(whole!.seconds! > 0);
+      for (const file of ['log.jsonl', 'status.json']) await rm(join(run, file));
+      const [saved] = (await json(['runs', run]))['runs'] as RunSummary[];
+      assert.deepEqual([saved!.state, saved!.steps], ['finished', 14]);
     }));
 });
