@@ -325,6 +325,28 @@ describe('deepzero runs', () => {
       await fails(['runs', '--compare', '--tensorboard', a], 2, /Expected --compare or --tensorboard, received both$/);
     }));
 
+  it('compares networks layer by layer, after the settings that a layer cannot hide', () =>
+    withFolder(async (path) => {
+      const [a, b] = [join(path, 'a'), join(path, 'b')];
+      const config = (count: number, lr: number): object => ({
+        network: { layers: Array.from({ length: count }, (_, i) => ({ name: `conv${i}`, channels: 16 })) },
+        optimizer: { lr },
+      });
+      await writeRun(a, { config: config(3, 0.1) });
+      await writeRun(b, { config: config(60, 0.2) });
+      const { stdout } = await deepzero(['runs', '--compare', b, a]);
+      const shown = stdout.split('\n').slice(1, 4);
+      assert.deepEqual(
+        shown.map((line) => line.split(/ +/)),
+        [
+          ['optimizer.lr', '0.2', '0.1'],
+          ['network.layers.3.name', 'conv3', '–'],
+          ['network.layers.3.channels', '16', '–'],
+        ],
+      );
+      assert.match(stdout, /^And 75 more settings, which --json lists\.$/m);
+    }));
+
   it('writes event files from logs, and leaves runs under way and broken logs out', () =>
     withFolder(async (path) => {
       const [a, b, c] = ['a', 'b', 'c'].map((name) => join(path, name)) as [string, string, string];
