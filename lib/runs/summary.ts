@@ -60,6 +60,7 @@ export async function summarise(
     estimator: estimatorOf(config) ?? textIn(options, 'estimator') ?? null,
     ...{ steps, totalSteps, inProgress: stepInProgress(state, status, steps) },
     ...log.means,
+    secondsPerStep: log.secondsPerStep,
     test: log.test ?? null,
     queries: last && isWhole ? queriesUpTo(last) : null,
     seconds: start && isWhole ? log.seconds + running : null,
@@ -152,10 +153,11 @@ function sinceLast(status: RunStatus, start: string, last: LogEntry | undefined)
   return Math.max(0, (Date.parse(status.time) - since) / 1000) || 0;
 }
 
-type Means = Pick<RunSummary, 'loss' | 'accuracy' | 'queriesPerSecond' | 'secondsPerStep'>;
+type Means = Pick<RunSummary, 'loss' | 'accuracy' | 'queriesPerSecond'>;
 
 interface LogSummary {
   readonly means: Means;
+  readonly secondsPerStep: number | null;
   readonly last?: LogEntry | undefined;
   readonly test?: TestResult | undefined;
   readonly seconds: number;
@@ -166,14 +168,15 @@ async function tryLog(
   starts: RunAbout['starts'],
   findTest: (() => TestResult | undefined) | undefined,
 ): Promise<{ log: LogSummary; problems: string[] }> {
-  const nothing = { means: meansOf([]), seconds: 0 };
+  const nothing = { means: meansOf([]), secondsPerStep: null, seconds: 0 };
   try {
     const found = await withLog(folder, async (input) => {
       const { steps, broken } = await lastSteps(input, WINDOW);
       const tested = findTest ? undefined : await lastTested(input);
       const last = steps.at(-1);
       const test = findTest ? findTest() : tested && testOf(tested);
-      const log = { means: meansOf(steps), last, test, seconds: await secondsOf(input, starts, last) };
+      const [seconds, secondsPerStep] = [await secondsOf(input, starts, last), await paceOf(input, starts, steps)];
+      const log = { means: meansOf(steps), secondsPerStep, last, test, seconds };
       return { log, problems: broken > 0 ? [brokenLog(folder)] : [] };
     });
     return found ?? { log: nothing, problems: [] };
@@ -188,13 +191,14 @@ async function withLog<T>({ log }: RunFolder, action: (input: InputFile) => Prom
   return withRegularFile(log, async (handle, { size }) => action(new InputFile(log, handle, Number(size))));
 }
 
+function meanOf(steps: readonly LogEntry[], name: string): number | null {
+  const values = steps.map((step) => step.values[name]).filter((value) => value !== undefined);
+  return values.length === 0 ? null : mean(values);
+}
+
 function meansOf(steps: readonly LogEntry[]): Means {
-  const of = (name: string): number | null => {
-    const values = steps.map((step) => step.values[name]).filter((value) => value !== undefined);
-    return values.length === 0 ? null : mean(values);
-  };
-  const speed = { queriesPerSecond: of('queriesPerSecond'), secondsPerStep: of('seconds') };
-  return { loss: of('loss'), accuracy: of('accuracy'), ...speed };
+  const of = (name: string): number | null => meanOf(steps, name);
+  return { loss: of('loss'), accuracy: of('accuracy'), queriesPerSecond: of('queriesPerSecond') };
 }
 
 /** The mean loss of the steps up to the `count`-th; null if there are fewer. */
@@ -216,6 +220,26 @@ async function secondsOf(input: InputFile, starts: RunAbout['starts'], last: Log
     seconds += Math.max(0, (Date.parse(ended?.time ?? '') - Date.parse(time)) / 1000 || 0);
   }
   return seconds;
+}
+
+/**
+ * Seconds of a step: the mean over the last half of the steps, or over those since the last start, which may be on another machine. Of a
+ * log without times, what the last steps took alone.
+ */
+async function paceOf(
+  input: InputFile,
+  starts: RunAbout['starts'],
+  steps: readonly LogEntry[],
+): Promise<number | null> {
+  const last = steps.at(-1);
+  if (!last) return null;
+  const start = starts.findLast(({ step }) => step <= last.step);
+  const begun = start?.step ?? 0;
+  /** The step before those that count. */
+  const before = Math.max(Math.floor((last.step - 1) / 2), begun - 1);
+  const since = before < begun ? start?.time : (await stepAt(input, before))?.time;
+  const seconds = (Date.parse(last.time ?? '') - Date.parse(since ?? '')) / 1000;
+  return seconds >= 0 ? seconds / (last.step - before) : meanOf(steps, 'seconds');
 }
 
 async function stepAt(input: InputFile, step: number): Promise<LogEntry | undefined> {

@@ -139,12 +139,17 @@ describe("a run's summary", () => {
       const { problems, ...run } = await summarise(folder.path);
       assert.deepEqual(run, {
         ...{ name: 'a', path: folder.path, state: 'stopped', message: null, network: 'tiny' },
-        ...{ estimator: 'sparse-cge', inProgress: null, secondsPerStep: null },
+        ...{ estimator: 'sparse-cge', inProgress: null, secondsPerStep: 2 },
         ...{ steps: 40, totalSteps: 50, loss: 65.5, accuracy: 34.5 / 128, queriesPerSecond: 9 },
         test: { step: 29, loss: 29, accuracy: 0.5 },
         ...{ queries: 120, seconds: 20 + 40, processor: 'p', threads: 2, started: at(2000) },
       } satisfies Omit<RunSummary, 'problems'>);
       assert.deepEqual(problems, []);
+      await writeRun(folder.path, { log: [1, 2, 3, 9].map((end, step) => lineOf(step, { time: at(end) })).join('') });
+      assert.equal((await summarise(folder.path)).secondsPerStep, 3.5);
+      await writeRun(folder.path, { log: [2, 4].map((seconds, step) => lineOf(step, { seconds })).join('') });
+      assert.equal((await summarise(folder.path)).secondsPerStep, 3);
+      await writeRun(folder.path);
       assert.equal(await summary.lossAfter(folder.path, 30), 75.5);
       assert.equal(await summary.lossAfter(folder.path, 41), null);
     }));
