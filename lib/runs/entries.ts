@@ -5,7 +5,7 @@
  */
 import { isObject } from '../support/schema.js';
 
-/** What a plot shows of a step. */
+/** What is told of a step. */
 export interface LogEntry {
   readonly step: number;
   /** Numbers by the names of the log's fields; `testLoss` and `testAccuracy` of its tests. */
@@ -22,7 +22,6 @@ const NUMBERS = [
   'loss',
   'accuracy',
   'lr',
-  'epoch',
   'queries',
   'totalQueries',
   'failed',

@@ -17,8 +17,8 @@ import type { MaskPicture, RunSummary, TestResult } from './types.js';
 const CAPACITY = 2048;
 const LAYER_CAPACITY = 256;
 const MOST_LAYERS = 128;
-/** Columns in which one step may matter among many. */
-const EXTREMES = [
+/** What is plotted of each step, in which one may matter among many. */
+const PLOTTED = [
   ...['loss', 'accuracy', 'testLoss', 'testAccuracy', 'lr'],
   ...['queriesPerSecond', 'failed', 'gradientNorm', 'updateNorm'],
 ];
@@ -40,7 +40,7 @@ export class RunReader {
   readonly name: string;
   readonly files: RunFiles;
   readonly versions: Versions = { log: 0, generation: 0, about: 0, summary: 0, mask: 0 };
-  /** Loss, accuracy and the like, and `time`, the seconds of all steps so far with what lay between them. */
+  /** What is plotted, and along what: `totalQueries`, and `time`, the seconds of all steps so far with what lay between them. */
   series!: Table;
   /** By parameter tensor: `gradientNorms` and `density` of the layers. */
   gradientNorms!: Table;
@@ -81,13 +81,13 @@ export class RunReader {
   async update(): Promise<boolean> {
     const before = this.versions.log;
     // First, since a start is written before the steps after it.
-    const { about, status } = await this.files.update();
+    const { about, position } = await this.files.update();
     if (about) this.#takeStarts();
     const more = await this.#updateLog();
     const isChanged = [
       await this.#updateMask(),
       about,
-      status,
+      position,
       more === undefined,
       this.versions.log !== before,
     ].includes(true);
@@ -153,7 +153,7 @@ export class RunReader {
 
   #reset(): void {
     const layers = { capacity: LAYER_CAPACITY, columns: MOST_LAYERS };
-    this.series = new Table({ capacity: CAPACITY, columns: 32, extremes: EXTREMES });
+    this.series = new Table({ capacity: CAPACITY, columns: PLOTTED.length + 2, extremes: PLOTTED });
     this.gradientNorms = new Table({ ...layers, extremes: 'all' });
     this.density = new Table(layers);
     this.#step = -1;
@@ -177,9 +177,8 @@ export class RunReader {
     this.#ended = entry.time;
     this.failed += failed;
     this.#addTest(testOf(entry));
-    values['totalQueries'] = this.#queries;
-    values['time'] = this.#seconds;
-    this.series.add(step, values);
+    const plotted = Object.fromEntries(PLOTTED.map((name) => [name, values[name]]));
+    this.series.add(step, { ...plotted, totalQueries: this.#queries, time: this.#seconds });
     if (gradientNorms) this.gradientNorms.add(step, gradientNorms);
     if (density) this.density.add(step, density);
   }

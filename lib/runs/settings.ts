@@ -58,7 +58,10 @@ export interface SettingRow<T extends SettingValue> {
   readonly values: readonly (T | undefined)[];
 }
 
-/** Settings of several runs, those that differ and those that are equal, in the order of the first run that has them. */
+/**
+ * Settings of several runs, those that differ and those that are equal, in the order of the first run that has them. The least nested
+ * of those that differ come first: networks may differ in hundreds of places, which must not hide a learning rate.
+ */
 export function compareSettings<T extends SettingValue>(
   runs: readonly Iterable<readonly [string, T]>[],
 ): { readonly different: readonly SettingRow<T>[]; readonly equal: readonly SettingRow<T>[] } {
@@ -67,5 +70,7 @@ export function compareSettings<T extends SettingValue>(
   const rows = paths.map((path) => ({ path, values: maps.map((settings) => settings.get(path)) }));
   const isEqual = ({ values }: SettingRow<T>): boolean =>
     new Set(values.map((value) => value !== undefined && settingText(value))).size === 1;
-  return { different: rows.filter((row) => !isEqual(row)), equal: rows.filter(isEqual) };
+  const depth = ({ path }: SettingRow<T>): number => path.split('.').length;
+  const different = rows.filter((row) => !isEqual(row)).sort((a, b) => depth(a) - depth(b));
+  return { different, equal: rows.filter(isEqual) };
 }

@@ -1,9 +1,10 @@
 /**
- * What a run's folder says of the run, by its small files and the end of its log.
+ * What a run's folder says of the run, by its small files, the header of its checkpoint and the end of its log.
  *
  * @module
  */
 import { stat } from 'node:fs/promises';
+import { hostname } from 'node:os';
 
 import { FileError } from '../support/errors.js';
 import { InputFile, isLocked } from '../support/files.js';
@@ -32,17 +33,25 @@ export async function summarise(
   name: string,
   tested?: () => TestResult | undefined,
 ): Promise<RunSummary> {
-  const { folder, about, status, options } = files;
+  const { folder, about, options } = files;
   const { path } = folder;
+  const isAlive = await hasProcess(files);
+  const { status } = files;
   const config = about?.config ?? {};
   const start = about?.starts.at(-1);
   const final = finalTest(status);
   const findTest = final ? () => final : tested;
   const { log, problems } = await tryLog(folder, about?.starts ?? [], findTest);
   const { last } = log;
-  const steps = last ? last.step + 1 : 0;
+  const logged = last ? last.step + 1 : 0;
+  const done = Math.max(logged, status?.step ?? 0, files.savedSteps ?? 0);
   const totalSteps = status?.totalSteps ?? numberIn(config, 'steps') ?? numberIn(options, 'steps') ?? null;
-  const state = await stateOf(path, status, { steps, totalSteps });
+  const state = stateOf(status, isAlive, { steps: done, totalSteps });
+  // A run that goes on cuts its log to its checkpoint first, and then writes its status.
+  const steps = isUnderWay(state) ? logged : done;
+  const isWhole = logged === steps;
+  // A log that cannot be read is a problem already.
+  if (!isWhole && (last || problems.length === 0)) problems.push(shortLog(folder, logged, steps));
   // Of a step in progress only its status tells the time.
   const running = state === 'running' && status && start ? sinceLast(status, start.time, last) : 0;
   return {
@@ -51,9 +60,10 @@ export async function summarise(
     estimator: estimatorOf(config) ?? textIn(options, 'estimator') ?? null,
     ...{ steps, totalSteps, inProgress: stepInProgress(state, status, steps) },
     ...log.means,
+    secondsPerStep: log.secondsPerStep,
     test: log.test ?? null,
-    queries: last ? queriesUpTo(last) : null,
-    seconds: start ? log.seconds + running : null,
+    queries: last && isWhole ? queriesUpTo(last) : null,
+    seconds: start && isWhole ? log.seconds + running : null,
     ...{ processor: start?.processor ?? null, threads: start?.threads ?? null },
     started: start?.time ?? new Date((await stat(path).catch(() => ({ mtimeMs: 0 }))).mtimeMs).toISOString(),
     problems: [...files.problems, ...problems],
@@ -63,20 +73,42 @@ export async function summarise(
 /** Age from which a status that says `running` is doubted, in milliseconds: a run writes one every second. */
 const DOUBTED_MS = 10_000;
 
+/** Whether a process has the run under way. */
+async function hasProcess(files: RunFiles): Promise<boolean> {
+  const { folder, about, status } = files;
+  if (await isLocked(folder.path).catch(() => false)) return true;
+  if (status?.state !== 'running') return false;
+  const start = about?.starts.at(-1);
+  // Of another machine the lock is not seen, but the status is.
+  if (!start || !isGone(start)) return Date.now() - Date.parse(status.time) <= DOUBTED_MS;
+  // It may have ended after its status was read, and have said how.
+  await files.updateStatus();
+  return false;
+}
+
+/** Whether the process of a start was one of this machine that is there no more. */
+function isGone({ host, pid }: RunAbout['starts'][number]): boolean {
+  if (host !== hostname()) return false;
+  try {
+    process.kill(pid, 0);
+    return false;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === 'ESRCH';
+  }
+}
+
 /**
- * The state of the run in a folder.
+ * The state of a run.
  *
  * @param steps Steps in its log, and those of the whole run; null where nothing tells them.
  */
-async function stateOf(
-  folder: string,
+function stateOf(
   status: RunStatus | undefined,
+  isAlive: boolean,
   { steps, totalSteps }: { readonly steps: number; readonly totalSteps: number | null },
-): Promise<RunState> {
+): RunState {
   if (status && status.state !== 'running') return status.state;
-  // On another machine the lock is not seen, but the status is.
-  const isYoung = status !== undefined && Date.now() - Date.parse(status.time) <= DOUBTED_MS;
-  if (isYoung || (await isLocked(folder).catch(() => false))) return status || steps > 0 ? 'running' : 'starting';
+  if (isAlive) return status || steps > 0 ? 'running' : 'starting';
   if (status) return 'killed';
   // Earlier versions wrote no status.
   return steps > 0 && steps === totalSteps ? 'finished' : 'stopped';
@@ -90,6 +122,11 @@ export function isUnderWay(state: RunState): boolean {
 /** What is said of a log of which some lines tell no step. */
 export function brokenLog({ log }: RunFolder): string {
   return new FileError(log, 'has lines that are no steps').message;
+}
+
+/** What is said of a log that lacks the last steps. */
+function shortLog({ log }: RunFolder, logged: number, steps: number): string {
+  return new FileError(log, `ends after ${logged} of the ${steps} steps done`).message;
 }
 
 /** The test at the end of a run. */
@@ -116,10 +153,11 @@ function sinceLast(status: RunStatus, start: string, last: LogEntry | undefined)
   return Math.max(0, (Date.parse(status.time) - since) / 1000) || 0;
 }
 
-type Means = Pick<RunSummary, 'loss' | 'accuracy' | 'queriesPerSecond' | 'secondsPerStep'>;
+type Means = Pick<RunSummary, 'loss' | 'accuracy' | 'queriesPerSecond'>;
 
 interface LogSummary {
   readonly means: Means;
+  readonly secondsPerStep: number | null;
   readonly last?: LogEntry | undefined;
   readonly test?: TestResult | undefined;
   readonly seconds: number;
@@ -130,14 +168,15 @@ async function tryLog(
   starts: RunAbout['starts'],
   findTest: (() => TestResult | undefined) | undefined,
 ): Promise<{ log: LogSummary; problems: string[] }> {
-  const nothing = { means: meansOf([]), seconds: 0 };
+  const nothing = { means: meansOf([]), secondsPerStep: null, seconds: 0 };
   try {
     const found = await withLog(folder, async (input) => {
       const { steps, broken } = await lastSteps(input, WINDOW);
       const tested = findTest ? undefined : await lastTested(input);
       const last = steps.at(-1);
       const test = findTest ? findTest() : tested && testOf(tested);
-      const log = { means: meansOf(steps), last, test, seconds: await secondsOf(input, starts, last) };
+      const [seconds, secondsPerStep] = [await secondsOf(input, starts, last), await paceOf(input, starts, steps)];
+      const log = { means: meansOf(steps), secondsPerStep, last, test, seconds };
       return { log, problems: broken > 0 ? [brokenLog(folder)] : [] };
     });
     return found ?? { log: nothing, problems: [] };
@@ -152,13 +191,14 @@ async function withLog<T>({ log }: RunFolder, action: (input: InputFile) => Prom
   return withRegularFile(log, async (handle, { size }) => action(new InputFile(log, handle, Number(size))));
 }
 
+function meanOf(steps: readonly LogEntry[], name: string): number | null {
+  const values = steps.map((step) => step.values[name]).filter((value) => value !== undefined);
+  return values.length === 0 ? null : mean(values);
+}
+
 function meansOf(steps: readonly LogEntry[]): Means {
-  const of = (name: string): number | null => {
-    const values = steps.map((step) => step.values[name]).filter((value) => value !== undefined);
-    return values.length === 0 ? null : mean(values);
-  };
-  const speed = { queriesPerSecond: of('queriesPerSecond'), secondsPerStep: of('seconds') };
-  return { loss: of('loss'), accuracy: of('accuracy'), ...speed };
+  const of = (name: string): number | null => meanOf(steps, name);
+  return { loss: of('loss'), accuracy: of('accuracy'), queriesPerSecond: of('queriesPerSecond') };
 }
 
 /** The mean loss of the steps up to the `count`-th; null if there are fewer. */
@@ -180,6 +220,26 @@ async function secondsOf(input: InputFile, starts: RunAbout['starts'], last: Log
     seconds += Math.max(0, (Date.parse(ended?.time ?? '') - Date.parse(time)) / 1000 || 0);
   }
   return seconds;
+}
+
+/**
+ * Seconds of a step: the mean over the last half of the steps, or over those since the last start, which may be on another machine. Of a
+ * log without times, what the last steps took alone.
+ */
+async function paceOf(
+  input: InputFile,
+  starts: RunAbout['starts'],
+  steps: readonly LogEntry[],
+): Promise<number | null> {
+  const last = steps.at(-1);
+  if (!last) return null;
+  const start = starts.findLast(({ step }) => step <= last.step);
+  const begun = start?.step ?? 0;
+  /** The step before those that count. */
+  const before = Math.max(Math.floor((last.step - 1) / 2), begun - 1);
+  const since = before < begun ? start?.time : (await stepAt(input, before))?.time;
+  const seconds = (Date.parse(last.time ?? '') - Date.parse(since ?? '')) / 1000;
+  return seconds >= 0 ? seconds / (last.step - before) : meanOf(steps, 'seconds');
 }
 
 async function stepAt(input: InputFile, step: number): Promise<LogEntry | undefined> {

@@ -35,6 +35,7 @@ export interface RunSummary {
   readonly loss: number | null;
   readonly accuracy: number | null;
   readonly queriesPerSecond: number | null;
+  /** Lately, with a step's part of tests and checkpoints, without pauses. */
   readonly secondsPerStep: number | null;
   /** The last test. */
   readonly test: TestResult | null;

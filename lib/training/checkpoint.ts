@@ -181,10 +181,19 @@ function at(config: object, path: string): unknown {
   return value ?? null;
 }
 
-function runOf(file: string, { tensors, metadata }: Safetensors): RunMetadata {
+/** Steps done, by a checkpoint's metadata alone, in any version's format; its tensors may still be damaged. */
+export function stepsIn(file: string, metadata: Safetensors['metadata']): number {
+  return parseContent(v.object({ step: integer() }), runIn(file, metadata).content, file).step;
+}
+
+function runIn(file: string, metadata: Safetensors['metadata']): { readonly text: string; readonly content: unknown } {
   const text = metadata['run'];
   if (text === undefined) throw new FileError(file, 'expected a checkpoint, found weights without a run to resume');
-  const content = parseJson(text, file, '"run" in the metadata');
+  return { text, content: parseJson(text, file, '"run" in the metadata') };
+}
+
+function runOf(file: string, { tensors, metadata }: Safetensors): RunMetadata {
+  const { text, content } = runIn(file, metadata);
   checkFormat(file, content, FORMAT);
   if (metadata['sha256'] !== digest(text, tensors)) {
     throw new FileError(file, 'is damaged: its content does not match its checksum');

@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { mkdir, readdir, readFile, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
 import { basename, join } from 'node:path';
 import { findRuns } from '../../lib/runs/find.js';
 import { endOfStep, lastSteps, lastTested, linesBackward } from '../../lib/runs/log-end.js';
@@ -7,6 +9,7 @@ import { RunFiles } from '../../lib/runs/run-files.js';
 import * as summary from '../../lib/runs/summary.js';
 import type { RunSummary } from '../../lib/runs/types.js';
 import { withInputFile } from '../../lib/support/files.js';
+import { writeSafetensors } from '../../lib/support/safetensors.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import type { RunStatus } from '../../lib/training/record/status.js';
 import { deepzero, fails, json, stoppedAfter, writeImages } from '../helpers/command.js';
@@ -70,6 +73,12 @@ async function writeRun(path: string, { steps = 40, starts = [START], status, co
   return folder;
 }
 
+/** Writes a checkpoint of one tensor. */
+async function writeCheckpoint({ checkpoint }: RunFolder, run: object | undefined): Promise<void> {
+  const tensors = new Map([['x', { dtype: 'F32' as const, shape: [3], data: new Float32Array(3) }]]);
+  await writeSafetensors(checkpoint, tensors, run && { run: JSON.stringify(run) });
+}
+
 describe("the end of a run's log", () => {
   it('is read backward, and a step is found, whatever the lengths of lines', () =>
     withFolder(async (folder) => {
@@ -130,12 +139,17 @@ describe("a run's summary", () => {
       const { problems, ...run } = await summarise(folder.path);
       assert.deepEqual(run, {
         ...{ name: 'a', path: folder.path, state: 'stopped', message: null, network: 'tiny' },
-        ...{ estimator: 'sparse-cge', inProgress: null, secondsPerStep: null },
+        ...{ estimator: 'sparse-cge', inProgress: null, secondsPerStep: 2 },
         ...{ steps: 40, totalSteps: 50, loss: 65.5, accuracy: 34.5 / 128, queriesPerSecond: 9 },
         test: { step: 29, loss: 29, accuracy: 0.5 },
         ...{ queries: 120, seconds: 20 + 40, processor: 'p', threads: 2, started: at(2000) },
       } satisfies Omit<RunSummary, 'problems'>);
       assert.deepEqual(problems, []);
+      await writeRun(folder.path, { log: [1, 2, 3, 9].map((end, step) => lineOf(step, { time: at(end) })).join('') });
+      assert.equal((await summarise(folder.path)).secondsPerStep, 3.5);
+      await writeRun(folder.path, { log: [2, 4].map((seconds, step) => lineOf(step, { seconds })).join('') });
+      assert.equal((await summarise(folder.path)).secondsPerStep, 3);
+      await writeRun(folder.path);
       assert.equal(await summary.lossAfter(folder.path, 30), 75.5);
       assert.equal(await summary.lossAfter(folder.path, 41), null);
     }));
@@ -163,6 +177,27 @@ describe("a run's summary", () => {
       assert.equal((await summarise(join(path, 'a'))).state, 'stopped');
     }));
 
+  it('knows at once that a run of this machine was killed, and hears its last word', () =>
+    withFolder(async (path) => {
+      const { pid } = spawnSync(process.execPath, ['-e', '']);
+      const files = async (start: object): Promise<RunFiles> => {
+        const status = { state: 'running', time: new Date().toISOString() } as const;
+        const run = await writeRun(join(path, 'a'), { starts: [{ ...START, ...start }], status });
+        const found = new RunFiles(run.path);
+        await found.update();
+        return found;
+      };
+      const stateOf = async (found: RunFiles): Promise<string> => (await summary.summarise(found, 'a')).state;
+      const host = hostname();
+      assert.equal(await stateOf(await files({ host, pid })), 'killed');
+      assert.equal(await stateOf(await files({ host: `not-${host}`, pid })), 'running');
+      // In another network namespace, whose locks are not seen.
+      assert.equal(await stateOf(await files({ host, pid: process.pid })), 'running');
+      const ending = await files({ host, pid });
+      await writeRun(join(path, 'a'), { status: { state: 'finished' } });
+      assert.equal(await stateOf(ending), 'finished');
+    }));
+
   it('names files that are broken, missing or half-written, and says what the others do', () =>
     withFolder(async (path) => {
       const folder = await writeRun(join(path, 'a'));
@@ -179,15 +214,60 @@ describe("a run's summary", () => {
       await writeRun(folder.path, { log: `${lineOf(0)}x\n\n${lineOf(3)}{"step` });
       await rm(join(folder.path, 'config.json'));
       const broken = await summarise(folder.path);
-      assert.equal(broken.steps, 4);
-      assert.match(broken.problems.join(), /log\.jsonl: has lines that are no steps$/);
+      assert.deepEqual(
+        broken.problems.map((problem) => problem.slice(folder.log.length)),
+        [': has lines that are no steps', ': ends after 4 of the 40 steps done'],
+      );
       await rm(folder.log);
       await symlink('/dev/zero', folder.log);
-      assert.match((await summarise(folder.path)).problems.join(), /log\.jsonl: is a symbolic link, expected a file$/);
+      assert.deepEqual((await summarise(folder.path)).problems, [`${folder.log}: is a symbolic link, expected a file`]);
       for (const file of await readdir(folder.path)) await rm(join(folder.path, file));
       await writeFile(folder.about, '{}');
       const empty = await summarise(folder.path);
       assert.deepEqual([empty.state, empty.steps, empty.loss, empty.seconds], ['stopped', 0, null, null]);
+    }));
+
+  it('takes its position from status and checkpoint where the log lacks the last steps, and says so', () =>
+    withFolder(async (path) => {
+      const folder = await writeRun(join(path, 'a'), { steps: 4, status: { state: 'finished', totalSteps: 4 } });
+      await writeFile(folder.log, lineOf(0, { time: at(1) }));
+      const told = async (): Promise<unknown[]> => {
+        const { state, steps, loss, queries, seconds, problems } = await summarise(folder.path);
+        return [state, steps, loss, queries, seconds, ...problems.map((problem) => problem.slice(folder.log.length))];
+      };
+      assert.deepEqual(await told(), ['finished', 4, 100, null, null, ': ends after 1 of the 4 steps done']);
+      await writeCheckpoint(folder, { step: 3 });
+      await rm(folder.status);
+      assert.deepEqual(await told(), ['stopped', 3, 100, null, null, ': ends after 1 of the 3 steps done']);
+      {
+        await using open = await RunFolder.open(folder.path);
+        assert.deepEqual(await told(), ['running', 1, 100, 3, 1], open.path);
+      }
+      await rm(folder.log);
+      assert.deepEqual(await told(), ['stopped', 3, null, null, null, ': ends after 0 of the 3 steps done']);
+    }));
+
+  it('names a checkpoint whose header is broken or that does not have all its bytes', () =>
+    withFolder(async (path) => {
+      const folder = await writeRun(join(path, 'a'));
+      const problem = async (): Promise<string> => {
+        const { state, steps, problems } = await summarise(folder.path);
+        assert.deepEqual([state, steps], ['stopped', 40]);
+        return problems.map((one) => one.slice(folder.checkpoint.length)).join();
+      };
+      await writeCheckpoint(folder, { step: 40 });
+      assert.equal(await problem(), '');
+      const whole = await readFile(folder.checkpoint);
+      await truncate(folder.checkpoint, whole.length - 1);
+      assert.match(await problem(), /^: tensor "x": data ends at byte 12 of 11: the file is truncated$/);
+      await truncate(folder.checkpoint, 0);
+      assert.match(await problem(), /^: 0 bytes are too few for a safetensors file$/);
+      await writeFile(folder.checkpoint, whole.fill(0, 12, 20));
+      assert.match(await problem(), /^: the header is not JSON/);
+      await writeCheckpoint(folder, { step: -1 });
+      assert.match(await problem(), /^: expected step to be an integer >= 0, received -1$/i);
+      await writeCheckpoint(folder, undefined);
+      assert.equal(await problem(), ': expected a checkpoint, found weights without a run to resume');
     }));
 
   it('finds the runs in folders, and folders that are runs, each once', () =>
@@ -250,6 +330,28 @@ describe('deepzero runs', () => {
       await fails(['runs', '--compare', '--tensorboard', a], 2, /Expected --compare or --tensorboard, received both$/);
     }));
 
+  it('compares networks layer by layer, after the settings that a layer cannot hide', () =>
+    withFolder(async (path) => {
+      const [a, b] = [join(path, 'a'), join(path, 'b')];
+      const config = (count: number, lr: number): object => ({
+        network: { layers: Array.from({ length: count }, (_, i) => ({ name: `conv${i}`, channels: 16 })) },
+        optimizer: { lr },
+      });
+      await writeRun(a, { config: config(3, 0.1) });
+      await writeRun(b, { config: config(60, 0.2) });
+      const { stdout } = await deepzero(['runs', '--compare', b, a]);
+      const shown = stdout.split('\n').slice(1, 4);
+      assert.deepEqual(
+        shown.map((line) => line.split(/ +/)),
+        [
+          ['optimizer.lr', '0.2', '0.1'],
+          ['network.layers.3.name', 'conv3', '–'],
+          ['network.layers.3.channels', '16', '–'],
+        ],
+      );
+      assert.match(stdout, /^And 75 more settings, which --json lists\.$/m);
+    }));
+
   it('writes event files from logs, and leaves runs under way and broken logs out', () =>
     withFolder(async (path) => {
       const [a, b, c] = ['a', 'b', 'c'].map((name) => join(path, name)) as [string, string, string];
@@ -280,8 +382,6 @@ describe('deepzero runs', () => {
         run,
       ];
       await stoppedAfter(12, 'SIGKILL', args);
-      const status = JSON.parse(await readFile(join(run, 'status.json'), 'utf8')) as RunStatus;
-      await writeFile(join(run, 'status.json'), JSON.stringify({ ...status, time: at(-1e9) }));
       const [killed] = (await json(['runs', path]))['runs'] as RunSummary[];
       assert.deepEqual([killed!.state, killed!.steps, killed!.totalSteps], ['killed', (await readLog(run)).length, 14]);
       const { test } = await json(['train', '--resume', run]);
@@ -293,5 +393,8 @@ describe('deepzero runs', () => {
       const { loss, accuracy } = test as { loss: number; accuracy: number };
       assert.deepEqual(whole!.test, { step: 13, loss, accuracy });
       assert.ok(whole!.seconds! > 0);
+      for (const file of ['log.jsonl', 'status.json']) await rm(join(run, file));
+      const [saved] = (await json(['runs', run]))['runs'] as RunSummary[];
+      assert.deepEqual([saved!.state, saved!.steps], ['finished', 14]);
     }));
 });

@@ -75,6 +75,13 @@ const FOLDERS: Readonly<Record<string, readonly [state: string, make: (folder: R
       await writeFile(about, '[]');
     },
   ],
+  short: [
+    'finished',
+    async ({ path, log }) => {
+      await writeRun(path, { steps: 9, totalSteps: 9, state: 'finished' });
+      await writeFile(log, lineOf(0));
+    },
+  ],
   linked: [
     'stopped',
     async ({ path, log }) => {
@@ -119,7 +126,7 @@ describe('deepzero runs and the page', () => {
       assert.deepEqual([series!.columns['testLoss']!.mean[149], totals!.bestTest], [0.25, 0.875]);
       assert.ok(shown.every(({ name, summary }) => name === summary!.name));
       const problems = runs.flatMap((run) => run.problems.map((problem) => problem.slice(folder.length + 1)));
-      assert.match(problems.sort().join(), /^broken\/run\.json: .*,broken\/status\.json: .*,linked\/log\.jsonl: is a symbolic link[^,]*, expected a file$/); // prettier-ignore
+      assert.match(problems.sort().join(), /^broken\/run\.json: .*,broken\/status\.json: .*,linked\/log\.jsonl: is a symbolic link[^,]*, expected a file,short\/log\.jsonl: ends after 1 of the 9 steps done$/); // prettier-ignore
 
       const paths = runs.map(({ path }) => path);
       const compared = await json(['runs', '--compare', ...paths]);

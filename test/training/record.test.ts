@@ -261,7 +261,25 @@ describe("run.json, the mask and the status in a run's folder", () => {
         (await readAbout(folder.about)).starts.map(({ step }) => step),
         [5],
       );
-      assert.deepEqual((await readdir(folder.path)).sort(), (await readdir(whole.path)).sort());
+      const names = (await readdir(whole.path)).concat('run.json.broken');
+      assert.deepEqual((await readdir(folder.path)).sort(), names.sort());
+    }));
+
+  it('keeps a run.json that cannot be read, each under another name, and says so', () =>
+    withFolder(async (path) => {
+      const { about } = new RunFolder(path);
+      const kept = ['{"version":"1","starts', '[]', '{}'];
+      for (const [i, content] of kept.entries()) {
+        await writeFile(about, content);
+        const warned = once(process, 'warning') as Promise<[Error]>;
+        await trainIn(path, {}, i);
+        const name = `run.json.broken${i === 0 ? '' : `-${i + 1}`}`;
+        const [{ name: kind, message }] = await warned;
+        assert.equal(kind, 'RunFolderWarning');
+        assert.ok(message.startsWith(`${about}: `) && message.endsWith(`; it is kept as ${name}`), message);
+        assert.equal(await readFile(join(path, name), 'utf8'), content);
+        assert.equal((await readAbout(about)).starts.length, 1);
+      }
     }));
 
   it('does not end with files for viewing that cannot be written, and says so', () =>

@@ -135,6 +135,15 @@ describe('a run over a black box in a folder', () => {
       );
     }));
 
+  it('keeps the steps of a larger budget before it, and is as long as they are', () =>
+    withFolder(async (path) => {
+      const before = await (await search(path, 5)).steps();
+      const folder = await search(path, 2, () => assert.fail('asked for what the journal has'));
+      const { state, step, totalSteps } = await readStatus(folder.status);
+      assert.deepEqual([state, step, totalSteps], ['finished', 5, 5]);
+      assert.deepEqual(await folder.steps(), before);
+    }));
+
   it('tells how it failed, and takes no other journal', () =>
     withFolder(async (path) => {
       const failing = search(path, 5, () => {

@@ -17,6 +17,7 @@ import {
   percent,
   time,
 } from '../../lib/ui/page/data/format.js';
+import { METRICS } from '../../lib/ui/page/data/metrics.js';
 import { positions, sampled, smoothed, summaryOf } from '../../lib/ui/page/data/series.js';
 import { fractionDone, secondsLeft, Store } from '../../lib/ui/page/data/store.js';
 import { RunFolder } from '../../lib/training/folder.js';
@@ -58,6 +59,17 @@ describe('messages to the page', () => {
       }
       assert.equal(changesOf(reader, 0, cursor), undefined);
       await writeRun(join(folder), { steps: 5 });
+    });
+  });
+
+  it('hold the columns that the page plots, and those that it plots along', async () => {
+    await withFolder(async (folder) => {
+      await writeRun(folder, { steps: 120, failed: 1 });
+      const reader = new RunReader(folder, 'a');
+      while (await reader.update());
+      const { columns } = changesOf(reader, 0, undefined)!.message.series!;
+      const read = [...METRICS.map(({ column }) => column), 'totalQueries', 'time'];
+      assert.deepEqual(Object.keys(columns).sort(), read.sort());
     });
   });
 

@@ -3,13 +3,16 @@
  *
  * @module
  */
+import { rename } from 'node:fs/promises';
 import { hostname } from 'node:os';
+import { basename } from 'node:path';
 
 import * as v from 'valibot';
 
 import { machine } from '../../native/machine.js';
 import { rankCount } from '../../ranks/join.js';
-import { writeFileAtomically } from '../../support/files.js';
+import { FileError } from '../../support/errors.js';
+import { exists, withFileErrors, writeFileAtomically } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
 import { integer, object, parseContent, string } from '../../support/schema.js';
 import { version } from '../../support/version.js';
@@ -44,16 +47,27 @@ export const runAbout = v.object({
 });
 export interface RunAbout extends v.InferOutput<typeof runAbout> {}
 
-/** Adds a start to `run.json`; one that cannot be read is replaced, as no run goes on from it. */
+/** Adds a start to `run.json`. One that cannot be read is set aside, with a warning: no run goes on from it, but it may be repaired. */
 export async function recordStart(
   file: string,
   { config, step, threads }: { config: object; step: number; threads: number },
 ): Promise<void> {
-  const before = await readAbout(file).catch(() => undefined);
+  const before = (await exists(file))
+    ? await readAbout(file).catch(async (error: unknown) => setAside(file, error))
+    : undefined;
   const { processor, isa, node } = machine();
   const start = { time: new Date().toISOString(), step, host: hostname(), pid: process.pid };
   const starts = [...(before?.starts ?? []), { ...start, processor, threads, ranks: rankCount(), isa, node }];
   await writeFileAtomically(file, `${JSON.stringify({ version, config, starts }, undefined, 2)}\n`);
+}
+
+/** Renames a file that cannot be read, never over another. */
+async function setAside(file: string, error: unknown): Promise<undefined> {
+  if (!(error instanceof FileError)) throw error;
+  let broken = `${file}.broken`;
+  for (let i = 2; await exists(broken); i++) broken = `${file}.broken-${i}`;
+  await withFileErrors(file, rename(file, broken));
+  process.emitWarning(`${error.message}; it is kept as ${basename(broken)}`, 'RunFolderWarning');
 }
 
 /** @throws FileError if it cannot be read, or its content is another. */

@@ -93,7 +93,9 @@ export class SearchRecord {
     const { config, totalSteps, queriesPerStep, tensors } = run;
     const count = new StepCount(run.counts);
     const record = await RunRecord.open(folder, {
-      ...{ config, step: known, totalSteps, threads: 1, tensors, mask: run.maskAt(0), tensorboard: undefined },
+      // A smaller budget than before repeats fewer steps than the log has.
+      totalSteps: Math.max(totalSteps, known),
+      ...{ config, step: known, threads: 1, tensors, mask: run.maskAt(0), tensorboard: undefined },
       shareOf: (queries) => queries,
       progress: () => [Math.min(count.done, queriesPerStep), queriesPerStep],
     });

@@ -95,28 +95,10 @@ const hasLayers = ({ gradientNorms, density }: Run): boolean =>
 
 /** Seconds until a run ends, undefined where that is unknown. */
 export function secondsLeft(run: Run): number | undefined {
-  const { state, steps = 0, totalSteps, inProgress } = run.summary ?? {};
+  const { state, steps = 0, totalSteps, inProgress, secondsPerStep } = run.summary ?? {};
   if (state !== 'running' || !totalSteps) return undefined;
-  const pace = secondsPerStep(run) ?? secondsOfFirst(run);
+  const pace = secondsPerStep ?? secondsOfFirst(run);
   return pace && Math.max(0, totalSteps - steps - (inProgress?.within ?? 0)) * pace;
-}
-
-/**
- * What a step takes, with its part of tests and checkpoints: the mean over the last half of the steps, or over those since the last
- * start, which may be on another machine.
- */
-function secondsPerStep({ series, about }: Run): number | undefined {
-  const times = series?.columns['time']?.mean ?? [];
-  const known = (series?.step ?? []).flatMap((step, i) =>
-    step !== null && times[i] != null ? [{ step, time: times[i] }] : [],
-  );
-  const last = known.at(-1);
-  if (!last) return undefined;
-  const half = (last.step - 1) / 2;
-  const start = Number(about?.starts.at(-1)?.['step'] ?? 0);
-  const from = start <= last.step ? Math.max(half, start - 1) : half;
-  const first = known.findLast(({ step }) => step <= from) ?? { step: -1, time: 0 };
-  return (last.time - first.time) / (last.step - first.step);
 }
 
 /** What the first step will take, while it goes on. */
