@@ -141,7 +141,6 @@ export class RunReader {
     const more = [this.#maskProblem, this.ignoredLines > 0 ? brokenLog(this.files.folder) : undefined];
     const problems = [...new Set([...summary.problems, ...more.filter((problem) => problem !== undefined)])];
     const whole = { ...summary, problems };
-    if (summary.test) this.#addFinalTest(summary.test);
     if (JSON.stringify(whole) !== JSON.stringify(this.summary)) this.versions.summary++;
     this.summary = whole;
   }
@@ -186,13 +185,5 @@ export class RunReader {
   #addTest(test: TestResult | undefined): void {
     this.#test = test ?? this.#test;
     if (typeof test?.accuracy === 'number') this.#bestAccuracy = Math.max(test.accuracy, this.#bestAccuracy ?? 0);
-  }
-
-  /** The test at the end of a run is not in its log. */
-  #addFinalTest(test: TestResult): void {
-    if (test.step !== this.#step || test.step === this.#test?.step) return;
-    this.#addTest(test);
-    this.series.add(test.step, { testLoss: test.loss ?? undefined, testAccuracy: test.accuracy ?? undefined });
-    this.versions.log++;
   }
 }

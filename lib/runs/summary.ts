@@ -39,9 +39,7 @@ export async function summarise(
   const { status } = files;
   const config = about?.config ?? {};
   const start = about?.starts.at(-1);
-  const final = finalTest(status);
-  const findTest = final ? () => final : tested;
-  const { log, problems } = await tryLog(folder, about?.starts ?? [], findTest);
+  const { log, problems } = await tryLog(folder, about?.starts ?? [], tested);
   const { last } = log;
   const logged = last ? last.step + 1 : 0;
   const done = Math.max(logged, status?.step ?? 0, files.savedSteps ?? 0);
@@ -127,11 +125,6 @@ export function brokenLog({ log }: RunFolder): string {
 /** What is said of a log that lacks the last steps. */
 function shortLog({ log }: RunFolder, logged: number, steps: number): string {
   return new FileError(log, `ends after ${logged} of the ${steps} steps done`).message;
-}
-
-/** The test at the end of a run. */
-function finalTest(status: RunStatus | undefined): TestResult | undefined {
-  return status?.test && { step: status.step - 1, loss: status.test.loss, accuracy: status.test.accuracy ?? null };
 }
 
 /** A status is written less often than the log. */

@@ -45,7 +45,7 @@ const FOLDERS: Readonly<Record<string, readonly [state: string, make: (folder: R
     'finished',
     async ({ path, status }) => {
       await writeRun(path, { steps: 150, totalSteps: 150, state: 'finished' });
-      await change(status, { test: { loss: 0.25, count: 10, accuracy: 0.875 }, later: 'a field of a later version' });
+      await change(status, { later: 'a field of a later version' });
     },
   ],
   program: [
@@ -122,8 +122,6 @@ describe('deepzero runs and the page', () => {
       );
       const byName = (one: RunSummary, other: RunSummary): number => (one.name < other.name ? -1 : 1);
       assert.deepEqual(shown.map(({ summary }) => summary!).sort(byName), runs.slice().sort(byName));
-      const { series, totals } = shown.find(({ name }) => name === 'finished')!;
-      assert.deepEqual([series!.columns['testLoss']!.mean[149], totals!.bestTest], [0.25, 0.875]);
       assert.ok(shown.every(({ name, summary }) => name === summary!.name));
       const problems = runs.flatMap((run) => run.problems.map((problem) => problem.slice(folder.length + 1)));
       assert.match(problems.sort().join(), /^broken\/run\.json: .*,broken\/status\.json: .*,linked\/log\.jsonl: is a symbolic link[^,]*, expected a file,short\/log\.jsonl: ends after 1 of the 9 steps done$/); // prettier-ignore

@@ -18,7 +18,7 @@ import { formatDuration } from '../../support/duration.js';
 import type { RunChange } from '../../training/checkpoint.js';
 import type { TrainCost } from '../../training/cost.js';
 import type { RunFolder } from '../../training/folder.js';
-import { recordTest } from '../../training/record/status.js';
+import { readStep } from '../../training/log.js';
 import { differences } from '../../support/differences.js';
 import type { TrainRun } from '../../training/train.js';
 import { train } from '../../training/train.js';
@@ -48,7 +48,7 @@ export interface Session {
 
 /** Trains to the end, from the folder's checkpoint if it has one. */
 export async function trainIn(folder: RunFolder, session: Session): Promise<object> {
-  const { config, model, data, changed, output, signal } = session;
+  const { config, model, changed, output, signal } = session;
   const begun = performance.now();
   const resumed = await exists(folder.checkpoint);
   const known = await knownRatios(session, folder);
@@ -83,8 +83,8 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
     throw error;
   }
   await model.save(folder.weights);
-  const test = await model.evaluate(data.test, { signal, batchSize: config.settings.batchSize });
-  await recordTest(folder.status, test);
+  signal.throwIfAborted();
+  const test = (await readStep(folder.log, run.step - 1)).test!;
   const seconds = (performance.now() - begun) / 1000;
   const loss = await lossesAtEnds(folder);
   const first = `${loss.first.toFixed(3)} in the first steps`;

@@ -5,7 +5,6 @@
  */
 import * as v from 'valibot';
 
-import type { EvaluateResult } from '../../model/options.js';
 import { replaceFile } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
 import { finite, integer, oneOf, parseContent, string, text } from '../../support/schema.js';
@@ -27,8 +26,6 @@ export const runStatus = v.object({
   state: oneOf(['running', 'stopped', 'finished', 'failed']),
   /** Why it failed. */
   message: v.optional(text),
-  /** The test of the weights at the end, where the command made one. */
-  test: v.optional(v.object({ loss: finite, accuracy: v.optional(finite) })),
 });
 export interface RunStatus extends v.InferOutput<typeof runStatus> {}
 
@@ -119,11 +116,4 @@ const bounded = (steps: number): number | null => (Number.isFinite(steps) ? step
 /** @throws FileError if it cannot be read, or its content is another. */
 export async function readStatus(file: string): Promise<RunStatus> {
   return parseContent(runStatus, await readJson(file), file);
-}
-
-/** Adds the test of the weights at the end of a run. As a status, it may fail to be written. */
-export async function recordTest(file: string, test: EvaluateResult): Promise<void> {
-  const status = await readStatus(file).catch(() => undefined);
-  if (!status) return;
-  await replaceFile(file, `${JSON.stringify({ ...status, test })}\n`).catch(() => undefined);
 }
