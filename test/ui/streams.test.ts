@@ -79,7 +79,7 @@ describe('streams to pages', () => {
       const ended = streams.finish().then(() => {
         streams.close();
       });
-      await until(() => feed.runs[0]?.reader.series.length === 9);
+      await until(() => feed.runs[0]?.reader.summary?.steps === 9);
       page.wake();
       await ended;
       assert.equal(page.runs.at(-1)?.series?.step.at(-1), 8);
