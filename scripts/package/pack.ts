@@ -21,6 +21,7 @@ const EXPECTED = [
   String.raw`docs/pictures/[^/]+\.png`,
   String.raw`examples/.*\.(ts|py|md)`,
   String.raw`binding\.gyp`,
+  String.raw`scripts/install\.js`,
   String.raw`[A-Za-z]+\.(md|json)`,
   'LICENSE',
 ];
