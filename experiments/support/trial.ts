@@ -126,7 +126,7 @@ export async function runTrial(trial: Trial, context: Context): Promise<TrialRes
         context.onStatus(`${left} to go, loss ${loss.toFixed(3)}, step ${run.step} of ${run.totalSteps} of ${key}`);
       }
       const log = await folder.steps();
-      const test = log.at(-1)!.test ?? (await model.evaluate(data.test, { signal, batchSize }));
+      const test = log.at(-1)!.test!;
       await model.save(folder.weights);
       return summaryOf(test, log);
     });

@@ -1,3 +1,4 @@
+import { Batches } from '../data/batches.js';
 import type { Batch, Dataset } from '../data/dataset.js';
 import type { EstimateContext, EstimatePosition, Estimator, GradientEstimate } from '../estimators/estimator.js';
 import type { Model } from '../model/model.js';
@@ -6,7 +7,6 @@ import type { EvaluateResult } from '../model/options.js';
 import { countCorrect, outputsOf } from '../model/problem.js';
 import { findInvalid } from '../model/weights.js';
 import { describeMachine } from '../native/machine.js';
-import { Random } from '../native/random.js';
 import { rankCount } from '../ranks/join.js';
 import { coordinateAt, nameOf } from '../network/coordinates.js';
 import { FileError } from '../support/errors.js';
@@ -73,7 +73,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   /** Every option that the results depend on, as JSON; a resumed run has an equal one, except for `changes`. */
   readonly config: object;
   readonly #model: Model;
-  readonly #dataset: Dataset;
+  readonly #batches: Batches;
   readonly #plan: TrainPlan;
   readonly #descent: Descent<Model>;
   #resumedIsa: string | undefined;
@@ -88,14 +88,15 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   #queries = 0;
   readonly #masks = new MaskChanges();
   #record: RunRecord | undefined;
-  #order: { epoch: number; images: Uint32Array } | undefined;
+  /** The last test was aborted. */
+  #lacksTest = false;
 
   constructor(model: Model, dataset: Dataset, plan: TrainPlan) {
     this.totalSteps = plan.totalSteps;
     this.stepsPerEpoch = plan.stepsPerEpoch;
     this.config = plan.config;
     this.#model = model;
-    this.#dataset = dataset;
+    this.#batches = new Batches(dataset, plan);
     this.#plan = plan;
     this.#descent = new Descent(model, plan.estimator, plan.optimizer);
   }
@@ -130,7 +131,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const position = this.#position(this.#step);
     const sample = async (limit: number): Promise<number> => {
       const part = checkObject(estimator.sample(limit), "the result of the estimator's sample");
-      return (await this.#estimate(this.#batch(position), { ...position, signal }, part)).queries;
+      return (await this.#estimate(this.#batches.at(position), { ...position, signal }, part)).queries;
     };
     const time = await timeStep(sample, queriesPerStep, this.#model.threads * rankCount());
     const steps = this.totalSteps - this.#step;
@@ -238,6 +239,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
       });
       yield step.step === first ? { ...step, machine: describeMachine(this.#model) } : step;
     }
+    if (this.#lacksTest) this.#plan.signal?.throwIfAborted();
   }
 
   /** The steps, each in the folder's log, and in a checkpoint where one is due, before it is yielded. */
@@ -254,7 +256,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     yield* this.#record.keep(this.#steps(), {
       signal,
       save: () => this.save(folder.checkpoint),
-      // However soon a run is killed, it loses at most half of its time.
+      // However soon a run is killed, it loses at most half of the time since its start, and the step in progress.
       isDue: (age, savedAfter) => this.#isTestDue() || age >= Math.min(1000 * checkpointEvery, savedAfter),
     });
   }
@@ -267,9 +269,13 @@ export class TrainRun implements AsyncIterable<TrainStep> {
   /** A finished step is yielded even if its test is aborted. */
   async #testUnlessAborted(): Promise<EvaluateResult | undefined> {
     const { test, batchSize, signal } = this.#plan;
-    if (!test || signal?.aborted) return undefined;
+    if (!test) return undefined;
+    this.#lacksTest = true;
+    if (signal?.aborted) return undefined;
     try {
-      return await this.#model.evaluate(test, { signal, batchSize });
+      const result = await this.#model.evaluate(test, { signal, batchSize });
+      this.#lacksTest = false;
+      return result;
     } catch (error) {
       if (signal?.aborted && error === signal.reason) return undefined;
       throw error;
@@ -292,7 +298,7 @@ export class TrainRun implements AsyncIterable<TrainStep> {
     const position = this.#position(this.#step);
     const lr = optimizer.lr.at({ step: position.step, stepsPerEpoch, epochs: totalSteps / stepsPerEpoch });
     checked(nonNegative, lr, "the schedule's learning rate");
-    const batch = this.#batch(position);
+    const batch = this.#batches.at(position);
     const mask = await this.#nextMask(position.step);
     const estimate = await this.#estimate(batch, { ...position, signal, onProgress: this.#onProgress() });
     const { loss, outputs, queries, failed } = estimate;
@@ -384,16 +390,5 @@ export class TrainRun implements AsyncIterable<TrainStep> {
 
   #position(step: number): EstimatePosition {
     return { seed: this.#plan.seed, step, epoch: Math.floor(step / this.stepsPerEpoch) };
-  }
-
-  #batch({ seed, step, epoch }: EstimatePosition): Batch {
-    if (this.#order?.epoch !== epoch) {
-      const images = Uint32Array.from({ length: this.#dataset.count }, (_, i) => i);
-      this.#order = { epoch, images: new Random(seed, 'shuffle', epoch).shuffle(images) };
-    }
-    const { batchSize, augment } = this.#plan;
-    const start = (step % this.stepsPerEpoch) * batchSize;
-    const indices = this.#order.images.subarray(start, start + batchSize);
-    return augment ? this.#dataset.batch(indices, { seed, epoch }) : this.#dataset.batch(indices);
   }
 }

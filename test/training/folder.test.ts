@@ -9,6 +9,7 @@ import { sgd } from '../../lib/optimizers/optimizers.js';
 import { exists } from '../../lib/support/files.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import type { TrainStep } from '../../lib/training/log.js';
+import { readStatus } from '../../lib/training/record/status.js';
 import type { TrainOptions } from '../../lib/training/options.js';
 import type { TrainRun } from '../../lib/training/train.js';
 import { train } from '../../lib/training/train.js';
@@ -91,8 +92,25 @@ describe('a run in a folder', () => {
         expected.slice(0, 5).map(({ step, loss }) => ({ step, loss })),
       );
       await stopIn(10);
+      await stopIn(12);
+      assert.equal((await readStatus(new RunFolder(parts).status)).state, 'stopped');
+      await stopIn(12);
       assert.equal(await trainIn(parts), end);
       assert.deepEqual(await courseOf(parts), expected);
+    }));
+
+  it('is saved once after a step', () =>
+    withFolder(async (folder) => {
+      const saved: number[] = [];
+      await trainIn(folder, { testEvery: 4, checkpointEvery: 0 }, async (run) => {
+        const save = run.save.bind(run);
+        run.save = async (file) => {
+          saved.push(run.step);
+          await save(file);
+        };
+        await finish(run);
+      });
+      assert.deepEqual(saved, [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12]);
     }));
 
   it('does not repeat a test that was finished', () =>
@@ -251,7 +269,8 @@ describe('a run in a folder', () => {
         for await (const { step } of run) {
           assert.equal(await open(), 1);
           await blockCheckpoint(folder);
-          if (step === 0) break;
+          // After the first step a checkpoint has been written.
+          if (step === 1) break;
         }
       });
       await assert.rejects(failing, /run\.safetensors: is a folder, expected a file$/);

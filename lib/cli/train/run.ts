@@ -18,7 +18,7 @@ import { formatDuration } from '../../support/duration.js';
 import type { RunChange } from '../../training/checkpoint.js';
 import type { TrainCost } from '../../training/cost.js';
 import type { RunFolder } from '../../training/folder.js';
-import { readStep } from '../../training/log.js';
+import type { TrainStep } from '../../training/log.js';
 import { differences } from '../../support/differences.js';
 import type { TrainRun } from '../../training/train.js';
 import { train } from '../../training/train.js';
@@ -83,10 +83,10 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
     throw error;
   }
   await model.save(folder.weights);
-  signal.throwIfAborted();
-  const test = (await readStep(folder.log, run.step - 1)).test!;
+  const log = await folder.steps();
+  const test = log.at(-1)!.test!;
   const seconds = (performance.now() - begun) / 1000;
-  const loss = await lossesAtEnds(folder);
+  const loss = lossesAtEnds(log);
   const first = `${loss.first.toFixed(3)} in the first steps`;
   output.line(`\nloss ${first}, ${loss.last.toFixed(3)} in the last (means of ${loss.count})`);
   const time = `${formatDuration(seconds)}${resumed ? ' since the run was resumed' : ''}`;
@@ -221,8 +221,8 @@ function sayRanks({ ranks, steps }: TrainCost, threads: number, output: Output):
 }
 
 /** Mean losses of the first and the last steps. */
-async function lossesAtEnds(folder: RunFolder): Promise<{ first: number; last: number; count: number }> {
-  const losses = (await folder.steps()).map(({ loss }) => loss);
+function lossesAtEnds(log: readonly TrainStep[]): { first: number; last: number; count: number } {
+  const losses = log.map(({ loss }) => loss);
   const count = Math.min(5, Math.ceil(losses.length / 2));
   return { first: mean(losses.slice(0, count)), last: mean(losses.slice(losses.length - count)), count };
 }

@@ -100,11 +100,14 @@ export class RunRecord {
   async *keep(steps: AsyncIterable<TrainStep>, saving: Saving): AsyncGenerator<TrainStep, void, void> {
     const begun = performance.now();
     let savedAt = begun;
+    let isSaved = false;
     const saved = async (): Promise<void> => {
+      if (isSaved) return;
       // The checkpoint relies on the lines before it.
       await this.#log.sync();
       await saving.save();
       savedAt = performance.now();
+      isSaved = true;
     };
     let left = false;
     let end: RunEnd = { state: 'stopped' };
@@ -115,6 +118,7 @@ export class RunRecord {
     try {
       for await (const step of steps) {
         await this.append(step);
+        isSaved = false;
         if (saving.isDue(performance.now() - savedAt, savedAt - begun)) await saved();
         left = true;
         yield step;
