@@ -7,7 +7,8 @@ import { spawnSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import process, { env, execPath, stderr } from 'node:process';
 
-const { status } = spawnSync('node-gyp-build', { stdio: 'inherit', env: { JOBS: 'max', ...env } });
+const { status, error } = spawnSync('node-gyp-build', { stdio: 'inherit', env: { JOBS: 'max', ...env } });
+if (error) stderr.write(`${error.message}: npm puts it on PATH\n`);
 if (status !== 0) {
   process.exitCode = 1;
   // The command says what is missing; a clone has none before its first build.
