@@ -4,12 +4,12 @@
  * @module
  */
 import { stat } from 'node:fs/promises';
-import { hostname } from 'node:os';
 
 import { FileError } from '../support/errors.js';
 import { InputFile, isLocked } from '../support/files.js';
 import { isObject } from '../support/schema.js';
 import { mean } from '../support/statistics.js';
+import { hasEnded } from '../support/writers.js';
 import { RunFolder } from '../training/folder.js';
 import type { RunAbout } from '../training/record/about.js';
 import type { RunStatus } from '../training/record/status.js';
@@ -25,7 +25,7 @@ export const WINDOW = 10;
 /**
  * What the folder of a run says; what cannot be read is among the problems.
  *
- * @param files They are up to date.
+ * @param files They are up to date; of a run that has just ended, the status is read again.
  * @param tested The last test in the log, where it is known; undefined: it is searched for.
  */
 export async function summarise(
@@ -42,11 +42,10 @@ export async function summarise(
   const { log, problems } = await tryLog(folder, about?.starts ?? [], tested);
   const { last } = log;
   const logged = last ? last.step + 1 : 0;
-  const done = Math.max(logged, status?.step ?? 0, files.savedSteps ?? 0);
+  // Between checkpoints the log may be ahead, and a run that goes on cuts it.
+  const steps = Math.max(logged, files.savedSteps ?? status?.step ?? 0);
   const totalSteps = status?.totalSteps ?? numberIn(config, 'steps') ?? numberIn(options, 'steps') ?? null;
-  const state = stateOf(status, isAlive, { steps: done, totalSteps });
-  // A run that goes on cuts its log to its checkpoint first, and then writes its status.
-  const steps = isUnderWay(state) ? logged : done;
+  const state = stateOf(status, isAlive, { steps, totalSteps });
   const isWhole = logged === steps;
   // A log that cannot be read is a problem already.
   if (!isWhole && (last || problems.length === 0)) problems.push(shortLog(folder, logged, steps));
@@ -73,32 +72,20 @@ const DOUBTED_MS = 10_000;
 
 /** Whether a process has the run under way. */
 async function hasProcess(files: RunFiles): Promise<boolean> {
-  const { folder, about, status } = files;
+  const { folder, status } = files;
   if (await isLocked(folder.path).catch(() => false)) return true;
   if (status?.state !== 'running') return false;
-  const start = about?.starts.at(-1);
-  // Of another machine the lock is not seen, but the status is.
-  if (!start || !isGone(start)) return Date.now() - Date.parse(status.time) <= DOUBTED_MS;
+  // Of another machine neither the lock nor the process is seen, but the status is.
+  if (hasEnded(status.writer ?? '') !== true) return Math.abs(Date.now() - Date.parse(status.time)) <= DOUBTED_MS;
   // It may have ended after its status was read, and have said how.
   await files.updateStatus();
   return false;
 }
 
-/** Whether the process of a start was one of this machine that is there no more. */
-function isGone({ host, pid }: RunAbout['starts'][number]): boolean {
-  if (host !== hostname()) return false;
-  try {
-    process.kill(pid, 0);
-    return false;
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'ESRCH';
-  }
-}
-
 /**
  * The state of a run.
  *
- * @param steps Steps in its log, and those of the whole run; null where nothing tells them.
+ * @param steps Steps done, and those of the whole run; null where nothing tells them.
  */
 function stateOf(
   status: RunStatus | undefined,

@@ -12,7 +12,7 @@ import { createConnection, createServer } from 'node:net';
 import { dirname, normalize } from 'node:path';
 import { getSystemErrorMap } from 'node:util';
 import { FileError } from './errors.js';
-import { removeLeftTemporaries, temporaryIn } from './temporaries.js';
+import { removeLeftTemporaries, temporaryIn } from './writers.js';
 
 /** The operating system's description of an error: `permission denied`, `no space left on device`, … */
 function reason(error: unknown): string {

@@ -1,5 +1,5 @@
 /**
- * Temporary files whose names identify the process that writes them, so that those of killed processes can be removed.
+ * Which process wrote a file, so that what a killed one left is told from what a running one writes, and its temporary files can be removed.
  *
  * @module
  */
@@ -10,8 +10,10 @@ import { join } from 'node:path';
 
 import { digest } from './digest.js';
 
-/** `.deepzero-<machine>-<process>-<start>-<random>.tmp` */
-const PATTERN = /^\.deepzero-([0-9a-f]{16})-(\d+)-(\d+)-[0-9a-f]{12}\.tmp$/;
+/** `<machine>-<process>-<start>` */
+const WRITER_PATTERN = /^([0-9a-f]{16})-(\d+)-(\d+)$/;
+/** `.deepzero-<writer>-<random>.tmp` */
+const PATTERN = /^\.deepzero-([0-9a-f-]+)-[0-9a-f]{12}\.tmp$/;
 
 /** Age from which a temporary file of another machine or container counts as left: a write takes minutes at most. */
 const LEFT_AFTER_MS = 24 * 60 * 60 * 1000;
@@ -47,25 +49,32 @@ function isRunning(pid: number, start: string): boolean {
 }
 
 const MACHINE = machine();
-const WRITER = `.deepzero-${MACHINE}-${process.pid}-${startOf(process.pid) ?? '0'}-`;
+
+/** This process, by a name that no other has. */
+export const WRITER = `${MACHINE}-${process.pid}-${startOf(process.pid) ?? '0'}`;
+
+/** Whether a process has ended; undefined if it cannot be seen from here: it is of another machine or container, or the name is none. */
+export function hasEnded(writer: string): boolean | undefined {
+  const [, machine, pid, start] = WRITER_PATTERN.exec(writer) ?? [];
+  return machine === MACHINE ? !isRunning(Number(pid), start!) : undefined;
+}
 
 /** A new name for a temporary file of this process. */
 export function temporaryIn(folder: string): string {
-  return join(folder, `${WRITER}${randomBytes(6).toString('hex')}.tmp`);
+  return join(folder, `.deepzero-${WRITER}-${randomBytes(6).toString('hex')}.tmp`);
 }
 
-async function isLeft(file: string, [, writer, pid, start]: readonly string[]): Promise<boolean> {
-  if (writer === MACHINE) return !isRunning(Number(pid), start!);
-  return Date.now() - (await stat(file)).mtimeMs > LEFT_AFTER_MS;
+async function isLeft(file: string, writer: string): Promise<boolean> {
+  return hasEnded(writer) ?? Date.now() - (await stat(file)).mtimeMs > LEFT_AFTER_MS;
 }
 
 /** Removes the temporary files in a folder whose writers are gone, as far as the system allows. */
 export async function removeLeftTemporaries(folder: string): Promise<void> {
   for (const name of await readdir(folder).catch(() => [])) {
-    const parts = PATTERN.exec(name);
-    if (!parts) continue;
+    const [, writer] = PATTERN.exec(name) ?? [];
+    if (writer === undefined) continue;
     const file = join(folder, name);
-    const left = await isLeft(file, parts).catch(() => false);
+    const left = await isLeft(file, writer).catch(() => false);
     if (left) await rm(file, { force: true }).catch(() => undefined);
   }
 }

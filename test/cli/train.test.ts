@@ -4,7 +4,7 @@ import { spawn } from 'node:child_process';
 import { copyFile, mkdir, readdir, readFile, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { exists } from '../../lib/support/files.js';
-import { temporaryIn } from '../../lib/support/temporaries.js';
+import { temporaryIn } from '../../lib/support/writers.js';
 import { native } from '../../lib/native/addon.js';
 import { COMMAND, deepzero, fails, json, outcomeOf, start, TINY, writeImages } from '../helpers/command.js';
 import { withFolder } from '../helpers/tiny.js';

@@ -17,7 +17,7 @@ import {
   removeEmptyFolders,
   writeFileAtomically,
 } from '../../lib/support/files.js';
-import { temporaryIn } from '../../lib/support/temporaries.js';
+import { temporaryIn } from '../../lib/support/writers.js';
 import { HANG_MS } from '../helpers/hang.js';
 import { canMount, MOUNTING_SHELL } from '../helpers/mounts.js';
 import { withFolder } from '../helpers/tiny.js';

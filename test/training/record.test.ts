@@ -11,6 +11,7 @@ import { Model } from '../../lib/model/model.js';
 import { machine } from '../../lib/native/machine.js';
 import type { Objective } from '../../lib/objectives/objective.js';
 import { exists } from '../../lib/support/files.js';
+import { WRITER } from '../../lib/support/writers.js';
 import { readSafetensors } from '../../lib/support/safetensors.js';
 import { runMetadata } from '../../lib/training/checkpoint.js';
 import { Descent } from '../../lib/training/descent.js';
@@ -175,7 +176,7 @@ describe("run.json, the mask and the status in a run's folder", () => {
       assert.deepEqual(during, Array(4).fill('running'));
       const { time, ...status } = await readStatus(folder.status);
       assert.ok(Date.now() - Date.parse(time) < 60_000);
-      assert.deepEqual(status, { step: 4, totalSteps: 7, within: 0, done: 0, of: 0, state: 'stopped' });
+      assert.deepEqual(status, { step: 4, totalSteps: 7, within: 0, done: 0, of: 0, state: 'stopped', writer: WRITER });
       await trainIn(path);
       const { step, state } = await readStatus(folder.status);
       assert.deepEqual([step, state], [7, 'finished']);
@@ -265,7 +266,7 @@ describe("run.json, the mask and the status in a run's folder", () => {
       assert.deepEqual((await readdir(folder.path)).sort(), names.sort());
     }));
 
-  it('keeps a run.json that cannot be read, each under another name, and says so', () =>
+  it('keeps a run.json of other content, each under another name, says so, and starts no run over one that it cannot read', () =>
     withFolder(async (path) => {
       const { about } = new RunFolder(path);
       const kept = ['{"version":"1","starts', '[]', '{}'];
@@ -280,6 +281,10 @@ describe("run.json, the mask and the status in a run's folder", () => {
         assert.equal(await readFile(join(path, name), 'utf8'), content);
         assert.equal((await readAbout(about)).starts.length, 1);
       }
+      await rm(about);
+      await mkdir(about);
+      await assert.rejects(trainIn(path), { name: 'FileError', message: `${about}: is a folder, expected a file` });
+      assert.deepEqual((await readdir(path)).filter((name) => name.includes('broken')).length, kept.length);
     }));
 
   it('does not end with files for viewing that cannot be written, and says so', () =>

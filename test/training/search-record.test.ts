@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { adam } from '../../lib/optimizers/optimizers.js';
 import { cge } from '../../lib/estimators/cge.js';
 import { Model } from '../../lib/model/model.js';
+import { WRITER } from '../../lib/support/writers.js';
 import { RunFolder } from '../../lib/training/folder.js';
 import { minimize } from '../../lib/training/minimize.js';
 import { readAbout } from '../../lib/training/record/about.js';
@@ -65,7 +66,7 @@ describe('a run over a black box in a folder', () => {
       assert.ok(Date.parse(time) > 0);
       const message = 'The budget of 5 steps is used up';
       const counts = { step: 5, totalSteps: 5, within: 0.25, done: 1, of: 4 };
-      assert.deepEqual(status, { ...counts, state: 'finished', message });
+      assert.deepEqual(status, { ...counts, state: 'finished', message, writer: WRITER });
     }));
 
   it('is not mixed with a training run, whatever is started first', () =>

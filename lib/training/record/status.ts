@@ -8,6 +8,7 @@ import * as v from 'valibot';
 import { replaceFile } from '../../support/files.js';
 import { readJson } from '../../support/json.js';
 import { finite, integer, oneOf, parseContent, string, text } from '../../support/schema.js';
+import { WRITER } from '../../support/writers.js';
 
 export const runStatus = v.object({
   /** When it was written, ISO 8601. */
@@ -26,6 +27,8 @@ export const runStatus = v.object({
   state: oneOf(['running', 'stopped', 'finished', 'failed']),
   /** Why it failed. */
   message: v.optional(text),
+  /** The process that wrote it, by which others of its machine know whether it has ended. */
+  writer: v.optional(string),
 });
 export interface RunStatus extends v.InferOutput<typeof runStatus> {}
 
@@ -102,6 +105,7 @@ export class StatusFile {
         totalSteps: bounded(this.#run.totalSteps),
         ...this.#progress,
         state,
+        writer: WRITER,
       },
       ...(message !== undefined && { message }),
     };
