@@ -116,7 +116,9 @@ export class Search {
         const why = `at least ${least}, of a step and of the loss at its end`;
         throw schema.expectedOption('budget.evaluations', why, String(evaluations));
       }
-      const totalSteps = lengthOf(parsed.budget, queriesPerStep);
+      // The last evaluations are those of the loss at the end.
+      const forSteps = { ...parsed.budget, evaluations: (evaluations ?? Infinity) - repeats };
+      const totalSteps = lengthOf(forSteps, queriesPerStep);
       record =
         folder &&
         (await SearchRecord.open(

@@ -136,6 +136,21 @@ describe('a run over a black box in a folder', () => {
       );
     }));
 
+  it('is as long as its evaluations suffice for, but for those of the loss at the end', () =>
+    withFolder(async (path) => {
+      for (const [evaluations, repeats, steps] of [
+        [24, 1, 5],
+        [25, 1, 6],
+        [33, 2, 3],
+      ] as const) {
+        const place = join(path, String(evaluations));
+        await using folder = await RunFolder.open(place);
+        await minimize(bowl, START, { ...SEARCH, repeats, budget: { evaluations }, folder });
+        const { state, step, totalSteps } = await readStatus(folder.status);
+        assert.deepEqual([state, step, totalSteps], ['finished', steps, steps]);
+      }
+    }));
+
   it('keeps the steps of a larger budget before it, and is as long as they are', () =>
     withFolder(async (path) => {
       const before = await (await search(path, 5)).steps();
