@@ -45,11 +45,14 @@ export function settingText(value: SettingValue): string {
   return typeof value === 'string' ? value : JSON.stringify(value);
 }
 
-/** A value as it is shown: the numbers of a list to five digits, as those of a dataset's means. */
+/** A value as it is shown: fractions to six digits, such as ratios and a dataset's means. */
 export function shownSetting(value: SettingValue): string {
-  if (!Array.isArray(value)) return settingText(value);
-  const items = value.map((item: unknown) => (typeof item === 'number' ? Number(item.toPrecision(5)) : item));
-  return items.length === 0 ? '[]' : items.join(', ');
+  if (Array.isArray(value)) return value.length === 0 ? '[]' : value.map(shortened).join(', ');
+  return settingText(shortened(value) as SettingValue);
+}
+
+function shortened(value: unknown): unknown {
+  return typeof value === 'number' && !Number.isInteger(value) ? Number(value.toPrecision(6)) : value;
 }
 
 /** One setting in all runs; undefined where a run does not have it. */

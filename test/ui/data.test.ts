@@ -201,7 +201,7 @@ describe('the data of the page', () => {
     assert.deepEqual(equal, [{ path: 'mu', values: ['1', '1'] }]);
     const nested = { layers: [1, { size: 2, none: null }], shape: [3, 32], empty: [] };
     assert.deepEqual([...settingsIn(nested)], [['layers.0', 1], ['layers.1.size', 2], ['shape', [3, 32]], ['empty', []]]); // prettier-ignore
-    assert.deepEqual([[0.123456, 2], [], 0.123456, 'a'].map(shownSetting), ['0.12346, 2', '[]', '0.123456', 'a']);
+    assert.deepEqual([[0.1234567, 2], [], 0.1 + 0.2, 2 ** 52 + 1, 'a'].map(shownSetting), ['0.123457, 2', '[]', '0.3', '4503599627370497', 'a']); // prettier-ignore
     assert.equal(settingsIn(Array(10_000).fill(1)).size, 5000);
     assert.equal(settingsIn({ ['x'.repeat(2 ** 18)]: Array(100).fill(1) }).size, 3);
   });

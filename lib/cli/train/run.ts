@@ -211,8 +211,9 @@ async function sayCost(run: TrainRun, output: Output, title: string): Promise<Tr
 }
 
 /** What the rest of a run would take on other numbers of ranks. */
-function sayRanks({ ranks, steps }: TrainCost, threads: number, output: Output): void {
-  if (ranks.length === 0 || steps === 0) return;
+function sayRanks({ ranks, hours: alone }: TrainCost, threads: number, output: Output): void {
+  // Nobody starts a cluster for less.
+  if (ranks.length === 0 || alone < 1) return;
   const each = ranks.map(({ ranks: count, hours, efficiency }) => {
     return `${grouped(count)}: ${formatDuration(3600 * hours)} (${percent(efficiency)})`;
   });
