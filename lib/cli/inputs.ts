@@ -3,6 +3,8 @@
  *
  * @module
  */
+import { join } from 'node:path';
+
 import * as v from 'valibot';
 
 import { cifar10 } from '../data/cifar10.js';
@@ -15,6 +17,7 @@ import { cnn } from '../network/cnn.js';
 import { Model, modelOptions } from '../model/model.js';
 import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
+import { exists } from '../support/files.js';
 import { integer, oneOf, seed, string } from '../support/schema.js';
 import type { Option, OptionsOf } from './command.js';
 import { inGroup, option, perChannel, size } from './command.js';
@@ -124,6 +127,10 @@ export async function openModel(
   const named = (network: NetworkChoice['network']): Network => buildNetwork({ network, depth, width }, classes);
   if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed: options.seed ?? 0, threads, memory });
   const network = name === undefined ? undefined : named(name);
+  const inside = join(weights, 'model.safetensors');
+  // Of a place that cannot be read, the file itself tells why.
+  if (await exists(inside).catch(() => false))
+    throw new FileError(weights, `is a folder, expected a file, such as ${inside}`);
   const model = await Model.load(weights, { threads, memory, ...(network && { network }) }).catch(withoutOwnLoss);
   for (const note of model.notes) output.line(note);
   return model;

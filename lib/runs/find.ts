@@ -83,7 +83,7 @@ export async function findRuns(folders: readonly string[]): Promise<string[]> {
 export async function checkRun(folder: string): Promise<void> {
   await checkFolder(folder, "a run's folder");
   if ((await changedIn(folder)) !== undefined) return;
-  throw new FileError(folder, "expected a run's folder, which holds log.jsonl");
+  throw new FileError(folder, "expected a run's folder, which holds log.jsonl; deepzero train writes one into runs/");
 }
 
 async function checkFolder(folder: string, what: string): Promise<void> {

@@ -379,8 +379,9 @@ export async function lock(path: string, { dev, ino }: Inode): Promise<() => Pro
   const server = createServer((socket) => socket.destroy());
   const listening = new Promise<void>((resolve, reject) => {
     server.on('error', (error: NodeJS.ErrnoException) => {
+      // Without the socket's error as its cause, which looks like one of the network.
       const problem = 'is in use by another run, of this or another process';
-      reject(error.code === 'EADDRINUSE' ? new FileError(path, problem, { cause: error }) : error);
+      reject(error.code === 'EADDRINUSE' ? new FileError(path, problem) : error);
     });
     server.listen(lockOf({ dev, ino }), resolve).unref();
   });

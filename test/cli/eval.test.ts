@@ -42,6 +42,7 @@ describe('deepzero eval', () => {
       await fails([...evaluate, weights], 1, found);
       await fails([...evaluate, weights, '--network', 'resnet20'], 1, /missing conv1\.weight/);
       await fails([...evaluate, join(folder, 'none')], 1, /none: file does not exist$/);
+      await fails([...evaluate, folder], 1, /: is a folder, expected a file, such as \S+\/model\.safetensors$/);
       await writeSafetensors(weights, tensors, {});
       await fails([...evaluate, weights], 1, /found none: give it by --network$/);
       await writeSafetensors(weights, tensors, { ...metadata, loss: 'hinge' });

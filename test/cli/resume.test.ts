@@ -1,9 +1,12 @@
 import assert from 'node:assert/strict';
-import { copyFile, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { withRoom } from '../../lib/cli/train/resume.js';
 import { cosine } from '../../lib/optimizers/schedules.js';
+import { FileError } from '../../lib/support/errors.js';
 import { readSafetensors, writeSafetensors } from '../../lib/support/safetensors.js';
 import { deepzero, fails, json, TINY, writeImages } from '../helpers/command.js';
+import { writeRun } from '../helpers/small-runs.js';
 import { withFolder } from '../helpers/tiny.js';
 import { readLog, RECIPE } from '../helpers/train-command.js';
 
@@ -75,6 +78,7 @@ describe('deepzero train, from weights and on from a run', () => {
       await json(['train', ...RECIPE, '--data', data, '--steps', '5', '--out', run]);
       const longer = await deepzero(['train', '--resume', run, '--epochs', '1', '--lr', '0.05', '--momentum', '0.8']);
       assert.equal(longer.code, 0, longer.stderr);
+      assert.match(longer.stdout, /^Going on after 5 of 7 steps\.$/m);
       assert.match(longer.stdout, /^Changed after 5 steps: steps from 5 to 7$/m);
       assert.match(longer.stdout, /^Changed after 5 steps: optimizer\.momentum from 0\.9 to 0\.8$/m);
       assert.match(longer.stdout, /^Changed after 5 steps: optimizer\.lr\.peak from [\d.]+ to 0\.05$/m);
@@ -134,15 +138,46 @@ describe('deepzero train, from weights and on from a run', () => {
       await json(['train', ...RECIPE, '--data', await writeImages(folder), '--steps', '3', '--out', run]);
       const checkpoint = join(run, 'run.safetensors');
       const before = await readFile(checkpoint);
-      await json(['train', '--resume', run, '--steps', '4']);
+      await json(['train', '--resume', run, '--steps', '5']);
       await writeFile(checkpoint, before);
-      const { code, stdout, stderr } = await deepzero(['train', '--resume', run, '--steps', '5']);
+      const { code, stdout, stderr } = await deepzero(['train', '--resume', run, '--steps', '6']);
       assert.equal(code, 0, stderr);
-      assert.match(stdout, /^Changed after 3 steps: steps from 3 to 5$/m);
+      assert.match(
+        stdout,
+        /^Going on after 3 of 6 steps, from the checkpoint; the 2 steps after it are made again\.$/m,
+      );
+      assert.match(stdout, /^Changed after 3 steps: steps from 3 to 6$/m);
       const { metadata } = await readSafetensors(checkpoint);
       const { changes } = JSON.parse(await readFile(join(run, 'config.json'), 'utf8')) as { changes: object[] };
       assert.deepEqual(changes, (JSON.parse(metadata['run']!) as { changes: object[] }).changes);
     }));
+
+  it('says of a folder that it cannot continue what to do', () =>
+    withFolder(async (folder) => {
+      const refused = (path: string, message: RegExp): Promise<void> =>
+        fails(['train', '--resume', path], 1, message, { cwd: folder });
+      await refused('none', /none: no such file or directory$/);
+      await writeRun(join(folder, 'runs/by program'));
+      await refused(
+        'runs/by program',
+        /holds the run of a program, without config\.json: start that program again to /,
+      );
+      await refused('runs', /runs: holds folders of runs, expected that of one, such as 'runs\/by program'$/);
+      await mkdir(join(folder, 'empty'));
+      await refused('empty', /empty: expected a run's folder, which holds config\.json$/);
+    }));
+
+  it('says of a full disk what continues the run', () => {
+    const full = (code: string): FileError =>
+      new FileError('a/log.jsonl', code, { cause: Object.assign(new Error(), { code }) });
+    const { message } = withRoom(full('ENOSPC'), 'a') as FileError;
+    assert.match(
+      message,
+      /^a\/log\.jsonl: no space left on device: make room, then: (npx )?deepzero train --resume a$/,
+    );
+    const other = full('EACCES');
+    assert.equal(withRoom(other, 'a'), other);
+  });
 
   it('predicts the cost in a dry run, and leaves nothing behind', () =>
     withFolder(async (folder) => {

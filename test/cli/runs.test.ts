@@ -29,6 +29,23 @@ describe('deepzero runs', () => {
       assert.match(stdout.split('\n')[5]!, /^runs\/broken\/status\.json: is not JSON: /);
     }));
 
+  it('says what makes a run, and what continues one of the command', () =>
+    withFolder(async (path) => {
+      const shown = async (): Promise<string> => (await deepzero(['runs'], { cwd: path })).stdout;
+      assert.equal(await shown(), 'No runs in runs: deepzero train writes them into runs/.\n');
+      await writeRun(join(path, 'runs/program'));
+      await writeRun(join(path, 'runs/done'), { status: { state: 'finished' } });
+      await writeFile(join(path, 'runs/done/config.json'), '{}');
+      assert.doesNotMatch(await shown(), /To continue/);
+      for (const name of ['a', 'b b']) {
+        await writeRun(join(path, 'runs', name), { starts: [{ ...START, time: at(name.length) }] });
+        await writeFile(join(path, 'runs', name, 'config.json'), '{}');
+      }
+      assert.match(await shown(), /\n\nTo continue: deepzero train --resume 'runs\/b b', and 1 more\n$/);
+      await rm(join(path, 'runs/a'), { recursive: true });
+      assert.match(await shown(), /\n\nTo continue: deepzero train --resume 'runs\/b b'\n$/);
+    }));
+
   it('compares runs: settings that differ, and results side by side', () =>
     withFolder(async (path) => {
       const [a, b] = [join(path, 'a'), join(path, 'b')];

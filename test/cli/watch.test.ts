@@ -75,7 +75,12 @@ describe('deepzero ui', () => {
       await fails(['ui', '--port', String(port)], 2, new RegExp(`Expected --port to be a free port, received ${port}: it is in use$`), { cwd: folder }); // prettier-ignore
       await fails(['ui', '--port', '0'], 2, /Expected --port to be an integer from 1 to 65535, received 0$/);
       await fails(['ui', 'none'], 1, /none: no such file or directory$/, { cwd: folder });
-      await fails(['ui', 'empty'], 1, /empty: expected a run's folder, which holds log\.jsonl$/, { cwd: folder });
+      await fails(
+        ['ui', 'empty'],
+        1,
+        /empty: expected a run's folder, which holds log\.jsonl; deepzero train writes one into runs\/$/,
+        { cwd: folder },
+      );
       await fails(['train', '--port', '8017'], 2, /--port requires --ui$/);
       server.close();
     });

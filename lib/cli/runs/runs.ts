@@ -3,9 +3,10 @@
  *
  * @module
  */
-import { findRuns, namesOf } from '../../runs/find.js';
+import { configIn, findRuns, namesOf } from '../../runs/find.js';
 import { RunFiles } from '../../runs/run-files.js';
 import { summarise } from '../../runs/summary.js';
+import type { RunSummary } from '../../runs/types.js';
 import { FileError, InvalidArgumentError } from '../../support/errors.js';
 import { exists } from '../../support/files.js';
 import { RunFolder } from '../../training/folder.js';
@@ -14,6 +15,7 @@ import type { Command } from '../command.js';
 import { command, flag } from '../command.js';
 import type { Output } from '../output.js';
 import { counted, table } from '../output.js';
+import { resumption } from '../train/resume.js';
 import { RUNS } from '../watch/options.js';
 import { COLUMNS, remarksOn, rowOf } from './columns.js';
 import type { ComparedRun } from './compare.js';
@@ -22,8 +24,9 @@ import { compare } from './compare.js';
 const NOTES =
   'DIR is the folder of a run, or one that holds such folders; default: runs. Loss and accuracy are means over the last steps of the ' +
   'log, the test accuracy is that of the last test, and the time leaves out pauses. State: starting (before the first step), running, ' +
-  'finished, stopped (deepzero train --resume DIR continues it), failed, or killed (it did not say how it ended, and can be continued ' +
-  'too). Why a run failed, and which files are broken, is said below the table; such folders are listed with what the others say.';
+  'finished, stopped (deepzero train --resume DIR continues it, or the program that made it), failed, or killed (it did not say how it ' +
+  'ended, and can be continued too). Why a run failed, and which files are broken, is said below the table; such folders are listed ' +
+  'with what the others say.';
 
 export const runs: Command = command({
   name: 'runs',
@@ -48,13 +51,26 @@ export const runs: Command = command({
     const inOrder = await readAll(paths);
     if (side) return compare(inOrder, output);
     const found = inOrder.map(({ summary }) => summary).sort((a, b) => Date.parse(b.started) - Date.parse(a.started));
-    if (found.length === 0) output.line(`No runs in ${folders.join(', ')}.`);
+    if (found.length === 0) output.line(`No runs in ${folders.join(', ')}: deepzero train writes them into ${RUNS}/.`);
     else output.line(table([COLUMNS, ...found.map(rowOf)], 4));
     const remarks = found.flatMap(remarksOn);
     if (remarks.length > 0) output.line(`\n${remarks.join('\n')}`);
+    await sayHowToContinue(found, output);
     return { runs: found };
   },
 });
+
+/** The command line that continues the first run of the command that was stopped or killed. */
+async function sayHowToContinue(found: readonly RunSummary[], output: Output): Promise<void> {
+  const paths: string[] = [];
+  for (const { path, state } of found) {
+    if ((state === 'stopped' || state === 'killed') && (await exists(configIn(path)))) paths.push(path);
+  }
+  const [first] = paths;
+  if (first === undefined) return;
+  const more = paths.length > 1 ? `, and ${paths.length - 1} more` : '';
+  output.line(`\nTo continue: ${resumption(first)}${more}`);
+}
 
 /** Folders that are read at once. */
 const AT_ONCE = 32;

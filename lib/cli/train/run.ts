@@ -19,6 +19,7 @@ import type { RunChange } from '../../training/checkpoint.js';
 import type { TrainCost } from '../../training/cost.js';
 import type { RunFolder } from '../../training/folder.js';
 import type { TrainStep } from '../../training/log.js';
+import { countSteps } from '../../training/log.js';
 import { differences } from '../../support/differences.js';
 import type { TrainRun } from '../../training/train.js';
 import { train } from '../../training/train.js';
@@ -58,7 +59,8 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   };
   let run = makeRun(session, known, { folder }, onProgress);
   const made = await run.resume();
-  if (resumed) output.line(`Going on after ${grouped(run.step)} of ${counted(run.totalSteps, 'step')}.`);
+  // Opening the log for the next step drops what the checkpoint does not have.
+  if (resumed) output.line(whereFrom(run, (await exists(folder.log)) ? await countSteps(folder.log) : 0));
   // A checkpoint has no changes that were made after it: a run killed before its next one makes them again.
   if (changed || !isDeepStrictEqual(run.changes, config.changes)) {
     await writeConfig(configPath(folder), { ...config, changes: run.changes });
@@ -93,6 +95,15 @@ export async function trainIn(folder: RunFolder, session: Session): Promise<obje
   output.line(`test accuracy ${percent(test.accuracy ?? NaN)}, test loss ${test.loss.toFixed(3)}; ${time}`);
   output.line(`weights in ${folder.weights}`);
   return { out: folder.path, steps: run.step, seconds, loss, test, weights: folder.weights };
+}
+
+/** From which step a run goes on, given the number of those in its log. */
+function whereFrom({ step, totalSteps }: TrainRun, logged: number): string {
+  const position = `Going on after ${grouped(step)} of ${counted(totalSteps, 'step')}`;
+  const lost = logged - step;
+  if (lost <= 0) return `${position}.`;
+  const again = lost === 1 ? 'the step after it is made again' : `the ${grouped(lost)} steps after it are made again`;
+  return `${position}, from the checkpoint; ${again}.`;
 }
 
 /** Predicts the cost of a new run, or of the rest of the one in a folder, and writes nothing. */

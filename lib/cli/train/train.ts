@@ -26,6 +26,7 @@ import { command, dashed, flag, option } from '../command.js';
 import { computeOptions, inWords, loadData, openModel } from '../inputs.js';
 import { counted, grouped } from '../output.js';
 import { writeRatios } from '../prune.js';
+import { configOf, invocation, openAgain, quoted, resumption, withRoom } from './resume.js';
 import type { Session } from './run.js';
 import { givenRatios, predict, trainIn } from './run.js';
 import type { GivenSettings, RunConfig, TrainSettings } from './settings.js';
@@ -38,7 +39,6 @@ import {
   MASK_SETTINGS,
   ratiosFrom,
   ratiosPath,
-  readConfig,
   settingsOptions,
   settle,
   writeConfig,
@@ -136,7 +136,7 @@ export const train: Command = command({
       output.line(about);
       return await predict(session, old);
     }
-    const begun = old ? { folder: await RunFolder.open(old.path), made: undefined } : await begin(session, out);
+    const begun = old ? { folder: await openAgain(old), made: undefined } : await begin(session, out);
     await using folder = begun.folder;
     output.line(`${about}, run in ${folder.path}`);
     if (old && !started) output.line('There is no checkpoint yet: starting at the first step.');
@@ -152,23 +152,16 @@ export const train: Command = command({
       return result;
     } catch (error) {
       if (error === signal.reason) {
-        output.line(`Stopped. To continue:\n  ${invocation()} --resume ${quoted(folder.path)}`);
+        output.line(`Stopped. To continue:\n  ${resumption(folder.path)}`);
       }
       // Refused before anything was computed: the corrected command may use the folder.
       if (error instanceof InvalidArgumentError && !old && !(await hasBegun(folder, settings))) await discard(begun);
-      throw error;
+      throw withRoom(error, folder.path);
     } finally {
       page?.end();
     }
   },
 });
-
-/** The options and inputs of the run in a folder. */
-async function configOf(folder: RunFolder): Promise<RunConfig> {
-  const file = configPath(folder);
-  if (await exists(file)) return readConfig(file);
-  throw new FileError(folder.path, "expected a run's folder, which holds config.json");
-}
 
 /** Identifies data and initial weights. */
 function inputsOf(
@@ -313,13 +306,6 @@ function refuseIgnored(given: Partial<CommandOptions>, values: CommandOptions): 
   throw new InvalidArgumentError(`${dashed(extra)} requires --sparsity above 0 with --estimator first-order`);
 }
 
-/** How the user started the command, for commands that are printed. */
-function invocation(): string {
-  const by = process.env['npm_lifecycle_event'];
-  if (by === 'start') return 'npm start --';
-  return by === 'npx' ? 'npx deepzero train' : 'deepzero train';
-}
-
 /** Whether it is the paper's run except for its length and data. */
 function isPapers({ estimator, network }: TrainSettings): boolean {
   return estimator === 'sparse-cge' && network === 'resnet20';
@@ -331,8 +317,4 @@ function nextStep(): string {
   ${invocation()} --data cifar-10-batches-bin
 That is the paper's run, of weeks on a few cores: --dry-run predicts its time.
 --sparsity 0.99 makes a seventh of the queries.`;
-}
-
-function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }
