@@ -90,14 +90,18 @@ async function readAll(paths: readonly string[]): Promise<ComparedRun[]> {
   return found;
 }
 
+async function writeEvents(path: string): Promise<void> {
+  await using folder = await RunFolder.open(path);
+  await (await EventFile.open(folder)).close();
+}
+
 /** Writes event files. */
 async function convert(paths: readonly string[], output: Output): Promise<object> {
   const written: string[] = [];
   const skipped: { path: string; message: string }[] = [];
   for (const path of paths) {
     try {
-      await using folder = await RunFolder.open(path);
-      await (await EventFile.open(folder)).close();
+      await writeEvents(path);
       written.push(path);
     } catch (error) {
       if (!(error instanceof FileError)) throw error;
