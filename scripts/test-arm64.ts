@@ -1,7 +1,7 @@
 /**
  * Runs the arm64 build under QEMU: the native tests, and a training run, whose weights are compared with this processor's.
  *
- *     tsx scripts/test-arm64.ts      as root, on Linux x64, with the package qemu-user; half an hour
+ *     tsx scripts/test-arm64.ts      as root, on Linux x64, with the package qemu-user; half an hour for the tests alone
  *
  * @module
  */

@@ -3,8 +3,6 @@
  *
  * @module
  */
-import { join } from 'node:path';
-
 import * as v from 'valibot';
 
 import { cifar10 } from '../data/cifar10.js';
@@ -19,6 +17,7 @@ import type { Network } from '../network/description.js';
 import { resnet, resnet20 } from '../network/resnet.js';
 import { exists } from '../support/files.js';
 import { integer, oneOf, seed, string } from '../support/schema.js';
+import { RunFolder } from '../training/folder.js';
 import type { Option, OptionsOf } from './command.js';
 import { inGroup, option, perChannel, size } from './command.js';
 import { counted } from './output.js';
@@ -127,7 +126,7 @@ export async function openModel(
   const named = (network: NetworkChoice['network']): Network => buildNetwork({ network, depth, width }, classes);
   if (weights === undefined) return new Model(named(name ?? 'resnet20'), { seed: options.seed ?? 0, threads, memory });
   const network = name === undefined ? undefined : named(name);
-  const inside = join(weights, 'model.safetensors');
+  const { weights: inside } = new RunFolder(weights);
   // Of a place that cannot be read, the file itself tells why.
   if (await exists(inside).catch(() => false))
     throw new FileError(weights, `is a folder, expected a file, such as ${inside}`);
