@@ -69,6 +69,13 @@ export class FileError extends Error {
     if (this.option === undefined) return this;
     return new FileError(this.file, this.#problem, { option: name, cause: this });
   }
+
+  /** The same error with more at the end of its message, such as what to do. */
+  followedBy(more: string): FileError {
+    const { option } = this;
+    const problem = (name: string): string => `${this.#problem(name)}${more}`;
+    return new FileError(this.file, problem, { ...(option !== undefined && { option }), cause: this });
+  }
 }
 
 /** The longest text that a message quotes. */

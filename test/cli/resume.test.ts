@@ -169,7 +169,7 @@ describe('deepzero train, from weights and on from a run', () => {
 
   it('says of a full disk what continues the run', () => {
     const full = (code: string): FileError =>
-      new FileError('a/log.jsonl', code, { cause: Object.assign(new Error(), { code }) });
+      new FileError('a/log.jsonl', 'no space left on device', { cause: Object.assign(new Error(), { code }) });
     const { message } = withRoom(full('ENOSPC'), 'a') as FileError;
     assert.match(
       message,

@@ -41,11 +41,9 @@ export async function openAgain({ path, about }: RunFolder): Promise<RunFolder> 
   try {
     return await RunFolder.open(path);
   } catch (error) {
-    const isInUse = error instanceof FileError && (await isLocked(path).catch(() => false));
-    const start = isInUse ? (await readAbout(about).catch(() => undefined))?.starts.at(-1) : undefined;
-    if (!start) throw error;
-    const by = `process ${start.pid} on ${start.host} started it last`;
-    throw new FileError(path, `is in use by another run, of this or another process; ${by}`, { cause: error });
+    if (!(error instanceof FileError) || !(await isLocked(path).catch(() => false))) throw error;
+    const start = (await readAbout(about).catch(() => undefined))?.starts.at(-1);
+    throw start ? error.followedBy(`; process ${start.pid} on ${start.host} started it last`) : error;
   }
 }
 
@@ -53,9 +51,7 @@ export async function openAgain({ path, about }: RunFolder): Promise<RunFolder> 
 export function withRoom(error: unknown, path: string): unknown {
   if (!(error instanceof FileError)) return error;
   const { code } = (error.cause ?? {}) as NodeJS.ErrnoException;
-  if (code !== 'ENOSPC' && code !== 'EDQUOT') return error;
-  const problem = code === 'ENOSPC' ? 'no space left on device' : 'disk quota exceeded';
-  return new FileError(error.file, `${problem}: make room, then: ${resumption(path)}`, { cause: error });
+  return code === 'ENOSPC' || code === 'EDQUOT' ? error.followedBy(`: make room, then: ${resumption(path)}`) : error;
 }
 
 /** The command line that continues the run in a folder. */
